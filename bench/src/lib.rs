@@ -1,0 +1,1 @@
+//! The laboratory: namespaces, links, sources, sinks and ledgers.

@@ -1,0 +1,3 @@
+//! The binary `mcr`.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The only automation of this project.
+
+fn main() {}
