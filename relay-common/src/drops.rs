@@ -1,0 +1,76 @@
+//! Every reason why a packet is not sent, with its name and what an operator should know of it.
+
+/// Why a lane did not send a packet, or not on one of its outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Drop {
+    /// No relay of the table wants this frame any more.
+    NoRelay,
+    /// The frame is not a UDP datagram that can be relayed, although the XDP program let it through.
+    Malformed,
+    /// An IPv6 datagram without a UDP checksum, which must not be forwarded.
+    NoChecksum,
+    /// The relay has no output that can send.
+    NoOutput,
+    /// This output is pending: its link or its neighbour is missing.
+    Pending,
+    /// This node may not send now.
+    Muted,
+    /// Longer than the output link's MTU.
+    OverMtu,
+    /// The output's transmit ring is full.
+    TxFull,
+    /// No free frame for a copy.
+    NoFrame,
+}
+
+impl Drop {
+    /// All reasons, in the order of their numbers.
+    pub const ALL: [Self; 9] = [
+        Self::NoRelay,
+        Self::Malformed,
+        Self::NoChecksum,
+        Self::NoOutput,
+        Self::Pending,
+        Self::Muted,
+        Self::OverMtu,
+        Self::TxFull,
+        Self::NoFrame,
+    ];
+    /// How many reasons there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// The name in metrics, summaries and documents.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoRelay => "no_relay",
+            Self::Malformed => "malformed",
+            Self::NoChecksum => "no_checksum",
+            Self::NoOutput => "no_output",
+            Self::Pending => "pending",
+            Self::Muted => "muted",
+            Self::OverMtu => "over_mtu",
+            Self::TxFull => "tx_full",
+            Self::NoFrame => "no_frame",
+        }
+    }
+
+    /// What happened and what to do, in one sentence.
+    #[must_use]
+    pub const fn help(self) -> &'static str {
+        match self {
+            Self::NoRelay => "the relay was removed while the frame was on its way: harmless right after a change",
+            Self::Malformed => "the frame changed or was cut between the XDP program and the lane: report it",
+            Self::NoChecksum => "an IPv6 datagram came without a UDP checksum: turn checksums on at its sender",
+            Self::NoOutput => "no output of the relay can send: see which outputs are pending",
+            Self::Pending => "the output's link is missing or down or its neighbour is unknown",
+            Self::Muted => "this node is not active: its streams are measured, not sent",
+            Self::OverMtu => "the datagram is longer than the output link's MTU: raise that MTU",
+            Self::TxFull => {
+                "the output link takes packets more slowly than they come: raise ring_size or spread the relays"
+            }
+            Self::NoFrame => "all frames of the lane are in use: raise lanes.frames",
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What is known of a link: plain data, so that compiling a table stays pure.
+
+use alloc::{string::String, vec::Vec};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// One interface as the kernel has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its name.
+    pub name: String,
+    /// The kernel's index of it.
+    pub ifindex: u32,
+    /// Its hardware address; all zero on links without one.
+    pub mac: [u8; 6],
+    /// The longest IP packet it takes.
+    pub mtu: u32,
+    /// Whether it is administratively up.
+    pub up: bool,
+    /// Whether it has carrier.
+    pub carrier: bool,
+    /// IPv4 addresses with their prefix lengths, in the kernel's order.
+    pub v4: Vec<(Ipv4Addr, u8)>,
+    /// IPv6 addresses with their prefix lengths, global before link-local.
+    pub v6: Vec<(Ipv6Addr, u8)>,
+    /// Receive queues in use.
+    pub n_rx_queues: u32,
+    /// Transmit queues in use.
+    pub n_tx_queues: u32,
+}
+
+/// The next hop towards a unicast output, as far as it is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// The link it is reached by.
+    pub ifindex: u32,
+    /// The unicast destination that was asked for.
+    pub destination: IpAddr,
+    /// The address on the link: the destination itself or a gateway.
+    pub next_hop: IpAddr,
+    /// Its hardware address; the last known one while it is being asked for again.
+    pub mac: Option<[u8; 6]>,
+}
+
+/// Everything that a table is compiled from besides the plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The links of this node.
+    pub links: Vec<Link>,
+    /// What is known of unicast destinations.
+    pub neighbours: Vec<Neighbour>,
+}
+
+impl Facts {
+    /// The link of that name.
+    #[must_use]
+    pub fn link(&self, name: &str) -> Option<&Link> {
+        self.links.iter().find(|link| link.name == name)
+    }
+}

@@ -1,0 +1,162 @@
+//! The configuration that is true: what the user wrote, checked, expanded and with every default filled in.
+
+use alloc::{string::String, vec::Vec};
+use core::net::IpAddr;
+use core::num::{NonZeroU8, NonZeroU16};
+
+/// All relays of a node and how it runs them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// How links are used; links that are not named here use the defaults.
+    pub interfaces: Vec<Interface>,
+    /// How the lanes run.
+    pub lanes: Lanes,
+    /// The relays, names unique, ranges expanded.
+    pub relays: Vec<Relay>,
+}
+
+/// How one link is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// The link's name.
+    pub name: String,
+    /// Where the XDP program runs.
+    pub mode: Mode,
+    /// Whether zero-copy is used.
+    pub zero_copy: ZeroCopy,
+    /// The receive queues that are served.
+    pub queues: Queues,
+}
+
+impl Interface {
+    /// The defaults for a link that the configuration does not name.
+    #[must_use]
+    pub fn default_for(name: &str) -> Self {
+        Self { name: String::from(name), mode: Mode::Auto, zero_copy: ZeroCopy::Auto, queues: Queues::All }
+    }
+}
+
+/// Where the XDP program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// In the driver, or behind it where the driver cannot.
+    Auto,
+    /// In the driver or not at all.
+    Native,
+    /// Behind the driver.
+    Generic,
+}
+
+/// Whether zero-copy is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZeroCopy {
+    /// Tried, checked, and reported.
+    Auto,
+    /// Zero-copy or not at all.
+    Always,
+    /// Copy mode.
+    Never,
+}
+
+/// Which receive queues of a link are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Queues {
+    /// All that the link has.
+    All,
+    /// These only.
+    Some(Vec<u32>),
+}
+
+/// How a lane waits for packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Poll {
+    /// Never sleeps.
+    Busy,
+    /// Spins for a while, then sleeps.
+    Adaptive,
+    /// Sleeps whenever there is nothing to do.
+    Wait,
+}
+
+/// How the lanes run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lanes {
+    /// One lane for each of these cores; without any, one lane that is not pinned.
+    pub cores: Vec<u32>,
+    /// How they wait.
+    pub poll: Poll,
+    /// How long an adaptive lane spins before it sleeps, in microseconds.
+    pub spin_us: u32,
+    /// Microseconds of kernel busy polling per call (`SO_BUSY_POLL`, preferred); 0 leaves the sockets as they are.
+    pub busy_poll_us: u32,
+    /// Bytes per frame: 2048 or 4096.
+    pub frame_size: u32,
+    /// Entries of every ring: a power of two.
+    pub ring_size: u32,
+    /// Frames per lane; `None` takes as many as the rings can hold.
+    pub frames: Option<u32>,
+    /// Relays that the table has room for.
+    pub max_relays: u32,
+    /// Outputs that the table has room for, over all relays.
+    pub max_outputs: u32,
+}
+
+/// One relay: an input, its outputs and a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relay {
+    /// Its name.
+    pub name: String,
+    /// Whether it runs.
+    pub enabled: bool,
+    /// What it takes in.
+    pub input: Input,
+    /// Where it sends that, at most [`crate::entry::MAX_OUTPUTS_PER_RELAY`].
+    pub outputs: Vec<Output>,
+}
+
+/// What a relay takes in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Input {
+    /// The link, without a VLAN suffix.
+    pub interface: String,
+    /// VLAN identifiers, outer first; 0 where there is no tag.
+    pub vlans: [u16; 2],
+    /// A group, or a unicast address of this node.
+    pub destination: IpAddr,
+    /// The UDP destination port.
+    pub port: NonZeroU16,
+    /// The sources it accepts; any when empty.
+    pub sources: Vec<IpAddr>,
+}
+
+/// Where a relay sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The link, without a VLAN suffix.
+    pub interface: String,
+    /// What happens to VLAN tags.
+    pub vlans: crate::entry::Vlans,
+    /// A group or a unicast address, of the input's family.
+    pub destination: IpAddr,
+    /// The UDP destination port.
+    pub port: NonZeroU16,
+    /// TTL or hop limit.
+    pub ttl: NonZeroU8,
+    /// DSCP, 0 to 63; the datagram keeps its own without.
+    pub dscp: Option<u8>,
+    /// The source address.
+    pub source: Source,
+    /// The source port; the datagram keeps its own without.
+    pub source_port: Option<NonZeroU16>,
+}
+
+/// The source address of what is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The output link's first address: it crosses reverse-path checks.
+    Link,
+    /// The datagram's own.
+    Keep,
+    /// This one.
+    Address(IpAddr),
+}
