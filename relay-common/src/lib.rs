@@ -7,9 +7,15 @@
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 // The way of a packet.
 pub mod abi; // what the XDP program, control and the lanes share
+pub mod frame; // the one way to look into a frame
+pub mod wire; // the headers as they lie on the wire
+pub mod datagram; // a parsed datagram: where its headers stand, whose it is
+pub mod rewrite; // the header it leaves with
 pub mod drops; // every reason why a packet is not sent, with its name
 
 // The way of a configuration change.

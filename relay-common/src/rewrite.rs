@@ -1,0 +1,210 @@
+//! What leaves: the header of a datagram as an output wants it, computed aside from the untouched frame.
+
+use crate::datagram::{Datagram, MAX_HEADER};
+use crate::drops::Drop;
+use crate::entry::{Rewrite, Vlans};
+use crate::frame::Frame;
+use crate::wire::checksum::Change;
+use crate::wire::ethernet::{self, Ethernet};
+use crate::wire::ipv4::Ipv4;
+use crate::wire::ipv6::Ipv6;
+use crate::wire::udp::Udp;
+use crate::wire::vlan::{self, Vlan};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, network_endian::U16};
+
+/// The longest header that can leave: the longest that can come in, and two tags more.
+pub const MAX_NEW_HEADER: usize = MAX_HEADER + vlan::MAX_TAGS * Vlan::LEN;
+
+/// All bytes of a frame that leaves, up to the payload.
+///
+/// It is computed aside and copied in last, so that a lane that is killed in between has spoilt nothing: until then
+/// the frame is as it came, and [`rewrite`] gives the same bytes again.
+#[derive(Clone, Copy, Debug)]
+pub struct NewHeader {
+    /// The header; only the first `len` bytes count.
+    pub bytes: [u8; MAX_NEW_HEADER],
+    /// How many bytes count.
+    pub len: u16,
+}
+
+impl NewHeader {
+    /// A header that says nothing yet, to be written by [`rewrite`].
+    pub const EMPTY: Self = Self { bytes: [0; MAX_NEW_HEADER], len: 0 };
+
+    /// The bytes that count.
+    #[inline(always)]
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len as usize).unwrap_or(&[])
+    }
+
+    /// Writes a header of any type at an offset; past the end it writes nothing and says `None`.
+    #[inline(always)]
+    fn put<T: IntoBytes + Immutable>(&mut self, at: usize, header: &T) -> Option<()> {
+        header.write_to(self.bytes.get_mut(at..at.checked_add(size_of::<T>())?)?).ok()
+    }
+}
+
+/// Writes the header that datagram `d` of this frame leaves with. The frame that leaves is these bytes and then
+/// `frame[d.payload..d.end]`; its IP packet is as long as it was.
+///
+/// # Errors
+/// [`Drop::NoChecksum`] for an IPv6 datagram without a checksum, [`Drop::Malformed`] when `d` is not of this frame.
+#[inline(always)]
+pub fn rewrite<F: Frame + ?Sized>(frame: &F, d: &Datagram, r: &Rewrite, out: &mut NewHeader) -> Result<(), Drop> {
+    write(frame, d, r, out).unwrap_or(Err(Drop::Malformed))
+}
+
+/// As [`rewrite`]; `None` where a header is not in its place.
+#[inline(always)]
+fn write<F: Frame + ?Sized>(frame: &F, d: &Datagram, r: &Rewrite, out: &mut NewHeader) -> Option<Result<(), Drop>> {
+    let (l3, l4) = (d.l3 as usize, d.l4 as usize);
+    let mut udp = *frame.header::<Udp>(l4)?;
+    let has_checksum = udp.checksum.get() != 0;
+    if d.v6 && !has_checksum {
+        return Some(Err(Drop::NoChecksum));
+    }
+
+    let new_l3 = write_link(frame, d, r, out)?;
+    let (mut change, options, new_options) = if d.v6 {
+        (write_v6(frame, l3, new_l3, r, out)?, l3 + Ipv6::LEN, new_l3 + Ipv6::LEN)
+    } else {
+        (write_v4(frame, l3, new_l3, r, out)?, l3 + Ipv4::LEN, new_l3 + Ipv4::LEN)
+    };
+    let new_l4 = copy_options(frame, options, l4, new_options, out)?;
+
+    let port = U16::new(r.destination_port);
+    change = change.word(udp.destination.get(), port.get());
+    udp.destination = port;
+    if r.source_port != 0 {
+        change = change.word(udp.source.get(), r.source_port);
+        udp.source = U16::new(r.source_port);
+    }
+    if has_checksum {
+        // In UDP a checksum of 0 says that there is none; its other form is sent instead.
+        let checksum = change.apply(udp.checksum.get());
+        udp.checksum = U16::new(if checksum == 0 { 0xffff } else { checksum });
+    }
+    out.put(new_l4, &udp)?;
+    out.len = u16::try_from(new_l4 + Udp::LEN).ok()?;
+    Some(Ok(()))
+}
+
+/// One tag, with the protocol identifier before it.
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct Tag {
+    protocol: U16,
+    control: U16,
+}
+const _: () = assert!(size_of::<Tag>() == Vlan::LEN);
+
+/// Writes hardware addresses, tags and EtherType, and says where IP begins.
+#[inline(always)]
+fn write_link<F: Frame + ?Sized>(frame: &F, d: &Datagram, r: &Rewrite, out: &mut NewHeader) -> Option<usize> {
+    const TAGS: usize = Ethernet::LEN - 2;
+    out.put(0, &r.destination_mac)?;
+    out.put(6, &r.source_mac)?;
+    let end = match r.vlans() {
+        Vlans::Keep => {
+            let n = (d.n_tags as usize).min(vlan::MAX_TAGS);
+            if n > 0 {
+                out.put(TAGS, frame.header::<Tag>(TAGS)?)?;
+            }
+            if n > 1 {
+                out.put(TAGS + Vlan::LEN, frame.header::<Tag>(TAGS + Vlan::LEN)?)?;
+            }
+            TAGS + n * Vlan::LEN
+        }
+        Vlans::Set { n: 0, .. } => TAGS,
+        Vlans::Set { n, ids } => {
+            let priority = if d.n_tags > 0 { frame.header::<Tag>(TAGS)?.control.get() & Vlan::PRIORITY } else { 0 };
+            let tag =
+                |protocol, id: u16| Tag { protocol: U16::new(protocol), control: U16::new(priority | (id & Vlan::ID)) };
+            if n == 1 {
+                out.put(TAGS, &tag(vlan::CUSTOMER, ids[0]))?;
+                TAGS + Vlan::LEN
+            } else {
+                out.put(TAGS, &tag(vlan::SERVICE, ids[0]))?;
+                out.put(TAGS + Vlan::LEN, &tag(vlan::CUSTOMER, ids[1]))?;
+                TAGS + 2 * Vlan::LEN
+            }
+        }
+    };
+    out.put(end, &U16::new(if d.v6 { ethernet::IPV6 } else { ethernet::IPV4 }))?;
+    Some(end + 2)
+}
+
+/// Writes the IPv4 header without its options, and says what changed in the pseudo-header.
+#[inline(always)]
+fn write_v4<F: Frame + ?Sized>(
+    frame: &F,
+    l3: usize,
+    new_l3: usize,
+    r: &Rewrite,
+    out: &mut NewHeader,
+) -> Option<Change> {
+    let mut ip = *frame.header::<Ipv4>(l3)?;
+    let (old_service, old_ttl) = (ip.version_and_service, ip.ttl_and_protocol);
+    let destination = r.destination.v4_bytes();
+    let mut change = Change::NONE.v4(ip.destination, destination);
+    ip.destination = destination;
+    if r.flags & Rewrite::SET_SOURCE != 0 {
+        let source = r.source.v4_bytes();
+        change = change.v4(ip.source, source);
+        ip.source = source;
+    }
+    if r.flags & Rewrite::SET_DSCP != 0 {
+        ip.version_and_service[1] = (r.dscp << 2) | (ip.service() & 0b11);
+    }
+    ip.ttl_and_protocol[0] = r.ttl;
+    let header = change
+        .word(u16::from_be_bytes(old_service), u16::from_be_bytes(ip.version_and_service))
+        .word(u16::from_be_bytes(old_ttl), u16::from_be_bytes(ip.ttl_and_protocol));
+    ip.checksum = U16::new(header.apply(ip.checksum.get()));
+    out.put(new_l3, &ip)?;
+    Some(change)
+}
+
+/// Writes the IPv6 header without its extensions, and says what changed in the pseudo-header.
+#[inline(always)]
+fn write_v6<F: Frame + ?Sized>(
+    frame: &F,
+    l3: usize,
+    new_l3: usize,
+    r: &Rewrite,
+    out: &mut NewHeader,
+) -> Option<Change> {
+    let mut ip = *frame.header::<Ipv6>(l3)?;
+    let mut change = Change::NONE.v6(&ip.destination, &r.destination.0);
+    ip.destination = r.destination.0;
+    if r.flags & Rewrite::SET_SOURCE != 0 {
+        change = change.v6(&ip.source, &r.source.0);
+        ip.source = r.source.0;
+    }
+    if r.flags & Rewrite::SET_DSCP != 0 {
+        let dscp = (u16::from(r.dscp) << Ipv6::DSCP_SHIFT) & Ipv6::DSCP;
+        ip.version_and_class = U16::new((ip.version_and_class.get() & !Ipv6::DSCP) | dscp);
+    }
+    ip.hop_limit = r.ttl;
+    out.put(new_l3, &ip)?;
+    Some(change)
+}
+
+/// Copies IPv4 options or IPv6 extension headers as they came, and says where UDP begins.
+#[inline(always)]
+fn copy_options<F: Frame + ?Sized>(
+    frame: &F,
+    from: usize,
+    to: usize,
+    new_from: usize,
+    out: &mut NewHeader,
+) -> Option<usize> {
+    /// Both come in multiples of this.
+    const STEP: usize = 4;
+    let n = to.checked_sub(from)? / STEP;
+    for i in 0..n.min(MAX_HEADER / STEP) {
+        out.put(new_from + i * STEP, frame.header::<[u8; STEP]>(from + i * STEP)?)?;
+    }
+    Some(new_from + n * STEP)
+}

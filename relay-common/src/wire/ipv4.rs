@@ -1,0 +1,104 @@
+//! IPv4 (RFC 791).
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, network_endian::U16};
+
+/// An IPv4 header without its options.
+///
+/// ```text
+///  0                   1                   2                   3
+///  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+/// +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+/// |Version|  IHL  |   DSCP    |ECN|          Total Length         |
+/// +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+/// |         Identification        |Flags|     Fragment Offset     |
+/// +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+/// | Time to Live  |    Protocol   |        Header Checksum        |
+/// +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+/// |                        Source Address                         |
+/// +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+/// |                     Destination Address                       |
+/// +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+/// |                    Options                    |    Padding    |
+/// +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Ipv4 {
+    /// Version and header length, then DSCP and ECN: one word of the checksum.
+    pub version_and_service: [u8; 2],
+    /// Bytes of header and payload.
+    pub total_length: U16,
+    /// Identification.
+    pub identification: U16,
+    /// Flags and fragment offset.
+    pub fragment: U16,
+    /// Time to live, then protocol: one word of the checksum.
+    pub ttl_and_protocol: [u8; 2],
+    /// Header checksum.
+    pub checksum: U16,
+    /// Source address.
+    pub source: [u8; 4],
+    /// Destination address.
+    pub destination: [u8; 4],
+}
+const _: () = assert!(size_of::<Ipv4>() == Ipv4::LEN);
+
+impl Ipv4 {
+    /// Bytes of a header without options.
+    pub const LEN: usize = 20;
+    /// Bytes of a header with as many options as it can have.
+    pub const MAX_LEN: usize = 60;
+    /// The bits of `fragment` that a whole datagram has clear: *more fragments* and the offset.
+    pub const IS_FRAGMENT: u16 = 0x3fff;
+
+    /// The version, 4 in a valid header.
+    #[inline(always)]
+    #[must_use]
+    pub const fn version(&self) -> u8 {
+        self.version_and_service[0] >> 4
+    }
+
+    /// Bytes of the header with its options, as it says.
+    #[inline(always)]
+    #[must_use]
+    pub const fn header_len(&self) -> usize {
+        (self.version_and_service[0] & 0xf) as usize * 4
+    }
+
+    /// DSCP and ECN.
+    #[inline(always)]
+    #[must_use]
+    pub const fn service(&self) -> u8 {
+        self.version_and_service[1]
+    }
+
+    /// The protocol that follows.
+    #[inline(always)]
+    #[must_use]
+    pub const fn protocol(&self) -> u8 {
+        self.ttl_and_protocol[1]
+    }
+
+    /// Says whether the datagram was cut.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_fragment(&self) -> bool {
+        self.fragment.get() & Self::IS_FRAGMENT != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Ipv4;
+    use zerocopy::FromBytes as _;
+
+    #[test]
+    fn a_header_is_read_as_it_lies() {
+        let bytes = [0x46, 0xb9, 0x05, 0x3c, 0x12, 0x34, 0x40, 0x00, 0x10, 0x11, 0xab, 0xcd, 10, 0, 0, 1, 239, 1, 2, 3];
+        let header = Ipv4::ref_from_bytes(&bytes).unwrap();
+        assert_eq!((header.version(), header.header_len(), header.service()), (4, 24, 0xb9));
+        assert_eq!((header.total_length.get(), header.protocol(), header.checksum.get()), (0x53c, 17, 0xabcd));
+        assert_eq!((header.source, header.destination), ([10, 0, 0, 1], [239, 1, 2, 3]));
+        assert!(!header.is_fragment(), "don't-fragment is no fragment");
+    }
+}
