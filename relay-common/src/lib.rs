@@ -17,6 +17,9 @@ pub mod wire; // the headers as they lie on the wire
 pub mod datagram; // a parsed datagram: where its headers stand, whose it is
 pub mod rewrite; // the header it leaves with
 pub mod drops; // every reason why a packet is not sent, with its name
+pub mod owner; // who has a frame
+pub mod journal; // how a batch is committed so that death loses nothing
+pub mod counters; // what a lane counts, and where
 
 // The way of a configuration change.
 pub mod entry; // a relay and an output as a lane reads them

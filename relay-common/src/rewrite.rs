@@ -19,7 +19,8 @@ pub const MAX_NEW_HEADER: usize = MAX_HEADER + vlan::MAX_TAGS * Vlan::LEN;
 ///
 /// It is computed aside and copied in last, so that a lane that is killed in between has spoilt nothing: until then
 /// the frame is as it came, and [`rewrite`] gives the same bytes again.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
 pub struct NewHeader {
     /// The header; only the first `len` bytes count.
     pub bytes: [u8; MAX_NEW_HEADER],

@@ -1,0 +1,92 @@
+//! The journal: how a batch is committed so that death at any point loses nothing and doubles nothing.
+//!
+//! A lane prepares a batch without changing anything that a successor would look at: descriptors go into ring slots
+//! beyond the producers, copies into free frames, new headers and new owner words into the journal. Then it writes
+//! state 1. From there on everything is a store that may be repeated: owner words, headers, ring indices. State 0
+//! ends it. A lane that finds state 1 repeats all stores; one that finds state 0 has nothing to do, because the
+//! received frames are still untouched in the receive ring.
+
+use crate::rewrite::NewHeader;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Layout of the journal and the owner words; a successor of another layout must not take over.
+pub const LAYOUT: u32 = 1;
+/// Frames received in one batch.
+pub const BATCH: usize = 64;
+/// Ring indices in one commit.
+pub const MAX_RINGS: usize = 512;
+/// Owner words in one commit: a batch may consume, copy, reap and refill.
+pub const MAX_WORDS: usize = 16_384;
+
+/// Nothing is under way.
+pub const IDLE: u32 = 0;
+/// A commit is under way: repeat it.
+pub const COMMITTED: u32 = 1;
+
+/// A ring index to store: the receive or completion consumer, or the transmit or fill producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct RingMove {
+    /// The socket's number within its lane, times four, plus the ring (see [`ring`]).
+    pub ring: u32,
+    /// The index to store.
+    pub to: u32,
+}
+
+/// The four rings of a socket, as they are numbered in [`RingMove`].
+pub mod ring {
+    /// The fill ring's producer.
+    pub const FILL: u32 = 0;
+    /// The receive ring's consumer.
+    pub const RX: u32 = 1;
+    /// The transmit ring's producer.
+    pub const TX: u32 = 2;
+    /// The completion ring's consumer.
+    pub const COMPLETION: u32 = 3;
+}
+
+/// An owner word to store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct WordMove {
+    /// The frame's number within its lane.
+    pub frame: u32,
+    /// Its owner's word.
+    pub owner: u32,
+}
+
+/// A header to copy into a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct HeaderMove {
+    /// Where it goes, in bytes from the start of the lane's frames.
+    pub at: u64,
+    /// The header.
+    pub header: NewHeader,
+    /// Always 0.
+    pub zero: [u16; 3],
+}
+
+/// The journal of one lane.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Journal {
+    /// [`IDLE`] or [`COMMITTED`].
+    pub state: u32,
+    /// [`LAYOUT`].
+    pub layout: u32,
+    /// How many of `rings` count.
+    pub n_rings: u32,
+    /// How many of `words` count.
+    pub n_words: u32,
+    /// How many of `headers` count.
+    pub n_headers: u32,
+    /// Always 0.
+    pub zero: [u32; 11],
+    /// Ring indices.
+    pub rings: [RingMove; MAX_RINGS],
+    /// Owner words.
+    pub words: [WordMove; MAX_WORDS],
+    /// Headers.
+    pub headers: [HeaderMove; BATCH],
+}

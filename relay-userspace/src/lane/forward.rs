@@ -1,0 +1,272 @@
+//! What becomes of a batch: a pure function from received frames to descriptors, owner words and counters.
+//!
+//! Nothing here waits, allocates or calls the kernel. A received frame is read and never written until the commit:
+//! its new header goes into the journal. Copies go into free frames. So a lane that dies in here leaves everything
+//! as it was.
+
+use crate::memory::counters::Counters;
+use crate::memory::frames::{Frame, Frames};
+use crate::memory::log::Log;
+use crate::xsk::ring::Descriptor;
+use relay_common::abi::Stamp;
+use relay_common::datagram::Datagram;
+use relay_common::drops::Drop;
+use relay_common::entry::{MAX_OUTPUTS_PER_RELAY, OutputEntry};
+use relay_common::rewrite::{NewHeader, rewrite};
+use relay_common::table::image::Image;
+use zerocopy::FromBytes;
+
+/// The shortest frame that Ethernet carries, without its checksum; not every driver fills shorter ones up.
+const SHORTEST: usize = 60;
+
+/// A received packet: its frame, and where in the frame its bytes are.
+#[derive(Debug)]
+pub struct Received {
+    /// The frame.
+    pub frame: Frame,
+    /// Where the packet begins in it.
+    pub at: u32,
+    /// How long the packet is.
+    pub len: u32,
+}
+
+/// What is to go on one transmit ring.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// How many more descriptors the ring takes.
+    pub room: u32,
+    /// The descriptors.
+    pub descriptors: Vec<Descriptor>,
+}
+
+/// Everything that forwarding works on besides the packets.
+#[derive(Debug)]
+pub struct Bench<'a> {
+    /// The lane's frames.
+    pub frames: &'a mut Frames,
+    /// The journal of the commit under way.
+    pub log: &'a mut Log,
+    /// One outbox for each output link, by its number in the table.
+    pub outboxes: &'a mut [Outbox],
+    /// The lane's counters.
+    pub counters: &'a Counters,
+}
+
+/// When and where a batch came in.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// The link it came in on.
+    pub ifindex: u32,
+    /// The time, in nanoseconds of the monotonic clock.
+    pub now: u64,
+}
+
+/// Forwards a batch. Every frame ends on transmit rings or in the pool, and every packet that is not sent is counted.
+#[inline]
+pub fn forward(received: &mut Vec<Received>, arrival: Arrival, table: &Image<'_>, bench: &mut Bench<'_>) {
+    for packet in received.drain(..) {
+        forward_one(packet, arrival, table, bench);
+    }
+}
+
+#[inline]
+fn forward_one(mut packet: Received, arrival: Arrival, table: &Image<'_>, bench: &mut Bench<'_>) {
+    let stamp = take_stamp(&mut packet, bench.frames);
+    let (from, to) = (packet.at as usize, (packet.at + packet.len) as usize);
+    let Ok(datagram) = Datagram::parse(&bench.frames.bytes(&packet.frame)[from..to]) else {
+        bench.counters.dropped(Drop::Malformed);
+        return bench.frames.release(packet.frame, bench.log);
+    };
+    let key = datagram.key(arrival.ifindex);
+    let hinted = table.relay(stamp.slot).filter(|relay| stamp.magic == Stamp::MAGIC && relay.key == key);
+    let found = match hinted {
+        Some(relay) => Some((stamp.slot, relay)),
+        None => table.find(&key).and_then(|slot| Some((slot, table.relay(slot)?))),
+    };
+    let Some((slot, relay)) = found else {
+        bench.counters.dropped(Drop::NoRelay);
+        return bench.frames.release(packet.frame, bench.log);
+    };
+    bench.counters.received(slot, u64::from(datagram.end - datagram.l3), arrival.now);
+    match send(&mut packet, &datagram, table.outputs_of(relay), bench) {
+        Ok(0) => {
+            if relay.n_outputs == 0 {
+                bench.counters.relay_dropped(slot, Drop::NoOutput);
+            }
+            bench.frames.release(packet.frame, bench.log);
+        }
+        Ok(rings) => {
+            bench.frames.send(packet.frame, rings, bench.log);
+            if stamp.magic == Stamp::MAGIC && hinted.is_some() {
+                bench.counters.latency(arrival.now.saturating_sub(stamp.time_ns));
+            }
+        }
+        Err(reason) => {
+            bench.counters.relay_dropped(slot, reason);
+            bench.frames.release(packet.frame, bench.log);
+        }
+    }
+}
+
+/// Reads what the XDP program wrote in front of the packet, and wipes it: a frame that comes back through a driver
+/// without a metadata area must not bring an old stamp.
+#[inline]
+fn take_stamp(packet: &mut Received, frames: &mut Frames) -> Stamp {
+    let Some(at) = (packet.at as usize).checked_sub(size_of::<Stamp>()) else { return Stamp::NONE };
+    let place = &mut frames.bytes_mut(&mut packet.frame)[at..at + size_of::<Stamp>()];
+    let stamp = Stamp::read_from_bytes(place).unwrap_or(Stamp::NONE);
+    place[..4].fill(0);
+    stamp
+}
+
+/// Sends a packet to all outputs that can take it. Says how many transmit rings will hold the received frame itself.
+#[inline]
+fn send(
+    packet: &mut Received,
+    datagram: &Datagram,
+    outputs: &[OutputEntry],
+    bench: &mut Bench<'_>,
+) -> Result<u8, Drop> {
+    let mut rings_of_original = 0;
+    let mut rest = outputs;
+    while let Some(first) = rest.first() {
+        // Outputs whose bytes are the same stand side by side: they share a frame.
+        let n = 1 + rest[1..].iter().take_while(|output| output.flags & OutputEntry::SHARES != 0).count();
+        let (class, others) = rest.split_at(n.min(MAX_OUTPUTS_PER_RELAY));
+        rest = others;
+        let length = u32::from(datagram.end - datagram.l3);
+        let ready = make_room(class, length, bench);
+        let n_ready = ready.count_ones() as u8;
+        if n_ready == 0 {
+            continue;
+        }
+        let made = if rings_of_original == 0 {
+            let descriptor = rewrite_original(packet, datagram, first, bench)?;
+            rings_of_original = n_ready;
+            Ok(descriptor)
+        } else {
+            send_copy(packet, datagram, first, n_ready, bench)
+        };
+        for (i, output) in class.iter().enumerate().filter(|(i, _)| ready >> i & 1 != 0) {
+            debug_assert!(i < 64, "a class fits the mask");
+            match made {
+                Ok(descriptor) => {
+                    bench.outboxes[output.link as usize].descriptors.push(descriptor);
+                    bench.counters.sent(output.counter, u64::from(length));
+                }
+                Err(reason) => {
+                    bench.outboxes[output.link as usize].room += 1;
+                    bench.counters.output_dropped(output.counter, reason);
+                }
+            }
+        }
+    }
+    Ok(rings_of_original)
+}
+
+/// Takes a place on its ring for each output that can take a packet of that length: bit `i` stands for output `i`.
+/// The others count a drop.
+#[inline]
+fn make_room(class: &[OutputEntry], length: u32, bench: &mut Bench<'_>) -> u64 {
+    let mut ready = 0;
+    for (i, output) in class.iter().enumerate() {
+        let reason = if output.flags & OutputEntry::PENDING != 0 {
+            Drop::Pending
+        } else if length > output.mtu {
+            Drop::OverMtu
+        } else {
+            match bench.outboxes.get_mut(output.link as usize) {
+                Some(outbox) if outbox.room > 0 => {
+                    outbox.room -= 1;
+                    ready |= 1 << i;
+                    continue;
+                }
+                Some(_) => Drop::TxFull,
+                None => Drop::Pending,
+            }
+        };
+        bench.counters.output_dropped(output.counter, reason);
+    }
+    ready
+}
+
+/// Computes the received frame's new header into the journal; the frame itself changes in the commit.
+///
+/// An error can only be of the datagram, not of the output: then no class before this one was sent either.
+#[inline]
+fn rewrite_original(
+    packet: &mut Received,
+    datagram: &Datagram,
+    output: &OutputEntry,
+    bench: &mut Bench<'_>,
+) -> Result<Descriptor, Drop> {
+    let (from, to) = (packet.at as usize, (packet.at + packet.len) as usize);
+    let place = bench.log.header();
+    let bytes = &bench.frames.bytes(&packet.frame)[from..to];
+    let payload_at = from + datagram.payload as usize;
+    let start = rewrite(bytes, datagram, &output.rewrite, &mut place.header)
+        .and_then(|()| payload_at.checked_sub(place.header.len as usize).ok_or(Drop::Malformed));
+    let Ok(start) = start else {
+        bench.log.forget_header();
+        return Err(start.err().unwrap_or(Drop::Malformed));
+    };
+    place.at = bench.frames.start(&packet.frame) + start as u64;
+    let at = place.at;
+    let end = from + datagram.end as usize;
+    let len = fill_up(bench.frames.bytes_mut(&mut packet.frame), start, end);
+    Ok(Descriptor { at, len, options: 0 })
+}
+
+/// Sends a copy with another header on `rings` rings.
+#[inline]
+fn send_copy(
+    packet: &Received,
+    datagram: &Datagram,
+    output: &OutputEntry,
+    rings: u8,
+    bench: &mut Bench<'_>,
+) -> Result<Descriptor, Drop> {
+    let mut copy = bench.frames.reserve().ok_or(Drop::NoFrame)?;
+    let made = write_copy(packet, &mut copy, datagram, output, bench);
+    match made {
+        Ok(_) => bench.frames.send(copy, rings, bench.log),
+        Err(_) => bench.frames.release(copy, bench.log),
+    }
+    made
+}
+
+/// Writes a copy with another header. The payload stays at its place in the frame.
+#[inline]
+fn write_copy(
+    packet: &Received,
+    copy: &mut Frame,
+    datagram: &Datagram,
+    output: &OutputEntry,
+    bench: &mut Bench<'_>,
+) -> Result<Descriptor, Drop> {
+    let (from, to) = (packet.at as usize, (packet.at + packet.len) as usize);
+    let frame_start = bench.frames.start(copy);
+    let (original, copied) = bench.frames.pair(&packet.frame, copy);
+    let mut header = NewHeader::EMPTY;
+    rewrite(&original[from..to], datagram, &output.rewrite, &mut header)?;
+    let payload_at = from + datagram.payload as usize;
+    let end = from + datagram.end as usize;
+    let start = payload_at.checked_sub(header.len as usize).ok_or(Drop::Malformed)?;
+    copied[start..payload_at].copy_from_slice(header.as_bytes());
+    copied[payload_at..end].copy_from_slice(&original[payload_at..end]);
+    Ok(Descriptor { at: frame_start + start as u64, len: fill_up(copied, start, end), options: 0 })
+}
+
+/// The length to send. What follows the datagram is not passed on; a frame that would be too short is filled with
+/// zeros. Doing that twice does no harm: nothing behind the datagram is ever read.
+#[inline]
+fn fill_up(frame: &mut [u8], start: usize, end: usize) -> u32 {
+    let wanted = (start + SHORTEST).min(frame.len());
+    if end < wanted {
+        frame[end..wanted].fill(0);
+    }
+    (end.max(wanted) - start) as u32
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! The ports of a lane, by their numbers: which of them receive, which of them send.
+
+use crate::xsk::port::Port;
+use relay_common::journal::ring;
+use std::os::fd::BorrowedFd;
+
+/// A port and what it is for.
+#[derive(Debug)]
+pub struct Socket {
+    /// Its number within the lane: owner words and the journal name it.
+    pub number: u16,
+    /// The link's index.
+    pub ifindex: u32,
+    /// The output link's number in the table, when it sends.
+    pub output: Option<u16>,
+    /// Whether it is driven by busy polling.
+    pub busy_polled: bool,
+    /// Its rings.
+    pub port: Port,
+}
+
+/// All ports of a lane.
+#[derive(Debug, Default)]
+pub struct Ports {
+    /// By number; a number without a port has none yet.
+    sockets: Vec<Option<Socket>>,
+    receivers: Vec<usize>,
+    /// By the output link's number in the table.
+    senders: Vec<Option<usize>>,
+}
+
+impl Ports {
+    /// Adds a port under its number.
+    pub fn add(&mut self, socket: Socket) {
+        let number = socket.number as usize;
+        if self.sockets.len() <= number {
+            self.sockets.resize_with(number + 1, || None);
+        }
+        if socket.port.rx.is_some() {
+            self.receivers.push(number);
+        }
+        if let Some(output) = socket.output {
+            let output = output as usize;
+            if self.senders.len() <= output {
+                self.senders.resize(output + 1, None);
+            }
+            self.senders[output] = Some(number);
+        }
+        self.sockets[number] = Some(socket);
+    }
+
+    /// Numbers that ports can have: one more than the highest.
+    #[must_use]
+    pub const fn n_numbers(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// How many ports receive.
+    #[must_use]
+    pub const fn n_receivers(&self) -> usize {
+        self.receivers.len()
+    }
+
+    /// How many output links there are.
+    #[must_use]
+    pub const fn n_outputs(&self) -> usize {
+        self.senders.len()
+    }
+
+    /// The `i`-th port that receives.
+    #[inline]
+    pub fn receiver(&mut self, i: usize) -> Option<&mut Socket> {
+        self.sockets[self.receivers[i]].as_mut()
+    }
+
+    /// The port that sends on an output link.
+    #[inline]
+    pub fn sender(&mut self, output: usize) -> Option<&mut Socket> {
+        let number = self.senders.get(output).copied().flatten()?;
+        self.sockets[number].as_mut()
+    }
+
+    /// All ports.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Socket> {
+        self.sockets.iter_mut().flatten()
+    }
+
+    /// All ports.
+    pub fn iter(&self) -> impl Iterator<Item = &Socket> {
+        self.sockets.iter().flatten()
+    }
+
+    /// The sockets.
+    pub fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.iter().filter(|socket| socket.port.rx.is_some()).map(|socket| socket.port.socket())
+    }
+
+    /// Takes all rings up anew where their indices stand.
+    pub fn look_again(&mut self) {
+        self.iter_mut().for_each(|socket| socket.port.look_again());
+    }
+
+    /// Stores one ring index, named as in the journal.
+    #[inline]
+    pub fn publish(&mut self, which: u32, to: u32) {
+        if let Some(Some(socket)) = self.sockets.get_mut((which / 4) as usize) {
+            socket.port.publish(which % 4, to);
+        }
+    }
+}
+
+/// A ring's name in the journal.
+#[inline]
+#[must_use]
+pub const fn ring_name(number: u16, which: u32) -> u32 {
+    debug_assert!(which <= ring::COMPLETION, "a socket has four rings");
+    number as u32 * 4 + which
+}

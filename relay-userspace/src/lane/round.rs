@@ -1,0 +1,265 @@
+//! The loop of a lane. All ring operations stand here, all decisions in [`super::forward`].
+//!
+//! A round looks at every receive ring. What it takes from one is a batch: forwarded, committed and sent before the
+//! next ring is looked at, so that a busy link does not delay a quiet one by more than a batch.
+
+use super::forward::{Arrival, Bench, Outbox, Received, forward};
+use super::ports::{Ports, ring_name};
+use crate::memory::counters::Counters;
+use crate::memory::frames::Frames;
+use crate::memory::log::Log;
+use crate::memory::table::TableMemory;
+use crate::xsk::options::{kick, wake_receive};
+use nix::errno::Errno;
+use relay_common::counters::LaneCounter;
+use relay_common::entry::MAX_OUTPUTS_PER_RELAY;
+use relay_common::journal::{BATCH, MAX_RINGS, ring};
+use relay_common::table::image::Image;
+
+/// Completions taken and frames refilled in one commit, over all sockets: with the copies of a batch they fit the journal.
+const MAX_MOVES: usize = 4096;
+
+const _: () = assert!(BATCH * (1 + MAX_OUTPUTS_PER_RELAY) + 2 * MAX_MOVES < relay_common::journal::MAX_WORDS);
+const _: () = assert!(4 * 2 * relay_common::abi::MAX_LINKS as usize <= MAX_RINGS);
+
+/// Everything a lane works with.
+#[derive(Debug)]
+pub struct Lane {
+    /// Its sockets.
+    pub ports: Ports,
+    /// Its frames.
+    pub frames: Frames,
+    /// Its journal.
+    pub log: Log,
+    /// Its counters.
+    pub counters: Counters,
+    /// The table.
+    pub table: TableMemory,
+    /// The generation it runs.
+    generation: u64,
+    received: Vec<Received>,
+    outboxes: Vec<Outbox>,
+    ring_size: u32,
+}
+
+impl Lane {
+    /// Takes up the work with what control has handed over.
+    #[must_use]
+    pub fn new(
+        ports: Ports,
+        frames: Frames,
+        log: Log,
+        counters: Counters,
+        table: TableMemory,
+        ring_size: u32,
+    ) -> Self {
+        // A batch puts at most one descriptor per packet and output on a ring.
+        let room = BATCH * MAX_OUTPUTS_PER_RELAY;
+        let outboxes =
+            (0..ports.n_outputs()).map(|_| Outbox { room: 0, descriptors: Vec::with_capacity(room) }).collect();
+        let received = Vec::with_capacity(BATCH);
+        Self { ports, frames, log, counters, table, generation: 0, received, outboxes, ring_size }
+    }
+
+    /// Looks at everything once. Says whether there was anything to do.
+    pub fn round(&mut self, now: u64) -> bool {
+        self.follow_table();
+        self.counters.set(LaneCounter::Heartbeat, now);
+        let mut busy = false;
+        for i in 0..self.ports.n_receivers() {
+            if self.take_batch(i) {
+                self.forward_batch(i, now);
+                busy = true;
+            }
+        }
+        if !busy {
+            busy = self.tidy_up();
+        }
+        self.kick();
+        busy
+    }
+
+    /// Whether packets wait for the kernel to send them.
+    pub fn has_unsent(&self) -> bool {
+        self.ports.iter().any(|socket| socket.port.tx.as_ref().is_some_and(|tx| tx.n_waiting() > 0))
+    }
+
+    /// Packets that were handed to the kernel and not completed.
+    pub fn n_under_way(&self) -> u32 {
+        self.ports.iter().map(|socket| socket.port.n_under_way()).sum()
+    }
+
+    /// Runs the newest table, and says so.
+    #[inline]
+    fn follow_table(&mut self) {
+        let generation = self.table.generation();
+        if generation != self.generation && Image::view(self.table.image(generation)).is_some() {
+            self.generation = generation;
+            self.counters.set(LaneCounter::Generation, generation);
+        }
+    }
+
+    /// Takes up to a batch from a receive ring.
+    #[inline]
+    fn take_batch(&mut self, i: usize) -> bool {
+        let Some(socket) = self.ports.receiver(i) else { return false };
+        let number = socket.number;
+        let Some(rx) = &mut socket.port.rx else { return false };
+        let before = rx.next();
+        while self.received.len() < BATCH
+            && let Some(descriptor) = rx.take()
+        {
+            match self.frames.receive(number, descriptor.at, descriptor.len) {
+                Some((frame, at)) => self.received.push(Received { frame, at, len: descriptor.len }),
+                None => self.counters.add(LaneCounter::Foreign, 1),
+            }
+        }
+        rx.next() != before
+    }
+
+    #[inline]
+    fn forward_batch(&mut self, i: usize, now: u64) {
+        self.reap();
+        for (output, outbox) in self.outboxes.iter_mut().enumerate() {
+            outbox.room = self.ports.sender(output).map_or(0, |socket| socket.port.tx_room());
+        }
+        let Some(socket) = self.ports.receiver(i) else { return };
+        let arrival = Arrival { ifindex: socket.ifindex, now };
+        self.counters.add(LaneCounter::Received, self.received.len() as u64);
+        if let Some(table) = Image::view(self.table.image(self.generation)).filter(|_| self.generation > 0) {
+            let Self { frames, log, outboxes, counters, .. } = self;
+            forward(&mut self.received, arrival, &table, &mut Bench { frames, log, outboxes, counters });
+        } else {
+            for packet in self.received.drain(..) {
+                self.counters.dropped(relay_common::drops::Drop::NoRelay);
+                self.frames.release(packet.frame, &mut self.log);
+            }
+        }
+        self.load_transmit_rings();
+        self.refill();
+        if let Some(socket) = self.ports.receiver(i)
+            && let Some(rx) = &socket.port.rx
+        {
+            self.log.ring(ring_name(socket.number, ring::RX), rx.next());
+        }
+        self.commit();
+        self.counters.add(LaneCounter::Batches, 1);
+        self.kick();
+    }
+
+    /// With nothing to forward: takes completions back and fills up.
+    #[inline]
+    fn tidy_up(&mut self) -> bool {
+        self.reap();
+        self.refill();
+        if self.log.is_empty() {
+            return false;
+        }
+        self.commit();
+        true
+    }
+
+    /// Takes back what the kernel has sent.
+    #[inline]
+    fn reap(&mut self) {
+        let Self { ports, frames, log, counters, .. } = self;
+        let mut left = MAX_MOVES;
+        for socket in ports.iter_mut() {
+            let completion = &mut socket.port.completion;
+            let before = completion.next();
+            while left > 0
+                && let Some(at) = completion.take()
+            {
+                left -= 1;
+                if !frames.complete(at, log) {
+                    counters.add(LaneCounter::Foreign, 1);
+                }
+            }
+            let n = completion.next().wrapping_sub(before);
+            if n > 0 {
+                counters.add(LaneCounter::Completed, u64::from(n));
+                log.ring(ring_name(socket.number, ring::COMPLETION), completion.next());
+            }
+        }
+    }
+
+    #[inline]
+    fn load_transmit_rings(&mut self) {
+        for (output, outbox) in self.outboxes.iter_mut().enumerate() {
+            if outbox.descriptors.is_empty() {
+                continue;
+            }
+            if let Some(socket) = self.ports.sender(output)
+                && let Some(tx) = &mut socket.port.tx
+            {
+                self.counters.add(LaneCounter::Transmitted, outbox.descriptors.len() as u64);
+                outbox.descriptors.drain(..).for_each(|descriptor| tx.put(descriptor));
+                self.log.ring(ring_name(socket.number, ring::TX), tx.next());
+            }
+        }
+    }
+
+    /// Gives every receive ring's kernel side as many frames as it had: never more than the receive ring can bring
+    /// back, or the kernel would park one where nobody finds it.
+    #[inline]
+    fn refill(&mut self) {
+        let Self { ports, frames, log, ring_size, .. } = self;
+        let mut left = MAX_MOVES;
+        for i in 0..ports.n_receivers() {
+            let Some(socket) = ports.receiver(i) else { continue };
+            let fill = &mut socket.port.fill;
+            let wanted = ring_size.saturating_sub(frames.n_filled(socket.number));
+            if wanted == 0 {
+                continue;
+            }
+            let n = (wanted.min(fill.room()) as usize).min(left);
+            let before = fill.next();
+            for _ in 0..n {
+                let Some(at) = frames.fill(socket.number, log) else { break };
+                fill.put(at);
+            }
+            left -= n;
+            if fill.next() != before {
+                log.ring(ring_name(socket.number, ring::FILL), fill.next());
+            }
+        }
+    }
+
+    #[inline]
+    fn commit(&mut self) {
+        let Self { ports, frames, log, .. } = self;
+        frames.commit(log, |ring, to| ports.publish(ring, to));
+    }
+
+    /// Asks the kernel to send what waits, and to go on receiving where it wants to be asked.
+    #[inline]
+    fn kick(&mut self) {
+        let Self { ports, counters, .. } = self;
+        for socket in ports.iter_mut() {
+            if let Some(tx) = &socket.port.tx
+                && tx.n_waiting() > 0
+                && tx.needs_wakeup()
+            {
+                counters.add(LaneCounter::Kicks, 1);
+                if let Err(errno) = kick(socket.port.socket()) {
+                    counters.add(kick_failure(errno), 1);
+                }
+            }
+            if socket.port.rx.is_some() && (socket.busy_polled || socket.port.fill.needs_wakeup()) {
+                wake_receive(socket.port.socket());
+            }
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+const fn kick_failure(errno: Errno) -> LaneCounter {
+    match errno {
+        Errno::EAGAIN => LaneCounter::KickAgain,
+        Errno::EBUSY => LaneCounter::KickBusy,
+        Errno::ENOBUFS | Errno::ENOMEM => LaneCounter::KickNoBuffers,
+        Errno::ENETDOWN => LaneCounter::KickLinkDown,
+        _ => LaneCounter::KickOther,
+    }
+}

@@ -1,0 +1,124 @@
+//! The life of a lane: take what control hands over, finish what a predecessor began, give up all rights, relay.
+
+use super::handoff::{self, Message, START_DESCRIPTORS, kind};
+use super::ports::{Ports, Socket};
+use super::round::Lane;
+use super::wait::{Waiting, sleep};
+use crate::clock::now_ns;
+use crate::memory::counters::Counters;
+use crate::memory::frames::Frames;
+use crate::memory::log::Log;
+use crate::memory::table::TableMemory;
+use crate::memory::{Mapping, whole_pages};
+use crate::sandbox;
+use crate::xsk::port::Port;
+use anyhow::{Context, bail, ensure};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+use relay_common::counters::LaneCounter;
+use relay_common::plan::Poll;
+use relay_common::table::image::image_size;
+use std::io::stdin;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// How long a lane that is asked to end goes on sending what it has.
+const DRAIN_NS: u64 = 300_000_000;
+
+/// Relays until control asks to stop, or is gone.
+pub fn run() -> anyhow::Result<()> {
+    sandbox::die_with_parent().context("cannot tie this lane to control")?;
+    let control = stdin().as_fd().try_clone_to_owned().context("a lane is started by control, not by hand")?;
+    let (start, memory) = expect_message(control.as_fd(), kind::START)?;
+    if let Some(core) = start.h.checked_sub(1) {
+        let mut cores = CpuSet::new();
+        cores.set(core as usize)?;
+        sched_setaffinity(Pid::this(), &cores).with_context(|| {
+            format!("cannot run on core {core}: lanes.cores must name cores that this machine has and mcr may use")
+        })?;
+    }
+    let mut ports = Ports::default();
+    answer(control.as_fd())?;
+    loop {
+        let (message, mut fds) = receive(control.as_fd())?;
+        match (message.kind, fds.pop()) {
+            (kind::GO, None) => break,
+            (kind::TAKE, Some(fd)) => ports.add(take(&message, &start, fd)?),
+            other => bail!("control sent message {} where a socket or go was due", other.0),
+        }
+        answer(control.as_fd())?;
+    }
+    let (mut lane, doorbell) = take_up(&start, memory, ports)?;
+    sandbox::give_up_rights().context("cannot give up this lane's rights")?;
+    answer(control.as_fd())?;
+    let how = [Poll::Busy, Poll::Adaptive, Poll::Wait][start.f.min(2) as usize];
+    relay(&mut lane, Waiting::new(how, start.g), &doorbell, &control);
+    Ok(())
+}
+
+fn receive(control: BorrowedFd<'_>) -> anyhow::Result<(Message, Vec<OwnedFd>)> {
+    handoff::receive(control).context("cannot hear control")?.context("control is gone")
+}
+
+fn expect_message(control: BorrowedFd<'_>, wanted: u32) -> anyhow::Result<(Message, Vec<OwnedFd>)> {
+    let (message, fds) = receive(control)?;
+    ensure!(message.kind == wanted, "control sent message {} where {wanted} was due", message.kind);
+    Ok((message, fds))
+}
+
+fn answer(control: BorrowedFd<'_>) -> anyhow::Result<()> {
+    handoff::send(control, &Message { kind: kind::DONE, ..Message::default() }, &[]).context("cannot answer control")
+}
+
+fn take(message: &Message, start: &Message, fd: OwnedFd) -> anyhow::Result<Socket> {
+    let output = message.b.checked_sub(1).map(u16::try_from).transpose()?;
+    let port = Port::open(fd, message.c != 0, output.is_some(), start.c).context("cannot map a socket's rings")?;
+    let number = u16::try_from(message.number)?;
+    Ok(Socket { number, ifindex: message.a, output, busy_polled: message.d != 0, port })
+}
+
+/// Maps the memory, finishes an interrupted commit and takes stock of the frames.
+fn take_up(start: &Message, memory: Vec<OwnedFd>, mut ports: Ports) -> anyhow::Result<(Lane, OwnedFd)> {
+    let Ok([frames, ledger, table, counters, doorbell]) = <[OwnedFd; START_DESCRIPTORS]>::try_from(memory) else {
+        bail!("control sent the wrong number of descriptors");
+    };
+    let (frame_size, n_frames) = (start.a, start.b as usize);
+    let mut area = Mapping::shared(&frames, n_frames * frame_size as usize).context("cannot map the frames")?;
+    let words = Mapping::shared_at(&ledger, whole_pages(n_frames * 4), Log::BYTES as i64)?;
+    let mut log = Log::open(Mapping::shared(&ledger, Log::BYTES)?)?;
+    let counters = Counters::open(&counters, start.d, start.e).context("cannot map the counters")?;
+    let table = TableMemory::open(&table, image_size(start.d, start.e)).context("cannot map the table")?;
+    if log.was_interrupted() {
+        log.redo(&words, &mut area, |ring, to| ports.publish(ring, to));
+        counters.add(LaneCounter::Redone, 1);
+        // The rings have moved: read their indices again.
+        ports.look_again();
+    }
+    let (frames, lost) = Frames::take_stock(area, words, frame_size, ports.n_numbers());
+    counters.set(LaneCounter::LostFrames, lost as u64);
+    Ok((Lane::new(ports, frames, log, counters, table, start.c), doorbell))
+}
+
+fn relay(lane: &mut Lane, mut waiting: Waiting, doorbell: &OwnedFd, control: &OwnedFd) {
+    let mut stop_at = None;
+    loop {
+        let now = now_ns();
+        let busy = lane.round(now);
+        if lane.table.is_stopping() {
+            let deadline = *stop_at.get_or_insert(now + DRAIN_NS);
+            let is_drained = !busy && lane.n_under_way() == 0;
+            if is_drained || now > deadline {
+                lane.counters.set(LaneCounter::Free, lane.frames.n_free() as u64);
+                return;
+            }
+            continue;
+        }
+        if waiting.should_sleep(busy, now) {
+            lane.counters.add(LaneCounter::Sleeps, 1);
+            lane.counters.set(LaneCounter::Free, lane.frames.n_free() as u64);
+            let has_unsent = lane.has_unsent();
+            if sleep(lane.ports.sockets(), doorbell, control, has_unsent) {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! How a lane waits when there is nothing to do.
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use relay_common::plan::Poll;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// A sleeping lane comes round this often: its heartbeat stays fresh and a lost wake-up costs no more than this.
+const SLEEP_MS: u8 = 100;
+/// While packets wait for the kernel, a lane only naps.
+const NAP_MS: u8 = 1;
+
+/// Sockets that wake a lane, the doorbell and control among them. A lane with more comes round for the rest.
+const MAX_FDS: usize = 130;
+
+/// Spin, or sleep, or a while of one and then the other.
+#[derive(Debug)]
+pub struct Waiting {
+    how: Poll,
+    spin_ns: u64,
+    last_busy: u64,
+}
+
+impl Waiting {
+    /// Starts to wait that way.
+    #[must_use]
+    pub const fn new(how: Poll, spin_us: u32) -> Self {
+        Self { how, spin_ns: spin_us as u64 * 1000, last_busy: 0 }
+    }
+
+    /// Says whether the lane should sleep now.
+    #[inline]
+    pub const fn should_sleep(&mut self, busy: bool, now: u64) -> bool {
+        if busy {
+            self.last_busy = now;
+            return false;
+        }
+        match self.how {
+            Poll::Busy => false,
+            Poll::Wait => true,
+            Poll::Adaptive => now.saturating_sub(self.last_busy) > self.spin_ns,
+        }
+    }
+}
+
+/// Sleeps until a packet comes, the doorbell rings, control says something or time is up.
+/// Says whether control is gone.
+pub fn sleep<'a>(
+    sockets: impl Iterator<Item = BorrowedFd<'a>>,
+    doorbell: &OwnedFd,
+    control: &OwnedFd,
+    has_unsent: bool,
+) -> bool {
+    let mut fds = [PollFd::new(doorbell.as_fd(), PollFlags::POLLIN); MAX_FDS];
+    fds[0] = PollFd::new(control.as_fd(), PollFlags::POLLIN);
+    let mut n = 2;
+    for socket in sockets.take(MAX_FDS - 2) {
+        fds[n] = PollFd::new(socket, PollFlags::POLLIN);
+        n += 1;
+    }
+    let timeout = PollTimeout::from(if has_unsent { NAP_MS } else { SLEEP_MS });
+    if poll(&mut fds[..n], timeout).is_err() {
+        return false;
+    }
+    let rang = |i: usize| fds[i].revents().unwrap_or(PollFlags::empty());
+    if rang(1).contains(PollFlags::POLLIN) {
+        let mut count = [0; 8];
+        let _ = nix::unistd::read(doorbell, &mut count);
+    }
+    rang(0).intersects(PollFlags::POLLHUP | PollFlags::POLLERR)
+}

@@ -1,0 +1,198 @@
+//! Frames as ownership tokens, the words that say who has each, and the pool of free ones.
+//!
+//! A [`Frame`] is proof that no ring and no other piece of code has that part of the area. It cannot be copied, so
+//! using a frame twice does not compile. What the kernel hands back is only believed when the owner word agrees.
+
+use super::{Mapping, log::Log};
+use relay_common::owner::Owner;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// The mirror's word for a frame whose token is alive; never in shared memory.
+const HELD: u32 = u32::MAX;
+
+/// A frame that is ours: the token of its number.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a frame that is forgotten is lost to the pool"]
+pub struct Frame(u32);
+
+impl Frame {
+    /// Its number within the lane.
+    #[must_use]
+    pub const fn number(&self) -> u32 {
+        self.0
+    }
+}
+
+/// All frames of a lane.
+#[derive(Debug)]
+pub struct Frames {
+    area: Mapping,
+    ledger: Mapping,
+    /// The owner words as they will be after the commit under way.
+    mine: Box<[u32]>,
+    free: Vec<u32>,
+    /// Free after the commit under way: until then a successor may still need their bytes.
+    freed: Vec<u32>,
+    /// Per socket: frames that the kernel has through its fill ring.
+    filled: Vec<u32>,
+    frame_size: u32,
+    shift: u32,
+}
+
+impl Frames {
+    /// Takes stock of the frames by their owner words. A word that makes no sense counts as lost: such a frame is
+    /// never used again, and the number of them is the second value.
+    #[must_use]
+    pub fn take_stock(area: Mapping, ledger: Mapping, frame_size: u32, n_sockets: usize) -> (Self, usize) {
+        let n = area.len() / frame_size as usize;
+        let words = ledger.words32(0, n);
+        let mine: Box<[u32]> = words.iter().map(|word| word.load(Relaxed)).collect();
+        let mut free = Vec::with_capacity(n);
+        let mut filled = vec![0; n_sockets];
+        let mut lost = 0;
+        for (number, &word) in mine.iter().enumerate().rev() {
+            match Owner::from_word(word) {
+                Some(Owner::Free) => free.push(number as u32),
+                Some(Owner::Fill { socket }) if (socket as usize) < n_sockets => filled[socket as usize] += 1,
+                Some(Owner::Transmit { .. }) => {}
+                _ => lost += 1,
+            }
+        }
+        let shift = frame_size.trailing_zeros();
+        (Self { area, ledger, mine, free, freed: Vec::with_capacity(n), filled, frame_size, shift }, lost)
+    }
+
+    /// How many frames there are.
+    #[must_use]
+    pub fn n_frames(&self) -> usize {
+        self.mine.len()
+    }
+
+    /// Free frames in the pool.
+    #[must_use]
+    pub fn n_free(&self) -> usize {
+        self.free.len()
+    }
+
+    /// Frames that the kernel has through that socket's fill ring.
+    #[must_use]
+    pub fn n_filled(&self, socket: u16) -> u32 {
+        self.filled[socket as usize]
+    }
+
+    /// Bytes per frame.
+    #[must_use]
+    pub const fn frame_size(&self) -> u32 {
+        self.frame_size
+    }
+
+    /// Takes a received frame from the kernel: its token and where in the frame the bytes begin. `None` when the
+    /// descriptor lies outside the area or crosses a frame, or when that socket was never given the frame.
+    #[inline]
+    pub fn receive(&mut self, socket: u16, at: u64, len: u32) -> Option<(Frame, u32)> {
+        let number = u32::try_from(at >> self.shift).ok()?;
+        let offset = (at & u64::from(self.frame_size - 1)) as u32;
+        let word = self.mine.get_mut(number as usize)?;
+        if *word != (Owner::Fill { socket }).word() || offset.checked_add(len)? > self.frame_size {
+            return None;
+        }
+        *word = HELD;
+        self.filled[socket as usize] -= 1;
+        Some((Frame(number), offset))
+    }
+
+    /// Takes a free frame.
+    #[inline]
+    pub fn reserve(&mut self) -> Option<Frame> {
+        let number = self.free.pop()?;
+        self.mine[number as usize] = HELD;
+        Some(Frame(number))
+    }
+
+    /// The bytes of a frame.
+    #[inline]
+    #[must_use]
+    pub fn bytes(&self, frame: &Frame) -> &[u8] {
+        self.area.bytes((frame.0 as usize) << self.shift, self.frame_size as usize)
+    }
+
+    /// The bytes of a frame, to write.
+    #[inline]
+    pub fn bytes_mut(&mut self, frame: &mut Frame) -> &mut [u8] {
+        self.area.bytes_mut((frame.0 as usize) << self.shift, self.frame_size as usize)
+    }
+
+    /// The bytes of two frames: one to read, one to write.
+    #[inline]
+    pub fn pair(&mut self, from: &Frame, to: &mut Frame) -> (&[u8], &mut [u8]) {
+        let size = self.frame_size as usize;
+        let (from, to) = ((from.0 as usize) << self.shift, (to.0 as usize) << self.shift);
+        self.area.two_parts(from, to, size)
+    }
+
+    /// Where a frame begins, in bytes from the start of the area.
+    #[inline]
+    #[must_use]
+    pub const fn start(&self, frame: &Frame) -> u64 {
+        (frame.0 as u64) << self.shift
+    }
+
+    /// Gives a frame back to the pool, with the commit under way.
+    #[inline]
+    pub fn release(&mut self, frame: Frame, log: &mut Log) {
+        self.set(frame.0, Owner::Free, log);
+        self.freed.push(frame.0);
+    }
+
+    /// Gives a frame to that many transmit rings, with the commit under way.
+    #[inline]
+    pub fn send(&mut self, frame: Frame, rings: u8, log: &mut Log) {
+        self.set(frame.0, Owner::Transmit { rings }, log);
+    }
+
+    /// Gives a free frame to a fill ring, with the commit under way: the address to put there.
+    #[inline]
+    pub fn fill(&mut self, socket: u16, log: &mut Log) -> Option<u64> {
+        let number = self.free.pop()?;
+        self.set(number, Owner::Fill { socket }, log);
+        self.filled[socket as usize] += 1;
+        Some(u64::from(number) << self.shift)
+    }
+
+    /// Takes one completion of a transmit ring. `false` when that frame is not being transmitted.
+    #[inline]
+    pub fn complete(&mut self, at: u64, log: &mut Log) -> bool {
+        let Ok(number) = u32::try_from(at >> self.shift) else { return false };
+        let Some(&word) = self.mine.get(number as usize) else { return false };
+        match Owner::from_word(word) {
+            Some(Owner::Transmit { rings: 1 }) => {
+                self.set(number, Owner::Free, log);
+                self.freed.push(number);
+                true
+            }
+            Some(Owner::Transmit { rings }) => {
+                self.set(number, Owner::Transmit { rings: rings - 1 }, log);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Commits what was logged: stores owner words and headers, then runs `publish` (which stores the ring indices),
+    /// and ends the journal. Frames that became free may be used from here on.
+    #[inline]
+    pub fn commit(&mut self, log: &mut Log, publish: impl FnMut(u32, u32)) {
+        log.commit(&self.ledger, &mut self.area, publish);
+        self.free.append(&mut self.freed);
+    }
+
+    #[inline]
+    fn set(&mut self, number: u32, owner: Owner, log: &mut Log) {
+        let word = owner.word();
+        self.mine[number as usize] = word;
+        log.word(number, word);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! Memory that outlives a process: memfds, mapped by control and by a lane.
+//!
+//! This folder is one of the addresses of `unsafe`: everything above it handles frames and words through checked,
+//! safe calls.
+#![expect(unsafe_code, reason = "mapping shared memory and lending out its parts")]
+
+pub mod counters; // what a lane counts
+pub mod frames; // frames as ownership tokens, their owner words, the pool
+pub mod log; // the journal of one lane
+pub mod table; // the two halves of the table
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
+use std::ffi::CStr;
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use zerocopy::{FromBytes, IntoBytes};
+
+/// The unit in which the kernel maps memory.
+pub const PAGE: usize = 4096;
+const HUGE_PAGE: usize = 2 << 20;
+
+/// Rounds up to whole pages.
+#[must_use]
+pub const fn whole_pages(len: usize) -> usize {
+    len.next_multiple_of(PAGE)
+}
+
+/// Makes a memfd of that length, all zero.
+pub fn create(name: &CStr, len: usize) -> io::Result<OwnedFd> {
+    let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC)?;
+    nix::unistd::ftruncate(&fd, len as i64)?;
+    Ok(fd)
+}
+
+/// Makes a memfd for frames, of huge pages when the machine has enough of them reserved.
+/// Says which it got.
+pub fn create_for_frames(name: &CStr, len: usize) -> io::Result<(OwnedFd, bool)> {
+    if len.is_multiple_of(HUGE_PAGE)
+        && let Ok(fd) = memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_HUGETLB)
+        && nix::unistd::ftruncate(&fd, len as i64).is_ok()
+        && Mapping::shared(&fd, len).is_ok()
+    {
+        return Ok((fd, true));
+    }
+    Ok((create(name, len)?, false))
+}
+
+/// A piece of mapped memory, unmapped when dropped.
+#[derive(Debug)]
+pub struct Mapping {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: a mapping is memory like any other; it belongs to the process, not to the thread that made it.
+unsafe impl Send for Mapping {}
+
+impl Mapping {
+    /// Maps the first `len` bytes of a file, shared, present from the start.
+    pub fn shared(fd: impl AsFd, len: usize) -> io::Result<Self> {
+        Self::shared_at(fd, len, 0)
+    }
+
+    /// Maps `len` bytes of a file from an offset.
+    pub fn shared_at(fd: impl AsFd, len: usize, offset: i64) -> io::Result<Self> {
+        let size = NonZeroUsize::new(len).ok_or(io::ErrorKind::InvalidInput)?;
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        let flags = MapFlags::MAP_SHARED | MapFlags::MAP_POPULATE;
+        // SAFETY: a new mapping at an address of the kernel's choice touches no memory that is in use.
+        let start = unsafe { mmap(None, size, protection, flags, fd, offset)? }.cast();
+        let mapping = Self { start, len };
+        // Advice only: without it the frames work, with more entries of the address cache.
+        // SAFETY: the range is the mapping just made.
+        let _ = unsafe { madvise(start.cast(), len, MmapAdvise::MADV_DONTDUMP) };
+        Ok(mapping)
+    }
+
+    /// Private memory of this process, all zero: for what needs no second process, and for tests.
+    pub fn anonymous(len: usize) -> io::Result<Self> {
+        let size = NonZeroUsize::new(len).ok_or(io::ErrorKind::InvalidInput)?;
+        // SAFETY: as above.
+        let start = unsafe {
+            mmap_anonymous(None, size, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE)?
+        };
+        Ok(Self { start: start.cast(), len })
+    }
+
+    /// Where it begins.
+    #[must_use]
+    pub const fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    /// Its length in bytes.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it is empty; no mapping is.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// 32-bit words that several processes read and write.
+    #[must_use]
+    pub fn words32(&self, at: usize, n: usize) -> &[AtomicU32] {
+        self.check::<AtomicU32>(at, n);
+        // SAFETY: the range is inside the mapping and aligned, every bit pattern is a word, and atomics may be shared.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(at).cast(), n) }
+    }
+
+    /// 64-bit words that several processes read and write.
+    #[must_use]
+    pub fn words64(&self, at: usize, n: usize) -> &[AtomicU64] {
+        self.check::<AtomicU64>(at, n);
+        // SAFETY: as for `words32`.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(at).cast(), n) }
+    }
+
+    /// Plain memory that nobody else touches while the reference lives: the caller holds the mapping exclusively
+    /// and, by the protocol of this part of the memory, is its only user.
+    fn exclusive<T: FromBytes + IntoBytes>(&mut self, at: usize) -> &mut T {
+        self.check::<T>(at, 1);
+        // SAFETY: inside the mapping, aligned, valid for every bit pattern; exclusive as said above.
+        unsafe { &mut *self.start.as_ptr().add(at).cast() }
+    }
+
+    /// Plain bytes that nobody else writes while the reference lives.
+    fn bytes(&self, at: usize, len: usize) -> &[u8] {
+        self.check::<u8>(at, len);
+        // SAFETY: inside the mapping; not written meanwhile, as said above.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(at), len) }
+    }
+
+    /// Plain bytes that nobody else touches while the reference lives.
+    fn bytes_mut(&mut self, at: usize, len: usize) -> &mut [u8] {
+        self.check::<u8>(at, len);
+        // SAFETY: as for `exclusive`.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().add(at), len) }
+    }
+
+    /// Two parts of equal length that do not overlap: one to read, one to write.
+    fn two_parts(&mut self, read: usize, write: usize, len: usize) -> (&[u8], &mut [u8]) {
+        self.check::<u8>(read, len);
+        self.check::<u8>(write, len);
+        assert!(read.abs_diff(write) >= len, "two parts of a mapping overlap");
+        // SAFETY: both inside the mapping and disjoint; exclusive as said at `exclusive`.
+        unsafe {
+            let start = self.start.as_ptr();
+            (std::slice::from_raw_parts(start.add(read), len), std::slice::from_raw_parts_mut(start.add(write), len))
+        }
+    }
+
+    #[inline(always)]
+    fn check<T>(&self, at: usize, n: usize) {
+        let end = n.checked_mul(size_of::<T>()).and_then(|len| len.checked_add(at));
+        assert!(end.is_some_and(|end| end <= self.len), "a part of a mapping lies outside of it");
+        assert!(at.is_multiple_of(align_of::<T>()), "a part of a mapping is not aligned");
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the range was mapped by this value and nothing borrowed from it is alive.
+        let _ = unsafe { munmap(self.start.cast(), self.len) };
+    }
+}

@@ -1,0 +1,62 @@
+//! What a lane gives up before it looks at the first packet: strangers write what it parses.
+#![expect(unsafe_code, reason = "prctl for what nix does not wrap")]
+
+use anyhow::Context;
+use caps::CapSet;
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+use std::collections::BTreeMap;
+
+/// The system calls of a lane at work. Everything else ends it.
+const ALLOWED: &[libc::c_long] = &[
+    libc::SYS_sendto,   // transmit what is on a ring
+    libc::SYS_recvfrom, // wake the receive side of a driver
+    libc::SYS_poll,     // sleep
+    libc::SYS_ppoll,
+    libc::SYS_read,         // the doorbell
+    libc::SYS_clock_gettime, // where the clock is not in the vDSO
+    libc::SYS_exit_group,
+    libc::SYS_exit,
+    libc::SYS_munmap, // memory goes when the lane ends
+    libc::SYS_close,
+    libc::SYS_sigaltstack, // the runtime's, at the end of a thread
+    libc::SYS_rt_sigreturn,
+    libc::SYS_restart_syscall, // a sleep that was interrupted by a stop
+    libc::SYS_write,           // the text of a panic
+    libc::SYS_futex,
+    libc::SYS_rt_sigprocmask, // abort
+    libc::SYS_rt_sigaction,
+    libc::SYS_gettid,
+    libc::SYS_getpid,
+    libc::SYS_tgkill,
+    #[cfg(feature = "chaos")]
+    libc::SYS_kill, // a signal to itself, in tests of sudden death
+    libc::SYS_brk,  // the allocator, in a panic
+    libc::SYS_mmap,
+    libc::SYS_madvise,
+];
+
+/// Ends this process when its parent does, however that ends.
+pub fn die_with_parent() -> anyhow::Result<()> {
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+    Ok(())
+}
+
+/// Gives up every capability, the right to gain any, and every system call but a few.
+pub fn give_up_rights() -> anyhow::Result<()> {
+    // The bounding set first: clearing it takes a right that goes with the others. Who lacks that right cannot gain
+    // anything either, because of no_new_privs.
+    let _ = caps::clear(None, CapSet::Bounding);
+    for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
+        caps::clear(None, set).with_context(|| format!("cannot clear the {set:?} capabilities"))?;
+    }
+    nix::sys::prctl::set_no_new_privs().context("cannot set no_new_privs")?;
+    // A lane's memory holds other people's streams: nobody attaches a debugger to it and nothing is dumped.
+    // SAFETY: this call takes numbers only.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
+    let arch = TargetArch::try_from(std::env::consts::ARCH).context("no seccomp filter for this processor")?;
+    let rules: BTreeMap<i64, Vec<seccompiler::SeccompRule>> = ALLOWED.iter().map(|&call| (call, vec![])).collect();
+    let filter = SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, arch)?;
+    let program: BpfProgram = filter.try_into()?;
+    seccompiler::apply_filter(&program).context("cannot apply the seccomp filter: use a kernel with CONFIG_SECCOMP_FILTER")?;
+    Ok(())
+}
