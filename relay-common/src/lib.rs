@@ -5,7 +5,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "alloc")]
+#[cfg(any(feature = "alloc", test))]
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
@@ -15,6 +15,7 @@ pub mod abi; // what the XDP program, control and the lanes share
 pub mod frame; // the one way to look into a frame
 pub mod wire; // the headers as they lie on the wire
 pub mod datagram; // a parsed datagram: where its headers stand, whose it is
+pub mod decide; // what becomes of a frame
 pub mod rewrite; // the header it leaves with
 pub mod drops; // every reason why a packet is not sent, with its name
 pub mod owner; // who has a frame
@@ -27,3 +28,7 @@ pub mod entry; // a relay and an output as a lane reads them
 pub mod facts; // what is known of a link
 #[cfg(feature = "alloc")]
 pub mod plan; // the configuration that is true
+
+// Beside both.
+#[cfg(any(feature = "fixtures", test))]
+pub mod fixtures; // frames and what becomes of them, for tests here and in the kernel
