@@ -28,6 +28,27 @@ pub struct Link {
     pub n_tx_queues: u32,
 }
 
+impl Link {
+    /// Says whether the link has that address.
+    #[must_use]
+    pub fn has_address(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => self.v4.iter().any(|(own, _)| *own == address),
+            IpAddr::V6(address) => self.v6.iter().any(|(own, _)| *own == address),
+        }
+    }
+
+    /// Says whether that is the broadcast address of one of the link's networks.
+    #[must_use]
+    pub fn is_broadcast(&self, address: IpAddr) -> bool {
+        let IpAddr::V4(address) = address else { return false };
+        self.v4.iter().filter(|(_, prefix)| *prefix < 31).any(|(own, prefix)| {
+            let hosts = u32::MAX >> prefix;
+            own.to_bits() | hosts == address.to_bits()
+        })
+    }
+}
+
 /// The next hop towards a unicast output, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Neighbour {

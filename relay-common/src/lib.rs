@@ -28,6 +28,8 @@ pub mod entry; // a relay and an output as a lane reads them
 pub mod facts; // what is known of a link
 #[cfg(feature = "alloc")]
 pub mod plan; // the configuration that is true
+#[cfg(feature = "alloc")]
+pub mod table; // plan and facts become what lanes and kernel read
 
 // Beside both.
 #[cfg(any(feature = "fixtures", test))]

@@ -101,6 +101,14 @@ pub struct Lanes {
     pub max_outputs: u32,
 }
 
+impl Lanes {
+    /// How many lanes run.
+    #[must_use]
+    pub fn n_lanes(&self) -> u32 {
+        u32::try_from(self.cores.len()).unwrap_or(u32::MAX).max(1)
+    }
+}
+
 /// One relay: an input, its outputs and a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Relay {

@@ -1,0 +1,104 @@
+//! Who gets which slot and which output counters: what was there keeps its numbers.
+
+use super::{Conflict, Numbers, SlotOutput, SlotRelay, Table};
+use crate::plan::{Output, Plan, Relay};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
+
+/// The relays at their slots, not resolved yet.
+pub(super) struct Assigned {
+    /// The slot of each relay of the plan, in the plan's order; `None` where there was no room.
+    pub(super) slots: Vec<Option<u32>>,
+    /// The relays by slot.
+    pub(super) relays: Vec<Option<SlotRelay>>,
+    pub(super) slot_numbers: Numbers,
+    pub(super) counter_numbers: Numbers,
+}
+
+/// Gives every relay of the plan a slot and every output a counter.
+pub(super) fn assign(plan: &Plan, previous: &Table, refused: &mut Vec<Conflict>) -> Assigned {
+    let names: BTreeSet<&str> = plan.relays.iter().map(|relay| relay.name.as_str()).collect();
+    let (mut slot_numbers, mut counter_numbers) = (previous.slots.clone(), previous.counters.clone());
+    let mut kept = BTreeMap::new();
+    for (slot, old) in previous.slots() {
+        if names.contains(old.relay.name.as_str()) {
+            kept.insert(old.relay.name.as_str(), (slot, old));
+        } else {
+            slot_numbers.release(slot);
+            old.outputs.iter().for_each(|output| counter_numbers.release(output.counter));
+        }
+    }
+    // All numbers are given back before any is taken, so that a full table can exchange one relay for another.
+    let counters: Vec<Vec<Option<u32>>> = plan
+        .relays
+        .iter()
+        .map(|relay| match kept.get(relay.name.as_str()) {
+            Some((_, old)) => kept_counters(old, relay, &mut counter_numbers),
+            None => relay.outputs.iter().map(|_| None).collect(),
+        })
+        .collect();
+    let mut assigned = Assigned { slots: Vec::new(), relays: Vec::new(), slot_numbers, counter_numbers };
+    for (relay, counters) in plan.relays.iter().zip(counters) {
+        let slot = kept.get(relay.name.as_str()).map(|(slot, _)| *slot);
+        assigned.add(relay, slot, counters);
+    }
+    refuse_what_has_no_room(plan, refused);
+    assigned
+}
+
+impl Assigned {
+    fn add(&mut self, relay: &Relay, slot: Option<u32>, counters: Vec<Option<u32>>) {
+        let slot = slot.or_else(|| self.slot_numbers.take());
+        self.slots.push(slot);
+        let Some(slot) = slot else { return };
+        let taken: Vec<u32> = counters.into_iter().map_while(|c| c.or_else(|| self.counter_numbers.take())).collect();
+        if taken.len() < relay.outputs.len() {
+            // Without a counter for each output there is no relay; the plan is refused anyway.
+            taken.into_iter().for_each(|counter| self.counter_numbers.release(counter));
+            self.slot_numbers.release(slot);
+            self.slots.pop();
+            self.slots.push(None);
+            return;
+        }
+        let outputs = taken.into_iter().map(|counter| SlotOutput { counter, entry: None, pending: None }).collect();
+        let at = slot as usize;
+        if self.relays.len() <= at {
+            self.relays.resize(at + 1, None);
+        }
+        self.relays[at] = Some(SlotRelay { relay: relay.clone(), key: None, outputs });
+    }
+}
+
+fn refuse_what_has_no_room(plan: &Plan, refused: &mut Vec<Conflict>) {
+    let (max_relays, max_outputs) = (plan.lanes.max_relays, plan.lanes.max_outputs);
+    let n_outputs: usize = plan.relays.iter().map(|relay| relay.outputs.len()).sum();
+    if plan.relays.len() > max_relays as usize {
+        refused.push(Conflict::TooManyRelays { n_relays: plan.relays.len(), max_relays });
+    }
+    if n_outputs > max_outputs as usize {
+        refused.push(Conflict::TooManyOutputs { n_outputs, max_outputs });
+    }
+}
+
+/// The counters of a relay's outputs, where the relay had the same outputs before; the others' are given back.
+fn kept_counters(old: &SlotRelay, new: &Relay, numbers: &mut Numbers) -> Vec<Option<u32>> {
+    let mut left: Vec<(&Output, u32)> =
+        old.relay.outputs.iter().zip(&old.outputs).map(|(output, slot)| (output, slot.counter)).collect();
+    let counters = new
+        .outputs
+        .iter()
+        .map(|output| {
+            let at = left.iter().position(|(before, _)| same_output(before, output))?;
+            Some(left.remove(at).1)
+        })
+        .collect();
+    left.into_iter().for_each(|(_, counter)| numbers.release(counter));
+    counters
+}
+
+/// An output is the same while it leads to the same place, whatever else of it changes.
+fn same_output(a: &Output, b: &Output) -> bool {
+    (&a.interface, a.vlans, a.destination, a.port) == (&b.interface, b.vlans, b.destination, b.port)
+}

@@ -1,0 +1,293 @@
+//! Plan and link facts become a table. Nothing here has an effect, and the same arguments give the same table.
+
+use super::assign::{Assigned, assign};
+use super::{
+    FrameBudget, Join, Kernel, OutputLink, Part, Pending, PendingReason, Placement, Table, frame_budget, input, output,
+    vlan_device,
+};
+use crate::abi::{Address, InputKey, InputValue, MacKey, SourceKey};
+use crate::entry::{OutputEntry, RelayEntry};
+use crate::facts::{Facts, Link, Neighbour};
+use crate::plan::{Plan, Queues, Relay};
+use alloc::{collections::BTreeMap, collections::btree_map::Entry, string::String, vec::Vec};
+use core::fmt;
+use core::net::IpAddr;
+use zerocopy::{FromZeros, IntoBytes};
+
+/// A table, and what is not in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compiled {
+    /// The table. It is whole without what is refused.
+    pub table: Table,
+    /// What cannot work yet, in the plan's order.
+    pub pending: Vec<Pending>,
+    /// What can never work. A change of the configuration is refused when there is any; after a change of the
+    /// links the table is used all the same.
+    pub refused: Vec<Conflict>,
+}
+
+/// Why a plan does not fit this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Conflict {
+    /// More relays than the table has room for.
+    TooManyRelays {
+        /// Relays of the plan, ranges expanded.
+        n_relays: usize,
+        /// The room.
+        max_relays: u32,
+    },
+    /// More outputs than the table has room for.
+    TooManyOutputs {
+        /// Outputs of the plan, ranges expanded.
+        n_outputs: usize,
+        /// The room.
+        max_outputs: u32,
+    },
+    /// Two relays want the same frames.
+    SameInput {
+        /// The relay that has them.
+        first: String,
+        /// The relay that was refused.
+        second: String,
+    },
+    /// A lane could run out of frames.
+    TooFewFrames(FrameBudget),
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooManyRelays { n_relays, max_relays } => {
+                write!(f, "{n_relays} relays, but there is room for {max_relays}: raise lanes.max_relays and restart")
+            }
+            Self::TooManyOutputs { n_outputs, max_outputs } => {
+                write!(
+                    f,
+                    "{n_outputs} outputs, but there is room for {max_outputs}: raise lanes.max_outputs and restart"
+                )
+            }
+            Self::SameInput { first, second } => {
+                write!(f, "relay \"{second}\" takes in what relay \"{first}\" does: give \"{first}\" its outputs")
+            }
+            Self::TooFewFrames(budget) => {
+                let FrameBudget { n_rx_queues, n_tx_links, needed, frames } = budget;
+                write!(f, "lanes.frames = {frames} is too few for a lane with {n_rx_queues} receive queues and ")?;
+                write!(f, "{n_tx_links} output links: set it to at least {needed}, or leave it out")
+            }
+        }
+    }
+}
+
+/// Makes a table of a plan.
+///
+/// With the table before it, a relay of the same name keeps its slot, and an output that leads to the same place
+/// keeps its counter. That table is only looked at if it has the same room.
+#[must_use]
+pub fn compile(plan: &Plan, facts: &Facts, place: &Placement, previous: Option<&Table>) -> Compiled {
+    let (max_relays, max_outputs) = (plan.lanes.max_relays, plan.lanes.max_outputs);
+    let empty = Table::empty(max_relays, max_outputs);
+    let fits = |table: &&Table| (table.max_relays(), table.max_outputs()) == (max_relays, max_outputs);
+    let mut refused = Vec::new();
+    let Assigned { slots, relays, slot_numbers, counter_numbers } =
+        assign(plan, previous.filter(fits).unwrap_or(&empty), &mut refused);
+
+    let node = Node::new(plan, facts, place);
+    let table = Table {
+        generation: previous.map_or(0, |table| table.generation) + 1,
+        entries: alloc::vec![RelayEntry::new_zeroed(); relays.len()],
+        outputs: Vec::new(),
+        links: node.output_links(),
+        kernel: Kernel { own_macs: node.own_macs(), ..Kernel::default() },
+        slots: slot_numbers,
+        counters: counter_numbers,
+        relays,
+    };
+    let compiled = Compiled { table, pending: Vec::new(), refused };
+    let mut work = Work { compiled, owners: BTreeMap::new(), built: BTreeMap::new() };
+    for (relay, slot) in plan.relays.iter().zip(slots) {
+        if let Some(slot) = slot.filter(|_| relay.enabled) {
+            work.add_input(&node, relay, slot);
+            work.add_outputs(&node, relay, slot);
+        }
+    }
+    let mut compiled = work.lay_out();
+    let budget = frame_budget(&plan.lanes, place);
+    if !budget.suffices() {
+        compiled.refused.push(Conflict::TooFewFrames(budget));
+    }
+    compiled
+}
+
+/// What is known while compiling, ready to be looked up.
+pub(super) struct Node<'a> {
+    links: BTreeMap<&'a str, &'a Link>,
+    neighbours: BTreeMap<(u32, IpAddr), &'a Neighbour>,
+    queues: BTreeMap<&'a str, &'a Queues>,
+    pub(super) place: &'a Placement,
+    pub(super) n_lanes: u32,
+    pub(super) frame_size: u32,
+}
+
+impl<'a> Node<'a> {
+    fn new(plan: &'a Plan, facts: &'a Facts, place: &'a Placement) -> Self {
+        Self {
+            links: facts.links.iter().map(|link| (link.name.as_str(), link)).collect(),
+            neighbours: facts.neighbours.iter().map(|n| ((n.ifindex, n.destination), n)).collect(),
+            queues: plan.interfaces.iter().map(|i| (i.name.as_str(), &i.queues)).collect(),
+            place,
+            n_lanes: plan.lanes.n_lanes(),
+            frame_size: plan.lanes.frame_size,
+        }
+    }
+
+    pub(super) fn link(&self, name: &str) -> Option<&'a Link> {
+        self.links.get(name).copied()
+    }
+
+    pub(super) fn neighbour(&self, ifindex: u32, destination: IpAddr) -> Option<&'a Neighbour> {
+        self.neighbours.get(&(ifindex, destination)).copied()
+    }
+
+    pub(super) fn queues(&self, link: &str) -> Option<&'a Queues> {
+        self.queues.get(link).copied()
+    }
+
+    /// The device that carries these tags of a link: the link itself when there are none.
+    pub(super) fn vlan_device(&self, link: &'a Link, ids: &[u16]) -> Option<&'a Link> {
+        if ids.iter().all(|id| *id == 0) { Some(link) } else { self.link(&vlan_device(&link.name, ids)) }
+    }
+
+    fn output_links(&self) -> Vec<Option<OutputLink>> {
+        let mut links = Vec::new();
+        for (name, number) in self.place.outputs() {
+            let at = usize::from(number);
+            if links.len() <= at {
+                links.resize(at + 1, None);
+            }
+            links[at] = self.link(name).map(|link| OutputLink { name: link.name.clone(), ifindex: link.ifindex });
+        }
+        links
+    }
+
+    fn own_macs(&self) -> alloc::collections::BTreeSet<MacKey> {
+        let macs = self.place.outputs().filter_map(|(name, _)| self.link(name)).map(|link| link.mac);
+        macs.filter(|mac| *mac != [0; 6]).map(|mac| MacKey { mac, zero: [0; 2] }).collect()
+    }
+}
+
+/// A table in the making.
+struct Work {
+    compiled: Compiled,
+    /// Whose an input key is, by slot.
+    owners: BTreeMap<InputKey, u32>,
+    /// The outputs of each slot that has a key, as a lane reads them, with their places in the user's order.
+    built: BTreeMap<u32, Vec<(OutputEntry, usize)>>,
+}
+
+impl Work {
+    fn pend(&mut self, relay: &Relay, part: Part, reason: PendingReason) {
+        self.compiled.pending.push(Pending { relay: relay.name.clone(), part, reason });
+    }
+
+    fn slot(&mut self, slot: u32) -> &mut super::SlotRelay {
+        self.compiled.table.relays[slot as usize].as_mut().expect("assign filled the slot")
+    }
+
+    fn add_input(&mut self, node: &Node<'_>, relay: &Relay, slot: u32) {
+        let input = match input::resolve(node, &relay.input) {
+            Ok(input) => input,
+            Err(reason) => return self.pend(relay, Part::Input, reason),
+        };
+        match self.owners.entry(input.key) {
+            Entry::Vacant(free) => free.insert(slot),
+            Entry::Occupied(taken) => {
+                let first = *taken.get();
+                let first = self.slot(first).relay.name.clone();
+                return self.compiled.refused.push(Conflict::SameInput { first, second: relay.name.clone() });
+            }
+        };
+        for reason in input.warnings {
+            self.pend(relay, Part::Input, reason);
+        }
+        self.slot(slot).key = Some(input.key);
+        let kernel = &mut self.compiled.table.kernel;
+        let has_sources = u32::from(!relay.input.sources.is_empty());
+        let (socket_base, n_queues) = (input.socket_base, input.n_queues);
+        kernel.inputs.insert(input.key, InputValue { slot, has_sources, socket_base, n_queues });
+        let sources = relay.input.sources.iter().map(|source| SourceKey { slot, source: Address::from(*source) });
+        kernel.sources.extend(sources);
+        if let Some(join) = input.join {
+            kernel.add_join(join);
+        }
+    }
+
+    fn add_outputs(&mut self, node: &Node<'_>, relay: &Relay, slot: u32) {
+        let mut built = Vec::with_capacity(relay.outputs.len());
+        for (i, output) in relay.outputs.iter().enumerate() {
+            let counter = self.slot(slot).outputs[i].counter;
+            let (entry, pending) = output::resolve(node, output, counter);
+            built.push((entry, i));
+            if let Some(reason) = pending {
+                self.slot(slot).outputs[i].pending = Some(reason.clone());
+                self.pend(relay, Part::Output(i), reason);
+            }
+        }
+        if self.slot(slot).key.is_some() {
+            share_frames(&mut built);
+            self.built.insert(slot, built);
+        }
+    }
+
+    /// Lays the outputs side by side in the order of the slots, so that the order of the file changes nothing.
+    fn lay_out(mut self) -> Compiled {
+        for (slot, built) in core::mem::take(&mut self.built) {
+            let table = &mut self.compiled.table;
+            let first_output = count(table.outputs.len());
+            table.outputs.extend(built.iter().map(|(entry, _)| *entry));
+            let relay = self.slot(slot);
+            for (place, (_, i)) in (first_output..).zip(&built) {
+                relay.outputs[*i].entry = Some(place);
+            }
+            let key = relay.key.expect("only slots with a key are built");
+            let entry = RelayEntry { key, first_output, n_outputs: count(built.len()), in_use: 1 };
+            self.compiled.table.entries[slot as usize] = entry;
+        }
+        self.compiled
+    }
+}
+
+impl Kernel {
+    /// Adds what one relay needs of a membership: the union of the sources, or any source if one relay takes any.
+    fn add_join(&mut self, join: Join) {
+        match self.joins.entry((join.ifindex, join.group)) {
+            Entry::Vacant(free) => _ = free.insert(join),
+            Entry::Occupied(mut taken) => {
+                let sources = &mut taken.get_mut().sources;
+                if join.sources.is_empty() {
+                    sources.clear();
+                } else if !sources.is_empty() {
+                    sources.extend(join.sources);
+                }
+            }
+        }
+    }
+}
+
+/// Brings equal rewrites together, those that are pending last, and marks the ones that can share a frame.
+fn share_frames(built: &mut [(OutputEntry, usize)]) {
+    let pending = |entry: &OutputEntry| entry.flags & OutputEntry::PENDING;
+    built.sort_by(|(a, i), (b, j)| {
+        let rewrites = || a.rewrite.as_bytes().cmp(b.rewrite.as_bytes());
+        pending(a).cmp(&pending(b)).then_with(rewrites).then(i.cmp(j))
+    });
+    for i in 1..built.len() {
+        if pending(&built[i].0) == 0 && built[i].0.rewrite == built[i - 1].0.rewrite {
+            built[i].0.flags |= OutputEntry::SHARES;
+        }
+    }
+}
+
+/// Places among the outputs are below `max_outputs`, which is 32 bits wide.
+fn count(n: usize) -> u32 {
+    u32::try_from(n).expect("counters are numbered with 32 bits")
+}

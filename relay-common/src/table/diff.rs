@@ -1,0 +1,124 @@
+//! Old table and new table become changes, in an order that is safe at every step.
+//!
+//! A lane knows a relay before its frames come (publish before match), the kernel's own filter is open before
+//! that (join before match), and a slot has nobody's frames while it changes hands (unmatch before publish).
+
+use super::{Join, Kernel, Table};
+use crate::abi::{InputKey, InputValue, MacKey, SourceKey};
+use alloc::{collections::BTreeMap, collections::BTreeSet, string::String, vec::Vec};
+use core::net::IpAddr;
+
+/// One step from a table to the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Take a key out of `INPUTS`.
+    Unmatch {
+        /// The key.
+        key: InputKey,
+    },
+    /// Take a source out of `SOURCES`.
+    ForbidSource(SourceKey),
+    /// Put a hardware address into `OWN_MACS`.
+    AddOwnMac(MacKey),
+    /// Be joined with exactly these sources, whatever was joined of the group before. What stays is never left
+    /// meanwhile: new sources first, then leave the old ones.
+    Join(Join),
+    /// Give the lanes the new table and wait until each has confirmed it.
+    Publish {
+        /// Its generation.
+        generation: u64,
+    },
+    /// Put a source into `SOURCES`.
+    AllowSource(SourceKey),
+    /// Put a key into `INPUTS`, in place of what it says now.
+    Match {
+        /// The key.
+        key: InputKey,
+        /// What it says.
+        value: InputValue,
+    },
+    /// Leave a group.
+    Leave {
+        /// The device it was joined on.
+        device: String,
+        /// The kernel's index of that device.
+        ifindex: u32,
+        /// The group.
+        group: IpAddr,
+    },
+    /// Take a hardware address out of `OWN_MACS`.
+    RemoveOwnMac(MacKey),
+}
+
+/// The changes from one table to the next; none if they say the same.
+#[must_use]
+pub fn diff(old: &Table, new: &Table) -> Vec<Change> {
+    let renamed = |slot: u32| {
+        let name = |table: &Table| table.relays.get(slot as usize)?.as_ref().map(|relay| relay.relay.name.clone());
+        name(old).is_some_and(|before| name(new).is_some_and(|after| before != after))
+    };
+    changes(&old.kernel, new, renamed, !old.same_for_lanes(new))
+}
+
+/// The changes from what was found in the kernel to a table that the lanes do not have yet.
+#[must_use]
+pub fn towards(found: &Kernel, new: &Table) -> Vec<Change> {
+    changes(found, new, |_| false, true)
+}
+
+fn changes(old: &Kernel, table: &Table, renamed: impl Fn(u32) -> bool, publish: bool) -> Vec<Change> {
+    let new = &table.kernel;
+    let owners: BTreeMap<u32, &InputKey> = new.inputs.iter().map(|(key, value)| (value.slot, key)).collect();
+    let handed_on = |key: &InputKey, slot: u32| owners.get(&slot).is_some_and(|owner| *owner != key) || renamed(slot);
+    let unmatched: BTreeMap<&InputKey, u32> = old
+        .inputs
+        .iter()
+        .filter(|(key, value)| !new.inputs.contains_key(key) || handed_on(key, value.slot))
+        .map(|(key, value)| (key, value.slot))
+        .collect();
+    let silent: BTreeSet<u32> = unmatched.values().copied().collect();
+    let (forbidden_early, forbidden_late): (Vec<&SourceKey>, Vec<&SourceKey>) =
+        old.sources.difference(&new.sources).partition(|source| silent.contains(&source.slot));
+
+    let mut changes: Vec<Change> = unmatched.keys().map(|key| Change::Unmatch { key: **key }).collect();
+    changes.extend(forbidden_early.into_iter().map(|source| Change::ForbidSource(*source)));
+    changes.extend(new.own_macs.difference(&old.own_macs).map(|mac| Change::AddOwnMac(*mac)));
+    let joins = new.joins.iter().filter(|(at, join)| old.joins.get(at) != Some(join));
+    changes.extend(joins.map(|(_, join)| Change::Join(join.clone())));
+    let publish_at = changes.len();
+    changes.extend(new.sources.difference(&old.sources).map(|source| Change::AllowSource(*source)));
+    let matches =
+        new.inputs.iter().filter(|(key, value)| unmatched.contains_key(key) || old.inputs.get(key) != Some(value));
+    changes.extend(matches.map(|(key, value)| Change::Match { key: *key, value: *value }));
+    changes.extend(forbidden_late.into_iter().map(|source| Change::ForbidSource(*source)));
+    let left = old.joins.iter().filter(|(at, _)| !new.joins.contains_key(at));
+    changes.extend(left.map(|(_, Join { device, ifindex, group, .. })| Change::Leave {
+        device: device.clone(),
+        ifindex: *ifindex,
+        group: *group,
+    }));
+    changes.extend(old.own_macs.difference(&new.own_macs).map(|mac| Change::RemoveOwnMac(*mac)));
+    // Every change is published, so that one generation names the state of lanes and kernel together.
+    if publish || !changes.is_empty() {
+        changes.insert(publish_at, Change::Publish { generation: table.generation });
+    }
+    changes
+}
+
+impl Kernel {
+    /// Does to this model what a change does to the kernel, so that control knows what lies there even after a
+    /// change that failed half-way.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Unmatch { key } => _ = self.inputs.remove(key),
+            Change::Match { key, value } => _ = self.inputs.insert(*key, *value),
+            Change::AllowSource(source) => _ = self.sources.insert(*source),
+            Change::ForbidSource(source) => _ = self.sources.remove(source),
+            Change::AddOwnMac(mac) => _ = self.own_macs.insert(*mac),
+            Change::RemoveOwnMac(mac) => _ = self.own_macs.remove(mac),
+            Change::Join(join) => _ = self.joins.insert((join.ifindex, join.group), join.clone()),
+            Change::Leave { ifindex, group, .. } => _ = self.joins.remove(&(*ifindex, *group)),
+            Change::Publish { .. } => {} // The lanes' business.
+        }
+    }
+}

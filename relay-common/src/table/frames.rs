@@ -1,0 +1,55 @@
+//! How many frames a lane needs, and how long a packet fits one.
+
+use super::Placement;
+use crate::plan::Lanes;
+
+/// Bytes that the kernel keeps in front of a received packet (`XDP_PACKET_HEADROOM`).
+pub const HEADROOM: u32 = 256;
+/// Packets that a lane takes from one ring at once.
+pub const BATCH: u32 = 64;
+/// An Ethernet header and two VLAN tags.
+const LINK_HEADERS: u32 = 14 + 8;
+
+/// The longest MTU whose frames fit frames of that size.
+#[must_use]
+pub const fn longest_mtu(frame_size: u32) -> u32 {
+    frame_size.saturating_sub(HEADROOM + LINK_HEADERS)
+}
+
+/// The frames that a lane needs so that no ring of its can ever run dry: each receive queue's fill and rx rings,
+/// each output link's tx and completion rings, and the batch in hand.
+#[must_use]
+pub const fn frames_needed(n_rx_queues: u32, n_tx_links: u32, ring_size: u32) -> u32 {
+    n_rx_queues.saturating_add(n_tx_links).saturating_mul(2).saturating_mul(ring_size).saturating_add(BATCH)
+}
+
+/// The frames of one lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameBudget {
+    /// Receive queues of the lane that has most.
+    pub n_rx_queues: u32,
+    /// Output links, which every lane has.
+    pub n_tx_links: u32,
+    /// Frames that such a lane needs.
+    pub needed: u32,
+    /// Frames that it has: as configured, or else what it needs.
+    pub frames: u32,
+}
+
+impl FrameBudget {
+    /// Says whether the frames suffice.
+    #[must_use]
+    pub const fn suffices(&self) -> bool {
+        self.frames >= self.needed
+    }
+}
+
+/// What the busiest lane needs with the links as they are placed.
+#[must_use]
+pub fn frame_budget(lanes: &Lanes, place: &Placement) -> FrameBudget {
+    let n_rx_queues = (0..lanes.n_lanes()).map(|lane| place.rx_queues(lane, lanes.n_lanes()).count());
+    let n_rx_queues = u32::try_from(n_rx_queues.max().unwrap_or(0)).unwrap_or(u32::MAX);
+    let n_tx_links = u32::try_from(place.outputs().count()).unwrap_or(u32::MAX);
+    let needed = frames_needed(n_rx_queues, n_tx_links, lanes.ring_size);
+    FrameBudget { n_rx_queues, n_tx_links, needed, frames: lanes.frames.unwrap_or(needed) }
+}

@@ -1,0 +1,142 @@
+//! A table in flat bytes, for memory that control writes and the lanes read: a header, the relays by slot, the
+//! outputs, and an index from input keys to slots.
+
+use super::Table;
+use super::index::{FREE, first_place, index_len};
+use crate::abi::InputKey;
+use crate::entry::{OutputEntry, RelayEntry};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
+
+/// What stands at the beginning of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ImageHeader {
+    /// [`ImageHeader::MAGIC`].
+    pub magic: u64,
+    /// The table's generation.
+    pub generation: u64,
+    /// Relays that follow.
+    pub max_relays: u32,
+    /// Outputs that follow them.
+    pub max_outputs: u32,
+    /// Index places that follow those.
+    pub index_len: u32,
+    /// Always 0.
+    pub zero: [u32; 9],
+}
+const _: () = assert!(size_of::<ImageHeader>() == 64);
+
+impl ImageHeader {
+    /// Marks an image of this layout.
+    pub const MAGIC: u64 = u64::from_le_bytes(*b"MCRTABL1");
+}
+
+/// Bytes that an image takes.
+#[must_use]
+pub const fn image_size(max_relays: u32, max_outputs: u32) -> usize {
+    size_of::<ImageHeader>()
+        + max_relays as usize * size_of::<RelayEntry>()
+        + max_outputs as usize * size_of::<OutputEntry>()
+        + index_len(max_relays) * size_of::<u32>()
+}
+
+/// Writes a table's image over whatever `bytes` held.
+///
+/// # Panics
+///
+/// If `bytes` is shorter than [`image_size`] or not aligned to 8 bytes: the memory was made for this table.
+pub fn write(table: &Table, bytes: &mut [u8]) {
+    let (max_relays, max_outputs) = (table.max_relays(), table.max_outputs());
+    let bytes = &mut bytes[..image_size(max_relays, max_outputs)];
+    bytes.fill(0);
+    let n_places = index_len(max_relays);
+    let (header, rest) = ImageHeader::mut_from_prefix(bytes).expect("an image is aligned to 8 bytes");
+    *header = ImageHeader {
+        magic: ImageHeader::MAGIC,
+        generation: table.generation,
+        max_relays,
+        max_outputs,
+        index_len: u32::try_from(n_places).expect("max_relays is far below 2^31"),
+        ..ImageHeader::new_zeroed()
+    };
+    let (relays, rest) = <[RelayEntry]>::mut_from_prefix_with_elems(rest, max_relays as usize).expect("sized above");
+    relays[..table.entries.len()].copy_from_slice(&table.entries);
+    let (outputs, rest) = <[OutputEntry]>::mut_from_prefix_with_elems(rest, max_outputs as usize).expect("sized above");
+    outputs[..table.outputs.len()].copy_from_slice(&table.outputs);
+    let (index, _) = <[u32]>::mut_from_prefix_with_elems(rest, n_places).expect("sized above");
+    for (number, entry) in (1u32..).zip(&table.entries).filter(|(_, entry)| entry.in_use != 0) {
+        let mut place = first_place(&entry.key, n_places - 1);
+        while index[place] != FREE {
+            place = (place + 1) & (n_places - 1);
+        }
+        index[place] = number;
+    }
+}
+
+/// A table as a lane reads it.
+#[derive(Clone, Copy, Debug)]
+pub struct Image<'a> {
+    /// What the image says of itself.
+    pub header: &'a ImageHeader,
+    /// The relays by slot.
+    pub relays: &'a [RelayEntry],
+    /// All outputs.
+    pub outputs: &'a [OutputEntry],
+    index: &'a [u32],
+}
+
+impl<'a> Image<'a> {
+    /// Looks at bytes as an image; `None` if they are not one, or are not aligned to 8 bytes.
+    #[must_use]
+    pub fn view(bytes: &'a [u8]) -> Option<Self> {
+        let (header, rest) = ImageHeader::ref_from_prefix(bytes).ok()?;
+        if header.magic != ImageHeader::MAGIC || !header.index_len.is_power_of_two() {
+            return None;
+        }
+        let (relays, rest) = <[RelayEntry]>::ref_from_prefix_with_elems(rest, header.max_relays as usize).ok()?;
+        let (outputs, rest) = <[OutputEntry]>::ref_from_prefix_with_elems(rest, header.max_outputs as usize).ok()?;
+        let (index, _) = <[u32]>::ref_from_prefix_with_elems(rest, header.index_len as usize).ok()?;
+        Some(Self { header, relays, outputs, index })
+    }
+
+    /// The table's generation.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        self.header.generation
+    }
+
+    /// The slot of the relay that takes this input.
+    #[inline]
+    #[must_use]
+    pub fn find(&self, key: &InputKey) -> Option<u32> {
+        let mask = self.index.len() - 1;
+        let mut place = first_place(key, mask);
+        // A sound index always has a free place; the bound holds for an unsound one.
+        for _ in 0..self.index.len() {
+            let slot = match *self.index.get(place)? {
+                FREE => return None,
+                number => number - 1,
+            };
+            if self.relays.get(slot as usize)?.key == *key {
+                return Some(slot);
+            }
+            place = (place + 1) & mask;
+        }
+        None
+    }
+
+    /// The relay at a slot, if the slot is in use.
+    #[inline]
+    #[must_use]
+    pub fn relay(&self, slot: u32) -> Option<&'a RelayEntry> {
+        self.relays.get(slot as usize).filter(|relay| relay.in_use != 0)
+    }
+
+    /// The outputs of a relay.
+    #[inline]
+    #[must_use]
+    pub fn outputs_of(&self, relay: &RelayEntry) -> &'a [OutputEntry] {
+        let first = relay.first_output as usize;
+        self.outputs.get(first..first + relay.n_outputs as usize).unwrap_or_default()
+    }
+}

@@ -1,0 +1,119 @@
+//! An output, from the plan to its entry.
+
+use super::PendingReason;
+use super::compile::Node;
+use crate::abi::{Address, MAX_LINKS};
+use crate::entry::{OutputEntry, Rewrite, Vlans};
+use crate::facts::Link;
+use crate::plan::{Output, Source};
+use core::net::IpAddr;
+use zerocopy::FromZeros;
+
+/// Makes the entry of an output, and says why it cannot send if it cannot.
+pub(super) fn resolve(node: &Node<'_>, output: &Output, counter: u32) -> (OutputEntry, Option<PendingReason>) {
+    let mut entry = OutputEntry::new_zeroed();
+    entry.counter = counter;
+    entry.rewrite = rewrite_without_facts(output);
+    let pending = fill_in(node, output, &mut entry).err();
+    if pending.is_some() {
+        entry.flags |= OutputEntry::PENDING;
+    }
+    (entry, pending)
+}
+
+/// What of the rewrite the plan alone decides.
+fn rewrite_without_facts(output: &Output) -> Rewrite {
+    let mut rewrite = Rewrite::new_zeroed();
+    rewrite.destination = Address::from(output.destination);
+    rewrite.destination_port = output.port.get();
+    rewrite.source_port = output.source_port.map_or(0, |port| port.get());
+    rewrite.ttl = output.ttl.get();
+    match output.vlans {
+        Vlans::Keep => rewrite.n_vlans = Rewrite::KEEP_VLANS,
+        Vlans::Set { n, ids } => (rewrite.n_vlans, rewrite.vlan_ids) = (n, ids),
+    }
+    if let Some(dscp) = output.dscp {
+        rewrite.dscp = dscp;
+        rewrite.flags |= Rewrite::SET_DSCP;
+    }
+    if let Source::Address(source) = output.source {
+        rewrite.source = Address::from(source);
+        rewrite.flags |= Rewrite::SET_SOURCE;
+    }
+    rewrite
+}
+
+/// Fills in what the link decides, as far as it goes.
+fn fill_in(node: &Node<'_>, output: &Output, entry: &mut OutputEntry) -> Result<(), PendingReason> {
+    let name = &output.interface;
+    let link = node.link(name).ok_or_else(|| PendingReason::LinkMissing { link: name.clone() })?;
+    entry.mtu = link.mtu;
+    let number = node.place.output(name);
+    entry.link = number.ok_or_else(|| PendingReason::TooManyLinks { link: name.clone(), limit: MAX_LINKS })?;
+    if link.mac == [0; 6] {
+        return Err(PendingReason::NoHardwareAddress { link: name.clone() });
+    }
+    entry.rewrite.source_mac = link.mac;
+    let device = vlan_device(node, link, output.vlans).unwrap_or(link);
+    if output.source == Source::Link {
+        entry.rewrite.source = Address::from(first_address(device, link, output.destination)?);
+        entry.rewrite.flags |= Rewrite::SET_SOURCE;
+    }
+    entry.rewrite.destination_mac = destination_mac(node, device, link, output.destination)?;
+    if !(link.up && link.carrier) {
+        return Err(PendingReason::LinkDown { link: name.clone(), up: link.up });
+    }
+    if link.n_tx_queues < node.n_lanes {
+        let (n_queues, n_lanes) = (link.n_tx_queues, node.n_lanes);
+        return Err(PendingReason::TooFewQueues { link: name.clone(), n_queues, n_lanes });
+    }
+    Ok(())
+}
+
+/// The device that stands for an output's tags, when there is one: its addresses are those of that VLAN.
+fn vlan_device<'a>(node: &Node<'a>, link: &'a Link, vlans: Vlans) -> Option<&'a Link> {
+    match vlans {
+        Vlans::Keep => None,
+        Vlans::Set { ids, .. } => node.vlan_device(link, &ids),
+    }
+}
+
+/// The first address of the device, or of the link below it, in the destination's family.
+fn first_address(device: &Link, link: &Link, destination: IpAddr) -> Result<IpAddr, PendingReason> {
+    let first = |link: &Link| match destination {
+        IpAddr::V4(_) => link.v4.first().map(|(address, _)| IpAddr::V4(*address)),
+        IpAddr::V6(_) => link.v6.first().map(|(address, _)| IpAddr::V6(*address)),
+    };
+    let family = if destination.is_ipv4() { 4 } else { 6 };
+    let missing = || PendingReason::NoAddress { link: link.name.clone(), family };
+    first(device).or_else(|| first(link)).ok_or_else(missing)
+}
+
+fn destination_mac(node: &Node<'_>, device: &Link, link: &Link, destination: IpAddr) -> Result<[u8; 6], PendingReason> {
+    if destination.is_multicast() {
+        return Ok(group_mac(destination));
+    }
+    if device.is_broadcast(destination) {
+        return Err(PendingReason::BroadcastAddress { link: link.name.clone(), address: destination });
+    }
+    let neighbour = node.neighbour(device.ifindex, destination);
+    neighbour.and_then(|neighbour| neighbour.mac).ok_or_else(|| PendingReason::NeighbourUnknown {
+        link: link.name.clone(),
+        destination,
+        next_hop: neighbour.map(|neighbour| neighbour.next_hop),
+    })
+}
+
+/// The hardware address of a group: RFC 1112, section 6.4, and RFC 2464, section 7.
+fn group_mac(group: IpAddr) -> [u8; 6] {
+    match group {
+        IpAddr::V4(group) => {
+            let [_, b, c, d] = group.octets();
+            [0x01, 0x00, 0x5e, b & 0x7f, c, d]
+        }
+        IpAddr::V6(group) => {
+            let [.., a, b, c, d] = group.octets();
+            [0x33, 0x33, a, b, c, d]
+        }
+    }
+}
