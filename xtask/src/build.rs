@@ -1,0 +1,16 @@
+//! `cargo xtask build`: the product.
+
+use anyhow::Result;
+
+use crate::{build_ebpf, step::step, workspace::Workspace};
+
+/// Build the release binary, target/release/mcr, with the XDP program inside.
+///
+/// Installs the tool-chain for the eBPF half when it is missing; nothing else.
+#[derive(clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    build_ebpf::run(workspace)?;
+    step("building mcr", workspace.cargo().args(["build", "--release", "--package", "relay-userspace"]))
+}

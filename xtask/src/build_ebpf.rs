@@ -1,0 +1,80 @@
+//! `cargo xtask build-ebpf`: the XDP program, as one object file.
+
+use std::{fs, path::Path, process::Command};
+
+use anyhow::{Context, Result};
+
+use crate::{setup, step::step, toolchain::Compiler, workspace::Workspace};
+
+/// Build the XDP program and leave it in target/relay-ebpf.o, where relay-userspace embeds it from.
+///
+/// The same stable Rust as for everything else builds it, with `core` from source. The file is only written
+/// when its bytes change, so that nothing is rebuilt for nothing.
+#[derive(clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    let compiler = setup::toolchain(workspace)?;
+    build(workspace, &compiler)
+}
+
+/// Builds with a tool-chain that is there.
+pub(crate) fn build(workspace: &Workspace, compiler: &Compiler) -> Result<()> {
+    let mut cargo = cargo(workspace, compiler, "build");
+    step("building the eBPF program", &mut cargo)?;
+    let built = workspace.target().join("ebpf/bpfel-unknown-none/release/relay-ebpf");
+    copy_if_changed(&built, &workspace.ebpf_object())
+}
+
+/// `cargo SUBCOMMAND` for the BPF target. Nothing that the caller set for the host may reach it.
+pub(crate) fn cargo(workspace: &Workspace, compiler: &Compiler, subcommand: &str) -> Command {
+    let mut cargo = workspace.cargo();
+    cargo.args([subcommand, "--release", "--package", "relay-ebpf", "--target", "bpfel-unknown-none"]);
+    cargo.args(["-Z", "build-std=core"]);
+    for variable in ["RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET", "RUSTC"] {
+        cargo.env_remove(variable);
+    }
+    if !compiler.is_ours() {
+        cargo.env("RUSTC", &compiler.rustc);
+    }
+    // BTF needs full debug information; paths are cut, so that the object is the same in every checkout.
+    let linker = format!("linker={}", workspace.tool("bpf-linker").display());
+    let remap = format!("--remap-path-prefix={}=.", workspace.root().display());
+    let flags = ["-C", &linker, "-C", "debuginfo=2", "-C", "link-arg=--btf", &remap];
+    // -Z build-std asks for the bootstrap variable; it is what a nightly compiler would allow anyway.
+    cargo.env("RUSTC_BOOTSTRAP", "1");
+    // The encoded form, because a path may hold a space.
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
+    cargo.env("CARGO_TARGET_DIR", workspace.target().join("ebpf"));
+    cargo
+}
+
+fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
+    let new = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+    if fs::read(to).is_ok_and(|old| old == new) {
+        return Ok(());
+    }
+    fs::write(to, new).with_context(|| format!("cannot write {}", to.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_of_the_same_bytes_is_left_alone() {
+        let dir = std::env::temp_dir().join(format!("mcr-xtask-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let (from, to) = (dir.join("from"), dir.join("to"));
+        fs::write(&from, "one").unwrap();
+        copy_if_changed(&from, &to).unwrap();
+        let before = std::time::SystemTime::UNIX_EPOCH;
+        fs::File::options().write(true).open(&to).unwrap().set_modified(before).unwrap();
+        copy_if_changed(&from, &to).unwrap();
+        assert_eq!(fs::metadata(&to).unwrap().modified().unwrap(), before);
+        fs::write(&from, "two").unwrap();
+        copy_if_changed(&from, &to).unwrap();
+        assert_eq!(fs::read(&to).unwrap(), b"two");
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}
