@@ -50,7 +50,7 @@ pub fn sleep<'a>(
     control: &OwnedFd,
     has_unsent: bool,
 ) -> bool {
-    let mut fds = [PollFd::new(doorbell.as_fd(), PollFlags::POLLIN); MAX_FDS];
+    let mut fds: [_; MAX_FDS] = std::array::from_fn(|_| PollFd::new(doorbell.as_fd(), PollFlags::POLLIN));
     fds[0] = PollFd::new(control.as_fd(), PollFlags::POLLIN);
     let mut n = 2;
     for socket in sockets.take(MAX_FDS - 2) {

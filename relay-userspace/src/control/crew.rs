@@ -1,0 +1,205 @@
+//! The crew: all lanes with their stations, and the table they run.
+
+use super::event::Event;
+use super::process::{self, LaneProcess};
+use super::station::{self, Station};
+use crate::clock::now_ns;
+use crate::memory::{self, table::TableMemory};
+use anyhow::{Context, bail};
+use relay_common::counters::LaneCounter;
+use relay_common::facts::Facts;
+use relay_common::plan::{Lanes, Plan};
+use relay_common::table::{Placement, Table, image};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// A lane has so long to confirm a table.
+const CONFIRM_NS: u64 = 1_000_000_000;
+/// How often control looks whether it has.
+const LOOK_AGAIN: Duration = Duration::from_micros(100);
+/// A lane that lives shorter than this is started again later and later.
+const SHORT_LIFE_NS: u64 = 1_000_000_000;
+/// The longest wait before a lane is started again.
+const LONGEST_PAUSE_MS: u64 = 2_000;
+/// A heartbeat older than this is a stalled lane: twenty of its longest sleeps.
+pub const STALLED_NS: u64 = 2_000_000_000;
+
+/// One lane and what is known of its lives.
+#[derive(Debug)]
+pub struct Post {
+    /// What it works with.
+    pub station: Station,
+    process: Option<LaneProcess>,
+    /// How often in a row it died young.
+    short_lives: u32,
+    /// How often it was started again.
+    pub restarts: u64,
+    /// Whether it was seen to be stalled.
+    pub stalled: bool,
+}
+
+/// All lanes.
+#[derive(Debug)]
+pub struct Crew {
+    /// One post a lane.
+    pub posts: Vec<Post>,
+    lanes: Lanes,
+    table: OwnedFd,
+    memory: TableMemory,
+    events: UnboundedSender<Event>,
+}
+
+impl Crew {
+    /// Builds every lane's station. No lane runs yet.
+    pub fn build(
+        plan: &Plan,
+        place: &Placement,
+        facts: &Facts,
+        events: UnboundedSender<Event>,
+    ) -> anyhow::Result<Self> {
+        let lanes = plan.lanes.clone();
+        let image = image::image_size(lanes.max_relays, lanes.max_outputs);
+        let table = memory::create(c"mcr-table", TableMemory::bytes(image))?;
+        let memory = TableMemory::open(&table, image)?;
+        let mut posts = Vec::new();
+        for number in 0..lanes.n_lanes() {
+            let station = station::build(number, plan, place, facts)?;
+            posts.push(Post { station, process: None, short_lives: 0, restarts: 0, stalled: false });
+        }
+        Ok(Self { posts, lanes, table, memory, events })
+    }
+
+    /// Starts every lane.
+    pub fn start(&mut self) -> anyhow::Result<()> {
+        for post in &mut self.posts {
+            post.process =
+                Some(process::start(&post.station, &self.lanes, &self.table, now_ns(), &self.events)?);
+        }
+        Ok(())
+    }
+
+    /// A lane ended: starts it again at once, or later if it keeps dying young. Says why it ended, if this was the
+    /// lane's present process.
+    pub fn lane_ended(&mut self, number: u32, pid: u32) -> anyhow::Result<Option<String>> {
+        let Some(post) = self.posts.get_mut(number as usize) else { return Ok(None) };
+        let Some(process) = post.process.as_mut().filter(|process| process.pid() == pid) else { return Ok(None) };
+        let ending = process.ending().map_or_else(|| "unknown".to_owned(), |status| status.to_string());
+        let life = now_ns().saturating_sub(process.started);
+        post.process = None;
+        post.short_lives = if life < SHORT_LIFE_NS { post.short_lives + 1 } else { 0 };
+        // Tests of sudden death kill a lane more often than any bug would.
+        if post.short_lives <= 1 || cfg!(feature = "chaos") {
+            self.restart(number)?;
+        } else {
+            let pause = (10_u64 << post.short_lives.min(10)).min(LONGEST_PAUSE_MS);
+            let events = self.events.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                let _ = events.send(Event::LaneDue { number });
+            });
+        }
+        Ok(Some(ending))
+    }
+
+    /// Starts a lane that is not running.
+    pub fn restart(&mut self, number: u32) -> anyhow::Result<()> {
+        let Some(post) = self.posts.get_mut(number as usize) else { return Ok(()) };
+        if post.process.is_none() {
+            post.process =
+                Some(process::start(&post.station, &self.lanes, &self.table, now_ns(), &self.events)?);
+            post.restarts += 1;
+        }
+        Ok(())
+    }
+
+    /// Gives the lanes a table and waits until each that is alive runs it.
+    pub async fn publish(&mut self, table: &Table) -> anyhow::Result<()> {
+        self.memory.publish(table.generation, |bytes| image::write(table, bytes));
+        self.ring();
+        let deadline = now_ns() + CONFIRM_NS;
+        loop {
+            let Some(number) = self.first_behind(table.generation) else { return Ok(()) };
+            if now_ns() > deadline {
+                bail!("lane {number} did not confirm generation {} within a second: it hangs", table.generation);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// The first lane that is alive and runs another generation.
+    fn first_behind(&mut self, generation: u64) -> Option<u32> {
+        self.posts
+            .iter_mut()
+            .filter(|post| post.process.as_mut().is_some_and(LaneProcess::is_alive))
+            .find(|post| post.station.counters.get(LaneCounter::Generation) != generation)
+            .map(|post| post.station.number)
+    }
+
+    /// The generation in force.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.memory.generation()
+    }
+
+    /// Lanes whose heartbeat has just become old, or fresh again: the number and whether it stalls now.
+    pub fn stalls(&mut self, now: u64) -> Vec<(u32, bool)> {
+        let mut changed = Vec::new();
+        for post in &mut self.posts {
+            let heartbeat = post.station.counters.get(LaneCounter::Heartbeat);
+            let stalled = post.process.is_some() && now.saturating_sub(heartbeat) > STALLED_NS;
+            if stalled != post.stalled {
+                post.stalled = stalled;
+                changed.push((post.station.number, stalled));
+            }
+        }
+        changed
+    }
+
+    /// Asks all lanes to send what they have and end, and waits for them.
+    pub async fn stop(&mut self, patience: Duration) -> anyhow::Result<()> {
+        self.memory.ask_to_stop();
+        self.ring();
+        let deadline = now_ns() + u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
+        for post in &mut self.posts {
+            while let Some(process) = &mut post.process {
+                if let Some(status) = process.ending() {
+                    if !status.success() {
+                        tracing::warn!(lane = post.station.number, %status, "a lane did not end well");
+                    }
+                    break;
+                }
+                if now_ns() > deadline {
+                    tracing::warn!(lane = post.station.number, "a lane did not end in time and is killed");
+                    break;
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            post.process = None;
+        }
+        Ok(())
+    }
+
+    fn ring(&self) {
+        for post in &self.posts {
+            // A full counter means that the lane was rung often enough.
+            let _ = post.station.doorbell.write(1);
+        }
+    }
+
+    /// What each lane's process is.
+    pub fn pids(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.posts.iter().filter_map(|post| Some((post.station.number, post.process.as_ref()?.pid())))
+    }
+}
+
+/// The cores that lanes are pinned to must be there before anything else is made.
+pub fn check_cores(lanes: &Lanes) -> anyhow::Result<()> {
+    let allowed = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0)).context("cannot read the cores")?;
+    for &core in &lanes.cores {
+        if !allowed.is_set(core as usize).unwrap_or(false) {
+            bail!("lanes.cores names core {core}, which this machine does not have or mcr may not use: name others");
+        }
+    }
+    Ok(())
+}

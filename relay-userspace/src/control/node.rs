@@ -1,0 +1,246 @@
+//! A node: everything control holds, how it comes up, how it follows the links and how it goes down.
+//!
+//! Up: facts, table, program, memory and sockets, lanes, memberships, maps, the socket map, and the program is attached
+//! last, when everything that a packet needs is there. Down is the other way round: detach first.
+
+use super::crew::Crew;
+use super::event::Event;
+use super::membership::Memberships;
+use super::station::interface;
+use crate::kernel::program::{Attached, Loading, Program};
+use crate::link::neighbour::Neighbours;
+use crate::link::netlink::Netlink;
+use crate::report::Report;
+use anyhow::{Context, bail};
+use relay_common::facts::Facts;
+use relay_common::plan::{Plan, Relay};
+use relay_common::table::{Kernel, Pending, Placement, Table, compile, diff, towards};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::os::fd::AsFd as _;
+use std::time::Duration;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Lanes have so long to send what they have when the node goes down.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
+/// Some drivers reset a link when a program is attached; that takes so long at most.
+const CARRIER_PATIENCE: Duration = Duration::from_secs(10);
+const CARRIER_STEP: Duration = Duration::from_millis(20);
+
+/// Everything control holds.
+#[expect(missing_debug_implementations, reason = "aya's types have none")]
+pub struct Node {
+    /// The plan in force.
+    pub plan: Plan,
+    /// The table in force.
+    pub table: Table,
+    /// What cannot work yet.
+    pub pending: Vec<Pending>,
+    /// All lanes.
+    pub crew: Crew,
+    pub(super) program: Program,
+    pub(super) memberships: Memberships,
+    /// What lies in the kernel's maps and memberships.
+    pub(super) kernel: Kernel,
+    pub(super) neighbours: Neighbours,
+    place: Placement,
+    facts: Facts,
+    netlink: Netlink,
+    attached: Vec<(String, Attached)>,
+}
+
+impl Node {
+    /// Brings everything up. When this returns packets flow; when it fails nothing is left behind.
+    pub async fn bring_up(plan: Plan, debug: bool, events: UnboundedSender<Event>) -> anyhow::Result<Self> {
+        super::crew::check_cores(&plan.lanes)?;
+        let netlink = Netlink::new().context("cannot ask the kernel for its links")?;
+        let mut neighbours = Neighbours::new();
+        let facts = read_facts(&netlink, &mut neighbours, &plan).await?;
+        let place = Placement::new(&plan, &facts, None);
+        let compiled = compile(&plan, &facts, &place, None);
+        if !compiled.refused.is_empty() {
+            let texts: Vec<String> = compiled.refused.iter().map(|conflict| format!("  {conflict}")).collect();
+            bail!("this configuration does not fit this node:\n{}", texts.join("\n"));
+        }
+        let program = Program::load(Loading { max_relays: plan.lanes.max_relays, debug })?;
+        let mut crew = Crew::build(&plan, &place, &facts, events)?;
+        crew.start()?;
+        let empty = Table::empty(plan.lanes.max_relays, plan.lanes.max_outputs);
+        let mut node = Self {
+            table: empty,
+            pending: Vec::new(),
+            crew,
+            program,
+            memberships: Memberships::new(),
+            kernel: Kernel::default(),
+            neighbours,
+            place,
+            facts,
+            netlink,
+            attached: Vec::new(),
+            plan,
+        };
+        let changes = towards(&node.kernel, &compiled.table);
+        node.apply(&changes, &compiled.table).await?;
+        node.table = compiled.table;
+        node.tell_pending(compiled.pending);
+        node.give_queues_their_sockets()?;
+        node.attach().await?;
+        Ok(node)
+    }
+
+    fn give_queues_their_sockets(&mut self) -> anyhow::Result<()> {
+        for post in &self.crew.posts {
+            for socket in post.station.sockets.iter().filter(|socket| socket.receives) {
+                let Some(place) = self.place.input(&socket.link) else { continue };
+                self.program.put_socket(place.socket_base() + socket.queue, socket.bound.fd.as_fd())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Attaches the relay program to input links, and the passing one to output links that only zero-copy needs it on.
+    async fn attach(&mut self) -> anyhow::Result<()> {
+        let inputs: Vec<String> = self.place.inputs().map(|(link, _)| link.to_owned()).collect();
+        for name in &inputs {
+            let Some(link) = self.facts.link(name) else { continue };
+            let attached = self.program.attach(name, link.ifindex, interface(&self.plan, name).mode)?;
+            let zero_copy = self.is_zero_copy(name);
+            tracing::info!(link = %name, mode = attached.hook.name(), zero_copy, queues = link.n_rx_queues, "input attached");
+            self.attached.push((name.clone(), attached));
+        }
+        let outputs: Vec<String> = self.place.outputs().map(|(link, _)| link.to_owned()).collect();
+        for name in outputs.iter().filter(|name| !inputs.contains(name)) {
+            let Some(link) = self.facts.link(name) else { continue };
+            let zero_copy = self.is_zero_copy(name);
+            if zero_copy {
+                tracing::warn!(link = %name, "zero-copy needs a program on this output link: its driver may reset it for seconds");
+                self.attached.push((name.clone(), self.program.attach_pass(name, link.ifindex)?));
+            }
+            tracing::info!(link = %name, zero_copy, "output ready");
+        }
+        self.wait_for_carriers().await
+    }
+
+    fn is_zero_copy(&self, link: &str) -> bool {
+        let mut sockets = self.crew.posts.iter().flat_map(|post| &post.station.sockets).filter(|s| s.link == link);
+        sockets.clone().next().is_some() && sockets.all(|socket| socket.bound.zero_copy)
+    }
+
+    /// Waits until every link that had a carrier before the program was attached has it again.
+    async fn wait_for_carriers(&mut self) -> anyhow::Result<()> {
+        let had: BTreeSet<&str> =
+            self.facts.links.iter().filter(|link| link.carrier).map(|link| link.name.as_str()).collect();
+        let ours: BTreeSet<&str> = self.attached.iter().map(|(name, _)| name.as_str()).collect();
+        let mut waited = Duration::ZERO;
+        while waited < CARRIER_PATIENCE {
+            let links = self.netlink.facts(None).await?;
+            let without = |name: &&&str| links.iter().any(|link| link.name == ***name && !link.carrier);
+            let Some(name) = had.intersection(&ours).find(without) else { return Ok(()) };
+            if waited.is_zero() {
+                tracing::info!(link = %name, "waiting for the carrier: this driver resets the link for a program");
+            }
+            tokio::time::sleep(CARRIER_STEP).await;
+            waited += CARRIER_STEP;
+        }
+        tracing::warn!("a link lost its carrier when the program was attached and did not get it back");
+        Ok(())
+    }
+
+    /// Reads the links again and carries out what that changes.
+    pub async fn follow_links(&mut self) -> anyhow::Result<()> {
+        let mut facts = read_facts(&self.netlink, &mut self.neighbours, &self.plan).await?;
+        // Sockets are bound to the links that were there at the start: a link that has come since, or come back as
+        // another, has none.
+        let known = |link: &relay_common::facts::Link| {
+            self.crew.posts.iter().flat_map(|post| &post.station.sockets).any(|s| s.ifindex == link.ifindex)
+        };
+        let placed = |name: &str| self.place.input(name).is_some() || self.place.output(name).is_some();
+        for link in facts.links.iter().filter(|link| !known(link)) {
+            let is_wanted = placed(&link.name) || self.plan.relays.iter().any(|relay| uses(relay, &link.name));
+            if is_wanted && self.facts.link(&link.name).is_none_or(|before| before.ifindex != link.ifindex) {
+                tracing::warn!(link = %link.name, "this link has come since mcr started: restart mcr to use it");
+            }
+        }
+        let came_up: Vec<u32> = facts
+            .links
+            .iter()
+            .filter(|link| link.up && self.facts.link(&link.name).is_some_and(|before| !before.up))
+            .map(|link| link.ifindex)
+            .collect();
+        for ifindex in came_up {
+            self.memberships.rejoin(ifindex).context("cannot join again on a link that has come back")?;
+        }
+        self.facts = facts.clone();
+        facts.links.retain(|link| known(link) || !placed(&link.name));
+        self.recompile(&facts).await
+    }
+
+    async fn recompile(&mut self, facts: &Facts) -> anyhow::Result<()> {
+        let compiled = compile(&self.plan, facts, &self.place, Some(&self.table));
+        let changes = diff(&self.table, &compiled.table);
+        if !changes.is_empty() {
+            self.apply(&changes, &compiled.table).await?;
+            tracing::info!(generation = compiled.table.generation, changes = changes.len(), "applied");
+            self.table = compiled.table;
+        }
+        self.tell_pending(compiled.pending);
+        Ok(())
+    }
+
+    /// Tells what has become pending and what works again.
+    fn tell_pending(&mut self, pending: Vec<Pending>) {
+        for new in pending.iter().filter(|new| !self.pending.contains(new)) {
+            tracing::warn!("pending: {new}");
+        }
+        for old in &self.pending {
+            if !pending.iter().any(|new| (&new.relay, new.part) == (&old.relay, old.part)) {
+                tracing::info!(relay = %old.relay, part = %old.part, "no longer pending");
+            }
+        }
+        self.pending = pending;
+    }
+
+    /// What was counted so far.
+    pub fn report(&self) -> anyhow::Result<Report> {
+        Report::gather(&self.table, &self.crew, self.program.verdicts()?)
+    }
+
+    /// Goes down: no new packet comes in, everything that came is sent, then the lanes end and groups are left.
+    pub async fn take_down(mut self) -> anyhow::Result<Report> {
+        self.attached.clear();
+        self.crew.stop(STOP_PATIENCE).await?;
+        let report = self.report();
+        drop(self.memberships);
+        report
+    }
+
+    /// The loaded object, for the logger of a person who debugs.
+    pub const fn program_mut(&mut self) -> &mut Program {
+        &mut self.program
+    }
+}
+
+fn uses(relay: &Relay, link: &str) -> bool {
+    relay.enabled && (relay.input.interface == link || relay.outputs.iter().any(|output| output.interface == link))
+}
+
+/// Reads links and neighbours. A neighbour that cannot be asked for now is asked for again at the next look.
+async fn read_facts(netlink: &Netlink, neighbours: &mut Neighbours, plan: &Plan) -> anyhow::Result<Facts> {
+    let links = netlink.facts(None).await.context("cannot read the links")?;
+    let vlan_devices = netlink.vlan_devices().await.context("cannot read the VLAN devices")?;
+    let index = |name: &str| links.iter().find(|link| link.name == name).map(|link| link.ifindex);
+    let is_host = |address: &IpAddr| !address.is_multicast();
+    let wanted: BTreeSet<(u32, IpAddr)> = plan
+        .relays
+        .iter()
+        .filter(|relay| relay.enabled)
+        .flat_map(|relay| &relay.outputs)
+        .filter(|output| is_host(&output.destination))
+        .filter_map(|output| Some((index(&output.interface)?, output.destination)))
+        .collect();
+    if let Err(error) = neighbours.want(netlink, &wanted).await {
+        tracing::debug!(%error, "a neighbour could not be asked for");
+    }
+    Ok(Facts { links, neighbours: neighbours.facts(), vlan_devices })
+}

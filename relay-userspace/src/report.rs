@@ -1,0 +1,173 @@
+//! What a node counted: per relay, output, drop reason, lane and socket. Printed when it ends.
+
+use crate::control::crew::Crew;
+use crate::memory::counters::Counters;
+use crate::xsk::options::statistics;
+use anyhow::Context;
+use relay_common::counters::{LaneCounter, output, relay};
+use relay_common::decide::Verdict;
+use relay_common::drops::Drop;
+use relay_common::table::Table;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::os::fd::AsFd as _;
+
+mod text;
+
+/// Everything that was counted.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// What the XDP program decided, by verdict.
+    pub verdicts: BTreeMap<&'static str, u64>,
+    /// The relays, by their slots.
+    pub relays: Vec<RelayReport>,
+    /// Drops that belong to no relay, by reason.
+    pub drops: BTreeMap<&'static str, u64>,
+    /// The lanes.
+    pub lanes: Vec<LaneReport>,
+    /// The sockets.
+    pub sockets: Vec<SocketReport>,
+}
+
+/// What was counted of a relay.
+#[derive(Debug, Serialize)]
+pub struct RelayReport {
+    /// Its name.
+    pub name: String,
+    /// What it takes in, for people.
+    pub input: String,
+    /// Packets in.
+    pub packets: u64,
+    /// Bytes in, as IP packets.
+    pub bytes: u64,
+    /// Packets that went to no output, by reason.
+    pub drops: BTreeMap<&'static str, u64>,
+    /// Its outputs.
+    pub outputs: Vec<OutputReport>,
+}
+
+/// What was counted of an output.
+#[derive(Debug, Serialize)]
+pub struct OutputReport {
+    /// Where it sends, for people.
+    pub to: String,
+    /// Packets out.
+    pub packets: u64,
+    /// Bytes out, as IP packets.
+    pub bytes: u64,
+    /// Packets that were not sent, by reason.
+    pub drops: BTreeMap<&'static str, u64>,
+}
+
+/// What was counted of a lane.
+#[derive(Debug, Serialize)]
+pub struct LaneReport {
+    /// Its number.
+    pub lane: u32,
+    /// How often it was started again.
+    pub restarts: u64,
+    /// Its frames.
+    pub frames: u32,
+    /// Its own counters.
+    pub counters: BTreeMap<&'static str, u64>,
+}
+
+/// What the kernel counted of a socket.
+#[derive(Debug, Serialize)]
+pub struct SocketReport {
+    /// The link.
+    pub link: String,
+    /// The queue.
+    pub queue: u32,
+    /// The lane that has it.
+    pub lane: u32,
+    /// Whether it was zero-copy.
+    pub zero_copy: bool,
+    /// Packets that did not fit a frame or found none.
+    pub rx_dropped: u64,
+    /// Packets that found the receive ring full.
+    pub rx_ring_full: u64,
+    /// Packets that found the fill ring empty.
+    pub fill_ring_empty: u64,
+    /// Descriptors that the kernel refused.
+    pub invalid: u64,
+}
+
+impl Report {
+    /// Reads all counters.
+    pub fn gather(table: &Table, crew: &Crew, verdicts: Vec<(Verdict, u64)>) -> anyhow::Result<Self> {
+        let lanes: Vec<&Counters> = crew.posts.iter().map(|post| &post.station.counters).collect();
+        let sum = |read: &dyn Fn(&Counters) -> u64| lanes.iter().map(|lane| read(lane)).sum::<u64>();
+        let mut sockets = Vec::new();
+        for post in &crew.posts {
+            for socket in &post.station.sockets {
+                let counted = statistics(socket.bound.fd.as_fd()).context("cannot read a socket's statistics")?;
+                sockets.push(SocketReport {
+                    link: socket.link.clone(),
+                    queue: socket.queue,
+                    lane: post.station.number,
+                    zero_copy: socket.bound.zero_copy,
+                    rx_dropped: counted.rx_dropped,
+                    rx_ring_full: counted.rx_ring_full,
+                    fill_ring_empty: counted.fill_ring_empty,
+                    invalid: counted.rx_invalid + counted.tx_invalid,
+                });
+            }
+        }
+        Ok(Self {
+            verdicts: verdicts.into_iter().map(|(verdict, n)| (verdict.name(), n)).collect(),
+            relays: relays(table, &sum),
+            drops: named(Drop::ALL, |reason| sum(&|lane| lane.get_dropped(reason))),
+            lanes: crew
+                .posts
+                .iter()
+                .map(|post| LaneReport {
+                    lane: post.station.number,
+                    restarts: post.restarts,
+                    frames: post.station.n_frames,
+                    counters: LaneCounter::ALL.iter().map(|&c| (c.name(), post.station.counters.get(c))).collect(),
+                })
+                .collect(),
+            sockets,
+        })
+    }
+}
+
+fn relays(table: &Table, sum: &dyn Fn(&dyn Fn(&Counters) -> u64) -> u64) -> Vec<RelayReport> {
+    let outputs = |relay: &relay_common::table::SlotRelay| {
+        let one = |(wanted, built): (&relay_common::plan::Output, &relay_common::table::SlotOutput)| {
+            let read = |place: usize| sum(&|lane| lane.get_output(built.counter, place));
+            OutputReport {
+                to: format!("{}/{}", wanted.interface, endpoint(wanted.destination, wanted.port.get())),
+                packets: read(output::PACKETS),
+                bytes: read(output::BYTES),
+                drops: named(output::REASONS, |reason| read(output::place(reason))),
+            }
+        };
+        relay.relay.outputs.iter().zip(&relay.outputs).map(one).collect()
+    };
+    table
+        .slots()
+        .map(|(slot, relay)| {
+            let read = |place: usize| sum(&|lane| lane.get_relay(slot, place));
+            let input = &relay.relay.input;
+            RelayReport {
+                name: relay.relay.name.clone(),
+                input: format!("{}/{}", input.interface, endpoint(input.destination, input.port.get())),
+                packets: read(relay::PACKETS),
+                bytes: read(relay::BYTES),
+                drops: named(Drop::ALL, |reason| read(relay::DROPS + reason as usize)),
+                outputs: outputs(relay),
+            }
+        })
+        .collect()
+}
+
+fn endpoint(address: std::net::IpAddr, port: u16) -> std::net::SocketAddr {
+    std::net::SocketAddr::new(address, port)
+}
+
+/// Reasons with what was counted of them; those that never occurred are left out.
+fn named<const N: usize>(reasons: [Drop; N], read: impl Fn(Drop) -> u64) -> BTreeMap<&'static str, u64> {
+    reasons.into_iter().map(|reason| (reason.name(), read(reason))).filter(|(_, n)| *n > 0).collect()
+}

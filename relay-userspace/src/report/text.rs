@@ -1,0 +1,53 @@
+//! The report as tables for people.
+
+use super::{Report, SocketReport};
+use std::collections::BTreeMap;
+use std::fmt;
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let wide = |names: &mut dyn Iterator<Item = usize>| names.max().unwrap_or(0).max(8);
+        let name = wide(&mut self.relays.iter().map(|relay| relay.name.len()));
+        let place = wide(
+            &mut self
+                .relays
+                .iter()
+                .flat_map(|relay| relay.outputs.iter().map(|o| o.to.len() + 2).chain([relay.input.len()])),
+        );
+        writeln!(f, "{:name$}  {:place$}  {:>12}  {:>15}  drops", "relay", "input, outputs", "packets", "bytes")?;
+        for relay in &self.relays {
+            let drops = list(&relay.drops);
+            writeln!(
+                f,
+                "{:name$}  {:place$}  {:>12}  {:>15}  {drops}",
+                relay.name, relay.input, relay.packets, relay.bytes
+            )?;
+            for output in &relay.outputs {
+                let (to, drops) = (format!("> {}", output.to), list(&output.drops));
+                writeln!(f, "{:name$}  {to:place$}  {:>12}  {:>15}  {drops}", "", output.packets, output.bytes)?;
+            }
+        }
+        writeln!(f, "XDP verdicts: {}", list(&self.verdicts))?;
+        writeln!(f, "drops of no relay: {}", list(&self.drops))?;
+        for lane in &self.lanes {
+            writeln!(f, "lane {} ({} frames, {} restarts): {}", lane.lane, lane.frames, lane.restarts, list(&lane.counters))?;
+        }
+        self.sockets.iter().try_for_each(|socket| writeln!(f, "{socket}"))
+    }
+}
+
+impl fmt::Display for SocketReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { link, queue, lane, zero_copy, rx_dropped, rx_ring_full, fill_ring_empty, invalid } = self;
+        let mode = if *zero_copy { "zero-copy" } else { "copy" };
+        write!(f, "socket {link} queue {queue} (lane {lane}, {mode}): rx_dropped {rx_dropped}, rx_ring_full ")?;
+        write!(f, "{rx_ring_full}, fill_ring_empty {fill_ring_empty}, invalid {invalid}")
+    }
+}
+
+/// What is not zero, by name.
+fn list(counts: &BTreeMap<&'static str, u64>) -> String {
+    let texts: Vec<String> =
+        counts.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{name} {n}")).collect();
+    if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }
+}
