@@ -1,0 +1,5 @@
+//! What only the kernel can say: it accepts the XDP program, and decides with it as we do without.
+
+mod program; // the program, loaded, with the links it runs on
+mod socket; // an AF_XDP socket, just real enough to be redirected to
+mod verdicts; // every frame of the table, decided by the kernel
