@@ -215,3 +215,6 @@ impl Ip {
         Err(NotADatagram::LongHeader)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -209,3 +209,6 @@ fn copy_options<F: Frame + ?Sized>(
     }
     Some(new_from + n * STEP)
 }
+
+#[cfg(test)]
+mod tests;
