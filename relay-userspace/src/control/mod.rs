@@ -1,0 +1,3 @@
+//! What follows the plan.
+
+pub mod membership; // groups that are joined
