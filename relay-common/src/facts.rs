@@ -62,6 +62,19 @@ pub struct Neighbour {
     pub mac: Option<[u8; 6]>,
 }
 
+/// An 802.1Q device: the kernel's own view of one VLAN of a link, on which groups of that VLAN are joined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VlanDevice {
+    /// The kernel's index of the link that it lies on.
+    pub parent_ifindex: u32,
+    /// The VLAN identifier.
+    pub vlan: u16,
+    /// The kernel's index of the device itself.
+    pub ifindex: u32,
+    /// Its name.
+    pub name: String,
+}
+
 /// Everything that a table is compiled from besides the plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -69,6 +82,8 @@ pub struct Facts {
     pub links: Vec<Link>,
     /// What is known of unicast destinations.
     pub neighbours: Vec<Neighbour>,
+    /// The VLAN devices of this node.
+    pub vlan_devices: Vec<VlanDevice>,
 }
 
 impl Facts {

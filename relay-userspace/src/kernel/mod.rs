@@ -3,3 +3,5 @@
 pub mod link; // attaching a program so that a descriptor is all that holds it
 pub mod process; // processes as descriptors
 pub mod program; // the program and its maps
+pub mod multicast; // joining and leaving groups on a socket
+pub mod sysctl; // the kernel's limits

@@ -1,0 +1,407 @@
+//! Groups that are joined, so that switches and routers send them and the NIC's filter lets them in.
+//!
+//! The sockets are not bound to a port, so no stream queues up in them. A group and its sources may be spread over
+//! several sockets, because the kernel limits both: a link receives what any socket asked for. That also makes every
+//! change gapless: what is new is asked for on one socket before what is old is given up on another.
+
+use crate::kernel::{multicast, sysctl};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Why a group could not be joined or left.
+#[derive(Debug, thiserror::Error)]
+pub enum MembershipError {
+    /// Not a group.
+    #[error("{group} is not a multicast group: give an address in 224.0.0.0/4 or ff00::/8")]
+    NotAGroup {
+        /// The address.
+        group: IpAddr,
+    },
+    /// A source of the other family.
+    #[error("{source_address} cannot be a source of {group}: one is IPv4, the other IPv6")]
+    OtherFamily {
+        /// The group.
+        group: IpAddr,
+        /// The source.
+        source_address: IpAddr,
+    },
+    /// No socket.
+    #[error("cannot open a socket for group memberships: {0}; raise the limit of open files (LimitNOFILE)")]
+    Socket(#[source] io::Error),
+    /// The kernel refused.
+    #[error("cannot join {group} on interface {ifindex}: {source}")]
+    Join {
+        /// The interface.
+        ifindex: u32,
+        /// The group.
+        group: IpAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// How much the kernel takes on one socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Groups on one socket.
+    pub groups: usize,
+    /// Sources of one IPv4 group on one socket.
+    pub sources_v4: usize,
+    /// Sources of one IPv6 group on one socket.
+    pub sources_v6: usize,
+}
+
+impl Limits {
+    /// What the kernel says, or its defaults where that cannot be read.
+    #[must_use]
+    pub fn read() -> Self {
+        let limit = |name, default| sysctl::read(name).and_then(|n| usize::try_from(n).ok()).unwrap_or(default).max(1);
+        Self {
+            groups: limit("net.ipv4.igmp_max_memberships", 20),
+            sources_v4: limit("net.ipv4.igmp_max_msf", 10),
+            sources_v6: limit("net.ipv6.mld_max_msf", 64),
+        }
+    }
+}
+
+/// A group on a link.
+pub type Group = (u32, IpAddr);
+
+/// One group, or some of its sources, on one socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Part {
+    socket: usize,
+    /// Empty: any source.
+    sources: Vec<IpAddr>,
+}
+
+struct MembershipSocket {
+    descriptor: OwnedFd,
+    v4: bool,
+    /// How many groups it takes: less than the limit once the kernel has refused one.
+    room: usize,
+}
+
+/// A group that is held, as [`Memberships::held`] lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The interface.
+    pub ifindex: u32,
+    /// The group.
+    pub group: IpAddr,
+    /// The sources it is asked for from, in order; any when empty.
+    pub sources: Vec<IpAddr>,
+}
+
+/// All groups that this node has joined.
+pub struct Memberships {
+    limits: Limits,
+    sockets: Vec<MembershipSocket>,
+    held: BTreeMap<Group, Vec<Part>>,
+}
+
+impl Default for Memberships {
+    fn default() -> Self {
+        Self::new(Limits::read())
+    }
+}
+
+impl Memberships {
+    /// Nothing joined, within these limits.
+    #[must_use]
+    pub const fn new(limits: Limits) -> Self {
+        Self { limits, sockets: Vec::new(), held: BTreeMap::new() }
+    }
+
+    /// Joins a group on a link from these sources, or from any when there are none. A group that is held already gets
+    /// these sources instead of its own, and loses no packet of a source that stays. Refused, everything stays as it was.
+    ///
+    /// # Errors
+    /// When the kernel refuses, or the addresses do not go together.
+    pub fn join(&mut self, ifindex: u32, group: IpAddr, sources: &[IpAddr]) -> Result<(), MembershipError> {
+        if !group.is_multicast() {
+            return Err(MembershipError::NotAGroup { group });
+        }
+        if let Some(source) = sources.iter().find(|source| source.is_ipv4() != group.is_ipv4()) {
+            return Err(MembershipError::OtherFamily { group, source_address: *source });
+        }
+        let wanted: BTreeSet<IpAddr> = sources.iter().copied().collect();
+        let group = (ifindex, group);
+        let old = self.held.remove(&group).unwrap_or_default();
+        let any_source = old.iter().any(|part| part.sources.is_empty());
+        match (any_source, wanted.is_empty()) {
+            (true, true) => {
+                self.held.insert(group, old);
+                Ok(())
+            }
+            (false, false) if !old.is_empty() => {
+                self.change_sources(group, old, &wanted).map_err(|error| refused(group, error))
+            }
+            _ => self.replace(group, old, group, &wanted),
+        }
+    }
+
+    /// Leaves a group on a link with all of its sources. Leaving what is not held is no error.
+    pub fn leave(&mut self, ifindex: u32, group: IpAddr) {
+        for part in self.held.remove(&(ifindex, group)).unwrap_or_default() {
+            self.leave_part((ifindex, group), &part);
+        }
+    }
+
+    /// Joins everything anew after a link went and came back, because the kernel forgets the groups of a link that was
+    /// removed: `from` is the index the groups are held with, `to` the one the link has now, which may be the same.
+    /// A link that was only down keeps its groups, and needs nothing.
+    ///
+    /// # Errors
+    /// The first refusal; every group was tried, and those that were refused stay listed under `from`.
+    pub fn rejoin(&mut self, from: u32, to: u32) -> Result<(), MembershipError> {
+        let groups: Vec<Group> = self.held.keys().filter(|(ifindex, _)| *ifindex == from).copied().collect();
+        let mut result = Ok(());
+        for group in groups {
+            let old = self.held.remove(&group).unwrap_or_default();
+            let sources = old.iter().flat_map(|part| part.sources.iter().copied()).collect();
+            if let Err(error) = self.replace(group, old, (to, group.1), &sources) {
+                result = result.and(Err(error));
+            }
+        }
+        result
+    }
+
+    /// What is held, in order.
+    #[must_use]
+    pub fn held(&self) -> Vec<Held> {
+        let one = |(&(ifindex, group), parts): (&Group, &Vec<Part>)| {
+            let sources: BTreeSet<IpAddr> = parts.iter().flat_map(|part| part.sources.iter().copied()).collect();
+            Held { ifindex, group, sources: sources.into_iter().collect() }
+        };
+        self.held.iter().map(one).collect()
+    }
+
+    /// The sockets, to be held by other processes too: a group is left when its last descriptor closes.
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.sockets.iter().map(|socket| socket.descriptor.as_fd())
+    }
+
+    /// Joins `new` beside the parts of `old`, then leaves those.
+    fn replace(
+        &mut self,
+        old_group: Group,
+        old: Vec<Part>,
+        new_group: Group,
+        sources: &BTreeSet<IpAddr>,
+    ) -> Result<(), MembershipError> {
+        let mut taken: Vec<usize> = old.iter().map(|part| part.socket).collect();
+        if old_group != new_group {
+            taken.extend(self.held.get(&new_group).into_iter().flatten().map(|part| part.socket));
+        }
+        match self.join_parts(new_group, sources, &taken) {
+            Ok(parts) => {
+                for part in &old {
+                    self.leave_part(old_group, part);
+                }
+                for part in self.held.insert(new_group, parts).unwrap_or_default() {
+                    self.leave_part(new_group, &part);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                if !old.is_empty() {
+                    self.held.insert(old_group, old);
+                }
+                Err(refused(new_group, error))
+            }
+        }
+    }
+
+    /// Adds sources where there is room, then drops those that are wanted no longer.
+    fn change_sources(&mut self, group: Group, mut parts: Vec<Part>, wanted: &BTreeSet<IpAddr>) -> Result<(), Refused> {
+        let before = parts.clone();
+        let held: BTreeSet<IpAddr> = parts.iter().flat_map(|part| part.sources.iter().copied()).collect();
+        let mut missing: BTreeSet<IpAddr> = wanted.difference(&held).copied().collect();
+        let limit = self.limit_of_sources(group);
+        for part in &mut parts {
+            while let Some(source) = missing.first().copied().filter(|_| part.sources.len() < limit) {
+                let socket = &self.sockets[part.socket].descriptor;
+                if multicast::join_source(socket, group.0, group.1, source).is_err() {
+                    break; // The other sockets are tried, and say why when they refuse too.
+                }
+                part.sources.push(source);
+                missing.pop_first();
+            }
+        }
+        if !missing.is_empty() {
+            let taken: Vec<usize> = parts.iter().map(|part| part.socket).collect();
+            match self.join_parts(group, &missing, &taken) {
+                Ok(more) => parts.extend(more),
+                Err(error) => {
+                    self.leave_sources(group, &mut parts, &held);
+                    self.held.insert(group, before);
+                    return Err(error);
+                }
+            }
+        }
+        self.leave_sources(group, &mut parts, wanted);
+        self.held.insert(group, parts);
+        Ok(())
+    }
+
+    /// Leaves every source that is not among those to keep, and every part without any.
+    fn leave_sources(&mut self, group: Group, parts: &mut Vec<Part>, keep: &BTreeSet<IpAddr>) {
+        parts.retain_mut(|part| {
+            if !part.sources.iter().any(|source| keep.contains(source)) {
+                self.leave_part(group, part);
+                return false;
+            }
+            part.sources.retain(|source| {
+                let keeps = keep.contains(source);
+                if !keeps {
+                    let socket = &self.sockets[part.socket].descriptor;
+                    forget(group, multicast::leave_source(socket, group.0, group.1, *source));
+                }
+                keeps
+            });
+            true
+        });
+    }
+
+    /// Joins on sockets other than `taken`: a socket can be in a group only once. All or nothing.
+    fn join_parts(&mut self, group: Group, sources: &BTreeSet<IpAddr>, taken: &[usize]) -> Result<Vec<Part>, Refused> {
+        let sources: Vec<IpAddr> = sources.iter().copied().collect();
+        let mut taken = taken.to_vec();
+        let mut parts: Vec<Part> = Vec::new();
+        let mut rest = sources.as_slice();
+        loop {
+            let piece = rest.len().min(self.limit_of_sources(group));
+            match self.join_part(group, &rest[..piece], &taken, &parts) {
+                Ok(part) => {
+                    rest = &rest[part.sources.len()..];
+                    taken.push(part.socket);
+                    parts.push(part);
+                }
+                Err(error) => {
+                    for part in &parts {
+                        self.leave_part(group, part);
+                    }
+                    return Err(error);
+                }
+            }
+            if rest.is_empty() {
+                return Ok(parts);
+            }
+        }
+    }
+
+    /// Joins on the first socket that takes the group, or on a new one; fewer sources than asked when a socket is full.
+    fn join_part(
+        &mut self,
+        group: Group,
+        sources: &[IpAddr],
+        taken: &[usize],
+        fresh: &[Part],
+    ) -> Result<Part, Refused> {
+        for socket in 0.. {
+            if socket == self.sockets.len() {
+                self.sockets.push(MembershipSocket::open(group.1.is_ipv4(), self.limits.groups)?);
+            }
+            let in_use = self.in_use(socket) + fresh.iter().filter(|part| part.socket == socket).count();
+            let candidate = &mut self.sockets[socket];
+            if candidate.v4 != group.1.is_ipv4() || in_use >= candidate.room || taken.contains(&socket) {
+                continue;
+            }
+            match candidate.take(group, sources) {
+                Ok(joined) => return Ok(Part { socket, sources: sources[..joined].to_vec() }),
+                // Its memory is used up. An empty socket that refuses will not be better the next time.
+                Err(error) if is_full(&error) && in_use > 0 => candidate.room = in_use,
+                Err(error) => return Err(Refused::Join(error)),
+            }
+        }
+        unreachable!("a new socket either takes the group or answers why not")
+    }
+
+    fn in_use(&self, socket: usize) -> usize {
+        self.held.values().flatten().filter(|part| part.socket == socket).count()
+    }
+
+    fn limit_of_sources(&self, group: Group) -> usize {
+        if group.1.is_ipv4() { self.limits.sources_v4 } else { self.limits.sources_v6 }
+    }
+
+    fn leave_part(&mut self, group: Group, part: &Part) {
+        let socket = &mut self.sockets[part.socket];
+        forget(group, multicast::leave(&socket.descriptor, group.0, group.1));
+        socket.room = self.limits.groups;
+    }
+}
+
+impl MembershipSocket {
+    fn open(v4: bool, room: usize) -> Result<Self, Refused> {
+        let family = if v4 { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        let descriptor = socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
+            .map_err(|errno| Refused::Socket(errno.into()))?;
+        Ok(Self { descriptor, v4, room })
+    }
+
+    /// Joins from as many of the sources as the socket has room for, at least one. Answers how many.
+    fn take(&self, (ifindex, group): Group, sources: &[IpAddr]) -> io::Result<usize> {
+        if sources.is_empty() {
+            return multicast::join(&self.descriptor, ifindex, group).map(|()| 0);
+        }
+        for (joined, source) in sources.iter().enumerate() {
+            match multicast::join_source(&self.descriptor, ifindex, group, *source) {
+                Ok(()) => {}
+                Err(error) if is_full(&error) && joined > 0 => return Ok(joined),
+                Err(error) => {
+                    // The kernel may have joined the group before it refused the source.
+                    forget((ifindex, group), multicast::leave(&self.descriptor, ifindex, group));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(sources.len())
+    }
+}
+
+/// Why a part could not be joined.
+enum Refused {
+    Socket(io::Error),
+    Join(io::Error),
+}
+
+fn refused((ifindex, group): Group, error: Refused) -> MembershipError {
+    match error {
+        Refused::Socket(source) => MembershipError::Socket(source),
+        Refused::Join(source) => MembershipError::Join { ifindex, group, source },
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM))
+}
+
+/// Leaving fails only when there is nothing to leave any more: the link went, and the kernel dropped the group itself.
+fn forget((ifindex, group): Group, result: io::Result<()>) {
+    if let Err(error) = result {
+        tracing::debug!(ifindex, %group, %error, "nothing to leave");
+    }
+}
+
+/// What several relays want of their groups together: all sources that any of them names, or any source as soon as one
+/// of them names none. The map's entries are what [`Memberships::join`] takes.
+#[must_use]
+pub fn union(wanted: impl IntoIterator<Item = (u32, IpAddr, Vec<IpAddr>)>) -> BTreeMap<Group, Vec<IpAddr>> {
+    let mut union: BTreeMap<Group, Option<BTreeSet<IpAddr>>> = BTreeMap::new();
+    for (ifindex, group, sources) in wanted {
+        let all = union.entry((ifindex, group)).or_insert_with(|| Some(BTreeSet::new()));
+        match all {
+            Some(all) if !sources.is_empty() => all.extend(sources),
+            _ => *all = None,
+        }
+    }
+    union.into_iter().map(|(group, sources)| (group, sources.into_iter().flatten().collect())).collect()
+}
+
+#[cfg(test)]
+mod tests;

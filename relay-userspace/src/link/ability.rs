@@ -1,0 +1,56 @@
+//! What a link's driver can do, gathered for people and for hints.
+
+use super::ethtool::{self, Channels, Driver, Features, Rings};
+use super::netlink::Reading;
+use super::xdp::{Netdev, Support};
+
+/// One link with everything that is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ability {
+    /// The facts, the kind and the attached programs.
+    pub reading: Reading,
+    /// Its driver, where it has one.
+    pub driver: Option<Driver>,
+    /// Its queues, where the driver tells.
+    pub channels: Option<Channels>,
+    /// The length of its queues, where the driver tells.
+    pub rings: Option<Rings>,
+    /// Its features.
+    pub features: Features,
+    /// What it advertises of XDP; `None` on a kernel before 6.3.
+    pub xdp: Option<Support>,
+}
+
+impl Ability {
+    /// Asks the driver of a link.
+    #[must_use]
+    pub fn of(reading: Reading, netdev: Option<&Netdev>) -> Self {
+        let name = &reading.link.name;
+        Self {
+            driver: ethtool::driver(name),
+            channels: ethtool::channels(name),
+            rings: ethtool::rings(name),
+            features: ethtool::features(name).unwrap_or_default(),
+            xdp: netdev.and_then(|netdev| netdev.support(reading.link.ifindex).ok().flatten()),
+            reading,
+        }
+    }
+
+    /// The name of its driver, or of its kind where it has none.
+    #[must_use]
+    pub fn driver_name(&self) -> &str {
+        self.driver.as_ref().map_or(self.reading.kind.as_str(), |driver| driver.name.as_str())
+    }
+
+    /// What MCR would use on this link, and why.
+    #[must_use]
+    pub fn outlook(&self) -> (&'static str, &'static str) {
+        match self.xdp {
+            None => ("tried at start", "this kernel does not tell what drivers can do"),
+            Some(xdp) if !xdp.native() => ("generic, copy", "the driver does not run XDP programs"),
+            Some(xdp) if !xdp.redirect() => ("generic, copy", "the driver cannot redirect to a socket"),
+            Some(xdp) if xdp.zero_copy() => ("native, zero-copy", "the driver advertises it; it is tried and checked"),
+            Some(_) => ("native, copy", "the driver has no zero-copy"),
+        }
+    }
+}

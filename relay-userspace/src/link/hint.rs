@@ -1,0 +1,181 @@
+//! What hurts on a link, and the remedy. Pure: it looks at what was read and says what a person should do.
+
+use super::ability::Ability;
+
+/// What a node does with its links: what hints depend on besides the link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// Lanes of the node, each of which transmits on a queue of its own.
+    pub lanes: u32,
+    /// Bytes of a frame in memory.
+    pub frame_size: u32,
+    /// Whether relays match VLAN tags on this link.
+    pub vlans: bool,
+    /// The kernel's numbers of our own programs.
+    pub own_programs: Vec<u32>,
+}
+
+impl Default for Use {
+    fn default() -> Self {
+        Self { lanes: 1, frame_size: 2048, vlans: false, own_programs: Vec::new() }
+    }
+}
+
+/// One thing that hurts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hint {
+    /// Its name, which `docs/links.md` explains.
+    pub name: &'static str,
+    /// What is so, and what follows.
+    pub text: String,
+    /// What to do: a command where one command does it.
+    pub remedy: String,
+}
+
+/// What the kernel keeps free in front of a received frame.
+const XDP_HEADROOM: u32 = 256;
+/// Ethernet header, two VLAN tags and the checksum that drivers count in.
+const ETHERNET: u32 = 14 + 2 * 4 + 4;
+
+/// The longest MTU whose packets fit into a frame of that many bytes.
+#[must_use]
+pub const fn longest_mtu(frame_size: u32) -> u32 {
+    frame_size.saturating_sub(XDP_HEADROOM + ETHERNET)
+}
+
+/// Everything that hurts on a link, worst first.
+#[must_use]
+pub fn hints(ability: &Ability, usage: &Use) -> Vec<Hint> {
+    let all = [down, program, mtu, merged, vlan_offload, queues, partial_checksums];
+    all.iter().filter_map(|hint| hint(ability, usage)).collect()
+}
+
+fn name(ability: &Ability) -> &str {
+    &ability.reading.link.name
+}
+
+fn down(ability: &Ability, _: &Use) -> Option<Hint> {
+    let (link, name) = (&ability.reading.link, name(ability));
+    if !link.up {
+        let text = format!("{name} is down: nothing comes in and nothing goes out");
+        return Some(Hint { name: "down", text, remedy: format!("ip link set dev {name} up") });
+    }
+    (!link.carrier).then(|| Hint {
+        name: "no-carrier",
+        text: format!("{name} is up but has no carrier"),
+        remedy: String::from("look at the cable, the transceiver and the port at the other end"),
+    })
+}
+
+fn program(ability: &Ability, usage: &Use) -> Option<Hint> {
+    let name = name(ability);
+    let other = ability.reading.attached.iter().find(|one| !usage.own_programs.contains(&one.program))?;
+    let mode = match other.place {
+        super::xdp::Place::Native => "xdpdrv",
+        super::xdp::Place::Generic => "xdpgeneric",
+        super::xdp::Place::Hardware => "xdpoffload",
+    };
+    Some(Hint {
+        name: "other-program",
+        text: format!(
+            "another XDP program (number {}, {}) is attached to {name}: ours cannot be",
+            other.program,
+            other.place.name()
+        ),
+        remedy: format!("stop what attached it, or: ip link set dev {name} {mode} off"),
+    })
+}
+
+fn mtu(ability: &Ability, usage: &Use) -> Option<Hint> {
+    const LARGEST_FRAME: u32 = 4096;
+    let (mtu, limit) = (ability.reading.link.mtu, longest_mtu(usage.frame_size));
+    let name = name(ability);
+    (mtu > limit).then(|| Hint {
+        name: "mtu",
+        text: format!("packets of {name} may have {mtu} bytes, a frame of {} bytes holds {limit}", usage.frame_size),
+        remedy: if mtu <= longest_mtu(LARGEST_FRAME) {
+            format!("set lanes.frame_size = {LARGEST_FRAME}, or: ip link set dev {name} mtu {limit}")
+        } else {
+            format!("ip link set dev {name} mtu {limit}")
+        },
+    })
+}
+
+/// Features that make one long frame of several datagrams.
+fn merged(ability: &Ability, _: &Use) -> Option<Hint> {
+    let merging: Vec<_> = ["rx-lro", "rx-gro-hw"].into_iter().filter(|feature| ability.features.on(feature)).collect();
+    (!merging.is_empty()).then(|| Hint {
+        name: "merged-frames",
+        text: format!(
+            "{} on {} makes one long frame of several: XDP is refused, or sees frames that nobody sent",
+            merging.join(" and "),
+            name(ability)
+        ),
+        remedy: turn_off(ability, &merging),
+    })
+}
+
+fn vlan_offload(ability: &Ability, usage: &Use) -> Option<Hint> {
+    const STRIP: &str = "rx-vlan-hw-parse";
+    (usage.vlans && ability.features.on(STRIP)).then(|| Hint {
+        name: "vlan-offload",
+        text: format!(
+            "{} takes VLAN tags out of frames before XDP sees them: relays with a VLAN get nothing",
+            name(ability)
+        ),
+        remedy: turn_off(ability, &[STRIP]),
+    })
+}
+
+fn queues(ability: &Ability, usage: &Use) -> Option<Hint> {
+    let (name, tx) = (name(ability), ability.reading.link.n_tx_queues);
+    let remedy = match ability.channels {
+        Some(channels) if channels.max_tx >= usage.lanes => {
+            let kind = if channels.combined { "combined" } else { "tx" };
+            format!("ethtool -L {name} {kind} {}", usage.lanes)
+        }
+        _ => format!("run at most {tx} lanes, or keep the outputs on {name} to relays of the first {tx}"),
+    };
+    (tx < usage.lanes).then(|| Hint {
+        name: "too-few-queues",
+        text: format!("{name} has {tx} transmit queues for {} lanes: the others cannot send on it", usage.lanes),
+        remedy,
+    })
+}
+
+/// Software that hands frames over without a wire leaves the checksum to a hardware that never comes.
+fn partial_checksums(ability: &Ability, _: &Use) -> Option<Hint> {
+    const SOFTWARE: [&str; 8] = ["veth", "tun", "bridge", "macvlan", "macvtap", "ipvlan", "netkit", "virtio_net"];
+    let name = name(ability);
+    SOFTWARE.contains(&ability.driver_name()).then(|| Hint {
+        name: "partial-checksums",
+        text: format!(
+            "senders behind {name} on this host may leave UDP checksums unfinished, and receivers drop those"
+        ),
+        remedy: String::from("on each such sender, with its own interface: ethtool -K IFACE tx off"),
+    })
+}
+
+fn turn_off(ability: &Ability, features: &[&str]) -> String {
+    let name = name(ability);
+    let fixed = |feature: &&&str| ability.features.get(feature).is_some_and(|feature| feature.fixed);
+    match features.iter().find(fixed) {
+        Some(feature) => format!("the driver does not let {feature} be turned off: use another link"),
+        None => {
+            let switches: Vec<_> = features.iter().map(|feature| format!("{} off", short(feature))).collect();
+            format!("ethtool -K {name} {}", switches.join(" "))
+        }
+    }
+}
+
+/// The name that people know a feature by, where `ethtool -K` has one.
+fn short(feature: &str) -> &str {
+    match feature {
+        "rx-lro" => "lro",
+        "rx-vlan-hw-parse" => "rxvlan",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests;

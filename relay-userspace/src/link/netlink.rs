@@ -1,0 +1,386 @@
+//! Links, addresses, routes and neighbours, asked of the kernel over netlink.
+
+use super::event::{LinkEvents, usable_mac};
+use super::xdp::Attached;
+use super::{ethtool, xdp};
+use futures_util::{StreamExt, TryStreamExt};
+use relay_common::facts::{Link, VlanDevice};
+use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
+use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
+use rtnetlink::packet_route::link::{InfoData, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use rtnetlink::packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage, NeighbourState,
+};
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteType, RouteVia};
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
+use rtnetlink::{Handle, RouteMessageBuilder};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Why the kernel did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// No socket.
+    #[error("cannot open a netlink socket: {0}")]
+    Socket(#[source] io::Error),
+    /// A request was refused.
+    #[error("the kernel refused to {what}: {source}")]
+    Refused {
+        /// What was asked.
+        what: &'static str,
+        /// Its answer.
+        source: io::Error,
+    },
+    /// The connection broke, or an answer made no sense.
+    #[error("no answer to the request to {what}: {text}")]
+    NoAnswer {
+        /// What was asked.
+        what: &'static str,
+        /// What happened instead.
+        text: String,
+    },
+}
+
+impl LinkError {
+    fn new(what: &'static str, error: rtnetlink::Error) -> Self {
+        match error {
+            rtnetlink::Error::NetlinkError(message) => Self::Refused { what, source: message.to_io() },
+            other => Self::NoAnswer { what, text: other.to_string() },
+        }
+    }
+
+    fn errno(&self) -> Option<i32> {
+        match self {
+            Self::Socket(source) | Self::Refused { source, .. } => source.raw_os_error(),
+            Self::NoAnswer { .. } => None,
+        }
+    }
+}
+
+/// One link with what only people and joins need of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The facts.
+    pub link: Link,
+    /// The kind of a software link (`veth`, `vlan`, `bridge`, …); empty on hardware.
+    pub kind: String,
+    /// The index of the link it lies on and its VLAN identifier, on an 802.1Q device.
+    pub vlan: Option<(u32, u16)>,
+    /// XDP programs that are attached.
+    pub attached: Vec<Attached>,
+}
+
+/// How the kernel keeps a neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeping {
+    /// It keeps the neighbour resolved by itself until [`Netlink::release_neighbour`].
+    Managed,
+    /// It is older than 5.16 and only resolved it once: it must be asked again every few seconds.
+    Probed,
+    /// An administrator made the entry permanent, so that there is nothing to keep.
+    Permanent,
+}
+
+/// A connection to the kernel, in the network namespace of the thread that made it.
+#[derive(Clone)]
+pub struct Netlink {
+    handle: Handle,
+}
+
+impl Netlink {
+    /// Connects, and serves the connection on the current tokio runtime until every clone is dropped.
+    ///
+    /// # Errors
+    /// When the socket cannot be made.
+    pub fn new() -> Result<Self, LinkError> {
+        let (connection, handle, _) = rtnetlink::new_connection().map_err(LinkError::Socket)?;
+        tokio::spawn(connection);
+        Ok(Self { handle })
+    }
+
+    /// Subscribes to changes.
+    ///
+    /// # Errors
+    /// When the socket cannot be made.
+    pub fn events(&self) -> Result<LinkEvents, LinkError> {
+        LinkEvents::new().map_err(LinkError::Socket)
+    }
+
+    /// The links of these names, or all. A name without a link is left out.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub async fn facts(&self, names: Option<&[&str]>) -> Result<Vec<Link>, LinkError> {
+        Ok(self.readings(names).await?.into_iter().map(|reading| reading.link).collect())
+    }
+
+    /// The VLAN devices of this node.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub async fn vlan_devices(&self) -> Result<Vec<VlanDevice>, LinkError> {
+        let readings = self.links().await?;
+        Ok(readings.into_iter().filter_map(vlan_device).collect())
+    }
+
+    /// As [`Netlink::facts`], with everything else that the same answers say.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub async fn readings(&self, names: Option<&[&str]>) -> Result<Vec<Reading>, LinkError> {
+        let mut readings = self.links().await?;
+        readings.retain(|reading| names.is_none_or(|names| names.contains(&reading.link.name.as_str())));
+        let mut addresses: Vec<AddressMessage> = self
+            .handle
+            .address()
+            .get()
+            .execute()
+            .try_collect()
+            .await
+            .map_err(|e| LinkError::new("list addresses", e))?;
+        addresses.sort_by_key(reluctance);
+        for reading in &mut readings {
+            let link = &mut reading.link;
+            for address in addresses.iter().filter(|address| address.header.index == link.ifindex) {
+                match local(address) {
+                    Some(IpAddr::V4(v4)) => link.v4.push((v4, address.header.prefix_len)),
+                    Some(IpAddr::V6(v6)) => link.v6.push((v6, address.header.prefix_len)),
+                    None => {}
+                }
+            }
+            // Drivers reserve more queues than they use, and netlink only knows the reserved ones.
+            if let Some(channels) = ethtool::channels(&link.name) {
+                link.n_rx_queues = channels.rx.max(1);
+                link.n_tx_queues = channels.tx.max(1);
+            }
+        }
+        Ok(readings)
+    }
+
+    async fn links(&self) -> Result<Vec<Reading>, LinkError> {
+        let messages: Vec<LinkMessage> =
+            self.handle.link().get().execute().try_collect().await.map_err(|e| LinkError::new("list links", e))?;
+        Ok(messages.iter().map(reading).collect())
+    }
+
+    /// The next hop of a unicast destination through this link: the destination itself or a gateway; `None` when no
+    /// route leads there. For IPv4 the kernel takes a destination that no route names to be on the link itself.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub async fn route(&self, destination: IpAddr, oif: u32) -> Result<Option<IpAddr>, LinkError> {
+        let message = match destination {
+            IpAddr::V4(v4) => RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(v4, 32).build(),
+            IpAddr::V6(v6) => RouteMessageBuilder::<Ipv6Addr>::new().destination_prefix(v6, 128).build(),
+        };
+        let mut request = self.handle.route().get(message);
+        request.message_mut().attributes.push(RouteAttribute::Oif(oif));
+        let mut answers = Box::pin(request.execute());
+        let route = match answers.next().await {
+            Some(Ok(route)) => route,
+            Some(Err(error)) => {
+                let error = LinkError::new("look up a route", error);
+                return match error.errno() {
+                    Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENODEV | libc::EACCES | libc::EINVAL) => {
+                        Ok(None)
+                    }
+                    _ => Err(error),
+                };
+            }
+            None => return Ok(None),
+        };
+        let leaves_here = route.attributes.contains(&RouteAttribute::Oif(oif));
+        if route.header.kind != RouteType::Unicast || !leaves_here {
+            return Ok(None);
+        }
+        let gateway = route.attributes.iter().find_map(|attribute| match attribute {
+            RouteAttribute::Gateway(RouteAddress::Inet(v4)) | RouteAttribute::Via(RouteVia::Inet(v4)) => {
+                Some(IpAddr::V4(*v4))
+            }
+            RouteAttribute::Gateway(RouteAddress::Inet6(v6)) | RouteAttribute::Via(RouteVia::Inet6(v6)) => {
+                Some(IpAddr::V6(*v6))
+            }
+            _ => None,
+        });
+        Ok(Some(gateway.unwrap_or(destination)))
+    }
+
+    /// The hardware address of a neighbour, when the kernel has one that it would use.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub async fn neighbour(&self, ifindex: u32, next_hop: IpAddr) -> Result<Option<[u8; 6]>, LinkError> {
+        Ok(self.entry(ifindex, next_hop).await?.as_ref().and_then(usable_mac))
+    }
+
+    /// Has the kernel resolve a neighbour and keep it resolved.
+    ///
+    /// # Errors
+    /// When the kernel refuses, as it does on a link that is down.
+    pub async fn keep_neighbour(&self, ifindex: u32, next_hop: IpAddr) -> Result<Keeping, LinkError> {
+        match self.entry(ifindex, next_hop).await? {
+            // The kernel would silently make a permanent entry an ordinary one.
+            Some(entry) if matches!(entry.header.state, NeighbourState::Permanent | NeighbourState::Noarp) => {
+                return Ok(Keeping::Permanent);
+            }
+            Some(entry) if is_managed(&entry) => return Ok(Keeping::Managed),
+            _ => {}
+        }
+        self.set_entry(ifindex, next_hop, true).await?;
+        let after = self.entry(ifindex, next_hop).await?;
+        Ok(if after.is_some_and(|entry| is_managed(&entry)) { Keeping::Managed } else { Keeping::Probed })
+    }
+
+    /// Lets a neighbour age like any other.
+    ///
+    /// # Errors
+    /// When the kernel refuses; a neighbour that is not there or not managed is no error.
+    pub async fn release_neighbour(&self, ifindex: u32, next_hop: IpAddr) -> Result<(), LinkError> {
+        match self.entry(ifindex, next_hop).await? {
+            Some(entry) if is_managed(&entry) => self.set_entry(ifindex, next_hop, false).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn entry(&self, ifindex: u32, address: IpAddr) -> Result<Option<NeighbourMessage>, LinkError> {
+        const WHAT: &str = "look up a neighbour";
+        let mut request = NetlinkMessage::from(RouteNetlinkMessage::GetNeighbour(question(ifindex, address)));
+        request.header.flags = NLM_F_REQUEST;
+        let mut answers = self.handle.clone().request(request).map_err(|e| LinkError::new(WHAT, e))?;
+        match answers.next().await.map(|answer| answer.payload) {
+            Some(NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewNeighbour(entry))) => Ok(Some(entry)),
+            Some(NetlinkPayload::Error(error)) => match error.to_io() {
+                source if matches!(source.raw_os_error(), Some(libc::ENOENT | libc::ENODEV)) => Ok(None),
+                source => Err(LinkError::Refused { what: WHAT, source }),
+            },
+            other => Err(LinkError::NoAnswer { what: WHAT, text: format!("{other:?}") }),
+        }
+    }
+
+    async fn set_entry(&self, ifindex: u32, address: IpAddr, managed: bool) -> Result<(), LinkError> {
+        const WHAT: &str = "keep a neighbour resolved";
+        let mut message = question(ifindex, address);
+        message.header.flags = NeighbourFlags::Use;
+        if managed {
+            message.attributes.push(NeighbourAttribute::ExtFlags(NeighbourExtFlags::Managed));
+        }
+        let mut request = NetlinkMessage::from(RouteNetlinkMessage::NewNeighbour(message));
+        request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
+        let mut answers = self.handle.clone().request(request).map_err(|e| LinkError::new(WHAT, e))?;
+        while let Some(answer) = answers.next().await {
+            if let NetlinkPayload::Error(error) = answer.payload {
+                return Err(LinkError::Refused { what: WHAT, source: error.to_io() });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn question(ifindex: u32, address: IpAddr) -> NeighbourMessage {
+    let mut message = NeighbourMessage::default();
+    message.header.ifindex = ifindex;
+    let destination = match address {
+        IpAddr::V4(v4) => {
+            message.header.family = AddressFamily::Inet;
+            NeighbourAddress::Inet(v4)
+        }
+        IpAddr::V6(v6) => {
+            message.header.family = AddressFamily::Inet6;
+            NeighbourAddress::Inet6(v6)
+        }
+    };
+    message.attributes.push(NeighbourAttribute::Destination(destination));
+    message
+}
+
+fn is_managed(entry: &NeighbourMessage) -> bool {
+    entry.attributes.iter().any(
+        |attribute| matches!(attribute, NeighbourAttribute::ExtFlags(flags) if flags.contains(NeighbourExtFlags::Managed)),
+    )
+}
+
+fn reading(message: &LinkMessage) -> Reading {
+    let flags = message.header.flags;
+    let mut link = Link {
+        name: String::new(),
+        ifindex: message.header.index,
+        mac: [0; 6],
+        mtu: 0,
+        up: flags.contains(LinkFlags::Up),
+        carrier: flags.contains(LinkFlags::LowerUp),
+        v4: Vec::new(),
+        v6: Vec::new(),
+        n_rx_queues: 1,
+        n_tx_queues: 1,
+    };
+    let (mut parent, mut vlan_id, mut kind, mut attached) = (None, None, String::new(), Vec::new());
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => link.name.clone_from(name),
+            LinkAttribute::Address(bytes) => link.mac = <[u8; 6]>::try_from(bytes.as_slice()).unwrap_or_default(),
+            LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+            LinkAttribute::NumRxQueues(n) => link.n_rx_queues = *n,
+            LinkAttribute::NumTxQueues(n) => link.n_tx_queues = *n,
+            LinkAttribute::Link(index) => parent = Some(*index),
+            LinkAttribute::Xdp(parts) => attached = xdp::attached(parts),
+            LinkAttribute::LinkInfo(parts) => (kind, vlan_id) = kind_and_vlan(parts),
+            _ => {}
+        }
+    }
+    Reading { link, kind, vlan: parent.zip(vlan_id), attached }
+}
+
+fn kind_and_vlan(parts: &[LinkInfo]) -> (String, Option<u16>) {
+    let (mut kind, mut vlan) = (String::new(), None);
+    for part in parts {
+        match part {
+            LinkInfo::Kind(of) => kind = of.to_string(),
+            LinkInfo::Data(InfoData::Vlan(data)) => {
+                vlan = data.iter().find_map(|item| if let InfoVlan::Id(id) = item { Some(*id) } else { None });
+            }
+            _ => {}
+        }
+    }
+    (kind, vlan)
+}
+
+fn vlan_device(reading: Reading) -> Option<VlanDevice> {
+    let (parent_ifindex, vlan) = reading.vlan?;
+    Some(VlanDevice { parent_ifindex, vlan, ifindex: reading.link.ifindex, name: reading.link.name })
+}
+
+fn flags(address: &AddressMessage) -> AddressFlags {
+    let long = address.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Flags(flags) => Some(*flags),
+        _ => None,
+    });
+    long.unwrap_or_else(AddressFlags::empty)
+}
+
+/// The link's own address: on a point-to-point link `IFA_ADDRESS` is the peer's. Addresses that the kernel would not
+/// send from yet, or never because another host has them, are left out.
+fn local(address: &AddressMessage) -> Option<IpAddr> {
+    if flags(address).intersects(AddressFlags::Tentative | AddressFlags::Dadfailed)
+        && !flags(address).contains(AddressFlags::Optimistic)
+    {
+        return None;
+    }
+    let mut found = None;
+    for attribute in &address.attributes {
+        match attribute {
+            AddressAttribute::Local(local) => return Some(*local),
+            AddressAttribute::Address(address) => found = Some(*address),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Orders a link's addresses, and leaves the kernel's order where it says the same: link-local IPv6 addresses after
+/// all others, and among each those last that come and go (privacy addresses) or are about to.
+fn reluctance(address: &AddressMessage) -> (bool, bool) {
+    let link_local = matches!(local(address), Some(IpAddr::V6(v6)) if v6.is_unicast_link_local());
+    let temporary = address.header.family == AddressFamily::Inet6
+        && flags(address).intersects(AddressFlags::Secondary | AddressFlags::Deprecated);
+    (link_local, temporary)
+}
