@@ -23,6 +23,8 @@ pub mod journal; // how a batch is committed so that death loses nothing
 pub mod counters; // what a lane counts, and where
 
 // The way of a configuration change.
+#[cfg(feature = "alloc")]
+pub mod circles; // outputs that lead back to where they came from
 pub mod entry; // a relay and an output as a lane reads them
 #[cfg(feature = "alloc")]
 pub mod facts; // what is known of a link

@@ -5,6 +5,6 @@ use nix::time::{ClockId, clock_gettime};
 /// Now. A machine without a monotonic clock does not exist; it would read 0.
 #[inline]
 #[must_use]
-pub fn now_ns() -> u64 {
+pub(crate) fn now_ns() -> u64 {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |time| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
 }

@@ -13,6 +13,7 @@ pub mod kernel; // the eBPF program and its maps, and bare system calls
 pub mod control; // a plan becomes changes, and changes are applied
 
 // Beside both.
+pub mod args; // what can be said on the command line
 pub mod check; // the command `mcr check`
 pub mod links; // the command `mcr links`
 pub mod preflight; // what must be so before anything is made

@@ -1,3 +1,56 @@
-//! The binary `mcr`.
+//! The binary `mcr`: arguments, then a command, then an exit code.
 
-fn main() {}
+use anyhow::Context;
+use clap::Parser;
+use relay_userspace::args::{Cli, Command, LogFormat, Run};
+use relay_userspace::control::driver;
+use relay_userspace::lane;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match execute(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "mcr: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(options) => run(&options),
+        Command::Check(_) | Command::Links(_) => Ok(ExitCode::FAILURE),
+        Command::Lane { number } => lane::run().with_context(|| format!("lane {number}")).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+fn run(options: &Run) -> anyhow::Result<ExitCode> {
+    start_log(options.log_format);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let driven = driver::Options {
+        config: options.config.clone(),
+        run_dir: options.run_dir.clone(),
+        debug_ebpf: options.debug_ebpf,
+    };
+    let report = runtime.block_on(driver::run(&driven))?;
+    let mut out = std::io::stdout().lock();
+    if options.json {
+        serde_json::to_writer(&mut out, &report)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{report}")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start_log(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("MCR_LOG").unwrap_or_else(|_| "info".into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    match format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+}

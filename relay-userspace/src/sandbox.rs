@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 const ALLOWED: &[libc::c_long] = &[
     libc::SYS_sendto,   // transmit what is on a ring
     libc::SYS_recvfrom, // wake the receive side of a driver
+    libc::SYS_sendmsg,  // answer control
+    libc::SYS_recvmsg,  // hear control
     libc::SYS_poll,     // sleep
     libc::SYS_ppoll,
     libc::SYS_read,         // the doorbell

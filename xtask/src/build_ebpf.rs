@@ -40,7 +40,7 @@ pub(crate) fn cargo(workspace: &Workspace, compiler: &Compiler, subcommand: &str
     // BTF needs full debug information; paths are cut, so that the object is the same in every checkout.
     let linker = format!("linker={}", workspace.tool("bpf-linker").display());
     let remap = format!("--remap-path-prefix={}=.", workspace.root().display());
-    let flags = ["-C", &linker, "-C", "debuginfo=2", "-C", "link-arg=--btf", &remap];
+    let flags = ["-C", &linker, "-C", "debuginfo=2", &remap];
     // -Z build-std asks for the bootstrap variable; it is what a nightly compiler would allow anyway.
     cargo.env("RUSTC_BOOTSTRAP", "1");
     // The encoded form, because a path may hold a space.

@@ -30,10 +30,7 @@ impl Node {
                     .join(join.ifindex, join.group, &sources)
                     .with_context(|| format!("cannot join {} on {}", join.group, join.device))?;
             }
-            Change::Leave { device, ifindex, group } => self
-                .memberships
-                .leave(*ifindex, *group)
-                .with_context(|| format!("cannot leave {group} on {device}"))?,
+            Change::Leave { ifindex, group, .. } => self.memberships.leave(*ifindex, *group),
         }
         Ok(())
     }

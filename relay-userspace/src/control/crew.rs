@@ -129,11 +129,11 @@ impl Crew {
 
     /// The first lane that is alive and runs another generation.
     fn first_behind(&mut self, generation: u64) -> Option<u32> {
-        self.posts
-            .iter_mut()
-            .filter(|post| post.process.as_mut().is_some_and(LaneProcess::is_alive))
-            .find(|post| post.station.counters.get(LaneCounter::Generation) != generation)
-            .map(|post| post.station.number)
+        let is_behind = |post: &mut Post| {
+            post.station.counters.get(LaneCounter::Generation) != generation
+                && post.process.as_mut().is_some_and(LaneProcess::is_alive)
+        };
+        self.posts.iter_mut().find_map(|post| is_behind(post).then_some(post.station.number))
     }
 
     /// The generation in force.

@@ -44,7 +44,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let started = now_ns();
     let mut node = Node::bring_up(plan, options.debug_ebpf, sender.clone()).await?;
     if options.debug_ebpf {
-        start_ebpf_log(&mut node)?;
+        tokio::spawn(node.program_mut().follow_lines()?);
     }
     let took_ms = (now_ns() - started) / 1_000_000;
     let (relays, lanes) = (node.table.slots().count(), node.crew.posts.len());
@@ -156,19 +156,6 @@ fn listen_to_links(events: &UnboundedSender<Event>) -> anyhow::Result<()> {
                     return;
                 }
             }
-        }
-    });
-    Ok(())
-}
-
-/// Lines of the XDP program, for a person who debugs one relay.
-fn start_ebpf_log(node: &mut Node) -> anyhow::Result<()> {
-    let logger = aya_log::EbpfLogger::init(node.program_mut().ebpf_mut()).context("cannot read the program's lines")?;
-    let mut logger = tokio::io::unix::AsyncFd::new(logger)?;
-    tokio::spawn(async move {
-        while let Ok(mut ready) = logger.readable_mut().await {
-            ready.get_inner_mut().flush();
-            ready.clear_ready();
         }
     });
     Ok(())

@@ -71,7 +71,7 @@ impl Node {
             pending: Vec::new(),
             crew,
             program,
-            memberships: Memberships::new(),
+            memberships: Memberships::default(),
             kernel: Kernel::default(),
             neighbours,
             place,
@@ -161,15 +161,6 @@ impl Node {
             if is_wanted && self.facts.link(&link.name).is_none_or(|before| before.ifindex != link.ifindex) {
                 tracing::warn!(link = %link.name, "this link has come since mcr started: restart mcr to use it");
             }
-        }
-        let came_up: Vec<u32> = facts
-            .links
-            .iter()
-            .filter(|link| link.up && self.facts.link(&link.name).is_some_and(|before| !before.up))
-            .map(|link| link.ifindex)
-            .collect();
-        for ifindex in came_up {
-            self.memberships.rejoin(ifindex).context("cannot join again on a link that has come back")?;
         }
         self.facts = facts.clone();
         facts.links.retain(|link| known(link) || !placed(&link.name));

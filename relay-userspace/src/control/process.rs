@@ -10,7 +10,6 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use relay_common::plan::{Lanes, Poll};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::process::{Child, Command, Stdio};
-use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// A lane that does not answer for so long while it starts will not.
@@ -36,6 +35,17 @@ impl LaneProcess {
     /// Whether it is alive.
     pub fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// How it ended, when that is known within a moment.
+    fn ending_soon(&mut self) -> String {
+        for _ in 0..50 {
+            if let Some(status) = self.ending() {
+                return status.to_string();
+            }
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        "it still runs".to_owned()
     }
 
     /// How it ended, once it has.
@@ -70,9 +80,11 @@ pub fn start(
         .stdout(Stdio::null())
         .spawn()
         .context("cannot start a lane")?;
-    let process = LaneProcess { child, control: ours, started: now };
-    hand_over(&process, station, lanes, table)
-        .with_context(|| format!("lane {} did not start: what it wrote above says why", station.number))?;
+    let mut process = LaneProcess { child, control: ours, started: now };
+    if let Err(error) = hand_over(&process, station, lanes, table) {
+        let ending = process.ending_soon();
+        return Err(error.context(format!("lane {} did not start ({ending}): see what it wrote above", station.number)));
+    }
     watch(&process, station.number, events)?;
     Ok(process)
 }
@@ -129,7 +141,7 @@ fn say(process: &LaneProcess, message: &Message, descriptors: &[RawFd]) -> anyho
 /// Sends an event when the process ends.
 fn watch(process: &LaneProcess, number: u32, events: &UnboundedSender<Event>) -> anyhow::Result<()> {
     let pid = process.pid();
-    let fd = AsyncFd::new(kernel::process::open(pid).context("cannot watch the lane")?)?;
+    let fd = kernel::process::watch(pid).context("cannot watch the lane")?;
     let events = events.clone();
     tokio::spawn(async move {
         let _ = fd.readable().await;

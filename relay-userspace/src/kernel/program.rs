@@ -5,12 +5,14 @@ use super::link::{self, Hook};
 use aya::maps::{HashMap, MapData, MapError, PerCpuArray, XskMap};
 use aya::programs::Xdp;
 use aya::{Ebpf, EbpfLoader};
+use aya_log::EbpfLogger;
 use nix::errno::Errno;
 use relay_common::abi::{InputKey, InputValue, MacKey, SourceKey};
 use relay_common::decide::Verdict;
 use relay_common::plan::Mode;
 use std::error::Error;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use tokio::io::unix::AsyncFd;
 
 /// A key or value of a map. relay-common proves that these types have no padding.
 #[derive(Clone, Copy)]
@@ -125,9 +127,18 @@ impl Program {
         })
     }
 
-    /// The loaded object, for the logger of a person who debugs.
-    pub const fn ebpf_mut(&mut self) -> &mut Ebpf {
-        &mut self.ebpf
+    /// Writes the program's own lines to the log, for a person who debugs one relay, for as long as it is polled.
+    pub fn follow_lines(&mut self) -> Result<impl Future<Output = ()> + Send + use<>, ProgramError> {
+        let logger = EbpfLogger::init(&mut self.ebpf).map_err(load_error)?;
+        // SAFETY: the logger owns the descriptor that it shows, and nobody replaces it.
+        let lines = unsafe { AsyncFd::register(logger) };
+        let mut lines = lines.map_err(|error| load_error(std::io::Error::from(error)))?;
+        Ok(async move {
+            while let Ok(mut ready) = lines.readable_mut().await {
+                ready.get_inner_mut().flush();
+                ready.clear_ready();
+            }
+        })
     }
 
     /// Attaches the relay program to an input link.

@@ -1,0 +1,93 @@
+//! What can be said on the command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Takes multicast streams in on one interface and sends them out on others, rewritten and copied, at wire speed.
+#[derive(Debug, Parser)]
+#[command(name = "mcr", version, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  mcr check /etc/mcr/relay.toml         is the file right, and what would it do here?
+  mcr links                             what can the interfaces of this machine do?
+  mcr run --config /etc/mcr/relay.toml  relay until Ctrl-C or SIGTERM";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Relay until Ctrl-C or SIGTERM; prints at the end what was counted.
+    Run(Run),
+    /// Say whether a configuration file is right and what it would do on this machine.
+    ///
+    /// Every error is told at once, with file, line, key and what to do. Exit code 0: good; 1: refused.
+    Check(Check),
+    /// Say what each interface can do, what mcr would use of it, and what hurts.
+    Links(Links),
+    /// A lane; started by `mcr run` only.
+    #[command(hide = true)]
+    Lane {
+        /// Its number.
+        number: u32,
+    },
+}
+
+/// How to run.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The configuration file; config/relay.toml documents every key.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Where the lock lies that keeps a second mcr out of this network namespace.
+    #[arg(long, value_name = "DIR", default_value = "/run/mcr")]
+    pub run_dir: PathBuf,
+    /// The log's form: lines for people, or JSON for programs.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// Print the counters at the end as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Let the XDP program write a log line for each frame of a relay. Slow: for debugging one relay.
+    #[arg(long)]
+    pub debug_ebpf: bool,
+}
+
+/// The log's form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What to check.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The configuration file.
+    pub file: PathBuf,
+    /// Refuse what is only pending otherwise: an interface that does not exist, a link that is down.
+    #[arg(long)]
+    pub strict: bool,
+    /// For programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which interfaces to look at.
+#[derive(Debug, Args)]
+pub struct Links {
+    /// Interfaces; all when none is named.
+    pub interfaces: Vec<String>,
+    /// How many lanes there would be: each wants a transmit queue of its own.
+    #[arg(long, default_value_t = 1)]
+    pub lanes: u32,
+    /// For programs.
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,5 @@
+use super::parse;
+#[test]
+fn x() {
+    println!("{:?}", parse("a", ""));
+}
