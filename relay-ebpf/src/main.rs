@@ -6,7 +6,7 @@ use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 
 /// Sees every frame of an input link first.
 #[xdp]
-pub fn relay(_ctx: XdpContext) -> u32 {
+fn relay(_ctx: XdpContext) -> u32 {
     xdp_action::XDP_PASS
 }
 
