@@ -1,6 +1,10 @@
 //! `cargo xtask build-ebpf`: the XDP program, as one object file.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result};
 
@@ -37,16 +41,29 @@ pub(crate) fn cargo(workspace: &Workspace, compiler: &Compiler, subcommand: &str
     if !compiler.is_ours() {
         cargo.env("RUSTC", &compiler.rustc);
     }
-    // BTF needs full debug information; paths are cut, so that the object is the same in every checkout.
     let linker = format!("linker={}", workspace.tool("bpf-linker").display());
+<<<<<<< HEAD
     let remap = format!("--remap-path-prefix={}=.", workspace.root().display());
     let flags = ["-C", &linker, "-C", "debuginfo=2", &remap];
+=======
+    let mut flags = vec!["-C".to_owned(), linker];
+    flags.extend(["-C", "debuginfo=2", "-C", "link-arg=--btf"].map(str::to_owned)); // BTF is made from it
+    flags.extend(remaps(workspace, compiler));
+>>>>>>> refs/heads/xtask
     // -Z build-std asks for the bootstrap variable; it is what a nightly compiler would allow anyway.
     cargo.env("RUSTC_BOOTSTRAP", "1");
     // The encoded form, because a path may hold a space.
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     cargo.env("CARGO_TARGET_DIR", workspace.target().join("ebpf"));
     cargo
+}
+
+/// Names sources alike on every machine, so that the object does not depend on who built it where.
+fn remaps(workspace: &Workspace, compiler: &Compiler) -> Vec<String> {
+    let home = || env::home_dir().unwrap_or_default().join(".cargo");
+    let cargo_home = env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from);
+    let places = [(workspace.root(), "."), (&cargo_home, "/cargo"), (&compiler.library, "/rust/library")];
+    places.map(|(place, name)| format!("--remap-path-prefix={}={name}", place.display())).into()
 }
 
 fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {

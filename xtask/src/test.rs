@@ -67,37 +67,34 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
 }
 
 /// The suites that root runs, against a release build of mcr; skipped where they cannot run, with the reason.
-fn privileged(workspace: &Workspace, suites: &[&'static str], rounds: u32) -> Vec<Row> {
-    let whole = |outcome: Outcome| suites.iter().map(|suite| Row::new(suite, outcome.clone(), 0.0)).collect();
-    let here = match there_are(workspace, suites) {
-        Ok(here) => here,
-        Err(error) => return whole(Outcome::broken(&error)),
-    };
-    let Some(rights) = Rights::find() else {
-        return whole(Outcome::Skipped("needs root, and sudo would ask for a password nobody can type".into()));
-    };
-    if let Err(reason) = features::check(rights) {
-        return whole(Outcome::Skipped(reason));
-    }
-    let prepared = packages::install_missing(&PACKAGES).and_then(|()| build::run(workspace));
-    if here.contains(&true)
-        && let Err(error) = prepared
-    {
-        return whole(Outcome::broken(&error));
-    }
+fn privileged(workspace: &Workspace, suites: &[&str], rounds: u32) -> Vec<Row> {
     let mut rows = Vec::new();
-    for (suite, is_here) in suites.iter().zip(here) {
-        if is_here {
-            rows.extend((0..rounds).map(|_| timed(suite, || root_suite::run(workspace, rights, suite, rounds > 1))));
-        } else {
-            rows.push(Row::new(suite, Outcome::Missing, 0.0));
+    let mut prepared = None; // Once, and only for a suite that is there.
+    for suite in suites {
+        match workspace.has_target("relay-userspace", "test", suite) {
+            Err(error) => rows.push(Row::new(suite, Outcome::broken(&error), 0.0)),
+            Ok(false) => rows.push(Row::new(suite, Outcome::Missing, 0.0)),
+            Ok(true) => match prepared.get_or_insert_with(|| prepare(workspace)) {
+                Ok(rights) => {
+                    let round = |_| timed(suite, || root_suite::run(workspace, *rights, suite, rounds > 1));
+                    rows.extend((0..rounds).map(round));
+                }
+                Err(outcome) => rows.push(Row::new(suite, outcome.clone(), 0.0)),
+            },
         }
     }
     rows
 }
 
-fn there_are(workspace: &Workspace, suites: &[&str]) -> Result<Vec<bool>> {
-    suites.iter().map(|suite| workspace.has_target("relay-userspace", "test", suite)).collect()
+/// Rights, kernel, packages, mcr: the first that is missing says how the suites end.
+fn prepare(workspace: &Workspace) -> Result<Rights, Outcome> {
+    let Some(rights) = Rights::find() else {
+        return Err(Outcome::Skipped("needs root, and sudo would ask for a password nobody can type".into()));
+    };
+    features::check(rights).map_err(Outcome::Skipped)?;
+    let brought = packages::install_missing(&PACKAGES).and_then(|()| build::run(workspace));
+    brought.map_err(|error| Outcome::broken(&error))?;
+    Ok(rights)
 }
 
 fn timed(suite: &str, running: impl FnOnce() -> Result<Tally>) -> Row {
