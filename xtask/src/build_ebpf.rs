@@ -42,14 +42,9 @@ pub(crate) fn cargo(workspace: &Workspace, compiler: &Compiler, subcommand: &str
         cargo.env("RUSTC", &compiler.rustc);
     }
     let linker = format!("linker={}", workspace.tool("bpf-linker").display());
-<<<<<<< HEAD
-    let remap = format!("--remap-path-prefix={}=.", workspace.root().display());
-    let flags = ["-C", &linker, "-C", "debuginfo=2", &remap];
-=======
-    let mut flags = vec!["-C".to_owned(), linker];
-    flags.extend(["-C", "debuginfo=2", "-C", "link-arg=--btf"].map(str::to_owned)); // BTF is made from it
+    // No BTF: the kernel refuses the names of Rust's generic types, and the maps are not defined by it.
+    let mut flags = vec!["-C".to_owned(), linker, "-C".to_owned(), "debuginfo=2".to_owned()];
     flags.extend(remaps(workspace, compiler));
->>>>>>> refs/heads/xtask
     // -Z build-std asks for the bootstrap variable; it is what a nightly compiler would allow anyway.
     cargo.env("RUSTC_BOOTSTRAP", "1");
     // The encoded form, because a path may hold a space.

@@ -9,6 +9,7 @@ use crate::memory::frames::{Frame, Frames};
 use crate::memory::log::Log;
 use crate::xsk::ring::Descriptor;
 use relay_common::abi::Stamp;
+use relay_common::counters::LaneCounter;
 use relay_common::datagram::Datagram;
 use relay_common::drops::Drop;
 use relay_common::entry::{MAX_OUTPUTS_PER_RELAY, OutputEntry};
@@ -80,7 +81,10 @@ fn forward_one(mut packet: Received, arrival: Arrival, table: &Image<'_>, bench:
     let key = datagram.key(arrival.ifindex);
     let hinted = table.relay(stamp.slot).filter(|relay| stamp.magic == Stamp::MAGIC && relay.key == key);
     let found = match hinted {
-        Some(relay) => Some((stamp.slot, relay)),
+        Some(relay) => {
+            bench.counters.add(LaneCounter::StampHits, 1);
+            Some((stamp.slot, relay))
+        }
         None => table.find(&key).and_then(|slot| Some((slot, table.relay(slot)?))),
     };
     let Some((slot, relay)) = found else {
