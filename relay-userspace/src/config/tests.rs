@@ -1,5 +1,0 @@
-use super::parse;
-#[test]
-fn x() {
-    println!("{:?}", parse("a", ""));
-}
