@@ -122,6 +122,11 @@ impl Ledger {
         self.sent.saturating_sub(self.distinct)
     }
 
+    /// How many are missing below the highest number that has arrived: the losses that are known while the source runs.
+    pub fn lost_so_far(&self) -> u64 {
+        self.highest.map_or(0, |highest| highest + 1 - self.distinct)
+    }
+
     /// How many arrived once more than they should.
     pub fn doubled(&self) -> u64 {
         self.doubled
@@ -232,7 +237,8 @@ pub fn wait_for_tail(ledgers: &[SharedLedger], within: Duration) -> bool {
     }
 }
 
-/// Locks a shared ledger; a panic of another holder does not make the numbers less true.
+/// Locks a shared ledger; a panic of another holder does not make the numbers less true. Two of these
+/// in one expression wait for each other for ever: the first guard lives until the end of its statement.
 pub fn lock(ledger: &SharedLedger) -> MutexGuard<'_, Ledger> {
     ledger.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -153,7 +153,7 @@ fn cpu_mask(cpus: usize) -> String {
 }
 
 /// How many frames each receive queue of a veth end has taken. The kernel counts them while the end works with NAPI:
-/// with an XDP program on it, or with `ethtool -K IF gro on`.
+/// with an XDP program on it, or with `ethtool -K IF gro on` here and `ethtool -K PEER tso off` there.
 pub fn received_per_queue(namespace: &Namespace, interface: &str) -> Result<Vec<u64>> {
     let text = ethtool(namespace, &["-S", interface])?;
     let counts = text.lines().filter_map(|line| {

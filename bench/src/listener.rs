@@ -5,12 +5,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::clock::monotonic_ns;
 use crate::ledger::{self, SharedLedger};
 use crate::netns::Namespace;
 use crate::payload::{self, Shape};
 use crate::sys;
+
+/// Holds what arrives before anyone reads.
+const SOCKET_BUFFER: usize = 16 << 20;
 
 /// A UDP socket in a namespace.
 #[derive(Debug)]
@@ -24,6 +28,7 @@ impl UdpListener {
         let index = namespace.index(interface)?;
         let socket = namespace.run(|| UdpSocket::bind(destination));
         let socket = socket.with_context(|| format!("bind {destination} in {}", namespace.name()))?;
+        setsockopt(&socket, sockopt::RcvBufForce, &SOCKET_BUFFER).context("enlarge the listener's buffer")?;
         // Otherwise a socket hears the groups that others of its namespace have joined.
         match destination.ip() {
             IpAddr::V4(Ipv4Addr { .. }) => sys::set_option(&socket, libc::IPPROTO_IP, libc::IP_MULTICAST_ALL, 0)?,

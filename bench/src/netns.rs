@@ -114,6 +114,11 @@ impl Namespace {
         index.with_context(|| format!("no interface {interface} in namespace {}", self.name))
     }
 
+    /// Lets the namespace live on after this process, and returns its name: `ip netns del NAME` removes it.
+    pub fn keep(mut self) -> String {
+        std::mem::take(&mut self.name)
+    }
+
     fn enter(&self) {
         if let Err(error) = setns(&self.handle, CloneFlags::CLONE_NEWNET) {
             panic!("cannot enter namespace {}: {error}; run as root", self.name);
@@ -123,7 +128,7 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // A clone that only carries the handle into a thread has no name and owns nothing.
+        // One that is kept, or only carries the handle into a thread, has no name and owns nothing.
         if !self.name.is_empty()
             && let Err(error) = remove(&self.name)
         {

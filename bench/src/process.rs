@@ -1,7 +1,7 @@
 //! The relay under test: a child process whose lines are read, waited for and shown when something fails.
 
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -43,6 +43,8 @@ impl Process {
     /// as long as the child should: not inside [`Namespace::run`](crate::Namespace::run), but with
     /// [`Namespace::command`](crate::Namespace::command).
     pub fn start(name: &str, mut command: Command) -> Result<Self> {
+        // Ctrl-C is for the one who started this, who then ends the child in order.
+        command.process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         sys::die_with_parent(&mut command);
         let mut child = command.spawn().with_context(|| format!("start {name}"))?;

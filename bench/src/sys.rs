@@ -191,6 +191,11 @@ impl ReceiveBatch {
 
     /// Waits for the first frame as long as the socket's timeout says, takes what else is there, and says how many.
     pub fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        self.receive_up_to(BATCH, socket)
+    }
+
+    /// The same, but takes no more than `most`.
+    pub fn receive_up_to(&mut self, most: usize, socket: BorrowedFd<'_>) -> io::Result<usize> {
         self.received.clear();
         let mut vectors = [iovec { iov_base: ptr::null_mut(), iov_len: 0 }; BATCH];
         for (vector, buffer) in vectors.iter_mut().zip(self.bytes.chunks_exact_mut(self.stride)) {
@@ -202,7 +207,7 @@ impl ReceiveBatch {
             message.msg_hdr.msg_control = control.as_mut_ptr().cast();
             message.msg_hdr.msg_controllen = mem::size_of_val(control);
         }
-        let length = u32::try_from(BATCH).map_err(io::Error::other)?;
+        let length = u32::try_from(most.min(BATCH)).map_err(io::Error::other)?;
         let (raw, flags) = (socket.as_raw_fd(), libc::MSG_WAITFORONE);
         // SAFETY: every message points at its own vector, buffer and control room with their true lengths; all of them
         // outlive the call, and nothing else refers to them meanwhile.
@@ -213,6 +218,15 @@ impl ReceiveBatch {
             self.received.push((size, beside(&message.msg_hdr)));
         }
         Ok(count)
+    }
+
+    /// All frames of the last call, without headroom.
+    pub fn frames(&self) -> impl Iterator<Item = (&[u8], Beside)> {
+        let buffers = self.bytes.chunks_exact(self.stride);
+        self.received
+            .iter()
+            .zip(buffers)
+            .filter_map(|(&(size, beside), buffer)| Some((buffer.get(self.headroom..self.headroom + size)?, beside)))
     }
 
     /// Frame `number` of the last call: a buffer whose first bytes are the headroom, and what the kernel says beside.
