@@ -148,6 +148,8 @@ impl Decision {
 
 /// Decides about a frame that came in on this link and queue.
 ///
+/// The source is looked at before our own addresses: what a relay would not take in cannot go round.
+///
 /// Whether a socket is there is for the caller to see: [`Verdict::NoSocket`] is said here only of a queue that has no
 /// place for one.
 #[inline(always)]

@@ -50,8 +50,10 @@ impl Frame for XdpFrame {
 /// The frame's edges move: an [`XdpFrame`] of before is of no use any more.
 #[inline(always)]
 pub(crate) fn stamp(context: &XdpContext, slot: u32) {
+    const ROOM: i32 = 16;
+    const { assert!(size_of::<Stamp>() == ROOM.unsigned_abs() as usize) };
     // SAFETY: the context is the one the kernel called us with.
-    if unsafe { bpf_xdp_adjust_meta(context.ctx, -(size_of::<Stamp>() as i32)) } != 0 {
+    if unsafe { bpf_xdp_adjust_meta(context.ctx, -ROOM) } != 0 {
         return; // the lane looks the relay up by its key
     }
     let start = context.metadata();
