@@ -98,7 +98,7 @@ struct HintView {
 /// # Errors
 /// When the kernel does not answer, an interface is not there, or the output cannot be written.
 pub async fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()> {
-    let usage = Use { lanes: options.lanes, ..Use::default() };
+    let usage = Use { lanes: options.lanes, own_programs: own_programs(), ..Use::default() };
     let views = read(&options.names, &usage).await?;
     if options.json {
         serde_json::to_writer_pretty(&mut *out, &views)?;
@@ -107,6 +107,14 @@ pub async fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()> 
         table(&views, out)?;
     }
     Ok(())
+}
+
+/// The kernel's numbers of programs that have the name of ours: a running relay is not in its own way. Without the
+/// rights to ask there are none, and a hint too many.
+fn own_programs() -> Vec<u32> {
+    const NAME: &str = "relay"; // of the function in relay-ebpf
+    let loaded = aya::programs::loaded_programs().filter_map(Result::ok);
+    loaded.filter(|program| program.name_as_str() == Some(NAME)).map(|program| program.id()).collect()
 }
 
 /// The links of these names, or all but loopback, judged for this use. A link that carries VLAN devices is taken to be

@@ -180,6 +180,7 @@ impl Netlink {
         let route = match answers.next().await {
             Some(Ok(route)) => route,
             Some(Err(error)) => {
+                // EINVAL is a black hole, EACCES a prohibited route.
                 let error = LinkError::new("look up a route", error);
                 return match error.errno() {
                     Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENODEV | libc::EACCES | libc::EINVAL) => {

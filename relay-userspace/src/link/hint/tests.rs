@@ -113,3 +113,9 @@ fn software_links_are_told_about_partial_checksums() {
         assert_eq!(only(&ability, &Use::default()).name, "partial-checksums", "{kind}");
     }
 }
+
+#[test]
+fn a_missing_vlan_device_comes_with_the_command_that_makes_it() {
+    let hint = no_vlan_device("ens1f0", 100);
+    assert_eq!(hint.remedy, "ip link add link ens1f0 name ens1f0.100 up type vlan id 100");
+}
