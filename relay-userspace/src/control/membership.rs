@@ -4,12 +4,15 @@
 //! several sockets, because the kernel limits both: a link receives what any socket asked for. That also makes every
 //! change gapless: what is new is asked for on one socket before what is old is given up on another.
 
-use crate::kernel::{multicast, sysctl};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+mod socket;
+
+pub use self::socket::Limits;
+use self::socket::{MembershipSocket, Refused, forget, is_full};
+use crate::kernel::multicast;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// Why a group could not be joined or left.
 #[derive(Debug, thiserror::Error)]
@@ -43,30 +46,6 @@ pub enum MembershipError {
     },
 }
 
-/// How much the kernel takes on one socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Groups on one socket.
-    pub groups: usize,
-    /// Sources of one IPv4 group on one socket.
-    pub sources_v4: usize,
-    /// Sources of one IPv6 group on one socket.
-    pub sources_v6: usize,
-}
-
-impl Limits {
-    /// What the kernel says, or its defaults where that cannot be read.
-    #[must_use]
-    pub fn read() -> Self {
-        let limit = |name, default| sysctl::read(name).and_then(|n| usize::try_from(n).ok()).unwrap_or(default).max(1);
-        Self {
-            groups: limit("net.ipv4.igmp_max_memberships", 20),
-            sources_v4: limit("net.ipv4.igmp_max_msf", 10),
-            sources_v6: limit("net.ipv6.mld_max_msf", 64),
-        }
-    }
-}
-
 /// A group on a link.
 pub type Group = (u32, IpAddr);
 
@@ -76,13 +55,6 @@ struct Part {
     socket: usize,
     /// Empty: any source.
     sources: Vec<IpAddr>,
-}
-
-struct MembershipSocket {
-    descriptor: OwnedFd,
-    v4: bool,
-    /// How many groups it takes: less than the limit once the kernel has refused one.
-    room: usize,
 }
 
 /// A group that is held, as [`Memberships::held`] lists it.
@@ -336,55 +308,10 @@ impl Memberships {
     }
 }
 
-impl MembershipSocket {
-    fn open(v4: bool, room: usize) -> Result<Self, Refused> {
-        let family = if v4 { AddressFamily::Inet } else { AddressFamily::Inet6 };
-        let descriptor = socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
-            .map_err(|errno| Refused::Socket(errno.into()))?;
-        Ok(Self { descriptor, v4, room })
-    }
-
-    /// Joins from as many of the sources as the socket has room for, at least one. Answers how many.
-    fn take(&self, (ifindex, group): Group, sources: &[IpAddr]) -> io::Result<usize> {
-        if sources.is_empty() {
-            return multicast::join(&self.descriptor, ifindex, group).map(|()| 0);
-        }
-        for (joined, source) in sources.iter().enumerate() {
-            match multicast::join_source(&self.descriptor, ifindex, group, *source) {
-                Ok(()) => {}
-                Err(error) if is_full(&error) && joined > 0 => return Ok(joined),
-                Err(error) => {
-                    // The kernel may have joined the group before it refused the source.
-                    forget((ifindex, group), multicast::leave(&self.descriptor, ifindex, group));
-                    return Err(error);
-                }
-            }
-        }
-        Ok(sources.len())
-    }
-}
-
-/// Why a part could not be joined.
-enum Refused {
-    Socket(io::Error),
-    Join(io::Error),
-}
-
 fn refused((ifindex, group): Group, error: Refused) -> MembershipError {
     match error {
         Refused::Socket(source) => MembershipError::Socket(source),
         Refused::Join(source) => MembershipError::Join { ifindex, group, source },
-    }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM))
-}
-
-/// Leaving fails only when there is nothing to leave any more: the link went, and the kernel dropped the group itself.
-fn forget((ifindex, group): Group, result: io::Result<()>) {
-    if let Err(error) = result {
-        tracing::debug!(ifindex, %group, %error, "nothing to leave");
     }
 }
 

@@ -86,8 +86,22 @@ impl LinkEvents {
             match poll_fn(|context| self.socket.poll_recv_from_full(context)).await {
                 Ok((bytes, from)) if from.port_number() == 0 => self.read.extend(events(&bytes)),
                 Ok(_) => {} // Only the kernel, which is port 0, is believed.
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => return Ok(LinkEvent::Lost),
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    self.drain();
+                    return Ok(LinkEvent::Lost);
+                }
                 Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Throws away what is queued: everything is read again anyway, and until there is room more is lost. It ends at a
+    /// number, because notices may come as fast as they are thrown away.
+    fn drain(&self) {
+        for _ in 0..100_000 {
+            match self.socket.socket_ref().recv_from_full() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                _ => {}
             }
         }
     }

@@ -50,6 +50,19 @@ pub fn hints(ability: &Ability, usage: &Use) -> Vec<Hint> {
     all.iter().filter_map(|hint| hint(ability, usage)).collect()
 }
 
+/// A relay matches a VLAN for which the kernel has no device, so that its group is joined on the link itself.
+#[must_use]
+pub fn no_vlan_device(link: &str, vlan: u16) -> Hint {
+    Hint {
+        name: "no-vlan-device",
+        text: format!(
+            "{link} has no device for VLAN {vlan}: its groups are joined on {link} itself, so the switch sees the joins \
+             without a tag and may not send the streams"
+        ),
+        remedy: format!("ip link add link {link} name {link}.{vlan} up type vlan id {vlan}"),
+    }
+}
+
 fn name(ability: &Ability) -> &str {
     &ability.reading.link.name
 }
@@ -160,7 +173,10 @@ fn turn_off(ability: &Ability, features: &[&str]) -> String {
     let name = name(ability);
     let fixed = |feature: &&&str| ability.features.get(feature).is_some_and(|feature| feature.fixed);
     match features.iter().find(fixed) {
-        Some(feature) => format!("the driver does not let {feature} be turned off: use another link"),
+        Some(feature) => format!(
+            "the driver does not let {feature} be turned off: do it where the device comes from (on a virtual machine: \
+             in the hypervisor), or use another link"
+        ),
         None => {
             let switches: Vec<_> = features.iter().map(|feature| format!("{} off", short(feature))).collect();
             format!("ethtool -K {name} {}", switches.join(" "))

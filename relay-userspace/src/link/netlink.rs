@@ -164,7 +164,8 @@ impl Netlink {
     }
 
     /// The next hop of a unicast destination through this link: the destination itself or a gateway; `None` when no
-    /// route leads there. For IPv4 the kernel takes a destination that no route names to be on the link itself.
+    /// route leads there. An IPv4 destination without a route through this link is taken to be on it, as the kernel
+    /// does for every socket that is bound to a link.
     ///
     /// # Errors
     /// When the kernel does not answer.
@@ -179,6 +180,7 @@ impl Netlink {
         let route = match answers.next().await {
             Some(Ok(route)) => route,
             Some(Err(error)) => {
+                // EINVAL is a black hole, EACCES a prohibited route.
                 let error = LinkError::new("look up a route", error);
                 return match error.errno() {
                     Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENODEV | libc::EACCES | libc::EINVAL) => {

@@ -1,1 +1,121 @@
+use super::*;
+use crate::link::ethtool::{Channels, Feature, Features};
+use crate::link::netlink::Reading;
+use crate::link::xdp::{Attached, Place};
+use relay_common::facts::Link;
 
+fn ability() -> Ability {
+    let link = Link {
+        name: String::from("ens1f0"),
+        ifindex: 3,
+        mac: [2, 0, 0, 0, 0, 1],
+        mtu: 1500,
+        up: true,
+        carrier: true,
+        v4: Vec::new(),
+        v6: Vec::new(),
+        n_rx_queues: 4,
+        n_tx_queues: 4,
+    };
+    Ability {
+        reading: Reading { link, kind: String::new(), vlan: None, attached: Vec::new() },
+        driver: None,
+        channels: Some(Channels { rx: 4, tx: 4, max_rx: 8, max_tx: 8, combined: true }),
+        rings: None,
+        features: Features::default(),
+        xdp: None,
+    }
+}
+
+fn with_features(features: &[(&str, bool, bool)]) -> Ability {
+    let feature = |&(name, on, fixed): &(&str, bool, bool)| Feature { name: name.to_owned(), on, fixed };
+    Ability { features: Features(features.iter().map(feature).collect()), ..ability() }
+}
+
+fn only(ability: &Ability, usage: &Use) -> Hint {
+    let mut all = hints(ability, usage);
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.remove(0)
+}
+
+#[test]
+fn a_good_link_has_no_hints() {
+    assert_eq!(hints(&ability(), &Use::default()), []);
+}
+
+#[test]
+fn down_and_without_carrier_are_different() {
+    let mut ability = ability();
+    ability.reading.link.carrier = false;
+    assert_eq!(only(&ability, &Use::default()).name, "no-carrier");
+    ability.reading.link.up = false;
+    let hint = only(&ability, &Use::default());
+    assert_eq!((hint.name, hint.remedy.as_str()), ("down", "ip link set dev ens1f0 up"));
+}
+
+#[test]
+fn another_program_is_named_and_ours_is_not() {
+    let mut ability = ability();
+    ability.reading.attached = vec![Attached { place: Place::Generic, program: 17 }];
+    let hint = only(&ability, &Use::default());
+    assert_eq!(hint.name, "other-program");
+    assert!(hint.text.contains("17") && hint.remedy.ends_with("ip link set dev ens1f0 xdpgeneric off"), "{hint:?}");
+    assert_eq!(hints(&ability, &Use { own_programs: vec![17], ..Use::default() }), []);
+}
+
+#[test]
+fn an_mtu_is_measured_against_the_frame() {
+    assert_eq!((longest_mtu(2048), longest_mtu(4096), longest_mtu(64)), (1766, 3814, 0));
+    let mut ability = ability();
+    ability.reading.link.mtu = 1766;
+    assert_eq!(hints(&ability, &Use::default()), []);
+    ability.reading.link.mtu = 1767;
+    let hint = only(&ability, &Use::default());
+    assert_eq!(hint.remedy, "set lanes.frame_size = 4096, or: ip link set dev ens1f0 mtu 1766");
+    assert_eq!(hints(&ability, &Use { frame_size: 4096, ..Use::default() }), []);
+    ability.reading.link.mtu = 9000;
+    assert_eq!(only(&ability, &Use::default()).remedy, "ip link set dev ens1f0 mtu 1766");
+}
+
+#[test]
+fn merged_frames_are_turned_off_by_their_short_names() {
+    let hint = only(&with_features(&[("rx-lro", true, false), ("rx-gro-hw", true, false)]), &Use::default());
+    assert_eq!((hint.name, hint.remedy.as_str()), ("merged-frames", "ethtool -K ens1f0 lro off rx-gro-hw off"));
+    let hint = only(&with_features(&[("rx-lro", false, false), ("rx-gro-hw", true, true)]), &Use::default());
+    assert!(hint.remedy.contains("does not let rx-gro-hw be turned off"), "{hint:?}");
+}
+
+#[test]
+fn vlan_offload_hurts_only_where_vlans_are_matched() {
+    let ability = with_features(&[("rx-vlan-hw-parse", true, false)]);
+    assert_eq!(hints(&ability, &Use::default()), []);
+    let hint = only(&ability, &Use { vlans: true, ..Use::default() });
+    assert_eq!((hint.name, hint.remedy.as_str()), ("vlan-offload", "ethtool -K ens1f0 rxvlan off"));
+}
+
+#[test]
+fn every_lane_needs_a_transmit_queue() {
+    let mut ability = ability();
+    assert_eq!(hints(&ability, &Use { lanes: 4, ..Use::default() }), []);
+    let hint = only(&ability, &Use { lanes: 6, ..Use::default() });
+    assert_eq!((hint.name, hint.remedy.as_str()), ("too-few-queues", "ethtool -L ens1f0 combined 6"));
+    let hint = only(&ability, &Use { lanes: 9, ..Use::default() });
+    assert!(hint.remedy.starts_with("run at most 4 lanes"), "{hint:?}");
+    ability.channels = Some(Channels { rx: 4, tx: 4, max_rx: 8, max_tx: 8, combined: false });
+    assert_eq!(only(&ability, &Use { lanes: 6, ..Use::default() }).remedy, "ethtool -L ens1f0 tx 6");
+}
+
+#[test]
+fn software_links_are_told_about_partial_checksums() {
+    for kind in ["veth", "bridge", "macvlan"] {
+        let mut ability = ability();
+        ability.reading.kind = kind.to_owned();
+        assert_eq!(only(&ability, &Use::default()).name, "partial-checksums", "{kind}");
+    }
+}
+
+#[test]
+fn a_missing_vlan_device_comes_with_the_command_that_makes_it() {
+    let hint = no_vlan_device("ens1f0", 100);
+    assert_eq!(hint.remedy, "ip link add link ens1f0 name ens1f0.100 up type vlan id 100");
+}

@@ -1,0 +1,63 @@
+use super::*;
+use crate::link::ethtool::{Channels, Driver, Feature, Features};
+use crate::link::netlink::Reading;
+
+fn ability() -> Ability {
+    Ability {
+        reading: Reading {
+            link: Link {
+                name: String::from("ens1f0"),
+                ifindex: 3,
+                mac: [2, 0, 0, 0, 0, 0x1f],
+                mtu: 1500,
+                up: true,
+                carrier: true,
+                v4: vec![([192, 0, 2, 1].into(), 24)],
+                v6: Vec::new(),
+                n_rx_queues: 2,
+                n_tx_queues: 2,
+            },
+            kind: String::new(),
+            vlan: None,
+            attached: Vec::new(),
+        },
+        driver: Some(Driver {
+            name: String::from("ice"),
+            version: String::from("6.18"),
+            firmware: String::from("4.40"),
+            bus: String::from("0000:01:00.0"),
+        }),
+        channels: Some(Channels { rx: 2, tx: 2, max_rx: 16, max_tx: 16, combined: true }),
+        rings: None,
+        features: Features(vec![Feature { name: String::from("rx-vlan-hw-parse"), on: true, fixed: false }]),
+        xdp: None,
+    }
+}
+
+#[test]
+fn the_table_shows_a_row_and_then_the_remedies() {
+    let usage = Use { lanes: 4, vlans: true, ..Use::default() };
+    let mut out = Vec::new();
+    table(&[View::new(&ability(), &usage)], &mut out).unwrap();
+    insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r"
+    LINK    STATE  DRIVER  RX/TX  MTU   MAC                ADDRS  XDP      ZERO-COPY  MCR WOULD USE
+    ens1f0  up     ice     2/2    1500  02:00:00:00:00:1f  1      unknown  unknown    tried at start (this kernel does not tell what drivers can do)
+
+    ens1f0: vlan-offload: ens1f0 takes VLAN tags out of frames before XDP sees them: relays with a VLAN get nothing
+      remedy: ethtool -K ens1f0 rxvlan off
+
+    ens1f0: too-few-queues: ens1f0 has 2 transmit queues for 4 lanes: the others cannot send on it
+      remedy: ethtool -L ens1f0 combined 4
+    ");
+}
+
+#[test]
+fn programs_get_the_same_and_null_where_nothing_is_known() {
+    let json = serde_json::to_value(View::new(&ability(), &Use::default())).unwrap();
+    assert_eq!(json["name"], "ens1f0");
+    assert_eq!(json["addresses"][0], "192.0.2.1/24");
+    assert_eq!(json["queues"]["max_tx"], 16);
+    assert!(json["xdp"]["zero_copy"].is_null());
+    assert_eq!(json["would_use"]["mode"], "tried at start");
+    assert_eq!(json["hints"].as_array().unwrap().len(), 0);
+}
