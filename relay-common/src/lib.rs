@@ -13,6 +13,8 @@ pub mod abi; // what the XDP program, control and the lanes share
 pub mod drops; // every reason why a packet is not sent, with its name
 
 // The way of a configuration change.
+#[cfg(feature = "alloc")]
+pub mod circles; // outputs that lead back to where they came from
 pub mod entry; // a relay and an output as a lane reads them
 #[cfg(feature = "alloc")]
 pub mod facts; // what is known of a link
