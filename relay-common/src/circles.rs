@@ -1,0 +1,96 @@
+//! Outputs that lead back to where they came from.
+//!
+//! An output that is some relay's input on the same link may be wanted: a chain. When the chain closes, every
+//! packet goes round for as long as its TTL lasts, doubled by each further output.
+
+use crate::entry::Vlans;
+use crate::plan::{Output, Relay};
+use alloc::{collections::BTreeMap, vec::Vec};
+use core::net::IpAddr;
+use core::num::NonZeroU16;
+
+/// The outputs of one circle, each as its relay's and its own number: each leads into the relay of the next, and
+/// the last into that of the first.
+pub type Circle = Vec<(usize, usize)>;
+
+/// What is sent and taken in: link, tags, destination, port.
+type Wire<'a> = (&'a str, [u16; 2], IpAddr, NonZeroU16);
+
+/// Finds the circles among the enabled relays: at least one for every set of relays that feed each other.
+#[must_use]
+pub fn circles(relays: &[Relay]) -> Vec<Circle> {
+    let inputs: BTreeMap<Wire<'_>, usize> =
+        relays.iter().enumerate().filter(|(_, relay)| relay.enabled).map(|(i, relay)| (heard(relay), i)).collect();
+    let edges: Vec<Vec<(usize, usize)>> = relays
+        .iter()
+        .map(|relay| {
+            let outputs = relay.outputs.iter().enumerate().filter(|_| relay.enabled);
+            outputs.filter_map(|(i, output)| Some((i, *inputs.get(&sent(relay, output))?))).collect()
+        })
+        .collect();
+    let mut search = Search { edges, seen: alloc::vec![Seen::No; relays.len()], circles: Vec::new() };
+    for relay in 0..relays.len() {
+        search.from(relay);
+    }
+    search.circles
+}
+
+fn heard(relay: &Relay) -> Wire<'_> {
+    let input = &relay.input;
+    (&input.interface, input.vlans, input.destination, input.port)
+}
+
+fn sent<'a>(relay: &Relay, output: &'a Output) -> Wire<'a> {
+    let vlans = match output.vlans {
+        Vlans::Keep => relay.input.vlans,
+        Vlans::Set { ids, .. } => ids,
+    };
+    (&output.interface, vlans, output.destination, output.port)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    No,
+    /// On the way from the start to here.
+    OnTheWay,
+    Done,
+}
+
+/// A search in depth without recursion: chains can be as long as there are relays.
+struct Search {
+    /// Of each relay, its outputs that lead into relays, and into which.
+    edges: Vec<Vec<(usize, usize)>>,
+    seen: Vec<Seen>,
+    circles: Vec<Circle>,
+}
+
+impl Search {
+    fn from(&mut self, start: usize) {
+        if self.seen[start] != Seen::No {
+            return;
+        }
+        self.seen[start] = Seen::OnTheWay;
+        // Relays on the way, each with the number of its edges that were tried.
+        let mut way = alloc::vec![(start, 0)];
+        while let Some((relay, tried)) = way.last_mut() {
+            let Some(&(_, next)) = self.edges[*relay].get(*tried) else {
+                self.seen[*relay] = Seen::Done;
+                way.pop();
+                continue;
+            };
+            *tried += 1;
+            match self.seen[next] {
+                Seen::Done => {}
+                Seen::No => {
+                    self.seen[next] = Seen::OnTheWay;
+                    way.push((next, 0));
+                }
+                Seen::OnTheWay => {
+                    let begin = way.iter().position(|(relay, _)| *relay == next).unwrap_or(0);
+                    let circle = way[begin..].iter().map(|(relay, tried)| (*relay, self.edges[*relay][tried - 1].0));
+                    self.circles.push(circle.collect());
+                }
+            }
+        }
+    }
+}

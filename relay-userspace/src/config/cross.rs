@@ -1,0 +1,141 @@
+//! What only all relays together can get wrong: names, inputs, circles, room.
+
+use super::error::{Errors, Fault, Place};
+use super::file::FileRelay;
+use relay_common::circles::circles;
+use relay_common::plan::{Input, Plan};
+use std::collections::{HashMap, HashSet};
+
+/// Where everything in a plan was written.
+#[derive(Debug, Default)]
+pub(super) struct Origins {
+    pub(super) interfaces: Vec<Place>,
+    pub(super) max_relays: Place,
+    pub(super) max_outputs: Place,
+    /// Of each relay of the plan, which of `places` it came from: those of a range have the same.
+    pub(super) relays: Vec<usize>,
+    pub(super) places: Vec<RelayPlaces>,
+}
+
+/// Where a relay was written.
+#[derive(Debug)]
+pub(super) struct RelayPlaces {
+    name: Place,
+    input: Place,
+    outputs: Vec<Place>,
+}
+
+impl RelayPlaces {
+    pub(super) fn of(relay: &FileRelay) -> Self {
+        let input = relay.input.as_ref().map_or(&relay.place, |input| &input.place);
+        Self {
+            name: relay.name.as_ref().map_or(&relay.place, |name| &name.place).clone(),
+            input: input.clone(),
+            outputs: relay.outputs.iter().map(|output| output.place.clone()).collect(),
+        }
+    }
+}
+
+impl Origins {
+    /// For a plan that was not written in one file: key paths without lines.
+    pub(super) fn none(plan: &Plan) -> Self {
+        let at = |key: String| Place { line: None, key };
+        let places = plan.relays.iter().map(|relay| RelayPlaces {
+            name: at(format!("relay \"{}\" name", relay.name)),
+            input: at(format!("relay \"{}\" input", relay.name)),
+            outputs: (0..relay.outputs.len()).map(|i| at(format!("relay \"{}\" outputs[{i}]", relay.name))).collect(),
+        });
+        Self {
+            interfaces: plan.interfaces.iter().map(|i| at(format!("interface \"{}\" name", i.name))).collect(),
+            max_relays: at("lanes.max_relays".to_owned()),
+            max_outputs: at("lanes.max_outputs".to_owned()),
+            relays: (0..plan.relays.len()).collect(),
+            places: places.collect(),
+        }
+    }
+}
+
+/// Notes everything that is wrong with a plan whose relays are right by themselves.
+pub(super) fn check(plan: &Plan, origins: &Origins, errors: &mut Errors) {
+    check_interfaces(plan, origins, errors);
+    check_names(plan, origins, errors);
+    check_inputs(plan, origins, errors);
+    check_circles(plan, origins, errors);
+    check_room(plan, origins, errors);
+}
+
+fn check_interfaces(plan: &Plan, origins: &Origins, errors: &mut Errors) {
+    let mut seen = HashSet::new();
+    for (interface, place) in plan.interfaces.iter().zip(&origins.interfaces) {
+        if !seen.insert(&interface.name) {
+            errors.add(place, Fault::new("there is another section for this interface", "keep one of them"));
+        }
+    }
+}
+
+fn check_names(plan: &Plan, origins: &Origins, errors: &mut Errors) {
+    let mut owners = HashMap::new();
+    let mut told = HashSet::new();
+    for (relay, origin) in plan.relays.iter().zip(&origins.relays) {
+        let owner = *owners.entry(&relay.name).or_insert(*origin);
+        let is_new = origin != &owner && told.insert(*origin);
+        if is_new {
+            let other = on_line(&origins.places[owner].name);
+            let problem = format!("there is another relay of this name{other}");
+            errors.add(&origins.places[*origin].name, Fault::new(problem, "give one of them another name"));
+        }
+    }
+}
+
+fn check_inputs(plan: &Plan, origins: &Origins, errors: &mut Errors) {
+    let mut owners = HashMap::new();
+    let mut told = HashSet::new();
+    for (i, relay) in plan.relays.iter().enumerate().filter(|(_, relay)| relay.enabled) {
+        let Input { interface, vlans, destination, port, .. } = &relay.input;
+        let owner = *owners.entry((interface, vlans, destination, port)).or_insert(i);
+        let origin = origins.relays[i];
+        if owner != i && told.insert((origins.relays[owner], origin)) {
+            let place = &origins.places[origin].input;
+            let other = on_line(&origins.places[origins.relays[owner]].input);
+            let name = &plan.relays[owner].name;
+            let problem = format!("{destination} port {port} is the input of relay \"{name}\" already{other}");
+            let remedy = format!("move the outputs to relay \"{name}\", and name the sources of both there");
+            errors.add(place, Fault::new(problem, remedy));
+        }
+    }
+}
+
+fn check_circles(plan: &Plan, origins: &Origins, errors: &mut Errors) {
+    let mut told = HashSet::new();
+    for circle in circles(&plan.relays) {
+        let Some(&(relay, output)) = circle.last() else { continue };
+        if !told.insert((origins.relays[relay], output)) {
+            continue;
+        }
+        let places = &origins.places[origins.relays[relay]];
+        let names = circle.iter().chain(circle.first()).map(|(relay, _)| plan.relays[*relay].name.as_str());
+        let problem = format!("closes a circle: {}", names.collect::<Vec<_>>().join(" -> "));
+        errors.add(&places.outputs[output], Fault::new(problem, "use another group, port or interface"));
+    }
+}
+
+fn check_room(plan: &Plan, origins: &Origins, errors: &mut Errors) {
+    let n_relays = plan.relays.len();
+    if n_relays > plan.lanes.max_relays as usize {
+        let problem =
+            format!("{n_relays} relays are configured, ranges expanded, but max_relays is {}", plan.lanes.max_relays);
+        errors.add(&origins.max_relays, Fault::new(problem, format!("raise it to {n_relays} or more")));
+    }
+    let n_outputs: usize = plan.relays.iter().map(|relay| relay.outputs.len()).sum();
+    if n_outputs > plan.lanes.max_outputs as usize {
+        let problem = format!(
+            "{n_outputs} outputs are configured, ranges expanded, but max_outputs is {}",
+            plan.lanes.max_outputs
+        );
+        errors.add(&origins.max_outputs, Fault::new(problem, format!("raise it to {n_outputs} or more")));
+    }
+}
+
+fn on_line(place: &Place) -> String {
+    place.line.map_or_else(String::new, |line| format!(" (line {line})"))
+}

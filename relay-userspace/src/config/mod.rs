@@ -1,0 +1,78 @@
+//! A file becomes a plan, or a list of all its errors.
+//!
+//! Reading order: [`value`] holds text as it was written, with its lines; [`section`] reads one table of it;
+//! [`file`] is what the user wrote, value by value right; [`plan`] makes of it what is true.
+
+mod address; // groups, hosts and interfaces
+mod cross; // what only all relays together can get wrong
+mod error;
+mod file;
+mod number; // ports, TTLs and all that is counted
+mod plan;
+mod range; // many relays in one
+mod section;
+mod suggest; // what an unknown key was meant to be
+mod value;
+
+pub use error::{ConfigError, Errors};
+pub use file::SCHEMA;
+
+use relay_common::plan::{Plan, Relay};
+use std::path::Path;
+
+/// Reads a configuration file.
+///
+/// # Errors
+///
+/// Everything that is wrong with it, at once.
+pub fn load(path: &Path) -> Result<Plan, Errors> {
+    let name = path.display().to_string();
+    match std::fs::read(path) {
+        Err(error) => Err(Errors::unreadable(&name, &error)),
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => parse(&name, &text),
+            Err(error) => Err(Errors::not_text(&name, error.as_bytes(), error.utf8_error().valid_up_to())),
+        },
+    }
+}
+
+/// Reads the text of a configuration; `name` is what errors call the file.
+///
+/// # Errors
+///
+/// Everything that is wrong with it, at once.
+pub fn parse(name: &str, text: &str) -> Result<Plan, Errors> {
+    let mut errors = Errors::new(name);
+    let root = value::from_toml(text, &mut errors);
+    let file = file::read(&root, &mut errors);
+    let plan = plan::make(file, &mut errors);
+    errors.or(plan)
+}
+
+/// Reads one relay in the form that it has in the file, but as JSON; a range gives several. The key paths of the
+/// errors begin at the relay, and there are no lines.
+///
+/// # Errors
+///
+/// Everything that is wrong with it, at once.
+pub fn parse_relay(json: &serde_json::Value) -> Result<Vec<Relay>, Errors> {
+    let mut errors = Errors::new("request");
+    let relay = file::read_relay(&value::from_json(json), 0, &mut errors);
+    let relays = plan::make_relay(&relay, &mut errors);
+    errors.or(relays)
+}
+
+/// Looks for what only relays together can get wrong: names, inputs, circles, room. A plan made of relays from
+/// several places is checked with this before it is used.
+///
+/// # Errors
+///
+/// Everything that is wrong with it, at once.
+pub fn check(plan: &Plan) -> Result<(), Errors> {
+    let mut errors = Errors::new("plan");
+    cross::check(plan, &cross::Origins::none(plan), &mut errors);
+    errors.or(())
+}
+
+#[cfg(test)]
+mod tests;
