@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+use crate::links;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -14,7 +15,6 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  mcr check /etc/mcr/relay.toml         is the file right, and what would it do here?
   mcr links                             what can the interfaces of this machine do?
   mcr run --config /etc/mcr/relay.toml  relay until Ctrl-C or SIGTERM";
 
@@ -23,12 +23,8 @@ Examples:
 pub enum Command {
     /// Relay until Ctrl-C or SIGTERM; prints at the end what was counted.
     Run(Run),
-    /// Say whether a configuration file is right and what it would do on this machine.
-    ///
-    /// Every error is told at once, with file, line, key and what to do. Exit code 0: good; 1: refused.
-    Check(Check),
     /// Say what each interface can do, what mcr would use of it, and what hurts.
-    Links(Links),
+    Links(links::Options),
     /// A lane; started by `mcr run` only.
     #[command(hide = true)]
     Lane {
@@ -64,30 +60,4 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// What to check.
-#[derive(Debug, Args)]
-pub struct Check {
-    /// The configuration file.
-    pub file: PathBuf,
-    /// Refuse what is only pending otherwise: an interface that does not exist, a link that is down.
-    #[arg(long)]
-    pub strict: bool,
-    /// For programs.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Which interfaces to look at.
-#[derive(Debug, Args)]
-pub struct Links {
-    /// Interfaces; all when none is named.
-    pub interfaces: Vec<String>,
-    /// How many lanes there would be: each wants a transmit queue of its own.
-    #[arg(long, default_value_t = 1)]
-    pub lanes: u32,
-    /// For programs.
-    #[arg(long)]
-    pub json: bool,
 }

@@ -4,9 +4,10 @@ use anyhow::Context;
 use clap::Parser;
 use relay_userspace::args::{Cli, Command, LogFormat, Run};
 use relay_userspace::control::driver;
-use relay_userspace::lane;
+use relay_userspace::{lane, links};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -22,20 +23,22 @@ fn main() -> ExitCode {
 fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(options) => run(&options),
-        Command::Check(_) | Command::Links(_) => Ok(ExitCode::FAILURE),
+        Command::Links(asked) => {
+            runtime()?.block_on(links::run(&asked, &mut std::io::stdout().lock()))?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Lane { number } => lane::run().with_context(|| format!("lane {number}")).map(|()| ExitCode::SUCCESS),
     }
 }
 
 fn run(options: &Run) -> anyhow::Result<ExitCode> {
     start_log(options.log_format);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let driven = driver::Options {
         config: options.config.clone(),
         run_dir: options.run_dir.clone(),
         debug_ebpf: options.debug_ebpf,
     };
-    let report = runtime.block_on(driver::run(&driven))?;
+    let report = runtime()?.block_on(driver::run(&driven))?;
     let mut out = std::io::stdout().lock();
     if options.json {
         serde_json::to_writer(&mut out, &report)?;
@@ -44,6 +47,10 @@ fn run(options: &Run) -> anyhow::Result<ExitCode> {
         write!(out, "{report}")?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("cannot start")
 }
 
 fn start_log(format: LogFormat) {

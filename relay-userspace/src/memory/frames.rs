@@ -194,5 +194,3 @@ impl Frames {
     }
 }
 
-#[cfg(test)]
-mod tests;

@@ -210,5 +210,3 @@ impl<T: Entry> Consumer<T> {
     }
 }
 
-#[cfg(test)]
-mod tests;
