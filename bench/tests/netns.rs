@@ -64,7 +64,7 @@ fn a_paced_source_reaches_the_sink_once_in_order_and_intact() {
         let headers = Headers::new(sources[number], destinations[number]).from_mac(wire.left_port.mac);
         Stream::broadcast(id, headers)
     });
-    let load = Load::new(streams.to_vec()).rate(20_000).packets(20_000);
+    let load = Load::new(streams.to_vec()).rate(50_000).packets(50_000);
     let report = Source::start(&wire.left, "near", load).unwrap().finish().unwrap();
     report.enter(&ledgers);
     balanced(&ledgers);
