@@ -9,7 +9,8 @@
 // The place where packets flow.
 pub mod links; // veth pairs between namespaces
 pub mod netns; // network namespaces that vanish with their maker
-pub mod process; // the relay under test
+pub mod process; // a child process and its lines
+pub mod relay; // the relay under test
 
 // The packets.
 pub mod ledger; // what was sent, and what of it arrived
@@ -29,5 +30,6 @@ pub use ledger::{Ledger, SharedLedger};
 pub use listener::UdpListener;
 pub use netns::Namespace;
 pub use process::Process;
+pub use relay::Relay;
 pub use sink::Sink;
 pub use source::Source;

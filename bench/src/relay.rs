@@ -1,0 +1,159 @@
+//! The relay under test, with a configuration of its own: started, waited for, ended, and its counters read.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use std::{env, fs};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::{Namespace, Process};
+
+/// The relay is ready so fast, with slack for a busy machine.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+const STOPS_WITHIN: Duration = Duration::from_secs(10);
+
+/// The relay's binary: the one named by the variable `MCR`, or else the release build.
+pub fn binary() -> PathBuf {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/mcr");
+    env::var_os("MCR").map_or(built, PathBuf::from)
+}
+
+/// A running relay. Its folder goes when this is dropped.
+#[derive(Debug)]
+pub struct Relay {
+    /// The control process.
+    pub process: Process,
+    folder: Folder,
+}
+
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed lies in the folder for temporary files and hurts nobody.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Folder {
+    fn new() -> Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = env::temp_dir().join(format!("mcr-lab-{}-{number}", std::process::id()));
+        fs::create_dir_all(&path).with_context(|| format!("make {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Relay {
+    /// Starts the relay in a namespace with this configuration and waits until it says that it is ready.
+    pub fn start(namespace: &Namespace, config: &str) -> Result<Self> {
+        let relay = Self::launch(&binary(), namespace, config, &[])?;
+        relay.wait_until_ready()?;
+        Ok(relay)
+    }
+
+    /// Starts this binary of the relay, with these variables in its environment, and does not wait.
+    pub fn launch(binary: &Path, namespace: &Namespace, config: &str, env: &[(&str, &str)]) -> Result<Self> {
+        let folder = Folder::new()?;
+        let file = folder.0.join("relay.toml");
+        fs::write(&file, config).with_context(|| format!("write {}", file.display()))?;
+        let mut command = namespace.command(binary);
+        command.arg("run").arg("--json").arg("--run-dir").arg(&folder.0).arg("--config").arg(&file);
+        command.envs(env.iter().copied());
+        Ok(Self { process: Process::start("mcr", command)?, folder })
+    }
+
+    /// Waits until packets flow.
+    pub fn wait_until_ready(&self) -> Result<()> {
+        self.process.wait_for(" ready ", READY_WITHIN).map(drop)
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.folder.0.join("relay.toml")
+    }
+
+    /// The process of each lane, by number, the newest of each.
+    pub fn lanes(&self) -> Vec<u32> {
+        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.process.pid()));
+        children.unwrap_or_default().split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    }
+
+    /// Ends the relay in order and returns the counters that it prints.
+    pub fn stop(mut self) -> Result<Report> {
+        self.process.stop(STOPS_WITHIN)?;
+        let lines = self.process.lines();
+        let json = lines.iter().rev().find(|line| line.starts_with('{')).context("mcr printed no counters")?;
+        Ok(Report(serde_json::from_str(json).context("mcr's counters are no JSON")?))
+    }
+}
+
+/// What the relay counted, as it prints it.
+#[derive(Clone, Debug)]
+pub struct Report(pub Value);
+
+impl Report {
+    fn relay(&self, name: &str) -> Option<&Value> {
+        self.0["relays"].as_array()?.iter().find(|relay| relay["name"] == name)
+    }
+
+    /// Packets that came in for a relay.
+    pub fn received(&self, relay: &str) -> u64 {
+        self.relay(relay).map_or(0, |relay| number(&relay["packets"]))
+    }
+
+    /// Packets that one of its outputs sent.
+    pub fn sent(&self, relay: &str, output: usize) -> u64 {
+        self.relay(relay).map_or(0, |relay| number(&relay["outputs"][output]["packets"]))
+    }
+
+    /// Packets that one of its outputs did not send, for that reason.
+    pub fn output_dropped(&self, relay: &str, output: usize, reason: &str) -> u64 {
+        self.relay(relay).map_or(0, |relay| number(&relay["outputs"][output]["drops"][reason]))
+    }
+
+    /// Packets that a relay dropped whole, for that reason.
+    pub fn relay_dropped(&self, relay: &str, reason: &str) -> u64 {
+        self.relay(relay).map_or(0, |relay| number(&relay["drops"][reason]))
+    }
+
+    /// Packets that belong to no relay, dropped for that reason.
+    pub fn dropped(&self, reason: &str) -> u64 {
+        number(&self.0["drops"][reason])
+    }
+
+    /// How often the XDP program came to that verdict.
+    pub fn verdict(&self, verdict: &str) -> u64 {
+        number(&self.0["verdicts"][verdict])
+    }
+
+    /// A counter, over all lanes.
+    pub fn lanes(&self, counter: &str) -> u64 {
+        let lanes = self.0["lanes"].as_array().into_iter().flatten();
+        lanes.map(|lane| number(&lane["counters"][counter])).sum()
+    }
+
+    /// How often lanes were started again.
+    pub fn restarts(&self) -> u64 {
+        self.0["lanes"].as_array().into_iter().flatten().map(|lane| number(&lane["restarts"])).sum()
+    }
+
+    /// What the kernel counted under that name, over all sockets.
+    pub fn sockets(&self, name: &str) -> u64 {
+        self.0["sockets"].as_array().into_iter().flatten().map(|socket| number(&socket[name])).sum()
+    }
+
+    /// Every packet that was lost before a lane saw it, or after: each has a name.
+    pub fn lost_around_lanes(&self) -> u64 {
+        let sockets = ["rx_dropped", "rx_ring_full"].map(|name| self.sockets(name));
+        sockets.iter().sum::<u64>() + self.lanes("kick_busy")
+    }
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or(0)
+}
