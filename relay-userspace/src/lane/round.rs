@@ -45,14 +45,7 @@ pub struct Lane {
 impl Lane {
     /// Takes up the work with what control has handed over.
     #[must_use]
-    pub fn new(
-        ports: Ports,
-        frames: Frames,
-        log: Log,
-        counters: Counters,
-        table: TableMemory,
-        ring_size: u32,
-    ) -> Self {
+    pub fn new(ports: Ports, frames: Frames, log: Log, counters: Counters, table: TableMemory, ring_size: u32) -> Self {
         // A batch puts at most one descriptor per packet and output on a ring.
         let room = BATCH * MAX_OUTPUTS_PER_RELAY;
         let outboxes =
@@ -136,12 +129,13 @@ impl Lane {
             }
         }
         self.load_transmit_rings();
-        self.refill();
+        // Before the fill ring: at no moment the kernel has more frames than its receive ring has places.
         if let Some(socket) = self.ports.receiver(i)
             && let Some(rx) = &socket.port.rx
         {
             self.log.ring(ring_name(socket.number, ring::RX), rx.next());
         }
+        self.refill();
         self.commit();
         self.counters.add(LaneCounter::Batches, 1);
         self.kick();
