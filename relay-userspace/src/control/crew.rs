@@ -73,8 +73,7 @@ impl Crew {
     /// Starts every lane.
     pub fn start(&mut self) -> anyhow::Result<()> {
         for post in &mut self.posts {
-            post.process =
-                Some(process::start(&post.station, &self.lanes, &self.table, now_ns(), &self.events)?);
+            post.process = Some(process::start(&post.station, &self.lanes, &self.table, now_ns(), &self.events)?);
         }
         Ok(())
     }
@@ -92,25 +91,38 @@ impl Crew {
         if post.short_lives <= 1 || cfg!(feature = "chaos") {
             self.restart(number)?;
         } else {
-            let pause = (10_u64 << post.short_lives.min(10)).min(LONGEST_PAUSE_MS);
-            let events = self.events.clone();
-            tokio::spawn(async move {
-                tokio::time::sleep(Duration::from_millis(pause)).await;
-                let _ = events.send(Event::LaneDue { number });
-            });
+            self.restart_later(number);
         }
         Ok(Some(ending))
     }
 
-    /// Starts a lane that is not running.
+    /// Starts a lane that is not running. If that fails it is tried again later.
     pub fn restart(&mut self, number: u32) -> anyhow::Result<()> {
-        let Some(post) = self.posts.get_mut(number as usize) else { return Ok(()) };
-        if post.process.is_none() {
-            post.process =
-                Some(process::start(&post.station, &self.lanes, &self.table, now_ns(), &self.events)?);
-            post.restarts += 1;
+        let Some(post) = self.posts.get_mut(number as usize).filter(|post| post.process.is_none()) else {
+            return Ok(());
+        };
+        post.restarts += 1;
+        match process::start(&post.station, &self.lanes, &self.table, now_ns(), &self.events) {
+            Ok(process) => post.process = Some(process),
+            Err(error) => {
+                post.short_lives += 1;
+                self.restart_later(number);
+                return Err(error);
+            }
         }
         Ok(())
+    }
+
+    /// Sends an event when a lane that keeps dying young may be started again: each time it is twice as late.
+    fn restart_later(&self, number: u32) {
+        let Some(post) = self.posts.get(number as usize) else { return };
+        let pause = (10_u64 << post.short_lives.min(10)).min(LONGEST_PAUSE_MS);
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            // Nobody listens any more when control is ending.
+            let _ = events.send(Event::LaneDue { number });
+        });
     }
 
     /// Gives the lanes a table and waits until each that is alive runs it.

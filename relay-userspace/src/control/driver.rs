@@ -81,8 +81,9 @@ async fn follow(node: &mut Node, events: &mut UnboundedReceiver<Event>) -> anyho
                 }
                 Some(Event::LaneEnded { number, pid }) => lane_ended(node, number, pid),
                 Some(Event::LaneDue { number }) => {
-                    if let Err(error) = node.crew.restart(number) {
-                        tracing::error!(lane = number, "{error:#}");
+                    match node.crew.restart(number) {
+                        Ok(()) => tracing::info!(lane = number, "lane started again"),
+                        Err(error) => tracing::error!(lane = number, "{error:#}; trying again"),
                     }
                 }
             },
@@ -113,9 +114,10 @@ async fn follow(node: &mut Node, events: &mut UnboundedReceiver<Event>) -> anyho
 fn matters(node: &mut Node, event: &LinkEvent) -> bool {
     match event {
         LinkEvent::NeighbourChanged { .. } => node.neighbours.learn(event) != Learned::Nothing,
-        LinkEvent::LinkChanged { .. } | LinkEvent::AddressChanged { .. } | LinkEvent::RouteChanged | LinkEvent::Lost => {
-            true
-        }
+        LinkEvent::LinkChanged { .. }
+        | LinkEvent::AddressChanged { .. }
+        | LinkEvent::RouteChanged
+        | LinkEvent::Lost => true,
     }
 }
 
@@ -123,7 +125,9 @@ fn lane_ended(node: &mut Node, number: u32, pid: u32) {
     match node.crew.lane_ended(number, pid) {
         Ok(None) => {}
         Ok(Some(ending)) => tracing::error!(lane = number, pid, %ending, "lane died: it is started again"),
-        Err(error) => tracing::error!(lane = number, pid, "lane died and could not be started again: {error:#}"),
+        Err(error) => {
+            tracing::error!(lane = number, pid, "lane died and could not be started again: {error:#}; trying again")
+        }
     }
 }
 
