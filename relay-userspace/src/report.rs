@@ -1,7 +1,8 @@
 //! What a node counted: per relay, output, drop reason, lane and socket. Printed when it ends.
 
-use crate::control::crew::Crew;
+use crate::control::crew::{Crew, Post};
 use crate::memory::counters::Counters;
+use crate::memory::frames::Census;
 use crate::xsk::options::statistics;
 use anyhow::Context;
 use relay_common::counters::{LaneCounter, output, relay};
@@ -68,6 +69,8 @@ pub struct LaneReport {
     pub restarts: u64,
     /// Its frames.
     pub frames: u32,
+    /// Whose they are.
+    pub owners: BTreeMap<&'static str, u64>,
     /// Its own counters.
     pub counters: BTreeMap<&'static str, u64>,
 }
@@ -118,19 +121,21 @@ impl Report {
             verdicts: verdicts.into_iter().map(|(verdict, n)| (verdict.name(), n)).collect(),
             relays: relays(table, &sum),
             drops: named(Drop::ALL, |reason| sum(&|lane| lane.get_dropped(reason))),
-            lanes: crew
-                .posts
-                .iter()
-                .map(|post| LaneReport {
-                    lane: post.station.number,
-                    restarts: post.restarts,
-                    frames: post.station.n_frames,
-                    counters: LaneCounter::ALL.iter().map(|&c| (c.name(), post.station.counters.get(c))).collect(),
-                })
-                .collect(),
+            lanes: crew.posts.iter().map(lane).collect::<anyhow::Result<_>>()?,
             sockets,
         })
     }
+}
+
+fn lane(post: &Post) -> anyhow::Result<LaneReport> {
+    let Census { free, fill, transmit, lost } = post.station.census().context("cannot read whose the frames are")?;
+    Ok(LaneReport {
+        lane: post.station.number,
+        restarts: post.restarts,
+        frames: post.station.n_frames,
+        owners: [("free", free), ("fill", fill), ("transmit", transmit), ("lost", lost)].into(),
+        counters: LaneCounter::ALL.iter().map(|&c| (c.name(), post.station.counters.get(c))).collect(),
+    })
 }
 
 fn relays(table: &Table, sum: &dyn Fn(&dyn Fn(&Counters) -> u64) -> u64) -> Vec<RelayReport> {

@@ -1,6 +1,7 @@
 //! A station: everything that one lane works with, held by control so that the lane can die and be started again.
 
 use crate::memory::counters::Counters;
+use crate::memory::frames::Census;
 use crate::memory::log::Log;
 use crate::memory::{self, Mapping, whole_pages};
 use crate::xsk::port::Port;
@@ -12,6 +13,7 @@ use relay_common::owner::Owner;
 use relay_common::plan::{Interface, Plan};
 use relay_common::table::{Placement, frame_budget};
 use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -59,6 +61,15 @@ pub struct Station {
     pub doorbell: EventFd,
     /// Its sockets.
     pub sockets: Vec<LaneSocket>,
+}
+
+impl Station {
+    /// Whose its frames are.
+    pub fn census(&self) -> io::Result<Census> {
+        let n_frames = self.n_frames as usize;
+        let words = Mapping::shared_at(&self.ledger, whole_pages(n_frames * 4), Log::BYTES as i64)?;
+        Ok(Census::of(words.words32(0, n_frames)))
+    }
 }
 
 /// What a lane's socket is for.
@@ -112,7 +123,11 @@ pub fn build(number: u32, plan: &Plan, place: &Placement, facts: &Facts) -> anyh
         let busy_polled = lanes.busy_poll_us > 0
             && crate::xsk::options::prefer_busy_poll(std::os::fd::AsFd::as_fd(&bound.fd), lanes.busy_poll_us).is_ok();
         if lanes.busy_poll_us > 0 && !busy_polled {
-            tracing::warn!(link, queue, "this kernel grants no preferred busy polling: lanes.busy_poll_us has no effect");
+            tracing::warn!(
+                link,
+                queue,
+                "this kernel grants no preferred busy polling: lanes.busy_poll_us has no effect"
+            );
         }
         station.sockets.push(LaneSocket {
             number: socket_number,

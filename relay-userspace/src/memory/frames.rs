@@ -5,6 +5,7 @@
 
 use super::{Mapping, log::Log};
 use relay_common::owner::Owner;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// The mirror's word for a frame whose token is alive; never in shared memory.
@@ -20,6 +21,36 @@ impl Frame {
     #[must_use]
     pub const fn number(&self) -> u32 {
         self.0
+    }
+}
+
+/// How many frames of a lane are whose, by their owner words. Exact while no commit is under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// In the pool.
+    pub free: u64,
+    /// With the kernel, for packets that come in, or with one in a receive ring.
+    pub fill: u64,
+    /// With the kernel, to be sent.
+    pub transmit: u64,
+    /// Nobody's: the word makes no sense.
+    pub lost: u64,
+}
+
+impl Census {
+    /// Counts the frames whose words these are.
+    #[must_use]
+    pub fn of(words: &[AtomicU32]) -> Self {
+        let mut census = Self::default();
+        for word in words {
+            match Owner::from_word(word.load(Relaxed)) {
+                Some(Owner::Free) => census.free += 1,
+                Some(Owner::Fill { .. }) => census.fill += 1,
+                Some(Owner::Transmit { .. }) => census.transmit += 1,
+                None => census.lost += 1,
+            }
+        }
+        census
     }
 }
 

@@ -1,6 +1,6 @@
 //! The report as tables for people.
 
-use super::{Report, SocketReport};
+use super::{LaneReport, Report, SocketReport};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -30,7 +30,8 @@ impl fmt::Display for Report {
         writeln!(f, "XDP verdicts: {}", list(&self.verdicts))?;
         writeln!(f, "drops of no relay: {}", list(&self.drops))?;
         for lane in &self.lanes {
-            writeln!(f, "lane {} ({} frames, {} restarts): {}", lane.lane, lane.frames, lane.restarts, list(&lane.counters))?;
+            let LaneReport { lane, restarts, frames, owners, counters } = lane;
+            writeln!(f, "lane {lane} ({frames} frames: {}; {restarts} restarts): {}", list(owners), list(counters))?;
         }
         self.sockets.iter().try_for_each(|socket| writeln!(f, "{socket}"))
     }
@@ -47,7 +48,6 @@ impl fmt::Display for SocketReport {
 
 /// What is not zero, by name.
 fn list(counts: &BTreeMap<&'static str, u64>) -> String {
-    let texts: Vec<String> =
-        counts.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{name} {n}")).collect();
+    let texts: Vec<String> = counts.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{name} {n}")).collect();
     if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }
 }

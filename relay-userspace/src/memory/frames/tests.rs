@@ -1,4 +1,4 @@
-use super::{Frame, Frames};
+use super::{Census, Frame, Frames};
 use crate::memory::{Mapping, create, log::Log, whole_pages};
 use proptest::prelude::*;
 use relay_common::owner::Owner;
@@ -106,6 +106,16 @@ impl Oracle {
         self.now.iter().filter(|now| **now == Some(owner)).count()
     }
 
+    fn census(&self) -> Census {
+        let count = |is: fn(&Owner) -> bool| self.committed.iter().filter(|owner| is(owner)).count() as u64;
+        Census {
+            free: count(|owner| matches!(owner, Owner::Free)),
+            fill: count(|owner| matches!(owner, Owner::Fill { .. })),
+            transmit: count(|owner| matches!(owner, Owner::Transmit { .. })),
+            lost: 0,
+        }
+    }
+
     fn usable(&self) -> usize {
         self.count(Owner::Free) - self.freed.iter().filter(|freed| **freed).count()
     }
@@ -187,6 +197,7 @@ fn run(memory: &Memory, operations: &[Operation]) -> Result<(), TestCaseError> {
             }
         }
         prop_assert_eq!(memory.owners(), oracle.committed.map(Owner::word));
+        prop_assert_eq!(Census::of(memory.words().words32(0, N)), oracle.census());
         prop_assert_eq!(frames.n_free(), oracle.usable());
         for socket in 0..SOCKETS {
             prop_assert_eq!(frames.n_filled(socket) as usize, oracle.count(Owner::Fill { socket }));
