@@ -61,10 +61,14 @@ impl Relay {
         let folder = Folder::new()?;
         let file = folder.0.join("relay.toml");
         fs::write(&file, config).with_context(|| format!("write {}", file.display()))?;
-        let mut command = namespace.command(binary);
-        command.arg("run").arg("--json").arg("--run-dir").arg(&folder.0).arg("--config").arg(&file);
-        command.envs(env.iter().copied());
-        Ok(Self { process: Process::start("mcr", command)?, folder })
+        let process = spawn(binary, namespace, &folder, env)?;
+        Ok(Self { process, folder })
+    }
+
+    /// Starts another control with this one's configuration and folder, and does not wait. Put in the place of
+    /// `process` it is this relay, started again.
+    pub fn another(&self, binary: &Path, namespace: &Namespace) -> Result<Process> {
+        spawn(binary, namespace, &self.folder, &[])
     }
 
     /// Waits until packets flow.
@@ -90,6 +94,13 @@ impl Relay {
         let json = lines.iter().rev().find(|line| line.starts_with('{')).context("mcr printed no counters")?;
         Ok(Report(serde_json::from_str(json).context("mcr's counters are no JSON")?))
     }
+}
+
+fn spawn(binary: &Path, namespace: &Namespace, folder: &Folder, env: &[(&str, &str)]) -> Result<Process> {
+    let mut command = namespace.command(binary);
+    command.arg("run").arg("--json").arg("--run-dir").arg(&folder.0).arg("--config").arg(folder.0.join("relay.toml"));
+    command.envs(env.iter().copied());
+    Process::start("mcr", command)
 }
 
 /// What the relay counted, as it prints it.
@@ -135,6 +146,11 @@ impl Report {
     pub fn lanes(&self, counter: &str) -> u64 {
         let lanes = self.0["lanes"].as_array().into_iter().flatten();
         lanes.map(|lane| number(&lane["counters"][counter])).sum()
+    }
+
+    /// How many frames were with that owner in the end (`free`, `fill`, `transmit`, `lost`), over all lanes.
+    pub fn frames(&self, owner: &str) -> u64 {
+        self.0["lanes"].as_array().into_iter().flatten().map(|lane| number(&lane["owners"][owner])).sum()
     }
 
     /// How often lanes were started again.

@@ -1,0 +1,8 @@
+//! Sudden death: lanes and control are killed under traffic, and every packet and every frame is accounted for.
+
+mod stage; // the links, the streams, the account
+
+mod control; // control dies, is asked to end, or is there twice
+mod lanes; // lanes are killed from outside
+#[cfg(feature = "chaos")]
+mod phases; // lanes kill themselves in the middle of a commit
