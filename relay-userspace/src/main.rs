@@ -5,7 +5,7 @@ use clap::Parser;
 use relay_userspace::args::{Cli, Command, LogFormat, Run};
 use relay_userspace::control::driver;
 use relay_userspace::{lane, links};
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
 
@@ -13,18 +13,24 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match execute(cli.command) {
         Ok(code) => code,
+        // Whoever read our output has read enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "mcr: {error:#}");
+            let _ = writeln!(io::stderr(), "mcr: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).any(|e| e.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(options) => run(&options),
         Command::Links(asked) => {
-            runtime()?.block_on(links::run(&asked, &mut std::io::stdout().lock()))?;
+            runtime()?.block_on(links::run(&asked, &mut io::stdout().lock()))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Lane { number } => lane::run().with_context(|| format!("lane {number}")).map(|()| ExitCode::SUCCESS),
@@ -39,7 +45,7 @@ fn run(options: &Run) -> anyhow::Result<ExitCode> {
         debug_ebpf: options.debug_ebpf,
     };
     let report = runtime()?.block_on(driver::run(&driven))?;
-    let mut out = std::io::stdout().lock();
+    let mut out = io::stdout().lock();
     if options.json {
         serde_json::to_writer(&mut out, &report)?;
         writeln!(out)?;
@@ -55,9 +61,9 @@ fn runtime() -> anyhow::Result<Runtime> {
 
 fn start_log(format: LogFormat) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("MCR_LOG").unwrap_or_else(|_| "info".into());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
     match format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
 }

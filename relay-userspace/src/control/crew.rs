@@ -73,8 +73,7 @@ impl Crew {
     /// Starts every lane.
     pub fn start(&mut self) -> anyhow::Result<()> {
         for post in &mut self.posts {
-            post.process =
-                Some(process::start(&post.station, &self.lanes, &self.table, now_ns(), &self.events)?);
+            post.process = Some(process::start(&post.station, &self.lanes, &self.table, now_ns(), &self.events)?);
         }
         Ok(())
     }
@@ -106,8 +105,7 @@ impl Crew {
     pub fn restart(&mut self, number: u32) -> anyhow::Result<()> {
         let Some(post) = self.posts.get_mut(number as usize) else { return Ok(()) };
         if post.process.is_none() {
-            post.process =
-                Some(process::start(&post.station, &self.lanes, &self.table, now_ns(), &self.events)?);
+            post.process = Some(process::start(&post.station, &self.lanes, &self.table, now_ns(), &self.events)?);
             post.restarts += 1;
         }
         Ok(())

@@ -114,9 +114,10 @@ async fn follow(node: &mut Node, events: &mut UnboundedReceiver<Event>) -> anyho
 fn matters(node: &mut Node, event: &LinkEvent) -> bool {
     match event {
         LinkEvent::NeighbourChanged { .. } => node.neighbours.learn(event) != Learned::Nothing,
-        LinkEvent::LinkChanged { .. } | LinkEvent::AddressChanged { .. } | LinkEvent::RouteChanged | LinkEvent::Lost => {
-            true
-        }
+        LinkEvent::LinkChanged { .. }
+        | LinkEvent::AddressChanged { .. }
+        | LinkEvent::RouteChanged
+        | LinkEvent::Lost => true,
     }
 }
 

@@ -45,14 +45,7 @@ pub struct Lane {
 impl Lane {
     /// Takes up the work with what control has handed over.
     #[must_use]
-    pub fn new(
-        ports: Ports,
-        frames: Frames,
-        log: Log,
-        counters: Counters,
-        table: TableMemory,
-        ring_size: u32,
-    ) -> Self {
+    pub fn new(ports: Ports, frames: Frames, log: Log, counters: Counters, table: TableMemory, ring_size: u32) -> Self {
         // A batch puts at most one descriptor per packet and output on a ring.
         let room = BATCH * MAX_OUTPUTS_PER_RELAY;
         let outboxes =

@@ -1,7 +1,9 @@
 //! The journal of one lane: what a commit is going to store, written down before any of it is stored.
 
 use super::Mapping;
-use relay_common::journal::{BATCH, COMMITTED, HeaderMove, IDLE, Journal, LAYOUT, MAX_RINGS, MAX_WORDS, RingMove, WordMove};
+use relay_common::journal::{
+    BATCH, COMMITTED, HeaderMove, IDLE, Journal, LAYOUT, MAX_RINGS, MAX_WORDS, RingMove, WordMove,
+};
 use std::io;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::sync::atomic::{AtomicU32, compiler_fence};
@@ -113,6 +115,7 @@ impl Log {
 
     /// Stores everything that is written down. `publish` stores one ring index.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the journal's arrays are much shorter")]
     pub(super) fn commit(&mut self, ledger: &Mapping, area: &mut Mapping, publish: impl FnMut(u32, u32)) {
         let (n_rings, n_words, n_headers) = (self.n_rings, self.n_words, self.n_headers);
         let journal = self.journal();
@@ -143,6 +146,7 @@ impl Log {
 
     /// Every store here may be repeated.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "places in an area that is mapped, on 64 bits")]
     fn store_all(&mut self, ledger: &Mapping, area: &mut Mapping, mut publish: impl FnMut(u32, u32)) {
         let (n_rings, n_words, n_headers) = (self.n_rings, self.n_words, self.n_headers);
         let n_frames = ledger.len() / size_of::<u32>();

@@ -83,9 +83,8 @@ impl Mapping {
     pub fn anonymous(len: usize) -> io::Result<Self> {
         let size = NonZeroUsize::new(len).ok_or(io::ErrorKind::InvalidInput)?;
         // SAFETY: as above.
-        let start = unsafe {
-            mmap_anonymous(None, size, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE)?
-        };
+        let start =
+            unsafe { mmap_anonymous(None, size, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE)? };
         Ok(Self { start: start.cast(), len })
     }
 

@@ -1,6 +1,6 @@
 //! The report as tables for people.
 
-use super::{Report, SocketReport};
+use super::{LaneReport, Report, SocketReport};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -30,7 +30,17 @@ impl fmt::Display for Report {
         writeln!(f, "XDP verdicts: {}", list(&self.verdicts))?;
         writeln!(f, "drops of no relay: {}", list(&self.drops))?;
         for lane in &self.lanes {
-            writeln!(f, "lane {} ({} frames, {} restarts): {}", lane.lane, lane.frames, lane.restarts, list(&lane.counters))?;
+            writeln!(
+                f,
+                "lane {} ({} frames, {} restarts): {}",
+                lane.lane,
+                lane.frames,
+                lane.restarts,
+                list(&lane.counters)
+            )?;
+            if let (Some(half), Some(most)) = (below(lane, 50), below(lane, 99)) {
+                writeln!(f, "lane {} from XDP to the transmit ring: p50 < {half} ns, p99 < {most} ns", lane.lane)?;
+            }
         }
         self.sockets.iter().try_for_each(|socket| writeln!(f, "{socket}"))
     }
@@ -45,9 +55,18 @@ impl fmt::Display for SocketReport {
     }
 }
 
+/// The bound that so many percent of a lane's packets were below.
+fn below(lane: &LaneReport, percent: u64) -> Option<u64> {
+    let all: u64 = lane.latency_below_ns.values().sum();
+    let mut seen = 0;
+    lane.latency_below_ns.iter().find_map(|(bound, n)| {
+        seen += n;
+        (seen * 100 >= all * percent).then_some(*bound)
+    })
+}
+
 /// What is not zero, by name.
 fn list(counts: &BTreeMap<&'static str, u64>) -> String {
-    let texts: Vec<String> =
-        counts.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{name} {n}")).collect();
+    let texts: Vec<String> = counts.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{name} {n}")).collect();
     if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }
 }

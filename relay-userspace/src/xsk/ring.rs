@@ -209,4 +209,3 @@ impl<T: Entry> Consumer<T> {
         self.ring.index(self.ring.offsets.consumer).store(to, Release);
     }
 }
-
