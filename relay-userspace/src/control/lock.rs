@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
@@ -30,6 +30,7 @@ pub fn take(folder: &Path) -> anyhow::Result<Lock> {
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(mut file) => {
             file.set_len(0)?;
+            file.rewind()?;
             write!(file, "{}", std::process::id())?;
             Ok(Lock { _file: file })
         }
