@@ -4,6 +4,7 @@
 pub mod event; // everything that can happen
 pub mod lock; // one control per network namespace
 pub mod membership; // group joins that follow the table
+pub mod advice; // what hurts on the links in use
 pub mod station; // what one lane works with
 pub mod process; // a lane's process
 pub mod crew; // all lanes, and the table they run

@@ -62,6 +62,7 @@ impl Node {
             let texts: Vec<String> = compiled.refused.iter().map(|conflict| format!("  {conflict}")).collect();
             bail!("this configuration does not fit this node:\n{}", texts.join("\n"));
         }
+        super::advice::advise(&netlink, &plan, &place).await?;
         let program = Program::load(Loading { max_relays: plan.lanes.max_relays, debug })?;
         let mut crew = Crew::build(&plan, &place, &facts, events)?;
         crew.start()?;
@@ -160,6 +161,12 @@ impl Node {
             let is_wanted = placed(&link.name) || self.plan.relays.iter().any(|relay| uses(relay, &link.name));
             if is_wanted && self.facts.link(&link.name).is_none_or(|before| before.ifindex != link.ifindex) {
                 tracing::warn!(link = %link.name, "this link has come since mcr started: restart mcr to use it");
+            }
+        }
+        for link in facts.links.iter().filter(|link| self.place.input(&link.name).is_some()) {
+            let before = self.facts.link(&link.name).map(|before| before.n_rx_queues);
+            if before.is_some_and(|n| n != link.n_rx_queues) {
+                tracing::error!(link = %link.name, queues = link.n_rx_queues, "its queues have changed: restart mcr to serve them all");
             }
         }
         self.facts = facts.clone();
