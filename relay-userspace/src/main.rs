@@ -38,7 +38,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn run(options: &Run) -> anyhow::Result<ExitCode> {
-    start_log(options.log_format);
+    start_log(options.log_format, options.debug_ebpf);
     let driven = driver::Options {
         config: options.config.clone(),
         run_dir: options.run_dir.clone(),
@@ -59,8 +59,9 @@ fn runtime() -> anyhow::Result<Runtime> {
     Builder::new_current_thread().enable_all().build().context("cannot start")
 }
 
-fn start_log(format: LogFormat) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("MCR_LOG").unwrap_or_else(|_| "info".into());
+fn start_log(format: LogFormat, debug_ebpf: bool) {
+    let default = if debug_ebpf { "info,relay_ebpf=debug" } else { "info" };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("MCR_LOG").unwrap_or_else(|_| default.into());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
     match format {
         LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
