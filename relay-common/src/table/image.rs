@@ -87,6 +87,7 @@ pub struct Image<'a> {
 
 impl<'a> Image<'a> {
     /// Looks at bytes as an image; `None` if they are not one, or are not aligned to 8 bytes.
+    #[inline]
     #[must_use]
     pub fn view(bytes: &'a [u8]) -> Option<Self> {
         let (header, rest) = ImageHeader::ref_from_prefix(bytes).ok()?;

@@ -89,12 +89,14 @@ impl Mapping {
     }
 
     /// Where it begins.
+    #[inline]
     #[must_use]
     pub const fn start(&self) -> NonNull<u8> {
         self.start
     }
 
     /// Its length in bytes.
+    #[inline]
     #[must_use]
     pub const fn len(&self) -> usize {
         self.len
@@ -107,6 +109,7 @@ impl Mapping {
     }
 
     /// 32-bit words that several processes read and write.
+    #[inline]
     #[must_use]
     pub fn words32(&self, at: usize, n: usize) -> &[AtomicU32] {
         self.check::<AtomicU32>(at, n);
@@ -115,6 +118,7 @@ impl Mapping {
     }
 
     /// 64-bit words that several processes read and write.
+    #[inline]
     #[must_use]
     pub fn words64(&self, at: usize, n: usize) -> &[AtomicU64] {
         self.check::<AtomicU64>(at, n);
@@ -124,6 +128,7 @@ impl Mapping {
 
     /// Plain memory that nobody else touches while the reference lives: the caller holds the mapping exclusively
     /// and, by the protocol of this part of the memory, is its only user.
+    #[inline]
     fn exclusive<T: FromBytes + IntoBytes>(&mut self, at: usize) -> &mut T {
         self.check::<T>(at, 1);
         // SAFETY: inside the mapping, aligned, valid for every bit pattern; exclusive as said above.
@@ -131,6 +136,7 @@ impl Mapping {
     }
 
     /// Plain bytes that nobody else writes while the reference lives.
+    #[inline]
     fn bytes(&self, at: usize, len: usize) -> &[u8] {
         self.check::<u8>(at, len);
         // SAFETY: inside the mapping; not written meanwhile, as said above.
@@ -138,6 +144,7 @@ impl Mapping {
     }
 
     /// Plain bytes that nobody else touches while the reference lives.
+    #[inline]
     fn bytes_mut(&mut self, at: usize, len: usize) -> &mut [u8] {
         self.check::<u8>(at, len);
         // SAFETY: as for `exclusive`.
@@ -145,6 +152,7 @@ impl Mapping {
     }
 
     /// Two parts of equal length that do not overlap: one to read, one to write.
+    #[inline]
     fn two_parts(&mut self, read: usize, write: usize, len: usize) -> (&[u8], &mut [u8]) {
         self.check::<u8>(read, len);
         self.check::<u8>(write, len);
