@@ -2,5 +2,12 @@
 
 mod rig;
 
+mod ipv6;
+mod links;
+mod many;
 mod one_to_one;
 mod outputs;
+mod queues;
+mod ssm;
+mod unicast;
+mod vlan;

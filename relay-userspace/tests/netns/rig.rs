@@ -124,18 +124,23 @@ pub(crate) struct Show<'a> {
 impl Show<'_> {
     /// Expects a stream at an output as the relay sends it when its configuration adds nothing.
     pub(crate) fn expect(&mut self, stream: u32, output: usize, to: &str) -> Flow {
-        let ledger = Ledger::shared(&format!("stream {stream} as {to} on out{output}"), stream);
+        let ledger = self.ledger(stream, &format!("stream {stream} as {to} on out{output}"));
         let headers = self.rig.relayed(output, to);
-        let flow = Flow::new(headers.destination(), &ledger)
+        Flow::new(headers.destination(), &ledger)
             .source(headers.source().ip())
             .source_port(4000)
             .source_mac(headers.source_mac)
             .destination_mac(headers.destination_mac)
             .hops(TTL)
             .dscp(0)
-            .vlans(&[]);
-        self.ledgers.push(ledger);
-        flow
+            .vlans(&[])
+    }
+
+    /// A ledger of the books for a flow of your own.
+    pub(crate) fn ledger(&mut self, stream: u32, name: &str) -> SharedLedger {
+        let ledger = Ledger::shared(name, stream);
+        self.ledgers.push(SharedLedger::clone(&ledger));
+        ledger
     }
 
     /// Listens behind an output for these flows and nothing else.
@@ -199,6 +204,14 @@ impl Show<'_> {
         let report = sink.stop().unwrap();
         assert_eq!((report.missed, report.datagrams), (0, expected as u64), "missed by the sink, and datagrams");
         report.frames
+    }
+
+    /// Waits until no input and no output is pending, when at most one was at the start.
+    pub(crate) fn wait_until_nothing_is_pending(&self) {
+        let ready = self.mcr.wait_until_ready().unwrap();
+        if !ready.contains("pending=0") {
+            self.wait_for(0, "no longer pending");
+        }
     }
 
     /// Waits until the relay has said that since a mark in its lines.
