@@ -239,7 +239,10 @@ fn send_copy(
     let mut copy = bench.frames.reserve().ok_or(Drop::NoFrame)?;
     let made = write_copy(packet, &mut copy, datagram, output, bench);
     match made {
-        Ok(_) => bench.frames.send(copy, rings, bench.log),
+        Ok(_) => {
+            bench.counters.add(LaneCounter::Copied, 1);
+            bench.frames.send(copy, rings, bench.log);
+        }
         Err(_) => bench.frames.release(copy, bench.log),
     }
     made
