@@ -7,6 +7,8 @@
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 // The way of a packet.
 pub mod abi; // what the XDP program, control and the lanes share
