@@ -7,6 +7,7 @@ pub mod lane; // one process on one core turns a batch of frames into another
 pub mod sandbox; // what a lane gives up before it looks at a packet
 
 // The way of a configuration change.
+pub mod check; // what a file would do here: mcr check
 pub mod config; // a file becomes a plan, or a list of errors
 pub mod link; // what the kernel says of links
 pub mod kernel; // the eBPF program and its maps, and bare system calls

@@ -291,3 +291,6 @@ fn share_frames(built: &mut [(OutputEntry, usize)]) {
 fn count(n: usize) -> u32 {
     u32::try_from(n).expect("counters are numbered with 32 bits")
 }
+
+#[cfg(test)]
+mod tests;

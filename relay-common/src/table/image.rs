@@ -141,3 +141,6 @@ impl<'a> Image<'a> {
         self.outputs.get(first..first + relay.n_outputs as usize).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -148,3 +148,6 @@ fn served_queues(plan: &Plan, link: &str, n_rx_queues: u32) -> Vec<u32> {
         Some(Queues::All) | None => (0..there).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;

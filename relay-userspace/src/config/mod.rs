@@ -42,8 +42,8 @@ pub fn load(path: &Path) -> Result<Plan, Errors> {
 ///
 /// Everything that is wrong with it, at once.
 pub fn parse(name: &str, text: &str) -> Result<Plan, Errors> {
+    let root = value::from_toml(name, text)?;
     let mut errors = Errors::new(name);
-    let root = value::from_toml(text, &mut errors);
     let file = file::read(&root, &mut errors);
     let plan = plan::make(file, &mut errors);
     errors.or(plan)
