@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "packet sockets, batched calls, pre_exec, bpf and allocators exist only unsafe")]
 
 pub mod allocations; // counted
+pub mod bpf; // programs, and packets made by the kernel
 
 use std::io;
 use std::mem::{self, MaybeUninit};
