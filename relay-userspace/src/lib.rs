@@ -7,7 +7,6 @@ pub mod lane; // one process on one core turns a batch of frames into another
 pub mod sandbox; // what a lane gives up before it looks at a packet
 
 // The way of a configuration change.
-pub mod check; // what a file would do here: mcr check
 pub mod config; // a file becomes a plan, or a list of errors
 pub mod link; // what the kernel says of links
 pub mod kernel; // the eBPF program and its maps, and bare system calls
@@ -15,6 +14,7 @@ pub mod control; // a plan becomes changes, and changes are applied
 
 // Beside both.
 pub mod args; // what can be said on the command line
+pub mod check; // the command `mcr check`
 pub mod links; // the command `mcr links`
 pub mod preflight; // what must be so before anything is made
 pub mod report; // what was counted

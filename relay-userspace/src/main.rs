@@ -2,9 +2,11 @@
 
 use anyhow::Context;
 use clap::Parser;
-use relay_userspace::args::{Cli, Command, LogFormat, Run};
-use relay_userspace::control::driver;
-use relay_userspace::{lane, links};
+use relay_common::facts::Facts;
+use relay_common::plan::Plan;
+use relay_userspace::args::{Check, Cli, Command, LogFormat, Run};
+use relay_userspace::control::{driver, facts};
+use relay_userspace::{check, lane, links};
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
@@ -29,6 +31,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(options) => run(&options),
+        Command::Check(asked) => check(&asked),
         Command::Links(asked) => {
             runtime()?.block_on(links::run(&asked, &mut io::stdout().lock()))?;
             Ok(ExitCode::SUCCESS)
@@ -53,6 +56,19 @@ fn run(options: &Run) -> anyhow::Result<ExitCode> {
         write!(out, "{report}")?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn check(asked: &Check) -> anyhow::Result<ExitCode> {
+    let options = check::Options { strict: asked.strict, json: asked.json };
+    let runtime = runtime()?;
+    let look = |plan: &Plan| {
+        runtime.block_on(facts::look_at(plan)).unwrap_or_else(|error| {
+            let _ = writeln!(io::stderr(), "mcr: {error:#}: checked as if there were no interfaces");
+            Facts::default()
+        })
+    };
+    let good = check::run(&asked.file, look, options, &mut io::stdout().lock())?;
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn runtime() -> anyhow::Result<Runtime> {

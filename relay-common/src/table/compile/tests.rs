@@ -200,7 +200,7 @@ fn every_reason_of_an_input() {
     let r = reason(&|facts, _| facts.links[0].mac = [0; 6]);
     assert_eq!(r, PendingReason::NoHardwareAddress { link: link.clone() });
     let r = reason(&|facts, _| facts.links[0].mtu = 1771);
-    assert_eq!(r, PendingReason::MtuTooLong { link: link.clone(), mtu: 1771, limit: 1770 });
+    assert_eq!(r, PendingReason::MtuTooLong { link: link.clone(), mtu: 1771, limit: 1766 });
     let r = reason(&|_, plan| *plan = plan_of("10.0.1.2"));
     assert_eq!(r, PendingReason::NotOwnAddress { link: link.clone(), address: ip("10.0.1.2") });
     let r = reason(&|_, plan| {
