@@ -1,3 +1,5 @@
+//! Circles are found, chains are let be.
+
 use super::circles;
 use crate::entry::Vlans;
 use crate::plan::{Input, Output, Relay, Source};

@@ -1,3 +1,5 @@
+//! What a checked file looks like, for people and for programs.
+
 use super::{Options, run};
 use relay_common::facts::Facts;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! A file becomes a plan, or a list of all its errors.
 //!
-//! Reading order: [`value`] holds text as it was written, with its lines; [`section`] reads one table of it;
-//! [`file`] is what the user wrote, value by value right; [`plan`] makes of it what is true.
+//! Reading order: `value` holds text as it was written, with its lines; `section` reads one table of it;
+//! `file` is what the user wrote, value by value right; `plan` makes of it what is true.
 
 mod address; // groups, hosts and interfaces
 mod cross; // what only all relays together can get wrong

@@ -1,9 +1,11 @@
+//! A plan becomes a table: every reason, every default, what stays and what is shared.
+
 use super::super::fixtures::{compiled, facts, input, ip, link, output, plan, port, relay};
 use super::super::{Part, PendingReason, Placement, Table};
 use super::{Conflict, compile};
 use crate::abi::{Address, MacKey};
 use crate::entry::{OutputEntry, Rewrite, Vlans};
-use crate::facts::Facts;
+use crate::facts::{Facts, VlanDevice};
 use crate::plan::{Interface, Plan, Queues, Relay, Source};
 use alloc::{format, string::String, string::ToString, vec, vec::Vec};
 
@@ -170,10 +172,13 @@ fn a_vlan_is_joined_on_its_device() {
     assert_eq!((without.kernel.inputs.len(), without.kernel.joins.len()), (1, 0));
     assert_eq!(without.outputs[0].rewrite.source, Address::from(ip("10.0.2.1")));
 
-    facts.links.extend([link("in.100.7", 8), link("out.200", 9)]);
+    let device =
+        |parent_ifindex, vlan, ifindex, device: &str| VlanDevice { parent_ifindex, vlan, ifindex, name: name(device) };
+    facts.vlan_devices = vec![device(1, 100, 7, "in.100"), device(7, 7, 8, "inner"), device(2, 200, 9, "outer")];
+    facts.links.extend([link("in.100", 7), link("inner", 8), link("outer", 9)]);
     let with = compiled(&plan(vec![tagged]), &facts, None);
     assert_eq!(with.pending, []);
-    assert_eq!(with.table.kernel.joins[&(8, ip("239.1.1.1"))].device, "in.100.7");
+    assert_eq!(with.table.kernel.joins[&(8, ip("239.1.1.1"))].device, "inner");
     assert_eq!(with.table.kernel.inputs.first_key_value().unwrap().0.ifindex, 1);
     assert_eq!(with.table.outputs[0].rewrite.source, Address::from(ip("10.0.9.1")));
 }
@@ -233,8 +238,11 @@ fn every_reason_of_an_output() {
     assert_eq!(r, PendingReason::NoHardwareAddress { link: link.clone() });
     let r = reason(group, &|facts, _| facts.links[1].v4.clear());
     assert_eq!(r, PendingReason::NoAddress { link: link.clone(), family: 4 });
-    let r = reason(group, &|_, plan| plan.lanes.cores = vec![1, 2, 3, 4, 5]);
-    assert_eq!(r, PendingReason::TooFewQueues { link: link.clone(), n_queues: 4, n_lanes: 5 });
+    let r = reason(group, &|facts, plan| {
+        plan.lanes.cores = vec![1, 2, 3, 4, 5];
+        facts.links[1].n_tx_queues = 3;
+    });
+    assert_eq!(r, PendingReason::TooFewQueues { link: link.clone(), n_queues: 3, n_lanes: 4 });
     let destination = ip("10.0.2.255");
     let r = reason("10.0.2.255", &|_, _| {});
     assert_eq!(r, PendingReason::BroadcastAddress { link: link.clone(), address: destination });
@@ -243,6 +251,24 @@ fn every_reason_of_an_output() {
     assert_eq!(r, PendingReason::NeighbourUnknown { link: link.clone(), destination, next_hop: None });
     let r = reason("10.0.2.9", &|facts, _| facts.neighbours[0].mac = None);
     assert_eq!(r, PendingReason::NeighbourUnknown { link, destination, next_hop: Some(destination) });
+}
+
+#[test]
+fn only_lanes_that_packets_come_to_need_a_transmit_queue() {
+    let mut plan = plan(vec![relay("a", "239.1.1.1", &["239.2.1.1"])]);
+    plan.lanes.cores = vec![1, 2, 3, 4, 5];
+    assert_eq!(pending(&plan, &facts()), []);
+}
+
+#[test]
+fn a_link_that_is_both_has_each_queue_on_one_lane() {
+    let mut plan = plan(vec![relay("a", "239.1.1.1", &["239.2.1.1"]), relay("b", "239.3.1.1", &["239.4.1.1"])]);
+    plan.relays[1].input.interface = name("out");
+    plan.relays[1].outputs[0].interface = name("in");
+    let place = Placement::new(&plan, &facts(), None);
+    for (link, queue) in [("in", 0), ("in", 1), ("out", 0), ("out", 1)] {
+        assert_eq!(place.lane(link, queue, 2), queue, "{link}");
+    }
 }
 
 #[test]

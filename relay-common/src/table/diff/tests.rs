@@ -1,3 +1,5 @@
+//! Changes lead from any table to any other, safely at each step.
+
 use super::super::fixtures::{compiled, facts, ip, output, plan, port, relay};
 use super::super::{Kernel, Table};
 use super::{Change, diff, towards};

@@ -1,3 +1,5 @@
+//! What is written is what a lane finds.
+
 use super::super::Table;
 use super::super::fixtures::{compiled, facts, plan, relay};
 use super::{Image, image_size, write};

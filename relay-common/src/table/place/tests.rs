@@ -1,3 +1,5 @@
+//! Links keep their numbers.
+
 use super::super::fixtures::{facts, link, plan, relay};
 use super::Placement;
 use crate::plan::{Interface, Queues};
