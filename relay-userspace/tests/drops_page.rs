@@ -1,5 +1,7 @@
 //! docs/drops.md is what the code says. `MCR_WRITE_DOCS=1 cargo test -p relay-userspace --test drops_page` writes it anew.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
+
 use relay_common::decide::{Action, Verdict};
 use relay_common::drops::Drop;
 use std::fmt::Write as _;

@@ -94,7 +94,7 @@ fn node() -> Facts {
     let destination = IpAddr::from([10, 1, 1, 9]);
     let next_hop = IpAddr::from([10, 0, 2, 254]);
     let neighbour = Neighbour { ifindex: 2, destination, next_hop, mac: Some([2, 0, 0, 0, 0xfe, 2]) };
-    Facts { links: links.collect(), neighbours: vec![neighbour] }
+    Facts { links: links.collect(), neighbours: vec![neighbour], ..Facts::default() }
 }
 
 fn golden(name: &str) -> String {
