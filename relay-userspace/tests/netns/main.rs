@@ -18,6 +18,8 @@ mod one_to_one;
 #[cfg(test)]
 mod outputs;
 #[cfg(test)]
+mod pressure;
+#[cfg(test)]
 mod queues;
 #[cfg(test)]
 mod sizes;
