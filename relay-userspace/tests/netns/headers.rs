@@ -140,7 +140,7 @@ fn in_two(headers: &Headers, payload: &[u8]) -> [Vec<u8>; 2] {
     let fragment = |part: &[u8], offset: u16, more: bool| {
         let mut frame = [header, part].concat();
         frame[IP + 2..IP + 4].copy_from_slice(&u16::try_from(20 + part.len()).unwrap().to_be_bytes());
-        frame[IP + 6..IP + 8].copy_from_slice(&(u16::from(more) << 13 | offset / 8).to_be_bytes());
+        frame[IP + 6..IP + 8].copy_from_slice(&((u16::from(more) << 13) | (offset / 8)).to_be_bytes());
         frame[IP + 10..IP + 12].fill(0);
         let words = frame[IP..IP + 20].chunks_exact(2).map(|word| u32::from(word[0]) << 8 | u32::from(word[1]));
         let sum: u32 = words.sum();

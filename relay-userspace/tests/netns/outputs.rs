@@ -1,6 +1,6 @@
 //! One stream out on several outputs.
 
-use crate::rig::{Rig, Shape};
+use crate::rig::{Rig, Shape, assert_no_frame_is_missing};
 use bench::packet::Mac;
 
 /// The MAC of both output links, so that the same rewrite on both gives the same bytes.
@@ -8,12 +8,6 @@ const SAME_MAC: Mac = Mac([0x02, 0x4d, 0x43, 0x52, 0, 1]);
 
 fn two_links() -> Rig {
     Rig::shaped(Shape { outputs: 2, queues: 1, output_mtu: 1500, output_mac: Some(SAME_MAC) })
-}
-
-/// Every frame is where it was before the first packet: in a fill ring, or free.
-fn assert_no_frame_is_missing(report: &bench::relay::Report, sockets: u64, ring_size: u64) {
-    let frames = report.0["lanes"][0]["frames"].as_u64().unwrap();
-    assert_eq!(report.lanes("free_frames") + sockets * ring_size, frames, "free, filled; all: {}", report.0);
 }
 
 #[test]

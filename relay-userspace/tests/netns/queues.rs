@@ -3,6 +3,7 @@
 use crate::rig::{Rig, Shape};
 use bench::links::{received_per_queue, steer};
 use bench::relay::Report;
+use bench::source::{Load, Stream};
 
 const CONFIG: &str = r#"
     [lanes]
@@ -36,15 +37,13 @@ fn each_queue_is_served_by_its_lane() {
     let flows = vec![show.expect(1, 0, "239.2.1.1:5001"), show.expect(2, 0, "239.2.1.2:5001")];
     show.listen(0, flows);
 
-    // Both relays on both lanes: a stream that changes its queue keeps its order when the first lane is done with it.
-    let both = ["239.1.1.1:5000", "239.1.1.2:5000"];
+    let load = |id, to: &str| Load::new(vec![Stream::new(id, rig.headers(to), 1316)]).rate(8_000);
     steer(&rig.source, "src0", 0, 2).unwrap();
-    let first = show.send(rig.streams(&both[..1]).rate(8_000).packets(4_000));
+    let first = show.send(load(1, "239.1.1.1:5000").packets(4_000));
     steer(&rig.source, "src0", 1, 2).unwrap();
-    let headers = rig.headers(both[1]);
-    let load = bench::source::Load::new(vec![bench::source::Stream::new(2, headers, 1316)]);
-    let second = show.send(load.rate(8_000).packets(6_000));
-    assert_eq!(received_per_queue(&rig.relay, "in0").unwrap().len(), 2, "in0 has two queues");
+    let second = show.send(load(2, "239.1.1.2:5000").packets(6_000));
+    let per_queue = received_per_queue(&rig.relay, "in0").unwrap();
+    assert!(per_queue.len() == 2 && per_queue[0] >= 4_000 && per_queue[1] >= 6_000, "{per_queue:?}");
     let report = show.balance(&[first, second]);
 
     assert_eq!((of_lane(&report, 0, "received"), of_lane(&report, 1, "received")), (4_000, 6_000));
@@ -62,11 +61,26 @@ fn two_lanes_relay_at_the_same_time() {
     show.listen(0, flows);
     // Around the queueing layer a frame takes the queue of the CPU that sends it.
     let load = |id, to: &str, core| {
-        let stream = bench::source::Stream::new(id, rig.headers(to), 1316);
-        bench::source::Load::new(vec![stream]).rate(5_000).packets(5_000).around_qdisc().on_core(core)
+        let stream = Stream::new(id, rig.headers(to), 1316);
+        Load::new(vec![stream]).rate(5_000).packets(5_000).around_qdisc().on_core(core)
     };
     let (first, second) = (show.source(load(1, "239.1.1.1:5000", 0)), show.source(load(2, "239.1.1.2:5000", 1)));
     let sent = [first.finish().unwrap(), second.finish().unwrap()];
     let report = show.balance(&sent);
     assert_eq!((of_lane(&report, 0, "received"), of_lane(&report, 1, "received")), (5_000, 5_000));
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_link_with_fewer_queues_than_lanes_is_pending_with_the_remedy() {
+    let rig = Rig::new(1);
+    let show = rig.start(CONFIG);
+    let remedy = "interface \"out0\" has 1 transmit queues for 2 lanes: ethtool -L out0 combined 2";
+    let lines = show.mcr.process.lines().join("\n");
+    assert!(lines.contains(remedy), "{remedy} is not in\n{lines}");
+    let headers = rig.headers("239.1.1.1:5000");
+    let frames = vec![crate::rig::frame(&headers, &crate::rig::payload(1316)); 10];
+    assert!(show.exchange(&frames, 0).is_empty());
+    let report = show.mcr.stop().unwrap();
+    assert_eq!((report.received("first"), report.output_dropped("first", 0, "pending")), (10, 10));
 }

@@ -244,6 +244,12 @@ fn sum(drops: &serde_json::Value) -> u64 {
     drops.as_object().into_iter().flatten().filter_map(|(_, n)| n.as_u64()).sum()
 }
 
+/// Every frame of a single lane is where it was before the first packet: in a fill ring, or free.
+pub(crate) fn assert_no_frame_is_missing(report: &Report, sockets: u64, ring_size: u64) {
+    let frames = report.0["lanes"][0]["frames"].as_u64().unwrap();
+    assert_eq!(report.lanes("free_frames") + sockets * ring_size, frames, "free, filled; all: {}", report.0);
+}
+
 /// The frame of a datagram as Ethernet carries it: filled up with zeros when it is short.
 pub(crate) fn frame(headers: &Headers, payload: &[u8]) -> Vec<u8> {
     let mut frame = build(headers, payload);
@@ -262,7 +268,7 @@ pub(crate) fn with_ipv4(mut headers: Headers, change: impl FnOnce(&mut bench::pa
 
 /// Bytes that are not all the same and end in an odd place.
 pub(crate) fn payload(length: usize) -> Vec<u8> {
-    (0..length).map(|n| (n * 7 % 251) as u8).collect()
+    (0..251_u8).cycle().step_by(7).take(length).collect()
 }
 
 fn ipv6(address: &str) -> IpAddr {

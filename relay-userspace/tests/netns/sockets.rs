@@ -14,7 +14,7 @@ const CONFIG: &str = r#"
     input = { interface = "in0", group = "239.1.1.1", port = 5000 }
     outputs = [{ interface = "out0", group = "239.2.1.1", port = 5001 }]
 "#;
-const DATAGRAMS: usize = 100;
+const DATAGRAMS: u8 = 100;
 
 fn rig() -> Rig {
     let rig = Rig::new(1);
@@ -24,15 +24,15 @@ fn rig() -> Rig {
 
 /// Sends datagrams by a plain socket, and says how good the checksums are that come out.
 fn checksums_of_a_plain_socket(show: &Show<'_>) -> Vec<Checksum> {
-    let sink = Sink::start_keeping(DATAGRAMS, &show.rig.receivers, "rx0", Vec::new()).unwrap();
+    let sink = Sink::start_keeping(DATAGRAMS.into(), &show.rig.receivers, "rx0", Vec::new()).unwrap();
     let socket = show.rig.source.run(|| UdpSocket::bind("10.1.0.1:4000")).unwrap();
     for n in 0..DATAGRAMS {
-        socket.send_to(&[n as u8; 1316], "239.1.1.1:5000").unwrap();
+        socket.send_to(&[n; 1316], "239.1.1.1:5000").unwrap();
     }
-    let frames = show.take(sink, DATAGRAMS);
-    let parsed = frames.iter().enumerate().map(|(n, frame)| {
+    let frames = show.take(sink, DATAGRAMS.into());
+    let parsed = (0..DATAGRAMS).zip(&frames).map(|(n, frame)| {
         let parsed = parse(frame).unwrap();
-        assert_eq!(frame[parsed.payload.clone()], [n as u8; 1316], "the bytes are right, and in order");
+        assert_eq!(frame[parsed.payload.clone()], [n; 1316], "the bytes are right, and in order");
         parsed.headers.checksum
     });
     parsed.collect()
@@ -45,12 +45,12 @@ fn checksums_left_to_hardware_are_right_with_offload_switched_off() {
     ethtool(&rig.source, &["-K", "src0", "tx", "off"]).unwrap();
     let show = rig.start(CONFIG);
     let listener = UdpListener::start(&rig.receivers, "rx0", "239.2.1.1:5001".parse().unwrap()).unwrap();
-    assert_eq!(checksums_of_a_plain_socket(&show), [Checksum::Right; DATAGRAMS]);
+    assert_eq!(checksums_of_a_plain_socket(&show), [Checksum::Right; DATAGRAMS as usize]);
     for n in 0..DATAGRAMS {
         let (datagram, _) = listener.receive(TAIL).unwrap().unwrap();
-        assert_eq!(datagram, [n as u8; 1316], "an ordinary program gets it");
+        assert_eq!(datagram, [n; 1316], "an ordinary program gets it");
     }
-    assert_eq!(show.mcr.stop().unwrap().received("one"), DATAGRAMS as u64);
+    assert_eq!(show.mcr.stop().unwrap().received("one"), u64::from(DATAGRAMS));
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn checksums_left_to_hardware_come_out_wrong() {
     let rig = rig();
     let show = rig.start(CONFIG);
     let listener = UdpListener::start(&rig.receivers, "rx0", "239.2.1.1:5001".parse().unwrap()).unwrap();
-    assert_eq!(checksums_of_a_plain_socket(&show), [Checksum::Wrong; DATAGRAMS]);
+    assert_eq!(checksums_of_a_plain_socket(&show), [Checksum::Wrong; DATAGRAMS as usize]);
     assert_eq!(listener.receive(Duration::from_millis(200)).unwrap(), None, "an ordinary program gets nothing");
-    assert_eq!(show.mcr.stop().unwrap().sent("one", 0), DATAGRAMS as u64);
+    assert_eq!(show.mcr.stop().unwrap().sent("one", 0), u64::from(DATAGRAMS));
 }

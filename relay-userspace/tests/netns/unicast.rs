@@ -1,6 +1,8 @@
 //! Unicast on either side.
 
-use crate::rig::{Rig, TTL};
+use crate::rig::{NOTED, Rig, TAIL, TTL, frame, payload};
+use bench::ledger::{lock, wait_for_tail};
+use bench::links::ip;
 use bench::packet::{Mac, Parsed};
 use bench::sink::Flow;
 use std::sync::Arc;
@@ -67,4 +69,64 @@ fn a_host_is_found_and_followed_when_its_mac_changes() {
     let report = show.balance(&[source.stop().unwrap()]);
     assert!(to_new.load(Ordering::Relaxed) >= 1_000, "the new MAC is used once the table is applied");
     assert_eq!(report.received("host"), report.sent("host", 0));
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_host_that_is_off_is_pending_until_it_answers() {
+    let rig = Rig::new(1);
+    let mut show = rig.start(
+        r#"
+        [[relay]]
+        name = "host"
+        input = { interface = "in0", group = "239.1.1.1", port = 5000 }
+        outputs = [
+            { interface = "out0", address = "10.2.0.77", port = 5001 },
+            { interface = "out0", group = "239.2.1.1", port = 5001 },
+        ]
+        "#,
+    );
+    let pending = "relay \"host\" outputs[0]: 10.2.0.77 does not answer on interface \"out0\"";
+    show.mcr.process.wait_for(pending, NOTED).unwrap();
+    let flow = show.expect(1, 0, "239.2.1.1:5001");
+    show.listen(0, vec![flow]);
+    let dark = show.send(rig.streams(&["239.1.1.1:5000"]).rate(5_000).packets(1_000));
+    dark.enter(&show.ledgers);
+    assert!(wait_for_tail(&show.ledgers, TAIL));
+    show.sinks.remove(0).stop().unwrap().check().unwrap();
+    lock(&show.ledgers[0]).check(0).unwrap();
+
+    let mark = show.mcr.process.mark();
+    ip(&["-n", rig.receivers.name(), "address", "add", "10.2.0.77/24", "dev", "rx0"]).unwrap();
+    show.wait_for(mark, "no longer pending");
+    let incoming = frame(&rig.headers("239.1.1.1:5000"), &payload(1316));
+    let relayed = |to| frame(&rig.relayed(0, to), &payload(1316));
+    let mut arrived = show.exchange(&[incoming], 2);
+    arrived.sort();
+    let mut expected = [relayed("10.2.0.77:5001"), relayed("239.2.1.1:5001")];
+    expected.sort();
+    assert_eq!(arrived, expected);
+    let report = show.mcr.stop().unwrap();
+    assert_eq!((report.sent("host", 0), report.output_dropped("host", 0, "pending")), (1, 1_000));
+    assert_eq!((report.sent("host", 1), report.received("host")), (1_001, 1_001));
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_host_behind_a_gateway_is_sent_to_the_gateways_mac() {
+    let rig = Rig::new(2);
+    ip(&["-n", rig.relay.name(), "route", "add", "192.0.2.0/24", "via", "10.2.0.9"]).unwrap();
+    let mut show = rig.start(
+        r#"
+        [[relay]]
+        name = "far"
+        input = { interface = "in0", group = "239.1.1.1", port = 5000 }
+        outputs = [{ interface = "out0", address = "192.0.2.50", port = 5001 }]
+        "#,
+    );
+    show.wait_until_nothing_is_pending();
+    let flow = show.expect(1, 0, "192.0.2.50:5001");
+    show.listen(0, vec![flow]);
+    let report = show.play(rig.streams(&["239.1.1.1:5000"]).rate(5_000).packets(2_000));
+    assert_eq!((report.received("far"), report.sent("far", 0)), (2_000, 2_000));
 }
