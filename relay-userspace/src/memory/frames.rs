@@ -4,6 +4,7 @@
 //! using a frame twice does not compile. What the kernel hands back is only believed when the owner word agrees.
 
 use super::{Mapping, log::Log};
+use relay_common::abi::Stamp;
 use relay_common::owner::Owner;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -99,6 +100,11 @@ impl Frames {
         }
         *word = HELD;
         self.filled[socket as usize] -= 1;
+        // Another core or the NIC has written the packet. The stamp's line and that of the headers are on their way
+        // while the rest of the batch is taken.
+        let first = (number as usize) << self.shift | offset as usize;
+        self.area.prefetch(first.saturating_sub(size_of::<Stamp>()));
+        self.area.prefetch(first);
         Some((Frame(number), offset))
     }
 

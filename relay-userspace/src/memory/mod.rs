@@ -126,6 +126,19 @@ impl Mapping {
         unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(at).cast(), n) }
     }
 
+    /// Has the processor fetch the cache line at an offset, which will be looked at soon.
+    #[inline]
+    pub fn prefetch(&self, at: usize) {
+        // SAFETY: a prefetch is a hint; it neither reads nor faults, whatever the address.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(self.start.as_ptr().wrapping_add(at).cast());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = at;
+    }
+
     /// Plain memory that nobody else touches while the reference lives: the caller holds the mapping exclusively
     /// and, by the protocol of this part of the memory, is its only user.
     #[inline]
