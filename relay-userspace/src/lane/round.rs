@@ -257,3 +257,6 @@ const fn kick_failure(errno: Errno) -> LaneCounter {
         _ => LaneCounter::KickOther,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -186,6 +186,12 @@ impl Frames {
         self.free.append(&mut self.freed);
     }
 
+    /// Bytes of the area, whoever has them.
+    #[cfg(test)]
+    pub fn bytes_at(&self, at: usize, len: usize) -> &[u8] {
+        self.area.bytes(at, len)
+    }
+
     #[inline]
     fn set(&mut self, number: u32, owner: Owner, log: &mut Log) {
         let word = owner.word();
@@ -194,3 +200,5 @@ impl Frames {
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -210,3 +210,6 @@ impl<T: Entry> Consumer<T> {
         self.ring.index(self.ring.offsets.consumer).store(to, Release);
     }
 }
+
+#[cfg(test)]
+mod tests;
