@@ -281,3 +281,6 @@ fn fill_up(frame: &mut [u8], start: usize, end: usize) -> u32 {
     }
     (end.max(wanted) - start) as u32
 }
+
+#[cfg(test)]
+mod tests;

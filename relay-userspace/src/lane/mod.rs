@@ -7,5 +7,7 @@ pub mod ports; // the lane's sockets, and the commit that moves their rings
 pub mod round; // the loop: all ring operations stand here
 pub mod wait; // spin or sleep
 
+#[cfg(test)]
+mod fixtures;
 mod run;
 pub use run::run;

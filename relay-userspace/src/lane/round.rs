@@ -129,12 +129,13 @@ impl Lane {
             }
         }
         self.load_transmit_rings();
-        self.refill();
+        // Before the fill ring: at no moment the kernel has more frames than its receive ring has places.
         if let Some(socket) = self.ports.receiver(i)
             && let Some(rx) = &socket.port.rx
         {
             self.log.ring(ring_name(socket.number, ring::RX), rx.next());
         }
+        self.refill();
         self.commit();
         self.counters.add(LaneCounter::Batches, 1);
         self.kick();
@@ -256,3 +257,6 @@ const fn kick_failure(errno: Errno) -> LaneCounter {
         _ => LaneCounter::KickOther,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,7 +78,7 @@ fn take(message: &Message, start: &Message, fd: OwnedFd) -> anyhow::Result<Socke
 }
 
 /// Maps the memory, finishes an interrupted commit and takes stock of the frames.
-fn take_up(start: &Message, memory: Vec<OwnedFd>, mut ports: Ports) -> anyhow::Result<(Lane, OwnedFd)> {
+pub(super) fn take_up(start: &Message, memory: Vec<OwnedFd>, mut ports: Ports) -> anyhow::Result<(Lane, OwnedFd)> {
     let Ok([frames, ledger, table, counters, doorbell]) = <[OwnedFd; START_DESCRIPTORS]>::try_from(memory) else {
         bail!("control sent the wrong number of descriptors");
     };

@@ -193,6 +193,12 @@ impl Frames {
         self.free.append(&mut self.freed);
     }
 
+    /// Bytes of the area, whoever has them.
+    #[cfg(test)]
+    pub fn bytes_at(&self, at: usize, len: usize) -> &[u8] {
+        self.area.bytes(at, len)
+    }
+
     #[inline]
     fn set(&mut self, number: u32, owner: Owner, log: &mut Log) {
         let word = owner.word();
@@ -200,3 +206,6 @@ impl Frames {
         log.word(number, word);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,24 +8,10 @@ use std::io;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::sync::atomic::{AtomicU32, compiler_fence};
 
-/// Where in a commit a test makes the lane die.
-#[cfg(feature = "chaos")]
-pub mod phase {
-    /// Everything is written down, nothing is stored.
-    pub const BEFORE_SEAL: u32 = 0;
-    /// The journal says committed, nothing else is stored.
-    pub const SEALED: u32 = 1;
-    /// Half of the owner words are stored.
-    pub const HALF_WORDS: u32 = 2;
-    /// Half of the headers are stored, the last one half.
-    pub const HALF_HEADERS: u32 = 3;
-    /// Half of the ring indices are stored.
-    pub const HALF_RINGS: u32 = 4;
-    /// Everything is stored, the journal still says committed.
-    pub const STORED: u32 = 5;
-    /// How many phases there are.
-    pub const COUNT: u32 = 6;
-}
+mod death;
+#[cfg(test)]
+pub use death::Died;
+use death::{Death, phase};
 
 /// The journal, in shared memory that only this lane writes.
 #[derive(Debug)]
@@ -34,9 +20,7 @@ pub struct Log {
     n_rings: usize,
     n_words: usize,
     n_headers: usize,
-    /// How many commits there were, for tests that die in one of them.
-    #[cfg(feature = "chaos")]
-    death: Option<(u32, u64)>,
+    death: Death,
 }
 
 impl Log {
@@ -51,14 +35,7 @@ impl Log {
             LAYOUT => {}
             other => return Err(io::Error::other(format!("the journal has layout {other}, this lane knows {LAYOUT}"))),
         }
-        Ok(Self {
-            map,
-            n_rings: 0,
-            n_words: 0,
-            n_headers: 0,
-            #[cfg(feature = "chaos")]
-            death: death_wish(),
-        })
+        Ok(Self { map, n_rings: 0, n_words: 0, n_headers: 0, death: Death::wanted() })
     }
 
     /// Whether a commit was under way when the lane before this one died.
@@ -120,17 +97,15 @@ impl Log {
         let (n_rings, n_words, n_headers) = (self.n_rings, self.n_words, self.n_headers);
         let journal = self.journal();
         (journal.n_rings, journal.n_words, journal.n_headers) = (n_rings as u32, n_words as u32, n_headers as u32);
-        self.die_at(0);
+        self.death.at(phase::BEFORE_SEAL);
         // The kernel stops a process between two instructions and all stores before that point happen, so the order
         // of the instructions is all that a successor needs. The fence keeps the compiler from changing it.
         self.state().store(COMMITTED, Release);
         compiler_fence(std::sync::atomic::Ordering::SeqCst);
-        self.die_at(1);
+        self.death.at(phase::SEALED);
         self.store_all(ledger, area, publish);
-        self.die_at(5);
-        compiler_fence(std::sync::atomic::Ordering::SeqCst);
-        self.state().store(IDLE, Release);
-        (self.n_rings, self.n_words, self.n_headers) = (0, 0, 0);
+        self.death.at(phase::STORED);
+        self.finish();
     }
 
     /// Finishes the commit of a lane that died in it.
@@ -139,8 +114,15 @@ impl Log {
         let (n_rings, n_words, n_headers) = (journal.n_rings, journal.n_words, journal.n_headers);
         (self.n_rings, self.n_words, self.n_headers) = (n_rings as usize, n_words as usize, n_headers as usize);
         self.store_all(ledger, area, publish);
+        self.finish();
+    }
+
+    /// Ends the commit. The second fence keeps what the next one writes down from being written before this one ended.
+    #[inline]
+    fn finish(&mut self) {
         compiler_fence(std::sync::atomic::Ordering::SeqCst);
         self.state().store(IDLE, Release);
+        compiler_fence(std::sync::atomic::Ordering::SeqCst);
         (self.n_rings, self.n_words, self.n_headers) = (0, 0, 0);
     }
 
@@ -154,19 +136,19 @@ impl Log {
         for at in 0..n_words {
             let WordMove { frame, owner } = self.journal().words[at];
             owners[frame as usize].store(owner, Relaxed);
-            self.die_half_way(2, at, n_words);
+            self.death.half_way(phase::HALF_WORDS, at, n_words);
         }
         for at in 0..n_headers {
             let HeaderMove { at: to, header, .. } = &self.journal().headers[at];
             let bytes = header.as_bytes();
             area.bytes_mut(*to as usize, bytes.len()).copy_from_slice(bytes);
-            self.die_half_way(3, at, n_headers);
+            self.death.half_way(phase::HALF_HEADERS, at, n_headers);
         }
         compiler_fence(std::sync::atomic::Ordering::SeqCst);
         for at in 0..n_rings {
             let RingMove { ring, to } = self.journal().rings[at];
             publish(ring, to);
-            self.die_half_way(4, at, n_rings);
+            self.death.half_way(phase::HALF_RINGS, at, n_rings);
         }
     }
 
@@ -180,41 +162,12 @@ impl Log {
         &self.map.words32(0, 1)[0]
     }
 
-    #[cfg(not(feature = "chaos"))]
-    #[inline(always)]
-    #[expect(clippy::unused_self, reason = "tests of sudden death build another version of this")]
-    const fn die_at(&self, _phase: u32) {}
-
-    #[cfg(not(feature = "chaos"))]
-    #[inline(always)]
-    #[expect(clippy::unused_self, reason = "tests of sudden death build another version of this")]
-    const fn die_half_way(&self, _phase: u32, _at: usize, _n: usize) {}
-
-    /// Kills this process with a signal that nothing can catch, in the commit and at the phase that a test asked for.
-    #[cfg(feature = "chaos")]
-    fn die_at(&mut self, phase: u32) {
-        let Some((wanted, left)) = &mut self.death else { return };
-        if *wanted != phase {
-            return;
-        }
-        *left = left.saturating_sub(1);
-        if *left == 0 {
-            let _ = nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL);
-        }
-    }
-
-    #[cfg(feature = "chaos")]
-    fn die_half_way(&mut self, phase: u32, at: usize, n: usize) {
-        if at == n / 2 {
-            self.die_at(phase);
-        }
+    /// Dies at a point of a later commit: with 0 at the first. `None` lives on.
+    #[cfg(test)]
+    pub const fn die_after(&mut self, points: Option<u64>) {
+        self.death.0 = points;
     }
 }
 
-/// `MCR_CHAOS=PHASE:COMMITS` makes a lane die in that phase of its COMMITS-th commit.
-#[cfg(feature = "chaos")]
-fn death_wish() -> Option<(u32, u64)> {
-    let wish = std::env::var("MCR_CHAOS").ok()?;
-    let (phase, commits) = wish.split_once(':')?;
-    Some((phase.parse().ok()?, commits.parse().ok()?))
-}
+#[cfg(test)]
+mod tests;

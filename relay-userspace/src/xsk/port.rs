@@ -114,3 +114,7 @@ fn map<T: Entry>(
     let len = offsets.entries + ring_size as usize * size_of::<T>();
     Ok((Mapping::shared_at(socket, len, pgoff)?, offsets))
 }
+
+/// Rings in plain memory, for tests that play the kernel.
+#[cfg(test)]
+pub mod fake;

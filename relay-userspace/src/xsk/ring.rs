@@ -106,7 +106,8 @@ impl<T: Entry> Producer<T> {
     #[inline]
     pub fn room(&mut self) -> u32 {
         self.consumer = self.ring.index(self.ring.offsets.consumer).load(Acquire);
-        self.ring.size - self.next.wrapping_sub(self.consumer)
+        // A consumer ahead of its producer is not of this kernel; such a ring counts as full.
+        self.ring.size.saturating_sub(self.next.wrapping_sub(self.consumer))
     }
 
     /// Puts an entry beyond the index. There must be room for it.
@@ -209,3 +210,6 @@ impl<T: Entry> Consumer<T> {
         self.ring.index(self.ring.offsets.consumer).store(to, Release);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,275 @@
+use super::{Frame, Frames};
+use crate::memory::{Mapping, create, log::Log, whole_pages};
+use proptest::prelude::*;
+use relay_common::owner::Owner;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering::Relaxed;
+
+const N: usize = 24;
+const SIZE: u32 = 2048;
+const SOCKETS: u16 = 3;
+
+/// What outlives a lane: frames, owner words, journal.
+struct Memory {
+    area: OwnedFd,
+    ledger: OwnedFd,
+    journal: OwnedFd,
+}
+
+impl Memory {
+    fn new() -> Self {
+        Self {
+            area: create(c"area", N * SIZE as usize).unwrap(),
+            ledger: create(c"ledger", whole_pages(N * 4)).unwrap(),
+            journal: create(c"journal", Log::BYTES).unwrap(),
+        }
+    }
+
+    fn words(&self) -> Mapping {
+        Mapping::shared(&self.ledger, whole_pages(N * 4)).unwrap()
+    }
+
+    fn owners(&self) -> Vec<u32> {
+        self.words().words32(0, N).iter().map(|word| word.load(Relaxed)).collect()
+    }
+
+    fn take_stock(&self) -> (Frames, usize) {
+        let area = Mapping::shared(&self.area, N * SIZE as usize).unwrap();
+        Frames::take_stock(area, self.words(), SIZE, SOCKETS.into())
+    }
+
+    fn log(&self) -> Log {
+        Log::open(Mapping::shared(&self.journal, Log::BYTES).unwrap()).unwrap()
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Operation {
+    Fill(u16),
+    Receive(usize, u16),
+    Reserve,
+    Send(usize, u8),
+    Release(usize),
+    Complete(usize),
+    Commit,
+    /// The lane dies and another takes up: what was not committed has not happened.
+    Die,
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        4 => (0..SOCKETS).prop_map(Operation::Fill),
+        4 => (0..N, 0..SOCKETS).prop_map(|(frame, socket)| Operation::Receive(frame, socket)),
+        2 => Just(Operation::Reserve),
+        4 => (0..N, 1..4_u8).prop_map(|(nth, rings)| Operation::Send(nth, rings)),
+        1 => (0..N).prop_map(Operation::Release),
+        4 => (0..N).prop_map(Operation::Complete),
+        2 => Just(Operation::Commit),
+        1 => Just(Operation::Die),
+    ]
+}
+
+/// What a lane believes, and what is committed.
+struct Oracle {
+    now: [Option<Owner>; N],
+    /// Free, but only from the next commit on.
+    freed: [bool; N],
+    /// What the next commit stores.
+    written_down: [Option<Owner>; N],
+    committed: [Owner; N],
+}
+
+impl Oracle {
+    const fn new() -> Self {
+        Self { now: [Some(Owner::Free); N], freed: [false; N], written_down: [None; N], committed: [Owner::Free; N] }
+    }
+
+    const fn set(&mut self, frame: usize, owner: Owner) {
+        self.now[frame] = Some(owner);
+        self.written_down[frame] = Some(owner);
+    }
+
+    fn commit(&mut self) {
+        // The word of a frame whose token is alive stays what it was: a successor starts from there.
+        for (written, committed) in self.written_down.iter_mut().zip(&mut self.committed) {
+            *committed = written.take().unwrap_or(*committed);
+        }
+        self.freed = [false; N];
+    }
+
+    fn die(&mut self) {
+        self.now = self.committed.map(Some);
+        (self.freed, self.written_down) = ([false; N], [None; N]);
+    }
+
+    fn count(&self, owner: Owner) -> usize {
+        self.now.iter().filter(|now| **now == Some(owner)).count()
+    }
+
+    fn usable(&self) -> usize {
+        self.count(Owner::Free) - self.freed.iter().filter(|freed| **freed).count()
+    }
+}
+
+fn at(frame: usize) -> u64 {
+    frame as u64 * u64::from(SIZE)
+}
+
+fn run(memory: &Memory, operations: &[Operation]) -> Result<(), TestCaseError> {
+    let (mut frames, mut log) = (memory.take_stock().0, memory.log());
+    let mut held: Vec<Frame> = Vec::new();
+    let mut oracle = Oracle::new();
+    for &operation in operations {
+        match operation {
+            Operation::Fill(socket) => {
+                let given = frames.fill(socket, &mut log);
+                prop_assert_eq!(given.is_some(), oracle.usable() > 0);
+                if let Some(given) = given {
+                    let frame = (given / u64::from(SIZE)) as usize;
+                    prop_assert_eq!(oracle.now[frame], Some(Owner::Free));
+                    prop_assert!(!oracle.freed[frame]);
+                    oracle.set(frame, Owner::Fill { socket });
+                }
+            }
+            Operation::Receive(frame, socket) => {
+                let token = frames.receive(socket, at(frame) + 256, 1000);
+                prop_assert_eq!(token.is_some(), oracle.now[frame] == Some(Owner::Fill { socket }));
+                if let Some((token, offset)) = token {
+                    prop_assert_eq!((token.number() as usize, offset), (frame, 256));
+                    oracle.now[frame] = None;
+                    held.push(token);
+                }
+            }
+            Operation::Reserve => {
+                let token = frames.reserve();
+                prop_assert_eq!(token.is_some(), oracle.usable() > 0);
+                if let Some(token) = token {
+                    let frame = token.number() as usize;
+                    prop_assert_eq!(oracle.now[frame].take(), Some(Owner::Free));
+                    prop_assert!(!oracle.freed[frame]);
+                    held.push(token);
+                }
+            }
+            Operation::Send(nth, rings) if nth < held.len() => {
+                let token = held.swap_remove(nth);
+                oracle.set(token.number() as usize, Owner::Transmit { rings });
+                frames.send(token, rings, &mut log);
+            }
+            Operation::Release(nth) if nth < held.len() => {
+                let token = held.swap_remove(nth);
+                oracle.set(token.number() as usize, Owner::Free);
+                oracle.freed[token.number() as usize] = true;
+                frames.release(token, &mut log);
+            }
+            Operation::Send(..) | Operation::Release(_) => {}
+            Operation::Complete(frame) => {
+                let after = match oracle.now[frame] {
+                    Some(Owner::Transmit { rings: 1 }) => Some(Owner::Free),
+                    Some(Owner::Transmit { rings }) => Some(Owner::Transmit { rings: rings - 1 }),
+                    _ => None,
+                };
+                prop_assert_eq!(frames.complete(at(frame) + 300, &mut log), after.is_some());
+                if let Some(after) = after {
+                    oracle.set(frame, after);
+                    oracle.freed[frame] = after == Owner::Free;
+                }
+            }
+            Operation::Commit => {
+                frames.commit(&mut log, |_, _| {});
+                oracle.commit();
+            }
+            Operation::Die => {
+                held.clear();
+                let (successor, lost) = memory.take_stock();
+                prop_assert_eq!(lost, 0);
+                (frames, log) = (successor, memory.log());
+                oracle.die();
+            }
+        }
+        prop_assert_eq!(memory.owners(), oracle.committed.map(Owner::word));
+        prop_assert_eq!(frames.n_free(), oracle.usable());
+        for socket in 0..SOCKETS {
+            prop_assert_eq!(frames.n_filled(socket) as usize, oracle.count(Owner::Fill { socket }));
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn every_frame_is_in_one_place_and_a_successor_knows_which(operations in prop::collection::vec(operation(), 1..150)) {
+        run(&Memory::new(), &operations)?;
+    }
+
+    #[test]
+    fn no_word_and_no_descriptor_gives_a_frame_that_is_not_there(
+        words in prop::collection::vec(prop_oneof![any::<u32>(), 0..4_u32, Just(1 | 2 << 16), Just(2 | 1 << 8)], N),
+        descriptors in prop::collection::vec((any::<u16>(), 0..at(N + 2), any::<u32>()), 20),
+    ) {
+        let memory = Memory::new();
+        memory.words().words32(0, N).iter().zip(&words).for_each(|(place, word)| place.store(*word, Relaxed));
+        let (mut frames, lost) = memory.take_stock();
+        let known = |word: &u32| match Owner::from_word(*word) {
+            Some(Owner::Fill { socket }) => socket < SOCKETS,
+            owner => owner.is_some(),
+        };
+        prop_assert_eq!(lost, words.iter().filter(|word| !known(word)).count());
+        prop_assert_eq!(frames.n_free(), words.iter().filter(|word| **word == 0).count());
+        for (socket, at, len) in descriptors {
+            let (frame, offset) = ((at / u64::from(SIZE)) as usize, at % u64::from(SIZE));
+            let given = socket < SOCKETS && words.get(frame) == Some(&Owner::Fill { socket }.word());
+            let fits = offset + u64::from(len) <= u64::from(SIZE);
+            if let Some((token, _)) = frames.receive(socket, at, len) {
+                prop_assert!(given && fits);
+                prop_assert_eq!(token.number() as usize, frame);
+            }
+        }
+    }
+}
+
+/// One frame given to the fill ring of socket 1, and committed.
+fn one_given() -> (Frames, Log, u64) {
+    let memory = Memory::new();
+    let (mut frames, mut log) = (memory.take_stock().0, memory.log());
+    let given = frames.fill(1, &mut log).unwrap();
+    frames.commit(&mut log, |_, _| {});
+    (frames, log, given)
+}
+
+#[test]
+fn a_descriptor_is_good_for_one_frame_once() {
+    let (mut frames, _, given) = one_given();
+    assert!(frames.receive(1, given + 256, 1792).is_some());
+    assert!(frames.receive(1, given + 256, 1792).is_none(), "claimed twice");
+}
+
+#[test]
+fn descriptors_that_make_no_sense_are_refused() {
+    let (mut frames, mut log, given) = one_given();
+    assert!(frames.receive(0, given, 60).is_none(), "given to another socket");
+    assert!(frames.receive(7, given, 60).is_none(), "no such socket");
+    assert!(frames.receive(1, given + 256, 1793).is_none(), "crosses into the next frame");
+    assert!(frames.receive(1, given + 1, u32::MAX).is_none(), "longer than any frame");
+    assert!(frames.receive(1, at(N), 60).is_none(), "behind the area");
+    assert!(frames.receive(1, u64::MAX, 60).is_none(), "far behind the area");
+    let other = if given == 0 { at(1) } else { 0 };
+    assert!(frames.receive(1, other, 60).is_none(), "never given");
+    assert!(!frames.complete(given, &mut log), "not being sent");
+    assert!(!frames.complete(at(N), &mut log), "behind the area");
+    assert!(!frames.complete(u64::MAX, &mut log), "far behind the area");
+    assert_eq!(frames.n_filled(1), 1);
+    assert!(frames.receive(1, given, 2048).is_some(), "the right one is still good");
+}
+
+#[test]
+fn a_frame_comes_home_after_its_last_ring() {
+    let (mut frames, mut log, given) = one_given();
+    let (frame, _) = frames.receive(1, given, 60).unwrap();
+    frames.send(frame, 3, &mut log);
+    frames.commit(&mut log, |_, _| {});
+    assert!((0..3).all(|_| frames.complete(given, &mut log)));
+    assert!(!frames.complete(given, &mut log), "a fourth ring");
+    assert_eq!(frames.n_free(), N - 1, "its bytes may still be needed");
+    frames.commit(&mut log, |_, _| {});
+    assert_eq!(frames.n_free(), N);
+}
