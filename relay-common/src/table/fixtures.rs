@@ -36,7 +36,7 @@ pub(super) fn link(name: &str, ifindex: u8) -> Link {
 pub(super) fn facts() -> Facts {
     let (destination, next_hop) = (ip("10.0.2.9"), ip("10.0.2.9"));
     let neighbour = Neighbour { ifindex: 2, destination, next_hop, mac: Some([2, 9, 9, 9, 9, 9]) };
-    Facts { links: vec![link("in", 1), link("out", 2)], neighbours: vec![neighbour] }
+    Facts { links: vec![link("in", 1), link("out", 2)], neighbours: vec![neighbour], vlan_devices: Vec::new() }
 }
 
 pub(super) fn input(group: &str, number: u16) -> Input {
