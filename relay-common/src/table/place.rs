@@ -26,6 +26,8 @@ pub struct InputPlace {
     pub number: u32,
     /// The receive queues that are served.
     pub queues: Vec<u32>,
+    /// The lane that serves queue 0.
+    pub first_lane: u32,
 }
 
 impl InputPlace {
@@ -42,10 +44,11 @@ impl InputPlace {
     }
 
     /// The lane that serves a queue. Links begin at different lanes, so that many links with one queue each do
-    /// not all end up on the first.
+    /// not all end up on the first. A link that is an output too begins at lane 0: each lane transmits on the queue
+    /// of its own number, and a queue's two directions cannot belong to different lanes.
     #[must_use]
     pub const fn lane(&self, queue: u32, n_lanes: u32) -> u32 {
-        (self.number + queue) % n_lanes
+        (self.first_lane + queue) % n_lanes
     }
 }
 
@@ -64,7 +67,7 @@ impl Placement {
         let enabled = || plan.relays.iter().filter(|relay| relay.enabled);
         let inputs = in_order(enabled().map(|relay| relay.input.interface.as_str()), &links);
         let outputs = in_order(enabled().flat_map(|r| &r.outputs).map(|output| output.interface.as_str()), &links);
-        place.place_inputs(plan, &links, &inputs);
+        place.place_inputs(plan, &links, &inputs, &outputs);
         place.place_outputs(&outputs);
         place
     }
@@ -99,7 +102,7 @@ impl Placement {
         })
     }
 
-    fn place_inputs(&mut self, plan: &Plan, links: &BTreeMap<&str, &Link>, names: &[&str]) {
+    fn place_inputs(&mut self, plan: &Plan, links: &BTreeMap<&str, &Link>, names: &[&str], outputs: &[&str]) {
         let wanted: BTreeSet<&str> = names.iter().copied().collect();
         let gone = self.inputs.extract_if(.., |link, _| !wanted.contains(link.as_str()));
         let gone: Vec<u32> = gone.map(|(_, place)| place.number).collect();
@@ -108,10 +111,13 @@ impl Placement {
         }
         for name in names {
             let queues = served_queues(plan, name, links[name].n_rx_queues);
+            let first_lane = |number| if outputs.contains(name) { 0 } else { number };
             if let Some(place) = self.inputs.get_mut(*name) {
                 place.queues = queues;
+                place.first_lane = first_lane(place.number);
             } else if let Some(number) = self.input_numbers.take() {
-                self.inputs.insert(String::from(*name), InputPlace { number, queues });
+                let first_lane = first_lane(number);
+                self.inputs.insert(String::from(*name), InputPlace { number, queues, first_lane });
             }
         }
     }
