@@ -42,6 +42,17 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
 
 fn run(options: &Run) -> anyhow::Result<ExitCode> {
     start_log(options.log_format, options.debug_ebpf);
+    match relay(options) {
+        // A program that reads the log reads its last line too.
+        Err(error) if options.log_format == LogFormat::Json && !is_broken_pipe(&error) => {
+            tracing::error!("{error:#}");
+            Ok(ExitCode::FAILURE)
+        }
+        ended => ended.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+fn relay(options: &Run) -> anyhow::Result<()> {
     let driven = driver::Options {
         config: options.config.clone(),
         run_dir: options.run_dir.clone(),
@@ -55,7 +66,7 @@ fn run(options: &Run) -> anyhow::Result<ExitCode> {
     } else {
         write!(out, "{report}")?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn check(asked: &Check) -> anyhow::Result<ExitCode> {

@@ -1,6 +1,6 @@
 //! The files in `config/` are the manual: they say what is true, all of it, and they work.
 
-use relay_common::facts::{Facts, Link, Neighbour};
+use relay_common::facts::{Facts, Link, Neighbour, VlanDevice};
 use relay_common::plan::Plan;
 use relay_common::table::{Placement, compile};
 use relay_userspace::check::{Options, as_text};
@@ -94,7 +94,15 @@ fn node() -> Facts {
     let destination = IpAddr::from([10, 1, 1, 9]);
     let next_hop = IpAddr::from([10, 0, 2, 254]);
     let neighbour = Neighbour { ifindex: 2, destination, next_hop, mac: Some([2, 0, 0, 0, 0xfe, 2]) };
-    Facts { links: links.collect(), neighbours: vec![neighbour], ..Facts::default() }
+    let vlan =
+        |parent_ifindex, vlan, ifindex, name: &str| VlanDevice { parent_ifindex, vlan, ifindex, name: name.to_owned() };
+    let vlan_devices = vec![
+        vlan(1, 100, 4, "ens1f0.100"),
+        vlan(1, 300, 5, "ens1f0.300"),
+        vlan(2, 200, 6, "ens1f1.200"),
+        vlan(2, 201, 7, "ens1f1.201"),
+    ];
+    Facts { links: links.collect(), neighbours: vec![neighbour], vlan_devices }
 }
 
 fn golden(name: &str) -> String {

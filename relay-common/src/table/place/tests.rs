@@ -39,3 +39,21 @@ fn every_queue_has_one_lane() {
     plan.interfaces.push(Interface { queues: Queues::Some(vec![3, 1, 9]), ..Interface::default_for("in") });
     assert_eq!(lanes(&plan, 2), [vec![], vec![3, 1]]);
 }
+
+#[test]
+fn a_link_that_is_input_and_output_has_each_queue_in_one_lane() {
+    let mut there = relay("a", "239.1.1.1", &["239.2.1.1"]);
+    there.input.interface = String::from("in");
+    let mut back = relay("b", "239.1.1.2", &["239.2.1.2"]);
+    back.input.interface = String::from("out");
+    let facts = facts();
+    // Placed second, but it begins at lane 0: lane i transmits on queue i.
+    let place = Placement::new(&plan(vec![there.clone(), back.clone()]), &facts, None);
+    let out = place.input("out").unwrap();
+    assert_eq!((out.number, (0..4).map(|queue| out.lane(queue, 2)).collect::<Vec<_>>()), (1, vec![0, 1, 0, 1]));
+    // As an input only it begins where its number says, and again so once nobody sends there any more.
+    there.outputs[0].interface = String::from("in");
+    back.outputs[0].interface = String::from("in");
+    let place = Placement::new(&plan(vec![there, back]), &facts, Some(&place));
+    assert_eq!(place.input("out").map(|out| out.lane(0, 2)), Some(1));
+}
