@@ -50,10 +50,13 @@ fn a_link_that_is_input_and_output_has_each_queue_in_one_lane() {
     // Placed second, but it begins at lane 0: lane i transmits on queue i.
     let place = Placement::new(&plan(vec![there.clone(), back.clone()]), &facts, None);
     let out = place.input("out").unwrap();
-    assert_eq!((out.number, (0..4).map(|queue| out.lane(queue, 2)).collect::<Vec<_>>()), (1, vec![0, 1, 0, 1]));
+    assert_eq!(
+        (out.number, (0..4).map(|queue| place.lane("out", queue, 2)).collect::<Vec<_>>()),
+        (1, vec![0, 1, 0, 1])
+    );
     // As an input only it begins where its number says, and again so once nobody sends there any more.
     there.outputs[0].interface = String::from("in");
     back.outputs[0].interface = String::from("in");
     let place = Placement::new(&plan(vec![there, back]), &facts, Some(&place));
-    assert_eq!(place.input("out").map(|out| out.lane(0, 2)), Some(1));
+    assert_eq!(place.lane("out", 0, 2), 1);
 }
