@@ -183,7 +183,8 @@ mod tests {
         let mut table = Table::empty(4, 256);
         for links in relays {
             let mut entry = RelayEntry::new_zeroed();
-            (entry.first_output, entry.n_outputs) = (table.outputs.len() as u32, links.len() as u32);
+            let count = |n| u32::try_from(n).unwrap();
+            (entry.first_output, entry.n_outputs) = (count(table.outputs.len()), count(links.len()));
             entry.in_use = 1;
             table.entries.push(entry);
             let output = |link: &u16| OutputEntry { link: *link, ..OutputEntry::new_zeroed() };
