@@ -80,3 +80,25 @@ fn eight_outputs_on_two_links_each_get_every_packet() {
     assert_eq!(report.lanes("copied"), 6 * 5_000);
     assert_no_frame_is_missing(&report, 3, 2048);
 }
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_burst_to_sixty_four_outputs_fits_the_transmit_ring() {
+    let rig = Rig::new(1);
+    let outputs: String =
+        (0..64).map(|n| format!("{{ interface = \"out0\", group = \"239.2.1.{n}\", port = 5001 }},")).collect();
+    let mut show = rig.start(&format!(
+        r#"
+        [[relay]]
+        name = "wide"
+        input = {{ interface = "in0", group = "239.1.1.1", port = 5000 }}
+        outputs = [{outputs}]
+        "#,
+    ));
+    let flows = (0..64).map(|n| show.expect(1, 0, &format!("239.2.1.{n}:5001"))).collect();
+    show.listen(0, flows);
+    // As much as a lane takes at once when a packet goes out but once.
+    let report = show.play(rig.streams(&["239.1.1.1:5000"]).packets(64));
+    let full: u64 = (0..64).map(|output| report.output_dropped("wide", output, "tx_full")).sum();
+    assert_eq!((report.received("wide"), report.lanes("transmitted"), full), (64, 64 * 64, 0));
+}

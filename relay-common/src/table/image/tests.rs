@@ -77,3 +77,40 @@ fn an_index_without_a_free_place_ends_the_search() {
     let image = Image::view(memory.as_bytes()).unwrap();
     assert_eq!(image.find(&table.relays[1].as_ref().unwrap().key.unwrap()), None);
 }
+
+mod widest {
+    use crate::entry::{OutputEntry, RelayEntry};
+    use crate::table::Table;
+    use crate::table::image::{Image, ImageHeader, image_size, write};
+    use alloc::vec;
+    use zerocopy::{FromZeros as _, IntoBytes as _};
+
+    /// The header of a table whose relays have outputs on these links.
+    fn header_of(relays: &[&[u16]]) -> ImageHeader {
+        let mut table = Table::empty(4, 256);
+        for links in relays {
+            let mut entry = RelayEntry::new_zeroed();
+            let count = |n| u32::try_from(n).unwrap();
+            (entry.first_output, entry.n_outputs) = (count(table.outputs.len()), count(links.len()));
+            entry.in_use = 1;
+            table.entries.push(entry);
+            let output = |link: &u16| OutputEntry { link: *link, ..OutputEntry::new_zeroed() };
+            table.outputs.extend(links.iter().map(output));
+        }
+        let mut words = vec![0_u64; image_size(4, 256).div_ceil(8)];
+        let bytes = words.as_mut_slice().as_mut_bytes();
+        write(&table, bytes);
+        *Image::view(bytes).unwrap().header
+    }
+
+    #[test]
+    fn what_comes_of_a_batch_fits_half_a_transmit_ring() {
+        let wide = header_of(&[&[0], &[1; 64], &[0, 1, 2, 1]]);
+        assert_eq!(wide.widest, 64);
+        assert_eq!((wide.batch(2048, 64), wide.batch(4096, 64), wide.batch(8192, 64)), (16, 32, 64));
+        assert_eq!(wide.batch(32, 64), 1, "one packet at least, whatever becomes of it");
+        let spread = header_of(&[&[0, 1, 2, 1]]);
+        assert_eq!((spread.widest, spread.batch(64, 64)), (2, 16));
+        assert_eq!(header_of(&[]).batch(64, 64), 64, "an empty table limits nothing");
+    }
+}
