@@ -7,7 +7,7 @@ use crate::entry::{OutputEntry, Rewrite, Vlans};
 use crate::facts::Link;
 use crate::plan::{Input, Output, Source};
 use crate::wire::ethernet::group_mac;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv6Addr};
 use zerocopy::FromZeros;
 
 /// Makes the entry of an output, and says why it cannot send if it cannot.
@@ -86,11 +86,19 @@ fn vlan_device<'a>(node: &Node<'a>, link: &'a Link, vlans: Vlans) -> Option<&'a 
     }
 }
 
+/// Whether an address means something on its link only. No packet beyond the link may have such a source.
+const fn is_link_scope(address: Ipv6Addr) -> bool {
+    address.is_unicast_link_local() || matches!(address.octets(), [0xff, flags, ..] if flags & 0xf <= 2)
+}
+
 /// The first address of the device, or of the link below it, in the destination's family.
 fn first_address(device: &Link, link: &Link, destination: IpAddr) -> Result<IpAddr, PendingReason> {
     let first = |link: &Link| match destination {
         IpAddr::V4(_) => link.v4.first().map(|(address, _)| IpAddr::V4(*address)),
-        IpAddr::V6(_) => link.v6.first().map(|(address, _)| IpAddr::V6(*address)),
+        IpAddr::V6(to) => {
+            let reaches = |from: &Ipv6Addr| is_link_scope(to) || !from.is_unicast_link_local();
+            link.v6.iter().map(|(address, _)| *address).find(reaches).map(IpAddr::V6)
+        }
     };
     let family = if destination.is_ipv4() { 4 } else { 6 };
     let missing = || PendingReason::NoAddress { link: link.name.clone(), family };

@@ -254,6 +254,16 @@ fn every_reason_of_an_output() {
 }
 
 #[test]
+fn a_link_local_source_stays_on_its_link() {
+    let mut facts = facts();
+    facts.links[1].v6 = vec![("fe80::2".parse().unwrap(), 64)];
+    let reasons = |group: &str| pending(&plan(vec![relay("a", "ff15::1", &[group])]), &facts);
+    let link = name("out");
+    assert_eq!(reasons("ff15::2"), [(Part::Output(0), PendingReason::NoAddress { link, family: 6 })]);
+    assert_eq!(reasons("ff12::2"), []);
+}
+
+#[test]
 fn only_lanes_that_packets_come_to_need_a_transmit_queue() {
     let mut plan = plan(vec![relay("a", "239.1.1.1", &["239.2.1.1"])]);
     plan.lanes.cores = vec![1, 2, 3, 4, 5];
