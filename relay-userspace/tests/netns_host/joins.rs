@@ -39,7 +39,8 @@ fn any_source_and_named_sources_are_asked_for() {
     let sources = |range: std::ops::Range<u8>| range.map(|n| format!("\"10.9.0.{n}\"")).collect::<Vec<_>>().join(", ");
     let config = [
         relay("any", r#"group = "239.1.1.1", port = 5000"#),
-        // Three relays share a group, the last in order: see `joined`. They name 24 sources, and the kernel takes 10 on a socket.
+        // Three relays share a group, the last in order: see `joined`. They name 24 sources, and the kernel takes 10 on
+        // a socket.
         relay("named-1", &format!(r#"group = "239.232.1.1", port = 1, sources = [{}]"#, sources(1..9))),
         relay("named-2", &format!(r#"group = "239.232.1.1", port = 2, sources = [{}]"#, sources(9..17))),
         relay("named-3", &format!(r#"group = "239.232.1.1", port = 3, sources = [{}]"#, sources(17..25))),

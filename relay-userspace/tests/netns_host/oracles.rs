@@ -15,7 +15,7 @@ name = "plain"
 input = { interface = "in0", group = "239.1.1.1", port = 5000 }
 outputs = [
     { interface = "out0", group = "239.2.1.1", port = 5001, ttl = 7, dscp = 34 },
-    { interface = "out0", group = "239.2.1.2", port = 5002, ttl = 255, dscp = 0, source = "10.2.0.77", source_port = 6000 },
+    { interface = "out0", group = "239.2.1.2", port = 5002, ttl = 9, dscp = 0, source = "10.2.0.8", source_port = 60 },
     { interface = "out0", group = "239.2.1.3", port = 5003, source = "keep", vlan = 300 },
 ]
 
@@ -134,7 +134,7 @@ fn tshark_finds_every_output_right() {
     let mut expected = Vec::new();
     for (header, udp, count) in [(20, GOOD, 100), (24, GOOD, 100), (20, NONE, 100)] {
         expected.push((format!("10.2.0.1 239.2.1.1 4000 5001 7 34 {header} {GOOD} {udp}"), count));
-        expected.push((format!("10.2.0.77 239.2.1.2 6000 5002 255 0 {header} {GOOD} {udp}"), count));
+        expected.push((format!("10.2.0.8 239.2.1.2 60 5002 9 0 {header} {GOOD} {udp}"), count));
         expected.push((format!("10.1.0.1 239.2.1.3 4000 5003 16 10 300 {header} {GOOD} {udp}"), count));
     }
     expected.push((format!("fd00:2::1 ff3e::8000:11 4000 5011 9 46 {GOOD}"), 100));
