@@ -24,7 +24,7 @@ static ALLOCATOR: Counting = Counting;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    // Without `--bench` this is `cargo test`, which only wants to know that nothing is allocated.
+    // Without `--bench` this is `cargo test --benches`, which only wants to know that nothing is allocated.
     let n_batches = if arguments.iter().any(|argument| argument == "--bench") { 20_000 } else { 50 };
     // A name, or a part of one, runs what has it.
     let wanted =
@@ -45,7 +45,7 @@ fn parts(figures: &mut Figures, n_batches: usize, wanted: &dyn Fn(&str) -> bool)
     let to_v6 = rig::rewrite(Address([0xff, 0x3e, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0, 0, 2]), 5001);
     let push = Rewrite { n_vlans: 1, vlan_ids: [200, 0], ..to_v4 };
     for (kind, frame) in [("v4", &v4), ("v6", &v6), ("v4 with a tag", &tagged)] {
-        let kernel = Kernel(Datagram::parse(&frame[..]).unwrap().key(IFINDEX));
+        let kernel = Kernel(Datagram::parse(&frame[..]).expect("a datagram").key(IFINDEX));
         figures.part(&format!("parse {kind}"), n_batches, wanted, || Datagram::parse(&black_box(frame)[..]));
         figures
             .part(&format!("decide {kind}"), n_batches, wanted, || decide(&black_box(frame)[..], IFINDEX, 0, &kernel));
@@ -53,10 +53,10 @@ fn parts(figures: &mut Figures, n_batches: usize, wanted: &dyn Fn(&str) -> bool)
     for (kind, frame, to) in
         [("v4", &v4, &to_v4), ("v6", &v6, &to_v6), ("v4, keep a tag", &tagged, &to_v4), ("v4, push a tag", &v4, &push)]
     {
-        let datagram = Datagram::parse(&frame[..]).unwrap();
+        let datagram = Datagram::parse(&frame[..]).expect("a datagram");
         let mut header = NewHeader::EMPTY;
         figures.part(&format!("rewrite {kind}"), n_batches, wanted, || {
-            rewrite(&black_box(frame)[..], &datagram, black_box(to), &mut header).unwrap();
+            rewrite(&black_box(frame)[..], &datagram, black_box(to), &mut header).expect("it can be sent");
             black_box(&mut header);
         });
     }

@@ -35,7 +35,8 @@ const SLOT: u32 = 1234;
 
 /// A datagram of a broadcast stream, as it comes in.
 pub(crate) fn frame(source: &str, group: &str, tags: &[Vlan]) -> Vec<u8> {
-    let headers = Headers::new(source.parse().unwrap(), group.parse().unwrap()).from_mac(Mac([2, 0, 0, 0, 0, 1]));
+    let headers = Headers::new(source.parse().expect("a source"), group.parse().expect("a group"))
+        .from_mac(Mac([2, 0, 0, 0, 0, 1]));
     build(&headers.tagged(tags), &[0x47; PAYLOAD])
 }
 
@@ -81,8 +82,8 @@ pub(crate) struct Rig {
 impl Rig {
     /// A relay with so many outputs, spread over four links, whose packets come in with a stamp or without.
     pub(crate) fn new(n_outputs: u16, outputs: Outputs, stamped: bool) -> Self {
-        let area = Mapping::anonymous(N_FRAMES * FRAME_SIZE as usize).unwrap();
-        let ledger = Mapping::anonymous(whole_pages(N_FRAMES * 4)).unwrap();
+        let area = Mapping::anonymous(N_FRAMES * FRAME_SIZE as usize).expect("memory");
+        let ledger = Mapping::anonymous(whole_pages(N_FRAMES * 4)).expect("memory");
         let words = ledger.words32(0, RING_SIZE as usize);
         words.iter().for_each(|word| word.store(Owner::Fill { socket: 0 }.word(), Relaxed));
         let (frames, _) = Frames::take_stock(area, ledger, FRAME_SIZE, 1);
@@ -91,8 +92,8 @@ impl Rig {
         let stamp = if stamped { Stamp { magic: Stamp::MAGIC, slot: SLOT, time_ns: 1 } } else { Stamp::NONE };
         Self {
             frames,
-            log: Log::open(Mapping::anonymous(Log::BYTES).unwrap()).unwrap(),
-            counters: Counters::private(MAX_RELAYS, MAX_OUTPUTS).unwrap(),
+            log: Log::open(Mapping::anonymous(Log::BYTES).expect("memory")).expect("a fresh journal"),
+            counters: Counters::private(MAX_RELAYS, MAX_OUTPUTS).expect("memory"),
             outboxes: (0..N_LINKS).map(|_| Outbox { room: 0, descriptors: Vec::with_capacity(room) }).collect(),
             received: Vec::with_capacity(BATCH),
             image: image(&packet, n_outputs, outputs),
@@ -106,7 +107,7 @@ impl Rig {
     pub(crate) fn receive(&mut self) {
         for _ in 0..BATCH {
             let at = self.fill.pop_front().expect("the fill ring is full") + u64::from(HEADROOM);
-            let len = u32::try_from(self.packet.len()).unwrap();
+            let len = u32::try_from(self.packet.len()).expect("a frame is short");
             let (mut frame, at) = self.frames.receive(0, at, len).expect("the kernel had it");
             let (from, stamp_at) = (at as usize, at as usize - size_of::<Stamp>());
             let bytes = self.frames.bytes_mut(&mut frame);
@@ -159,7 +160,7 @@ impl Rig {
 }
 
 fn image(packet: &[u8], n_outputs: u16, outputs: Outputs) -> Vec<u64> {
-    let key = Datagram::parse(packet).unwrap().key(IFINDEX);
+    let key = Datagram::parse(packet).expect("a datagram").key(IFINDEX);
     let mut table = Table::empty(MAX_RELAYS, MAX_OUTPUTS);
     table.generation = 1;
     // The table is full: keys that differ in the group's last bits, as those of a headend do.

@@ -6,6 +6,9 @@ use relay_common::journal::BATCH;
 use std::hint::black_box;
 use std::io::{Write, stdout};
 
+/// Nanoseconds per packet: the median and the minimum.
+type Time = (f64, f64);
+
 /// Times of one measurement.
 pub(crate) struct Timing {
     ns: Vec<u64>,
@@ -27,8 +30,7 @@ impl Timing {
         self.ns.push(end - start);
     }
 
-    /// Nanoseconds per packet: the median and the minimum.
-    fn per_packet(&mut self) -> (f64, f64) {
+    fn per_packet(&mut self) -> Time {
         self.ns.sort_unstable();
         let per_packet = |ns: u64| ns as f64 / BATCH as f64;
         (per_packet(self.ns[self.ns.len() / 2]), per_packet(self.ns[0]))
@@ -38,8 +40,8 @@ impl Timing {
 /// The tables.
 #[derive(Default)]
 pub(crate) struct Figures {
-    parts: Vec<(String, (f64, f64))>,
-    lanes: Vec<(String, u16, [(f64, f64); 3])>,
+    parts: Vec<(String, Time)>,
+    lanes: Vec<(String, u16, [Time; 3])>,
     allocations: u64,
 }
 
@@ -111,7 +113,7 @@ impl Figures {
     }
 
     /// What each output beyond the first adds to `forward`.
-    fn each_further(&self, name: &str, n_outputs: u16, (median, minimum): (f64, f64)) -> Option<(f64, f64)> {
+    fn each_further(&self, name: &str, n_outputs: u16, (median, minimum): Time) -> Option<Time> {
         let single = format!("1 to 1, {}", name.rsplit(", ").next()?);
         let (.., [(one_median, one_minimum), ..]) = self.lanes.iter().find(|(name, ..)| *name == single)?;
         let n = f64::from(n_outputs.checked_sub(1).filter(|n| *n > 0)?);
@@ -119,6 +121,6 @@ impl Figures {
     }
 }
 
-fn text((median, minimum): (f64, f64)) -> String {
+fn text((median, minimum): Time) -> String {
     format!("{median:.1} ({minimum:.1})")
 }

@@ -46,7 +46,7 @@ pub(crate) fn measure(mcr: &Path, quick: bool) -> Result<()> {
     let sum = |part: fn(&Memory) -> u64| memory.iter().map(part).sum::<u64>() >> 10;
     writeln!(out, "\nmcr with {RELAYS} relays, {} processes", pids.len())?;
     writeln!(out, "start to ready      {ready_ms} ms")?;
-    writeln!(out, "memory              {} MiB, of which frames {} MiB", sum(|m| m.share), frames * FRAME_SIZE >> 20)?;
+    writeln!(out, "memory              {} MiB, of which frames {} MiB", sum(|m| m.share), (frames * FRAME_SIZE) >> 20)?;
     writeln!(out, "  of its own        {} MiB", sum(|m| m.private))?;
     writeln!(out, "  resident, summed  {} MiB: shared memory counts in each process", sum(|m| m.resident))?;
     let percent = ticks as f64 / TICKS_PER_SECOND / idle.as_secs_f64() * 100.0;

@@ -222,7 +222,8 @@ fn configuration(n_outputs: u64, poll: &str) -> String {
 }
 
 fn lost_by_mcr(report: &Report, n_outputs: u64) -> Vec<(&'static str, u64)> {
-    let outputs = |reason| (0..n_outputs as usize).map(|output| report.output_dropped("one", output, reason)).sum();
+    let outputs =
+        |reason| (0..).zip(0..n_outputs).map(|(output, _)| report.output_dropped("one", output, reason)).sum();
     vec![
         ("no frame to receive", report.sockets("rx_dropped") * n_outputs),
         ("receive ring full", report.sockets("rx_ring_full") * n_outputs),
