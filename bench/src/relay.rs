@@ -12,6 +12,8 @@ use crate::{Namespace, Process};
 
 /// The relay is ready so fast, with slack for a busy machine.
 const READY_WITHIN: Duration = Duration::from_secs(20);
+/// The line that says so; the links have lines of their own that say "ready".
+const READY: &str = " ready relays=";
 const STOPS_WITHIN: Duration = Duration::from_secs(10);
 
 /// The relay's binary: the one named by the variable `MCR`, or else the release build.
@@ -71,9 +73,9 @@ impl Relay {
         spawn(binary, namespace, &self.folder, &[])
     }
 
-    /// Waits until packets flow.
-    pub fn wait_until_ready(&self) -> Result<()> {
-        self.process.wait_for(" ready ", READY_WITHIN).map(drop)
+    /// Waits until packets flow, and returns the line that says so.
+    pub fn wait_until_ready(&self) -> Result<String> {
+        self.process.wait_for(READY, READY_WITHIN)
     }
 
     /// The configuration file.

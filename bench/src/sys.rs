@@ -1,5 +1,8 @@
-//! The system calls that nix lacks; the only unsafe file of this crate.
-#![expect(unsafe_code, reason = "packet sockets, batched calls and pre_exec exist only in libc")]
+//! The system calls that nix lacks; with its two parts the only unsafe code of this crate.
+#![expect(unsafe_code, reason = "packet sockets, batched calls, pre_exec, bpf and allocators exist only unsafe")]
+
+pub mod allocations; // counted
+pub mod bpf; // programs, and packets made by the kernel
 
 use std::io;
 use std::mem::{self, MaybeUninit};

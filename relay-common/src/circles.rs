@@ -94,3 +94,6 @@ impl Search {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

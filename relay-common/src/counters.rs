@@ -45,6 +45,8 @@ lane_counters! {
     Transmitted = "transmitted",
     /// Completions taken back.
     Completed = "completed",
+    /// Frames copied, because outputs of one relay want different bytes.
+    Copied = "copied",
     /// Batches committed.
     Batches = "batches",
     /// Commits of a dead lane that this one finished.

@@ -10,7 +10,7 @@ use crate::wire::vlan::{self, Vlan};
 
 /// The longest header, from the start of the frame to the payload, that a datagram of ours has.
 ///
-/// IPv4 needs 90 bytes at most; IPv6 has 58 left for extension headers.
+/// IPv4 needs 90 bytes at most; IPv6 has 58 left for extension headers, so only there it has to be compared with.
 pub const MAX_HEADER: usize = 128;
 const _: () = assert!(Ethernet::LEN + vlan::MAX_TAGS * Vlan::LEN + Ipv4::MAX_LEN + Udp::LEN <= MAX_HEADER);
 
@@ -77,10 +77,6 @@ impl Datagram {
         if end > len as usize || udp_len < Udp::LEN || ip.l4 + udp_len > end {
             return Err(NotADatagram::Malformed);
         }
-        let payload = ip.l4 + Udp::LEN;
-        if payload > MAX_HEADER {
-            return Err(NotADatagram::LongHeader);
-        }
         Ok(Self {
             destination: ip.destination,
             source: ip.source,
@@ -90,7 +86,7 @@ impl Datagram {
             v6: tags.ether_type == ethernet::IPV6,
             l3: narrow(tags.end),
             l4: narrow(ip.l4),
-            payload: narrow(payload),
+            payload: narrow(ip.l4 + Udp::LEN),
             end: narrow(end),
         })
     }
@@ -153,8 +149,7 @@ impl Ip {
     fn v4<F: Frame + ?Sized>(frame: &F, at: usize) -> Result<Self, NotADatagram> {
         let header: &Ipv4 = frame.header(at).ok_or(NotADatagram::Malformed)?;
         let header_len = header.header_len();
-        let len = header.total_length.get() as usize;
-        if header.version() != 4 || header_len < Ipv4::LEN || len < header_len {
+        if header.version() != 4 || header_len < Ipv4::LEN {
             return Err(NotADatagram::Malformed);
         }
         if header.protocol() != Udp::PROTOCOL {
@@ -164,7 +159,7 @@ impl Ip {
             return Err(NotADatagram::Fragment);
         }
         let (source, destination) = (Address::v4(header.source), Address::v4(header.destination));
-        Ok(Self { source, destination, l4: at + header_len, len })
+        Ok(Self { source, destination, l4: at + header_len, len: header.total_length.get() as usize })
     }
 
     #[inline(always)]

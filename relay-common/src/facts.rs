@@ -92,4 +92,37 @@ impl Facts {
     pub fn link(&self, name: &str) -> Option<&Link> {
         self.links.iter().find(|link| link.name == name)
     }
+
+    /// The device that carries these VLAN identifiers of a link, outer first: the link itself when there are none, the
+    /// device of the inner tag upon the one of the outer when there are two. `None` when the kernel has no such
+    /// device: a group can then be joined only on the link itself, where the switch sees the join without a tag.
+    #[must_use]
+    pub fn vlan_device(&self, ifindex: u32, vlans: [u16; 2]) -> Option<u32> {
+        vlans.into_iter().filter(|vlan| *vlan != 0).try_fold(ifindex, |parent, vlan| {
+            let on_parent = |device: &&VlanDevice| device.parent_ifindex == parent && device.vlan == vlan;
+            self.vlan_devices.iter().find(on_parent).map(|device| device.ifindex)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Facts, VlanDevice};
+    use alloc::{format, vec};
+
+    fn device(parent_ifindex: u32, vlan: u16, ifindex: u32) -> VlanDevice {
+        VlanDevice { parent_ifindex, vlan, ifindex, name: format!("vlan{vlan}") }
+    }
+
+    #[test]
+    fn a_vlan_is_on_the_device_of_its_tags() {
+        let vlan_devices = vec![device(2, 100, 10), device(3, 100, 11), device(10, 7, 12)];
+        let facts = Facts { vlan_devices, ..Facts::default() };
+        assert_eq!(facts.vlan_device(2, [0, 0]), Some(2));
+        assert_eq!(facts.vlan_device(2, [100, 0]), Some(10));
+        assert_eq!(facts.vlan_device(3, [100, 0]), Some(11));
+        assert_eq!(facts.vlan_device(2, [100, 7]), Some(12));
+        assert_eq!(facts.vlan_device(3, [100, 7]), None);
+        assert_eq!(facts.vlan_device(2, [101, 0]), None);
+    }
 }

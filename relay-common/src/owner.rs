@@ -36,10 +36,10 @@ impl Owner {
     #[inline(always)]
     #[must_use]
     pub const fn from_word(word: u32) -> Option<Self> {
-        match word & 0xff {
-            0 if word == 0 => Some(Self::Free),
-            1 if word & 0xff00 == 0 => Some(Self::Fill { socket: (word >> 16) as u16 }),
-            2 if word >> 16 == 0 && word >> 8 != 0 => Some(Self::Transmit { rings: (word >> 8) as u8 }),
+        match word.to_le_bytes() {
+            [0, 0, 0, 0] => Some(Self::Free),
+            [1, 0, low, high] => Some(Self::Fill { socket: u16::from_le_bytes([low, high]) }),
+            [2, rings, 0, 0] if rings != 0 => Some(Self::Transmit { rings }),
             _ => None,
         }
     }

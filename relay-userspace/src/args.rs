@@ -15,6 +15,7 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  mcr check /etc/mcr/relay.toml         is the file right, and what would it do here?
   mcr links                             what can the interfaces of this machine do?
   mcr run --config /etc/mcr/relay.toml  relay until Ctrl-C or SIGTERM";
 
@@ -23,6 +24,11 @@ Examples:
 pub enum Command {
     /// Relay until Ctrl-C or SIGTERM; prints at the end what was counted.
     Run(Run),
+    /// Say whether a configuration file is right and what it would do on this machine.
+    ///
+    /// Every error is told at once, with file, line, key and what to do. Then the table that the file becomes here, and
+    /// what cannot work yet. Exit code 0: good; 1: refused.
+    Check(Check),
     /// Say what each interface can do, what mcr would use of it, and what hurts.
     Links(links::Options),
     /// A lane; started by `mcr run` only.
@@ -60,4 +66,17 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// What to check.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The configuration file.
+    pub file: PathBuf,
+    /// Refuse what is only pending otherwise: an interface that does not exist, a link that is down.
+    #[arg(long)]
+    pub strict: bool,
+    /// For programs.
+    #[arg(long)]
+    pub json: bool,
 }

@@ -10,7 +10,12 @@ pub fn check() -> anyhow::Result<()> {
     let name = nix::sys::utsname::uname().context("cannot tell the kernel's version")?;
     check_kernel(&name.release().to_string_lossy())?;
     let effective = caps::read(None, caps::CapSet::Effective).context("cannot read the capabilities")?;
-    let needed = [caps::Capability::CAP_NET_ADMIN, caps::Capability::CAP_NET_RAW, caps::Capability::CAP_BPF];
+    let needed = [
+        caps::Capability::CAP_NET_ADMIN,
+        caps::Capability::CAP_NET_RAW,
+        caps::Capability::CAP_BPF,
+        caps::Capability::CAP_PERFMON,
+    ];
     check_rights(&needed.map(|right| (right.to_string(), effective.contains(&right))))
 }
 

@@ -5,7 +5,7 @@ use crate::memory::counters::Counters;
 use crate::memory::frames::Census;
 use crate::xsk::options::statistics;
 use anyhow::Context;
-use relay_common::counters::{LaneCounter, output, relay};
+use relay_common::counters::{LATENCY_BUCKETS, LaneCounter, output, relay};
 use relay_common::decide::Verdict;
 use relay_common::drops::Drop;
 use relay_common::table::Table;
@@ -73,6 +73,8 @@ pub struct LaneReport {
     pub owners: BTreeMap<&'static str, u64>,
     /// Its own counters.
     pub counters: BTreeMap<&'static str, u64>,
+    /// Packets by the time from the XDP program to the transmit ring: those below each power of two of nanoseconds.
+    pub latency_below_ns: BTreeMap<u64, u64>,
 }
 
 /// What the kernel counted of a socket.
@@ -134,11 +136,20 @@ fn lane(post: &Post) -> anyhow::Result<LaneReport> {
         restarts: post.restarts,
         frames: post.station.n_frames,
         owners: [("free", free), ("fill", fill), ("transmit", transmit), ("lost", lost)].into(),
+        latency_below_ns: latencies(&post.station.counters),
         counters: LaneCounter::ALL.iter().map(|&c| (c.name(), post.station.counters.get(c))).collect(),
     })
 }
 
-fn relays(table: &Table, sum: &dyn Fn(&dyn Fn(&Counters) -> u64) -> u64) -> Vec<RelayReport> {
+/// The latency histogram, without its empty buckets.
+fn latencies(lane: &Counters) -> BTreeMap<u64, u64> {
+    (0..LATENCY_BUCKETS).map(|i| (1 << i, lane.get_latency(i))).filter(|(_, n)| *n > 0).collect()
+}
+
+/// Sums a number over all lanes.
+type Sum<'a> = dyn Fn(&dyn Fn(&Counters) -> u64) -> u64 + 'a;
+
+fn relays(table: &Table, sum: &Sum<'_>) -> Vec<RelayReport> {
     let outputs = |relay: &relay_common::table::SlotRelay| {
         let one = |(wanted, built): (&relay_common::plan::Output, &relay_common::table::SlotOutput)| {
             let read = |place: usize| sum(&|lane| lane.get_output(built.counter, place));

@@ -14,7 +14,7 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_recvmsg,  // hear control
     libc::SYS_poll,     // sleep
     libc::SYS_ppoll,
-    libc::SYS_read,         // the doorbell
+    libc::SYS_read,          // the doorbell
     libc::SYS_clock_gettime, // where the clock is not in the vDSO
     libc::SYS_exit_group,
     libc::SYS_exit,
@@ -32,7 +32,7 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_tgkill,
     #[cfg(feature = "chaos")]
     libc::SYS_kill, // a signal to itself, in tests of sudden death
-    libc::SYS_brk,  // the allocator, in a panic
+    libc::SYS_brk, // the allocator, in a panic
     libc::SYS_mmap,
     libc::SYS_madvise,
 ];
@@ -59,6 +59,7 @@ pub fn give_up_rights() -> anyhow::Result<()> {
     let rules: BTreeMap<i64, Vec<seccompiler::SeccompRule>> = ALLOWED.iter().map(|&call| (call, vec![])).collect();
     let filter = SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, arch)?;
     let program: BpfProgram = filter.try_into()?;
-    seccompiler::apply_filter(&program).context("cannot apply the seccomp filter: use a kernel with CONFIG_SECCOMP_FILTER")?;
+    seccompiler::apply_filter(&program)
+        .context("cannot apply the seccomp filter: use a kernel with CONFIG_SECCOMP_FILTER")?;
     Ok(())
 }

@@ -41,6 +41,9 @@ pub(crate) enum Choice {
     Long,
 }
 
+/// The suites behind the choice netns: relays and their streams, what links say, the host beside.
+const NETNS: [&str; 3] = ["netns", "netns_link", "netns_host"];
+
 /// How often `long` repeats netns: enough to meet an order of events that one run in three shows.
 const ROUNDS: u32 = 3;
 
@@ -53,13 +56,13 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     if matches!(args.suite, Choice::Kernel | Choice::Netns | Choice::All) {
         let suites: &[&str] = match args.suite {
             Choice::Kernel => &["kernel"],
-            Choice::Netns => &["netns"],
-            _ => &["kernel", "netns"],
+            Choice::Netns => &NETNS,
+            _ => &["kernel", "netns", "netns_link", "netns_host"],
         };
         rows.extend(privileged(workspace, suites, 1));
     }
     if args.suite == Choice::Long {
-        rows.extend(privileged(workspace, &["netns"], ROUNDS));
+        rows.extend(privileged(workspace, &NETNS, ROUNDS));
         rows.extend(fuzz::run(workspace));
     }
     table::print(&rows)?;

@@ -1,3 +1,5 @@
+//! What is built is parsed again, by us and by a third parser.
+
 use std::net::SocketAddr;
 
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};

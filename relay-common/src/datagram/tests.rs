@@ -1,3 +1,5 @@
+//! Where headers stand, in frames of every kind and in frames cut anywhere.
+
 use super::{Datagram, MAX_HEADER, NotADatagram};
 use crate::abi::{Address, InputKey};
 use crate::fixtures::{self, Recipe, extension};

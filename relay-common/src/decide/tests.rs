@@ -1,3 +1,5 @@
+//! The table of frames through the decision, natively.
+
 use super::{Decision, Verdict, decide};
 use crate::fixtures;
 use proptest::prelude::*;

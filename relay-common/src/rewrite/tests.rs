@@ -1,3 +1,5 @@
+//! Every rewrite, checked by another parser and by full sums.
+
 use super::{MAX_NEW_HEADER, NewHeader, rewrite};
 use crate::abi::Address;
 use crate::datagram::{Datagram, tests::recipe};

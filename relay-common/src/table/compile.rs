@@ -3,7 +3,6 @@
 use super::assign::{Assigned, assign};
 use super::{
     FrameBudget, Join, Kernel, OutputLink, Part, Pending, PendingReason, Placement, Table, frame_budget, input, output,
-    vlan_device,
 };
 use crate::abi::{Address, InputKey, InputValue, MacKey, SourceKey};
 use crate::entry::{OutputEntry, RelayEntry};
@@ -124,6 +123,7 @@ pub(super) struct Node<'a> {
     neighbours: BTreeMap<(u32, IpAddr), &'a Neighbour>,
     queues: BTreeMap<&'a str, &'a Queues>,
     pub(super) place: &'a Placement,
+    facts: &'a Facts,
     pub(super) n_lanes: u32,
     pub(super) frame_size: u32,
 }
@@ -135,6 +135,7 @@ impl<'a> Node<'a> {
             neighbours: facts.neighbours.iter().map(|n| ((n.ifindex, n.destination), n)).collect(),
             queues: plan.interfaces.iter().map(|i| (i.name.as_str(), &i.queues)).collect(),
             place,
+            facts,
             n_lanes: plan.lanes.n_lanes(),
             frame_size: plan.lanes.frame_size,
         }
@@ -153,8 +154,9 @@ impl<'a> Node<'a> {
     }
 
     /// The device that carries these tags of a link: the link itself when there are none.
-    pub(super) fn vlan_device(&self, link: &'a Link, ids: &[u16]) -> Option<&'a Link> {
-        if ids.iter().all(|id| *id == 0) { Some(link) } else { self.link(&vlan_device(&link.name, ids)) }
+    pub(super) fn vlan_device(&self, link: &'a Link, ids: [u16; 2]) -> Option<&'a Link> {
+        let ifindex = self.facts.vlan_device(link.ifindex, ids)?;
+        self.facts.links.iter().find(|link| link.ifindex == ifindex)
     }
 
     fn output_links(&self) -> Vec<Option<OutputLink>> {
@@ -225,7 +227,7 @@ impl Work {
         let mut built = Vec::with_capacity(relay.outputs.len());
         for (i, output) in relay.outputs.iter().enumerate() {
             let counter = self.slot(slot).outputs[i].counter;
-            let (entry, pending) = output::resolve(node, output, counter);
+            let (entry, pending) = output::resolve(node, &relay.input, output, counter);
             built.push((entry, i));
             if let Some(reason) = pending {
                 self.slot(slot).outputs[i].pending = Some(reason.clone());
@@ -291,3 +293,6 @@ fn share_frames(built: &mut [(OutputEntry, usize)]) {
 fn count(n: usize) -> u32 {
     u32::try_from(n).expect("counters are numbered with 32 bits")
 }
+
+#[cfg(test)]
+mod tests;

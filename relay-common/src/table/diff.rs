@@ -122,3 +122,6 @@ impl Kernel {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

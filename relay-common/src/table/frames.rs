@@ -7,8 +7,8 @@ use crate::plan::Lanes;
 pub const HEADROOM: u32 = 256;
 /// Packets that a lane takes from one ring at once.
 pub const BATCH: u32 = 64;
-/// An Ethernet header and two VLAN tags.
-const LINK_HEADERS: u32 = 14 + 8;
+/// An Ethernet header, two VLAN tags and the checksum behind: what the kernel reckons with for zero-copy.
+const LINK_HEADERS: u32 = 14 + 8 + 4;
 
 /// The longest MTU whose frames fit frames of that size.
 #[must_use]

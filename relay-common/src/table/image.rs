@@ -21,14 +21,31 @@ pub struct ImageHeader {
     pub max_outputs: u32,
     /// Index places that follow those.
     pub index_len: u32,
+    /// The most outputs that one relay has on one link: so many descriptors on a ring can come of one packet.
+    pub widest: u32,
     /// Always 0.
-    pub zero: [u32; 9],
+    pub zero: [u32; 8],
 }
 const _: () = assert!(size_of::<ImageHeader>() == 64);
 
 impl ImageHeader {
     /// Marks an image of this layout.
     pub const MAGIC: u64 = u64::from_le_bytes(*b"MCRTABL1");
+
+    /// How many packets a lane may take at once, `most` at most, so that what comes of them fits half a transmit ring:
+    /// the other half may hold the batch before, whose completions count only from the next commit on. Otherwise a
+    /// relay with many outputs on one link would lose packets of every burst, however idle the link.
+    #[must_use]
+    pub const fn batch(&self, ring_size: u32, most: usize) -> usize {
+        if self.widest == 0 {
+            return most;
+        }
+        match (ring_size / 2 / self.widest) as usize {
+            0 => 1,
+            fitting if fitting < most => fitting,
+            _ => most,
+        }
+    }
 }
 
 /// Bytes that an image takes.
@@ -57,6 +74,7 @@ pub fn write(table: &Table, bytes: &mut [u8]) {
         max_relays,
         max_outputs,
         index_len: u32::try_from(n_places).expect("max_relays is far below 2^31"),
+        widest: widest(table),
         ..ImageHeader::new_zeroed()
     };
     let (relays, rest) = <[RelayEntry]>::mut_from_prefix_with_elems(rest, max_relays as usize).expect("sized above");
@@ -73,6 +91,17 @@ pub fn write(table: &Table, bytes: &mut [u8]) {
     }
 }
 
+/// The most outputs that one relay has on one link. Pending ones count, too: they may work soon.
+fn widest(table: &Table) -> u32 {
+    let of_relay = |entry: &RelayEntry| {
+        let outputs = &table.outputs[entry.first_output as usize..][..entry.n_outputs as usize];
+        let on_link = |link: u16| outputs.iter().filter(|output| output.link == link).count();
+        outputs.iter().map(|output| on_link(output.link)).max().unwrap_or(0)
+    };
+    let widest = table.entries.iter().map(of_relay).max().unwrap_or(0);
+    u32::try_from(widest).expect("a relay has at most 64 outputs")
+}
+
 /// A table as a lane reads it.
 #[derive(Clone, Copy, Debug)]
 pub struct Image<'a> {
@@ -87,6 +116,7 @@ pub struct Image<'a> {
 
 impl<'a> Image<'a> {
     /// Looks at bytes as an image; `None` if they are not one, or are not aligned to 8 bytes.
+    #[inline]
     #[must_use]
     pub fn view(bytes: &'a [u8]) -> Option<Self> {
         let (header, rest) = ImageHeader::ref_from_prefix(bytes).ok()?;
@@ -140,3 +170,6 @@ impl<'a> Image<'a> {
         self.outputs.get(first..first + relay.n_outputs as usize).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

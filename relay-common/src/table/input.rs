@@ -31,7 +31,7 @@ pub(super) fn resolve(node: &Node<'_>, input: &Input) -> Result<Resolved, Pendin
         return Err(PendingReason::MtuTooLong { link: name.clone(), mtu: link.mtu, limit });
     }
     let mut warnings = link_warnings(node, link);
-    let device = node.vlan_device(link, &input.vlans);
+    let device = node.vlan_device(link, input.vlans);
     let mut join = None;
     if !input.destination.is_multicast() {
         let address = input.destination;

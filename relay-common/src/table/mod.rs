@@ -7,6 +7,8 @@
 mod assign; // slots and counter numbers that stay
 mod compile;
 mod diff;
+#[cfg(test)]
+mod fixtures;
 mod frames; // how many frames a lane needs
 mod index; // where an input key is looked for
 mod input; // an input, from the plan to its key

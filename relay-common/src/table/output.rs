@@ -5,16 +5,22 @@ use super::compile::Node;
 use crate::abi::{Address, MAX_LINKS};
 use crate::entry::{OutputEntry, Rewrite, Vlans};
 use crate::facts::Link;
-use crate::plan::{Output, Source};
-use core::net::IpAddr;
+use crate::plan::{Input, Output, Source};
+use crate::wire::ethernet::group_mac;
+use core::net::{IpAddr, Ipv6Addr};
 use zerocopy::FromZeros;
 
 /// Makes the entry of an output, and says why it cannot send if it cannot.
-pub(super) fn resolve(node: &Node<'_>, output: &Output, counter: u32) -> (OutputEntry, Option<PendingReason>) {
+pub(super) fn resolve(
+    node: &Node<'_>,
+    input: &Input,
+    output: &Output,
+    counter: u32,
+) -> (OutputEntry, Option<PendingReason>) {
     let mut entry = OutputEntry::new_zeroed();
     entry.counter = counter;
     entry.rewrite = rewrite_without_facts(output);
-    let pending = fill_in(node, output, &mut entry).err();
+    let pending = fill_in(node, input, output, &mut entry).err();
     if pending.is_some() {
         entry.flags |= OutputEntry::PENDING;
     }
@@ -44,7 +50,7 @@ fn rewrite_without_facts(output: &Output) -> Rewrite {
 }
 
 /// Fills in what the link decides, as far as it goes.
-fn fill_in(node: &Node<'_>, output: &Output, entry: &mut OutputEntry) -> Result<(), PendingReason> {
+fn fill_in(node: &Node<'_>, input: &Input, output: &Output, entry: &mut OutputEntry) -> Result<(), PendingReason> {
     let name = &output.interface;
     let link = node.link(name).ok_or_else(|| PendingReason::LinkMissing { link: name.clone() })?;
     entry.mtu = link.mtu;
@@ -63,8 +69,10 @@ fn fill_in(node: &Node<'_>, output: &Output, entry: &mut OutputEntry) -> Result<
     if !(link.up && link.carrier) {
         return Err(PendingReason::LinkDown { link: name.clone(), up: link.up });
     }
-    if link.n_tx_queues < node.n_lanes {
-        let (n_queues, n_lanes) = (link.n_tx_queues, node.n_lanes);
+    // Lane `i` transmits on queue `i`, so only the lanes that the input's packets come to need one.
+    let n_lanes = node.place.lanes_of(&input.interface, node.n_lanes);
+    if link.n_tx_queues < n_lanes {
+        let n_queues = link.n_tx_queues;
         return Err(PendingReason::TooFewQueues { link: name.clone(), n_queues, n_lanes });
     }
     Ok(())
@@ -74,15 +82,23 @@ fn fill_in(node: &Node<'_>, output: &Output, entry: &mut OutputEntry) -> Result<
 fn vlan_device<'a>(node: &Node<'a>, link: &'a Link, vlans: Vlans) -> Option<&'a Link> {
     match vlans {
         Vlans::Keep => None,
-        Vlans::Set { ids, .. } => node.vlan_device(link, &ids),
+        Vlans::Set { ids, .. } => node.vlan_device(link, ids),
     }
+}
+
+/// Whether an address means something on its link only. No packet beyond the link may have such a source.
+const fn is_link_scope(address: Ipv6Addr) -> bool {
+    address.is_unicast_link_local() || matches!(address.octets(), [0xff, flags, ..] if flags & 0xf <= 2)
 }
 
 /// The first address of the device, or of the link below it, in the destination's family.
 fn first_address(device: &Link, link: &Link, destination: IpAddr) -> Result<IpAddr, PendingReason> {
     let first = |link: &Link| match destination {
         IpAddr::V4(_) => link.v4.first().map(|(address, _)| IpAddr::V4(*address)),
-        IpAddr::V6(_) => link.v6.first().map(|(address, _)| IpAddr::V6(*address)),
+        IpAddr::V6(to) => {
+            let reaches = |from: &Ipv6Addr| is_link_scope(to) || !from.is_unicast_link_local();
+            link.v6.iter().map(|(address, _)| *address).find(reaches).map(IpAddr::V6)
+        }
     };
     let family = if destination.is_ipv4() { 4 } else { 6 };
     let missing = || PendingReason::NoAddress { link: link.name.clone(), family };
@@ -91,7 +107,7 @@ fn first_address(device: &Link, link: &Link, destination: IpAddr) -> Result<IpAd
 
 fn destination_mac(node: &Node<'_>, device: &Link, link: &Link, destination: IpAddr) -> Result<[u8; 6], PendingReason> {
     if destination.is_multicast() {
-        return Ok(group_mac(destination));
+        return Ok(group_mac(Address::from(destination)).unwrap_or_default());
     }
     if device.is_broadcast(destination) {
         return Err(PendingReason::BroadcastAddress { link: link.name.clone(), address: destination });
@@ -102,18 +118,4 @@ fn destination_mac(node: &Node<'_>, device: &Link, link: &Link, destination: IpA
         destination,
         next_hop: neighbour.map(|neighbour| neighbour.next_hop),
     })
-}
-
-/// The hardware address of a group: RFC 1112, section 6.4, and RFC 2464, section 7.
-fn group_mac(group: IpAddr) -> [u8; 6] {
-    match group {
-        IpAddr::V4(group) => {
-            let [_, b, c, d] = group.octets();
-            [0x01, 0x00, 0x5e, b & 0x7f, c, d]
-        }
-        IpAddr::V6(group) => {
-            let [.., a, b, c, d] = group.octets();
-            [0x33, 0x33, a, b, c, d]
-        }
-    }
 }

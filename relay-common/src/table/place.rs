@@ -40,13 +40,6 @@ impl InputPlace {
     pub fn n_queues(&self) -> u32 {
         self.queues.iter().max().map_or(0, |highest| highest + 1)
     }
-
-    /// The lane that serves a queue. Links begin at different lanes, so that many links with one queue each do
-    /// not all end up on the first.
-    #[must_use]
-    pub const fn lane(&self, queue: u32, n_lanes: u32) -> u32 {
-        (self.number + queue) % n_lanes
-    }
 }
 
 impl Placement {
@@ -91,10 +84,26 @@ impl Placement {
         self.outputs.iter().map(|(link, number)| (link.as_str(), *number))
     }
 
+    /// The lane that serves a receive queue of an input link. Links begin at different lanes, so that many links with
+    /// one queue each do not all end up on the first. But lane `i` transmits on queue `i` of every output link, and a
+    /// queue has one socket: of a link that is an output too, lane `i` receives on queue `i`.
+    #[must_use]
+    pub fn lane(&self, link: &str, queue: u32, n_lanes: u32) -> u32 {
+        let first = if self.output(link).is_some() { 0 } else { self.input(link).map_or(0, |place| place.number) };
+        (first + queue) % n_lanes
+    }
+
+    /// The lanes that an input link's packets come to: one more than the highest.
+    #[must_use]
+    pub fn lanes_of(&self, link: &str, n_lanes: u32) -> u32 {
+        let queues = self.input(link).map_or(&[][..], |place| &place.queues);
+        queues.iter().map(|queue| self.lane(link, *queue, n_lanes) + 1).max().unwrap_or(0)
+    }
+
     /// The receive queues that one lane serves.
     pub fn rx_queues(&self, lane: u32, n_lanes: u32) -> impl Iterator<Item = (&str, u32)> {
         self.inputs().flat_map(move |(link, place)| {
-            let mine = move |queue: &u32| place.lane(*queue, n_lanes) == lane;
+            let mine = move |queue: &u32| self.lane(link, *queue, n_lanes) == lane;
             place.queues.iter().copied().filter(mine).map(move |queue| (link, queue))
         })
     }
@@ -148,3 +157,6 @@ fn served_queues(plan: &Plan, link: &str, n_rx_queues: u32) -> Vec<u32> {
         Some(Queues::All) | None => (0..there).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;

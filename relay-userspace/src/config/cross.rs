@@ -99,7 +99,7 @@ fn check_inputs(plan: &Plan, origins: &Origins, errors: &mut Errors) {
             let other = on_line(&origins.places[origins.relays[owner]].input);
             let name = &plan.relays[owner].name;
             let problem = format!("{destination} port {port} is the input of relay \"{name}\" already{other}");
-            let remedy = format!("move the outputs to relay \"{name}\", and name the sources of both there");
+            let remedy = format!("move the outputs to relay \"{name}\"; sources do not tell two inputs apart");
             errors.add(place, Fault::new(problem, remedy));
         }
     }

@@ -1,7 +1,7 @@
 //! A file becomes a plan, or a list of all its errors.
 //!
-//! Reading order: [`value`] holds text as it was written, with its lines; [`section`] reads one table of it;
-//! [`file`] is what the user wrote, value by value right; [`plan`] makes of it what is true.
+//! Reading order: `value` holds text as it was written, with its lines; `section` reads one table of it;
+//! `file` is what the user wrote, value by value right; `plan` makes of it what is true.
 
 mod address; // groups, hosts and interfaces
 mod cross; // what only all relays together can get wrong
@@ -42,8 +42,8 @@ pub fn load(path: &Path) -> Result<Plan, Errors> {
 ///
 /// Everything that is wrong with it, at once.
 pub fn parse(name: &str, text: &str) -> Result<Plan, Errors> {
+    let root = value::from_toml(name, text)?;
     let mut errors = Errors::new(name);
-    let root = value::from_toml(text, &mut errors);
     let file = file::read(&root, &mut errors);
     let plan = plan::make(file, &mut errors);
     errors.or(plan)

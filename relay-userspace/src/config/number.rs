@@ -9,7 +9,7 @@ pub(super) fn within(value: &Value, bounds: RangeInclusive<u32>) -> Result<u32, 
     let (low, high) = (bounds.start(), bounds.end());
     let Kind::Integer(number) = value.kind else {
         let remedy = format!("write a whole number from {low} to {high}, without quotes");
-        return Err(Fault::new(format!("is {}, not a number", value.kind_name()), remedy));
+        return Err(Fault::new(format!("is {}, not a whole number", value.kind_name()), remedy));
     };
     match u32::try_from(number) {
         Ok(number) if bounds.contains(&number) => Ok(number),

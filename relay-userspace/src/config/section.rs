@@ -23,8 +23,13 @@ impl<'a> Section<'a> {
     ) -> Option<Self> {
         let place = Place { line: value.line, key: path.to_owned() };
         let Kind::Table(entries) = &value.kind else {
-            errors
-                .add(&place, Fault::new(format!("is {}, not a table", value.kind_name()), "see docs/configuration.md"));
+            errors.add(
+                &place,
+                Fault::new(
+                    format!("is {}, not a table", value.kind_name()),
+                    "write its keys in { }, or below a heading of its own",
+                ),
+            );
             return None;
         };
         let joint = if path.is_empty() {
@@ -148,7 +153,7 @@ pub(super) fn text(value: &Value) -> Result<&str, Fault> {
 pub(super) fn boolean(value: &Value) -> Result<bool, Fault> {
     match value.kind {
         Kind::Boolean(value) => Ok(value),
-        _ => Err(Fault::new(format!("is {}", value.kind_name()), "write true or false, without quotes")),
+        _ => Err(Fault::new(format!("is {}, not a boolean", value.kind_name()), "write true or false, without quotes")),
     }
 }
 
@@ -156,7 +161,7 @@ pub(super) fn boolean(value: &Value) -> Result<bool, Fault> {
 pub(super) fn choice<T: Copy>(value: &Value, words: &[(&str, T)]) -> Result<T, Fault> {
     let allowed = || words.iter().map(|(word, _)| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
     let Kind::Text(text) = &value.kind else {
-        return Err(Fault::new(format!("is {}", value.kind_name()), format!("use one of {}", allowed())));
+        return Err(Fault::new(format!("is {}, not a text", value.kind_name()), format!("use one of {}", allowed())));
     };
     let found = words.iter().find(|(word, _)| word == text);
     found

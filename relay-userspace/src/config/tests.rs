@@ -3,6 +3,7 @@
 mod refused;
 
 use super::parse;
+use proptest::prelude::*;
 use relay_common::entry::Vlans;
 use relay_common::plan::{Interface, Mode, Plan, Poll, Queues, Relay, Source, ZeroCopy};
 
@@ -184,4 +185,74 @@ fn a_file_that_cannot_be_read_says_why() {
     let errors = super::load(&file).unwrap_err();
     std::fs::remove_file(&file).unwrap();
     assert_eq!(errors.to_string(), format!("{}:2: is not UTF-8 text: save the file as UTF-8", file.display()));
+}
+
+/// Values of which each is right for some key, and all are wrong for most.
+const VALUES: &[&str] = &[
+    "0",
+    "-1",
+    "1",
+    "64",
+    "65535",
+    "99999999999999999999",
+    "1.5",
+    "true",
+    "1979-05-27",
+    "[]",
+    "[1]",
+    "[4094, 1]",
+    "{}",
+    "\"\"",
+    "\"-\"",
+    "\"x\"",
+    "\"e0\"",
+    "\"e0.1\"",
+    "\".1.2.3\"",
+    "\"keep\"",
+    "\"auto\"",
+    "\"239.1.1.1\"",
+    "\"239.1.1.0-63\"",
+    "\"239.1.1.255-255\"",
+    "\"224.0.0.0-239.255.255.255\"",
+    "\"ff3e::ffff-ff3e::1:3e\"",
+    "\"ff02::-ffff\"",
+    "\"10.0.0.1\"",
+    "\"255.255.255.250-255\"",
+    "\"5000-5063\"",
+    "\"65535-65535\"",
+    "[\"10.0.0.1\"]",
+    "[\"e0\", 3]",
+];
+
+fn any_section(section: &'static str) -> impl Strategy<Value = Vec<String>> {
+    let (_, keys) = super::SCHEMA.iter().find(|(name, _)| *name == section).unwrap();
+    let keys = keys.iter().copied().filter(|key| !matches!(*key, "input" | "outputs")).collect::<Vec<_>>();
+    let values = prop::collection::vec(prop::option::weighted(0.8, prop::sample::select(VALUES)), keys.len());
+    let line = |(key, value): (&&str, Option<&str>)| value.map(|value| format!("{key} = {value}"));
+    values.prop_map(move |values| keys.iter().zip(values).filter_map(line).collect())
+}
+
+fn any_relay() -> impl Strategy<Value = String> {
+    let outputs = prop::collection::vec(any_section("relay.outputs"), 0..3);
+    (any_section("relay"), any_section("relay.input"), outputs).prop_map(|(relay, input, outputs)| {
+        let outputs: Vec<String> = outputs.iter().map(|output| format!("{{ {} }}", output.join(", "))).collect();
+        let (input, outputs) = (input.join(", "), outputs.join(", "));
+        format!("[[relay]]\n{}\ninput = {{ {input} }}\noutputs = [{outputs}]\n", relay.join("\n"))
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_file_is_too_wrong_to_be_refused(
+        lanes in any_section("lanes"),
+        interface in any_section("interface"),
+        relays in prop::collection::vec(any_relay(), 0..3),
+    ) {
+        let (lanes, interface) = (lanes.join("\n"), interface.join("\n"));
+        let text = format!("[lanes]\n{lanes}\n[[interface]]\n{interface}\n{}", relays.concat());
+        if let Err(errors) = parse("relay.toml", &text) {
+            prop_assert!(errors.errors.iter().all(|error| error.line.is_some() || error.key.starts_with("lanes.")));
+            prop_assert!(errors.errors.iter().all(|error| !error.problem.is_empty() && !error.remedy.is_empty()));
+        }
+    }
 }

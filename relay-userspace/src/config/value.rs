@@ -30,7 +30,7 @@ impl Value {
         match &self.kind {
             Kind::Text(_) => "a text",
             Kind::Integer(_) => "a number",
-            Kind::Boolean(_) => "true or false",
+            Kind::Boolean(_) => "a boolean",
             Kind::List(_) => "a list",
             Kind::Table(_) => "a table",
             Kind::Other(name) => name,
@@ -38,8 +38,9 @@ impl Value {
     }
 }
 
-/// Reads TOML; what can be understood in spite of syntax errors is there to be checked for others.
-pub(super) fn from_toml(text: &str, errors: &mut Errors) -> Value {
+/// Reads TOML. Where the syntax is wrong, only that is told: the rest would be guessed from what is left.
+pub(super) fn from_toml(name: &str, text: &str) -> Result<Value, Errors> {
+    let mut errors = Errors::new(name);
     let lines = Lines::of(text);
     let (root, wrong) = DeTable::parse_recoverable(text);
     for error in wrong {
@@ -47,7 +48,7 @@ pub(super) fn from_toml(text: &str, errors: &mut Errors) -> Value {
         let problem = format!("is not valid TOML: {}", error.message().trim().replace('\n', ", "));
         errors.add(&Place { line, key: String::new() }, Fault::new(problem, "correct the syntax"));
     }
-    table_from_toml(root.get_ref(), None, &lines)
+    errors.or(()).map(|()| table_from_toml(root.get_ref(), None, &lines))
 }
 
 fn table_from_toml(table: &DeTable<'_>, line: Option<usize>, lines: &Lines) -> Value {

@@ -9,6 +9,7 @@ use crate::link::neighbour::Learned;
 use crate::report::Report;
 use crate::{config, notify, preflight};
 use anyhow::Context;
+use nix::sys::signal::SigSet;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -132,6 +133,8 @@ fn lane_ended(node: &mut Node, number: u32, pid: u32) {
 }
 
 fn listen_for_signals(events: &UnboundedSender<Event>) -> anyhow::Result<()> {
+    // Whoever started us may have had them blocked, and that is inherited.
+    SigSet::all().thread_unblock().context("cannot unblock signals")?;
     for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()] {
         let mut signal = signal(kind).context("cannot listen for signals")?;
         let events = events.clone();

@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
@@ -15,24 +15,22 @@ pub struct Lock {
 
 /// Takes the lock, or says who has it.
 pub fn take(folder: &Path) -> anyhow::Result<Lock> {
-    fs::create_dir_all(folder)
-        .with_context(|| format!("cannot make {}: run mcr as root, or name another folder with --run-dir", folder.display()))?;
+    fs::create_dir_all(folder).with_context(|| {
+        format!("cannot make {}: run mcr as root, or name another folder with --run-dir", folder.display())
+    })?;
     let namespace = fs::metadata("/proc/self/ns/net").context("cannot tell the network namespace")?.ino();
     let path = folder.join(format!("control.{namespace}.lock"));
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o644)
-        .open(&path)
-        .with_context(|| format!("cannot open {}: run mcr as root, or name another folder with --run-dir", path.display()))?;
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(&path).with_context(
+            || format!("cannot open {}: run mcr as root, or name another folder with --run-dir", path.display()),
+        )?;
     let mut holder = String::new();
     // Who holds it is for the message only; an unreadable file names nobody.
     let _ = file.read_to_string(&mut holder);
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(mut file) => {
             file.set_len(0)?;
+            file.rewind()?;
             write!(file, "{}", std::process::id())?;
             Ok(Lock { _file: file })
         }

@@ -68,7 +68,7 @@ pub struct Held {
     pub sources: Vec<IpAddr>,
 }
 
-/// All groups that this node has joined.
+/// All groups that this node has joined. Sockets are opened in the network namespace of the thread that calls.
 pub struct Memberships {
     limits: Limits,
     sockets: Vec<MembershipSocket>,

@@ -3,7 +3,9 @@
 
 pub mod event; // everything that can happen
 pub mod lock; // one control per network namespace
+pub mod facts; // what the kernel says of links and neighbours
 pub mod membership; // group joins that follow the table
+pub mod advice; // what hurts on the links in use
 pub mod station; // what one lane works with
 pub mod process; // a lane's process
 pub mod crew; // all lanes, and the table they run

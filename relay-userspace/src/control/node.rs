@@ -5,6 +5,7 @@
 
 use super::crew::Crew;
 use super::event::Event;
+use super::facts;
 use super::membership::Memberships;
 use super::station::interface;
 use crate::kernel::program::{Attached, Loading, Program};
@@ -16,7 +17,6 @@ use relay_common::facts::Facts;
 use relay_common::plan::{Plan, Relay};
 use relay_common::table::{Kernel, Pending, Placement, Table, compile, diff, towards};
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
@@ -55,13 +55,14 @@ impl Node {
         super::crew::check_cores(&plan.lanes)?;
         let netlink = Netlink::new().context("cannot ask the kernel for its links")?;
         let mut neighbours = Neighbours::new();
-        let facts = read_facts(&netlink, &mut neighbours, &plan).await?;
+        let facts = facts::read(&netlink, &mut neighbours, &plan).await?;
         let place = Placement::new(&plan, &facts, None);
         let compiled = compile(&plan, &facts, &place, None);
         if !compiled.refused.is_empty() {
             let texts: Vec<String> = compiled.refused.iter().map(|conflict| format!("  {conflict}")).collect();
             bail!("this configuration does not fit this node:\n{}", texts.join("\n"));
         }
+        super::advice::advise(&netlink, &plan, &place).await?;
         let program = Program::load(Loading { max_relays: plan.lanes.max_relays, debug })?;
         let mut crew = Crew::build(&plan, &place, &facts, events)?;
         crew.start()?;
@@ -149,7 +150,7 @@ impl Node {
 
     /// Reads the links again and carries out what that changes.
     pub async fn follow_links(&mut self) -> anyhow::Result<()> {
-        let mut facts = read_facts(&self.netlink, &mut self.neighbours, &self.plan).await?;
+        let mut facts = facts::read(&self.netlink, &mut self.neighbours, &self.plan).await?;
         // Sockets are bound to the links that were there at the start: a link that has come since, or come back as
         // another, has none.
         let known = |link: &relay_common::facts::Link| {
@@ -160,6 +161,12 @@ impl Node {
             let is_wanted = placed(&link.name) || self.plan.relays.iter().any(|relay| uses(relay, &link.name));
             if is_wanted && self.facts.link(&link.name).is_none_or(|before| before.ifindex != link.ifindex) {
                 tracing::warn!(link = %link.name, "this link has come since mcr started: restart mcr to use it");
+            }
+        }
+        for link in facts.links.iter().filter(|link| self.place.input(&link.name).is_some()) {
+            let before = self.facts.link(&link.name).map(|before| before.n_rx_queues);
+            if before.is_some_and(|n| n != link.n_rx_queues) {
+                tracing::error!(link = %link.name, queues = link.n_rx_queues, "its queues have changed: restart mcr to serve them all");
             }
         }
         self.facts = facts.clone();
@@ -214,24 +221,4 @@ impl Node {
 
 fn uses(relay: &Relay, link: &str) -> bool {
     relay.enabled && (relay.input.interface == link || relay.outputs.iter().any(|output| output.interface == link))
-}
-
-/// Reads links and neighbours. A neighbour that cannot be asked for now is asked for again at the next look.
-async fn read_facts(netlink: &Netlink, neighbours: &mut Neighbours, plan: &Plan) -> anyhow::Result<Facts> {
-    let links = netlink.facts(None).await.context("cannot read the links")?;
-    let vlan_devices = netlink.vlan_devices().await.context("cannot read the VLAN devices")?;
-    let index = |name: &str| links.iter().find(|link| link.name == name).map(|link| link.ifindex);
-    let is_host = |address: &IpAddr| !address.is_multicast();
-    let wanted: BTreeSet<(u32, IpAddr)> = plan
-        .relays
-        .iter()
-        .filter(|relay| relay.enabled)
-        .flat_map(|relay| &relay.outputs)
-        .filter(|output| is_host(&output.destination))
-        .filter_map(|output| Some((index(&output.interface)?, output.destination)))
-        .collect();
-    if let Err(error) = neighbours.want(netlink, &wanted).await {
-        tracing::debug!(%error, "a neighbour could not be asked for");
-    }
-    Ok(Facts { links, neighbours: neighbours.facts(), vlan_devices })
 }

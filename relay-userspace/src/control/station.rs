@@ -98,7 +98,7 @@ fn uses<'a>(number: u32, n_lanes: u32, place: &'a Placement, facts: &Facts) -> B
 pub fn build(number: u32, plan: &Plan, place: &Placement, facts: &Facts) -> anyhow::Result<Station> {
     let lanes = &plan.lanes;
     let uses = uses(number, lanes.n_lanes(), place, facts);
-    let filled = uses.len() as u32 * lanes.ring_size;
+    let filled = u32::try_from(uses.len())? * lanes.ring_size;
     // Whole huge pages, whatever the frames turn out to lie in.
     let n_frames = frame_budget(lanes, place).frames.max(filled).next_multiple_of(1024);
     let bytes = n_frames as usize * lanes.frame_size as usize;

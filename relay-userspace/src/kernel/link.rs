@@ -53,9 +53,8 @@ pub fn attach(program: BorrowedFd<'_>, ifindex: u32, hook: Hook) -> Result<Owned
         rest: [0; 6],
     };
     // SAFETY: the kernel reads `size_of` bytes of a value that lives until the call returns.
-    let fd = unsafe {
-        libc::syscall(libc::SYS_bpf, BPF_LINK_CREATE, std::ptr::from_ref(&attr), size_of::<LinkCreate>())
-    };
+    let fd =
+        unsafe { libc::syscall(libc::SYS_bpf, BPF_LINK_CREATE, std::ptr::from_ref(&attr), size_of::<LinkCreate>()) };
     match i32::try_from(fd) {
         // SAFETY: the kernel has just made this descriptor for us.
         Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),

@@ -1,6 +1,7 @@
 //! Everything that loads, attaches or writes eBPF. One of the addresses of `unsafe`.
 
 pub mod link; // attaching a program so that a descriptor is all that holds it
+pub mod passing; // descriptors that go from one process to another
 pub mod process; // processes as descriptors
 pub mod program; // the program and its maps
 pub mod multicast; // joining and leaving groups on a socket

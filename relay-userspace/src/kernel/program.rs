@@ -209,9 +209,7 @@ impl Program {
 
     /// Gives a queue its socket.
     pub fn put_socket(&mut self, place: u32, socket: BorrowedFd<'_>) -> Result<(), ProgramError> {
-        self.sockets
-            .set(place, socket.as_raw_fd(), 0)
-            .map_err(|source| ProgramError::Map { map: "SOCKETS", source })
+        self.sockets.set(place, socket.as_raw_fd(), 0).map_err(|source| ProgramError::Map { map: "SOCKETS", source })
     }
 
     /// How often the program came to each verdict, over all processors.

@@ -140,7 +140,7 @@ fn send(
         rest = others;
         let length = u32::from(datagram.end - datagram.l3);
         let ready = make_room(class, length, bench);
-        let n_ready = ready.count_ones() as u8;
+        let n_ready = n_bits(ready);
         if n_ready == 0 {
             continue;
         }
@@ -194,6 +194,12 @@ fn make_room(class: &[OutputEntry], length: u32, bench: &mut Bench<'_>) -> u64 {
     ready
 }
 
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "a mask has 64 bits")]
+const fn n_bits(mask: u64) -> u8 {
+    mask.count_ones() as u8
+}
+
 /// Computes the received frame's new header into the journal; the frame itself changes in the commit.
 ///
 /// An error can only be of the datagram, not of the output: then no class before this one was sent either.
@@ -233,7 +239,10 @@ fn send_copy(
     let mut copy = bench.frames.reserve().ok_or(Drop::NoFrame)?;
     let made = write_copy(packet, &mut copy, datagram, output, bench);
     match made {
-        Ok(_) => bench.frames.send(copy, rings, bench.log),
+        Ok(_) => {
+            bench.counters.add(LaneCounter::Copied, 1);
+            bench.frames.send(copy, rings, bench.log);
+        }
         Err(_) => bench.frames.release(copy, bench.log),
     }
     made
@@ -264,6 +273,7 @@ fn write_copy(
 /// The length to send. What follows the datagram is not passed on; a frame that would be too short is filled with
 /// zeros. Doing that twice does no harm: nothing behind the datagram is ever read.
 #[inline]
+#[expect(clippy::cast_possible_truncation, reason = "a frame has 4096 bytes at most")]
 fn fill_up(frame: &mut [u8], start: usize, end: usize) -> u32 {
     let wanted = (start + SHORTEST).min(frame.len());
     if end < wanted {

@@ -3,13 +3,14 @@
 //! A message is one datagram of fixed size with descriptors beside it. Each is answered, so that control knows what
 //! a lane has before it goes on. The socket is the lane's standard input: no number to agree on.
 
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
-use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use crate::kernel::passing;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Descriptors that come with a [`Kind::Start`]: frames, ledger, table, counters, doorbell.
 pub const START_DESCRIPTORS: usize = 5;
+const _: () = assert!(START_DESCRIPTORS <= passing::MOST);
 
 /// A message in either direction. What a field means depends on `kind`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -51,31 +52,15 @@ pub mod kind {
 
 /// Sends a message with descriptors.
 pub fn send(socket: BorrowedFd<'_>, message: &Message, descriptors: &[RawFd]) -> io::Result<()> {
-    let rights = [ControlMessage::ScmRights(descriptors)];
-    let control = if descriptors.is_empty() { &[][..] } else { &rights[..] };
-    let parts = [IoSlice::new(message.as_bytes())];
-    let n = sendmsg::<()>(socket.as_raw_fd(), &parts, control, MsgFlags::MSG_NOSIGNAL, None)?;
-    if n == size_of::<Message>() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+    passing::send(socket, message.as_bytes(), descriptors)
 }
 
 /// Waits for a message. `None` when the other side is gone.
-#[expect(unsafe_code, reason = "a descriptor that the kernel has just made for us becomes owned here")]
 pub fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<(Message, Vec<OwnedFd>)>> {
     let mut message = Message::default();
-    let mut space = nix::cmsg_space!([RawFd; START_DESCRIPTORS]);
-    let mut parts = [IoSliceMut::new(message.as_mut_bytes())];
-    let received = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
-    let n = received.bytes;
-    let mut descriptors = Vec::new();
-    for control in received.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(fds) = control {
-            // SAFETY: the kernel made these descriptors for this call; nobody else knows them.
-            descriptors.extend(fds.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
-        }
-    }
-    match n {
-        0 => Ok(None),
-        n if n == size_of::<Message>() => Ok(Some((message, descriptors))),
+    match passing::receive(socket, message.as_mut_bytes())? {
+        (0, _) => Ok(None),
+        (n, descriptors) if n == size_of::<Message>() => Ok(Some((message, descriptors))),
         _ => Err(io::ErrorKind::InvalidData.into()),
     }
 }

@@ -37,6 +37,8 @@ pub struct Lane {
     pub table: TableMemory,
     /// The generation it runs.
     generation: u64,
+    /// Packets that it takes from a ring at once.
+    batch: usize,
     received: Vec<Received>,
     outboxes: Vec<Outbox>,
     ring_size: u32,
@@ -51,7 +53,7 @@ impl Lane {
         let outboxes =
             (0..ports.n_outputs()).map(|_| Outbox { room: 0, descriptors: Vec::with_capacity(room) }).collect();
         let received = Vec::with_capacity(BATCH);
-        Self { ports, frames, log, counters, table, generation: 0, received, outboxes, ring_size }
+        Self { ports, frames, log, counters, table, generation: 0, batch: BATCH, received, outboxes, ring_size }
     }
 
     /// Looks at everything once. Says whether there was anything to do.
@@ -86,8 +88,11 @@ impl Lane {
     #[inline]
     fn follow_table(&mut self) {
         let generation = self.table.generation();
-        if generation != self.generation && Image::view(self.table.image(generation)).is_some() {
+        if generation != self.generation
+            && let Some(image) = Image::view(self.table.image(generation))
+        {
             self.generation = generation;
+            self.batch = image.header.batch(self.ring_size, BATCH);
             self.counters.set(LaneCounter::Generation, generation);
         }
     }
@@ -99,7 +104,7 @@ impl Lane {
         let number = socket.number;
         let Some(rx) = &mut socket.port.rx else { return false };
         let before = rx.next();
-        while self.received.len() < BATCH
+        while self.received.len() < self.batch
             && let Some(descriptor) = rx.take()
         {
             match self.frames.receive(number, descriptor.at, descriptor.len) {

@@ -14,6 +14,7 @@ use crate::sandbox;
 use crate::xsk::port::Port;
 use anyhow::{Context, bail, ensure};
 use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::Pid;
 use relay_common::counters::LaneCounter;
 use relay_common::plan::Poll;
@@ -27,6 +28,7 @@ const DRAIN_NS: u64 = 300_000_000;
 /// Relays until control asks to stop, or is gone.
 pub fn run() -> anyhow::Result<()> {
     sandbox::die_with_parent().context("cannot tie this lane to control")?;
+    leave_signals_to_control().context("cannot block signals")?;
     let control = stdin().as_fd().try_clone_to_owned().context("a lane is started by control, not by hand")?;
     let (start, memory) = expect_message(control.as_fd(), kind::START)?;
     if let Some(core) = start.h.checked_sub(1) {
@@ -54,6 +56,12 @@ pub fn run() -> anyhow::Result<()> {
     relay(&mut lane, Waiting::new(how, start.g), &doorbell, &control);
     // The kernel takes everything back; taking it apart here would need more system calls than a lane has.
     std::process::exit(0)
+}
+
+/// Ctrl-C and systemd's stop reach every process at once. A lane that heeded them would end with packets on its rings;
+/// control, which hears them too, has it drained first.
+fn leave_signals_to_control() -> nix::Result<()> {
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect::<SigSet>().thread_block()
 }
 
 fn receive(control: BorrowedFd<'_>) -> anyhow::Result<(Message, Vec<OwnedFd>)> {

@@ -1,6 +1,7 @@
 //! What hurts on a link, and the remedy. Pure: it looks at what was read and says what a person should do.
 
 use super::ability::Ability;
+use relay_common::table::longest_mtu;
 
 /// What a node does with its links: what hints depend on besides the link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,17 +31,6 @@ pub struct Hint {
     pub text: String,
     /// What to do: a command where one command does it.
     pub remedy: String,
-}
-
-/// What the kernel keeps free in front of a received frame.
-const XDP_HEADROOM: u32 = 256;
-/// Ethernet header, two VLAN tags and the checksum that drivers count in.
-const ETHERNET: u32 = 14 + 2 * 4 + 4;
-
-/// The longest MTU whose packets fit into a frame of that many bytes.
-#[must_use]
-pub const fn longest_mtu(frame_size: u32) -> u32 {
-    frame_size.saturating_sub(XDP_HEADROOM + ETHERNET)
 }
 
 /// Everything that hurts on a link, worst first.

@@ -1,3 +1,5 @@
+//! The table for people and the JSON for programs.
+
 use super::*;
 use crate::link::ethtool::{Channels, Driver, Feature, Features};
 use crate::link::netlink::Reading;

@@ -4,6 +4,7 @@
 //! using a frame twice does not compile. What the kernel hands back is only believed when the owner word agrees.
 
 use super::{Mapping, log::Log};
+use relay_common::abi::Stamp;
 use relay_common::owner::Owner;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
@@ -81,9 +82,10 @@ impl Frames {
         let mut free = Vec::with_capacity(n);
         let mut filled = vec![0; n_sockets];
         let mut lost = 0;
-        for (number, &word) in mine.iter().enumerate().rev() {
+        // The first frames come out of the pool first.
+        for (number, &word) in (0_u32..).zip(&mine).collect::<Vec<_>>().into_iter().rev() {
             match Owner::from_word(word) {
-                Some(Owner::Free) => free.push(number as u32),
+                Some(Owner::Free) => free.push(number),
                 Some(Owner::Fill { socket }) if (socket as usize) < n_sockets => filled[socket as usize] += 1,
                 Some(Owner::Transmit { .. }) => {}
                 _ => lost += 1,
@@ -122,13 +124,18 @@ impl Frames {
     #[inline]
     pub fn receive(&mut self, socket: u16, at: u64, len: u32) -> Option<(Frame, u32)> {
         let number = u32::try_from(at >> self.shift).ok()?;
-        let offset = (at & u64::from(self.frame_size - 1)) as u32;
+        let offset = u32::try_from(at & u64::from(self.frame_size - 1)).ok()?;
         let word = self.mine.get_mut(number as usize)?;
         if *word != (Owner::Fill { socket }).word() || offset.checked_add(len)? > self.frame_size {
             return None;
         }
         *word = HELD;
         self.filled[socket as usize] -= 1;
+        // Another core or the NIC has written the packet. The stamp's line and that of the headers are on their way
+        // while the rest of the batch is taken.
+        let first = (number as usize) << self.shift | offset as usize;
+        self.area.prefetch(first.saturating_sub(size_of::<Stamp>()));
+        self.area.prefetch(first);
         Some((Frame(number), offset))
     }
 

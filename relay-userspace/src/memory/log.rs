@@ -92,6 +92,7 @@ impl Log {
 
     /// Stores everything that is written down. `publish` stores one ring index.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the journal's arrays are much shorter")]
     pub(super) fn commit(&mut self, ledger: &Mapping, area: &mut Mapping, publish: impl FnMut(u32, u32)) {
         let (n_rings, n_words, n_headers) = (self.n_rings, self.n_words, self.n_headers);
         let journal = self.journal();
@@ -127,6 +128,7 @@ impl Log {
 
     /// Every store here may be repeated.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "places in an area that is mapped, on 64 bits")]
     fn store_all(&mut self, ledger: &Mapping, area: &mut Mapping, mut publish: impl FnMut(u32, u32)) {
         let (n_rings, n_words, n_headers) = (self.n_rings, self.n_words, self.n_headers);
         let n_frames = ledger.len() / size_of::<u32>();

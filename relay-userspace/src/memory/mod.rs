@@ -83,19 +83,20 @@ impl Mapping {
     pub fn anonymous(len: usize) -> io::Result<Self> {
         let size = NonZeroUsize::new(len).ok_or(io::ErrorKind::InvalidInput)?;
         // SAFETY: as above.
-        let start = unsafe {
-            mmap_anonymous(None, size, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE)?
-        };
+        let start =
+            unsafe { mmap_anonymous(None, size, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE)? };
         Ok(Self { start: start.cast(), len })
     }
 
     /// Where it begins.
+    #[inline]
     #[must_use]
     pub const fn start(&self) -> NonNull<u8> {
         self.start
     }
 
     /// Its length in bytes.
+    #[inline]
     #[must_use]
     pub const fn len(&self) -> usize {
         self.len
@@ -108,6 +109,7 @@ impl Mapping {
     }
 
     /// 32-bit words that several processes read and write.
+    #[inline]
     #[must_use]
     pub fn words32(&self, at: usize, n: usize) -> &[AtomicU32] {
         self.check::<AtomicU32>(at, n);
@@ -116,6 +118,7 @@ impl Mapping {
     }
 
     /// 64-bit words that several processes read and write.
+    #[inline]
     #[must_use]
     pub fn words64(&self, at: usize, n: usize) -> &[AtomicU64] {
         self.check::<AtomicU64>(at, n);
@@ -123,8 +126,22 @@ impl Mapping {
         unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(at).cast(), n) }
     }
 
+    /// Has the processor fetch the cache line at an offset, which will be looked at soon.
+    #[inline]
+    pub fn prefetch(&self, at: usize) {
+        // SAFETY: a prefetch is a hint; it neither reads nor faults, whatever the address.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(self.start.as_ptr().wrapping_add(at).cast());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = at;
+    }
+
     /// Plain memory that nobody else touches while the reference lives: the caller holds the mapping exclusively
     /// and, by the protocol of this part of the memory, is its only user.
+    #[inline]
     fn exclusive<T: FromBytes + IntoBytes>(&mut self, at: usize) -> &mut T {
         self.check::<T>(at, 1);
         // SAFETY: inside the mapping, aligned, valid for every bit pattern; exclusive as said above.
@@ -132,6 +149,7 @@ impl Mapping {
     }
 
     /// Plain bytes that nobody else writes while the reference lives.
+    #[inline]
     fn bytes(&self, at: usize, len: usize) -> &[u8] {
         self.check::<u8>(at, len);
         // SAFETY: inside the mapping; not written meanwhile, as said above.
@@ -139,6 +157,7 @@ impl Mapping {
     }
 
     /// Plain bytes that nobody else touches while the reference lives.
+    #[inline]
     fn bytes_mut(&mut self, at: usize, len: usize) -> &mut [u8] {
         self.check::<u8>(at, len);
         // SAFETY: as for `exclusive`.
@@ -146,6 +165,7 @@ impl Mapping {
     }
 
     /// Two parts of equal length that do not overlap: one to read, one to write.
+    #[inline]
     fn two_parts(&mut self, read: usize, write: usize, len: usize) -> (&[u8], &mut [u8]) {
         self.check::<u8>(read, len);
         self.check::<u8>(write, len);

@@ -30,8 +30,12 @@ impl fmt::Display for Report {
         writeln!(f, "XDP verdicts: {}", list(&self.verdicts))?;
         writeln!(f, "drops of no relay: {}", list(&self.drops))?;
         for lane in &self.lanes {
-            let LaneReport { lane, restarts, frames, owners, counters } = lane;
-            writeln!(f, "lane {lane} ({frames} frames: {}; {restarts} restarts): {}", list(owners), list(counters))?;
+            let LaneReport { lane: number, restarts, frames, owners, counters, .. } = lane;
+            let (owners, counters) = (list(owners), list(counters));
+            writeln!(f, "lane {number} ({frames} frames: {owners}; {restarts} restarts): {counters}")?;
+            if let (Some(half), Some(most)) = (below(lane, 50), below(lane, 99)) {
+                writeln!(f, "lane {} from XDP to the transmit ring: p50 < {half} ns, p99 < {most} ns", lane.lane)?;
+            }
         }
         self.sockets.iter().try_for_each(|socket| writeln!(f, "{socket}"))
     }
@@ -44,6 +48,16 @@ impl fmt::Display for SocketReport {
         write!(f, "socket {link} queue {queue} (lane {lane}, {mode}): rx_dropped {rx_dropped}, rx_ring_full ")?;
         write!(f, "{rx_ring_full}, fill_ring_empty {fill_ring_empty}, invalid {invalid}")
     }
+}
+
+/// The bound that so many percent of a lane's packets were below.
+fn below(lane: &LaneReport, percent: u64) -> Option<u64> {
+    let all: u64 = lane.latency_below_ns.values().sum();
+    let mut seen = 0;
+    lane.latency_below_ns.iter().find_map(|(bound, n)| {
+        seen += n;
+        (seen * 100 >= all * percent).then_some(*bound)
+    })
 }
 
 /// What is not zero, by name.

@@ -13,6 +13,9 @@ const XDP_MAX_TX_SKB_BUDGET: i32 = 9;
 const XDP_OPTIONS_ZEROCOPY: u32 = 1;
 const SO_PREFER_BUSY_POLL: i32 = 69;
 const SO_BUSY_POLL_BUDGET: i32 = 70;
+/// Packets that one busy poll takes: a batch.
+const BUSY_POLL_BUDGET: i32 = 64;
+const _: () = assert!(BUSY_POLL_BUDGET as usize == relay_common::journal::BATCH);
 
 /// The kernel's struct xdp_ring_offset.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,6 +55,7 @@ pub struct Statistics {
     pub tx_ring_empty: u64,
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "options are a few bytes long")]
 fn get<T: Copy + Default>(socket: BorrowedFd<'_>, name: i32) -> io::Result<T> {
     let mut value = T::default();
     let mut len = size_of::<T>() as libc::socklen_t;
@@ -62,11 +66,11 @@ fn get<T: Copy + Default>(socket: BorrowedFd<'_>, name: i32) -> io::Result<T> {
     if done == 0 { Ok(value) } else { Err(io::Error::last_os_error()) }
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "options are a few bytes long")]
 fn set(socket: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> io::Result<()> {
     let len = size_of::<i32>() as libc::socklen_t;
     // SAFETY: the kernel reads `len` bytes of a value that lives until the call returns.
-    let done =
-        unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, std::ptr::from_ref(&value).cast(), len) };
+    let done = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, std::ptr::from_ref(&value).cast(), len) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
@@ -98,16 +102,15 @@ pub fn raise_copy_mode_limits(socket: BorrowedFd<'_>, ring_size: u32, frame_size
 pub fn prefer_busy_poll(socket: BorrowedFd<'_>, microseconds: u32) -> io::Result<()> {
     set(socket, libc::SOL_SOCKET, SO_PREFER_BUSY_POLL, 1)?;
     set(socket, libc::SOL_SOCKET, libc::SO_BUSY_POLL, i32::try_from(microseconds).unwrap_or(i32::MAX))?;
-    set(socket, libc::SOL_SOCKET, SO_BUSY_POLL_BUDGET, relay_common::journal::BATCH as i32)
+    set(socket, libc::SOL_SOCKET, SO_BUSY_POLL_BUDGET, BUSY_POLL_BUDGET)
 }
 
 /// Asks the kernel to send what is on the transmit ring.
 #[inline]
 pub fn kick(socket: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: no buffer and no address: the call only names the socket.
-    let done = unsafe {
-        libc::sendto(socket.as_raw_fd(), std::ptr::null(), 0, libc::MSG_DONTWAIT, std::ptr::null(), 0)
-    };
+    let done =
+        unsafe { libc::sendto(socket.as_raw_fd(), std::ptr::null(), 0, libc::MSG_DONTWAIT, std::ptr::null(), 0) };
     if done >= 0 { Ok(()) } else { Err(Errno::last()) }
 }
 

@@ -160,11 +160,8 @@ impl Attempt {
         };
         let area = NonNull::slice_from_raw_parts(frames.start(), frames.len());
         // SAFETY: the area is mapped while this runs; afterwards the kernel keeps its pages by itself.
-        let umem = unsafe { Umem::new(config, area) }.map_err(|errno| match errno.get_raw() {
-            libc::ENOBUFS | libc::ENOMEM => SocketError::MemoryLock { mib: frames.len() >> 20 },
-            libc::EPERM | libc::EACCES => SocketError::NoRights,
-            libc::EAFNOSUPPORT => SocketError::NoXdp,
-            _ => failed("register frames", errno),
+        let umem = unsafe { Umem::new(config, area) }.map_err(|errno| {
+            refused_at_once(errno.get_raw(), frames.len()).unwrap_or_else(|| failed("register frames", errno))
         })?;
         let mut info = IfInfo::invalid();
         let name = CString::new(wanted.link).unwrap_or_default();
@@ -213,6 +210,16 @@ impl Attempt {
     }
 }
 
+/// What the kernel says of the first socket, before any link or queue matters.
+const fn refused_at_once(errno: i32, bytes: usize) -> Option<SocketError> {
+    match errno {
+        libc::ENOBUFS | libc::ENOMEM => Some(SocketError::MemoryLock { mib: bytes >> 20 }),
+        libc::EPERM | libc::EACCES => Some(SocketError::NoRights),
+        libc::EAFNOSUPPORT => Some(SocketError::NoXdp),
+        _ => None,
+    }
+}
+
 fn finish(fd: OwnedFd, wanted: &Wanted<'_>) -> Result<Bound, SocketError> {
     let failed = |doing: &'static str, source: io::Error| SocketError::Failed {
         doing,
@@ -230,5 +237,19 @@ fn finish(fd: OwnedFd, wanted: &Wanted<'_>) -> Result<Bound, SocketError> {
             Err(failed("send", io::Error::from(errno)))
         }
         _ => Ok(Bound { fd, zero_copy }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::refused_at_once;
+
+    #[test]
+    fn what_the_kernel_refuses_at_once_has_its_own_words() {
+        let said = |errno| refused_at_once(errno, 18 << 20).map(|error| error.to_string()).unwrap_or_default();
+        assert!(said(libc::EAFNOSUPPORT).contains("no AF_XDP sockets: use one built with CONFIG_XDP_SOCKETS"));
+        assert!(said(libc::EPERM).contains("CAP_NET_RAW"), "{}", said(libc::EPERM));
+        assert!(said(libc::ENOBUFS).contains("cannot lock 18 MiB"), "{}", said(libc::ENOBUFS));
+        assert_eq!(said(libc::EINVAL), "", "others are told with link and queue");
     }
 }

@@ -1,3 +1,5 @@
+//! An updated checksum is the full one.
+
 use super::{Change, fold, full};
 use proptest::prelude::*;
 use std::vec::Vec;

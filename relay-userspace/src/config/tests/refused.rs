@@ -28,81 +28,104 @@ fn output(from: &str, to: &str) -> String {
     relay(INPUT, &OUTPUT.replace(from, to))
 }
 
+/// A group of wrong files, each under its name.
 macro_rules! refused {
-    ($($name:ident: $errors:expr => $expected:literal;)*) => {
-        $(#[test] fn $name() { insta::assert_snapshot!($errors, @$expected); })*
+    ($group:ident: $($name:ident: $errors:expr;)*) => {
+        #[test]
+        fn $group() {
+            let cases = [$((stringify!($name), $errors)),*];
+            let texts = cases.map(|(name, errors)| format!("[{}]\n{errors}\n", name.replace('_', " ")));
+            insta::assert_snapshot!(texts.join("\n"));
+        }
     };
 }
 
 refused! {
-    syntax: errors("[[relay]\nname = 'a'\n[lanes]\npoll = = 'busy'\nspin_us = 'x'") => "";
-    unknown_key: errors("[lane]\n[lanes]\npol = 'busy'\nbandwidth = 3") => "";
-    unknown_key_in_input: input("group", "gruop") => "";
-    wrong_types: errors("relay = 3\n[lanes]\ncores = 2\npoll = true\nspin_us = '50'\nring_size = 1.5") => "";
-    a_section_that_is_no_list: errors("[interface]\nname = 'e0'") => "";
-    a_relay_that_is_no_table: errors("relay = ['a']") => "";
-    name_missing: errors("[[relay]]\ninput = 3\noutputs = []") => "";
-    name_not_allowed: errors("[[relay]]\nname = 'Das Erste'\ninput = {}\noutputs = [{}]") => "";
-    name_too_long: errors(&format!("[[interface]]\nname = 'e0'\nmode = 'a'\n[[relay]]\nname = '{}'", "x".repeat(65))) => "";
-    unicast_for_group: input("239.1.1.1", "10.1.1.1") => "";
-    group_for_unicast: output(r#"group = "239.2.1.1""#, r#"address = "239.2.1.1""#) => "";
-    group_and_address: output("group", "address = \"10.1.1.9\", group") => "";
-    neither_group_nor_address: output("group = \"239.2.1.1\",", "") => "";
-    no_address: input("239.1.1.1", "239.1.1") => "";
-    no_host: output(r#"group = "239.2.1.1""#, r#"address = "127.0.0.1""#) => "";
-    broadcast: output(r#"group = "239.2.1.1""#, r#"address = "255.255.255.255""#) => "";
-    mapped: input("239.1.1.1", "::ffff:239.1.1.1") => "";
-    link_local: input("239.1.1.1", "224.0.0.5") => "";
-    link_local_v6: relay(&INPUT.replace("239.1.1.1", "ff02::5"), &OUTPUT.replace("239.2.1.1", "ff3e::5")) => "";
-    interface_local_v6: relay(&INPUT.replace("239.1.1.1", "ff01::5"), &OUTPUT.replace("239.2.1.1", "ff3e::5")) => "";
-    port_0: input("5000", "0") => "";
-    port_65536: output("5001", "65536") => "";
-    port_word: output("5001", "\"http\"") => "";
-    range_backwards: input("239.1.1.1", "239.1.1.9-3") => "";
-    range_too_long: input("239.1.1.1", "239.1.1.0-239.3.1.1") => "";
-    range_of_two_families: input("239.1.1.1", "239.1.1.0-ff3e::1") => "";
-    ranges_of_different_length: relay(&INPUT.replace("239.1.1.1", "239.1.1.0-63"), &OUTPUT.replace("5001", "\"5000-5031\"")) => "";
-    range_in_the_output_only: output("239.2.1.1", "239.2.1.0-63") => "";
-    families_mixed: output("239.2.1.1", "ff3e::1") => "";
-    source_of_other_family: input("port", "sources = [\"fd00::1\"], port") => "";
-    output_source_of_other_family: output("port", "source = \"fd00::1\", port") => "";
-    source_not_unicast: input("port", "sources = [\"239.1.1.1\", \"10.0.0.1-9\"], port") => "";
-    source_twice: input("port", "sources = [\"10.0.0.1\", \"10.0.0.1\"], port") => "";
-    too_many_sources: input("port", &format!("sources = [{}], port", (1..12).map(|i| format!("\"10.0.0.{i}\"")).collect::<Vec<_>>().join(", "))) => "";
-    sources_no_list: input("port", "sources = \"10.0.0.1\", port") => "";
-    unknown_source_word: output("port", "source = \"own\", port") => "";
-    ttl_0: output("port", "ttl = 0, port") => "";
-    dscp_64: output("port", "dscp = 64, port") => "";
-    dscp_word: output("port", "dscp = \"af41\", port") => "";
-    source_port_0: output("port", "source_port = 0, port") => "";
-    vlan_0: input("port", "vlan = 0, port") => "";
-    vlan_4095: output("port", "vlan = [100, 4095], port") => "";
-    vlan_of_three_tags: output("port", "vlan = [1, 2, 3], port") => "";
-    vlan_word: output("port", "vlan = \"all\", port") => "";
-    vlan_said_twice: input("ens1f0\"", "ens1f0.100\", vlan = 200") => "";
-    interface_name: input("ens1f0", "a-very-long-interface-name") => "";
-    interface_section_of_a_vlan: errors("[[interface]]\nname = 'e0.100'") => "";
-    interface_twice: errors("[[interface]]\nname = 'e0'\n[[interface]]\nname = 'e0'\nmode = 'native'") => "";
-    interface_words: errors("[[interface]]\nname = 'e0'\nmode = 'skb'\nzero_copy = true\nqueues = 'some'") => "";
-    interface_queues: errors("[[interface]]\nname = 'e0'\nqueues = [0, 0]\n[[interface]]\nname = 'e1'\nqueues = [64]") => "";
-    lanes: errors("[lanes]\nring_size = 1000\nframe_size = 3000\nframes = 3\nmax_relays = 0\npoll = 'lazy'") => "";
-    ring_out_of_bounds: errors("[lanes]\nring_size = 65536") => "";
-    core_twice: errors("[lanes]\ncores = [2, 3, 2]") => "";
-    too_many_cores: errors(&format!("[lanes]\ncores = {:?}", (0..65).collect::<Vec<_>>())) => "";
-    outputs_empty: errors(&format!("[[relay]]\nname = 'a'\ninput = {{ {INPUT} }}\noutputs = []\n[[relay]]\nname = 'b'\ninput = {{ {INPUT} }}")) => "";
+    values:
+    port_0: input("5000", "0");
+    port_65536: output("5001", "65536");
+    port_word: output("5001", "\"http\"");
+    sources_no_list: input("port", "sources = \"10.0.0.1\", port");
+    unknown_source_word: output("port", "source = \"own\", port");
+    ttl_0: output("port", "ttl = 0, port");
+    dscp_64: output("port", "dscp = 64, port");
+    dscp_word: output("port", "dscp = \"af41\", port");
+    source_port_0: output("port", "source_port = 0, port");
+    vlan_0: input("port", "vlan = 0, port");
+    vlan_4095: output("port", "vlan = [100, 4095], port");
+    vlan_of_three_tags: output("port", "vlan = [1, 2, 3], port");
+    vlan_word: output("port", "vlan = \"all\", port");
+}
+
+refused! {
+    addresses:
+    unicast_for_group: input("239.1.1.1", "10.1.1.1");
+    group_for_unicast: output(r#"group = "239.2.1.1""#, r#"address = "239.2.1.1""#);
+    group_and_address: output("group", "address = \"10.1.1.9\", group");
+    neither_group_nor_address: output("group = \"239.2.1.1\",", "");
+    no_address: input("239.1.1.1", "239.1.1");
+    no_host: output(r#"group = "239.2.1.1""#, r#"address = "127.0.0.1""#);
+    broadcast: output(r#"group = "239.2.1.1""#, r#"address = "255.255.255.255""#);
+    mapped: input("239.1.1.1", "::ffff:239.1.1.1");
+    link_local: input("239.1.1.1", "224.0.0.5");
+    link_local_v6: relay(&INPUT.replace("239.1.1.1", "ff02::5"), &OUTPUT.replace("239.2.1.1", "ff3e::5"));
+    interface_local_v6: relay(&INPUT.replace("239.1.1.1", "ff01::5"), &OUTPUT.replace("239.2.1.1", "ff3e::5"));
+    source_not_unicast: input("port", "sources = [\"239.1.1.1\", \"10.0.0.1-9\"], port");
+}
+
+refused! {
+    ranges:
+    range_backwards: input("239.1.1.1", "239.1.1.9-3");
+    range_too_long: input("239.1.1.1", "239.1.1.0-239.3.1.1");
+    range_of_two_families: input("239.1.1.1", "239.1.1.0-ff3e::1");
+    ranges_of_different_length: relay(&INPUT.replace("239.1.1.1", "239.1.1.0-63"), &OUTPUT.replace("5001", "\"5000-5031\""));
+    range_in_the_output_only: output("239.2.1.1", "239.2.1.0-63");
+}
+
+refused! {
+    sections:
+    syntax: errors("[[relay]\nname = 'a'\n[lanes]\npoll = = 'busy'\nspin_us = 'x'");
+    unknown_key: errors("[lane]\n[lanes]\npol = 'busy'\nbandwidth = 3");
+    unknown_key_in_input: input("group", "gruop");
+    wrong_types: errors("relay = 3\n[lanes]\ncores = 2\npoll = true\nspin_us = '50'\nring_size = 1.5");
+    a_section_that_is_no_list: errors("[interface]\nname = 'e0'");
+    a_relay_that_is_no_table: errors("relay = ['a']");
+    name_missing: errors("[[relay]]\ninput = 3\noutputs = []");
+    name_not_allowed: errors("[[relay]]\nname = 'Das Erste'\ninput = {}\noutputs = [{}]");
+    name_too_long: errors(&format!("[[interface]]\nname = 'e0'\nmode = 'a'\n[[relay]]\nname = '{}'", "x".repeat(65)));
+    interface_name: input("ens1f0", "a-very-long-interface-name");
+    interface_section_of_a_vlan: errors("[[interface]]\nname = 'e0.100'");
+    interface_words: errors("[[interface]]\nname = 'e0'\nmode = 'skb'\nzero_copy = true\nqueues = 'some'");
+    interface_queues: errors("[[interface]]\nname = 'e0'\nqueues = [0, 0]\n[[interface]]\nname = 'e1'\nqueues = [64]");
+    lanes: errors("[lanes]\nring_size = 1000\nframe_size = 3000\nframes = 3\nmax_relays = 0\npoll = 'lazy'");
+    ring_out_of_bounds: errors("[lanes]\nring_size = 65536");
+    core_twice: errors("[lanes]\ncores = [2, 3, 2]");
+    too_many_cores: errors(&format!("[lanes]\ncores = {:?}", (0..65).collect::<Vec<_>>()));
+}
+
+refused! {
+    together:
+    families_mixed: output("239.2.1.1", "ff3e::1");
+    source_of_other_family: input("port", "sources = [\"fd00::1\"], port");
+    output_source_of_other_family: output("port", "source = \"fd00::1\", port");
+    source_twice: input("port", "sources = [\"10.0.0.1\", \"10.0.0.1\"], port");
+    too_many_sources: input("port", &format!("sources = [{}], port", (1..12).map(|i| format!("\"10.0.0.{i}\"")).collect::<Vec<_>>().join(", ")));
+    vlan_said_twice: input("ens1f0\"", "ens1f0.100\", vlan = 200");
+    interface_twice: errors("[[interface]]\nname = 'e0'\n[[interface]]\nname = 'e0'\nmode = 'native'");
+    outputs_empty: errors(&format!("[[relay]]\nname = 'a'\ninput = {{ {INPUT} }}\noutputs = []\n[[relay]]\nname = 'b'\ninput = {{ {INPUT} }}"));
     too_many_outputs_of_a_relay: errors(&format!("[[relay]]\nname = 'a'\ninput = {{ {INPUT} }}\noutputs = [{}]",
-        (1..=65).map(|i| format!("{{ {} }}", OUTPUT.replace("5001", &i.to_string()))).collect::<Vec<_>>().join(", "))) => "";
-    output_twice: relay(INPUT, &format!("{OUTPUT} }}, {{ {OUTPUT}, ttl = 3")) => "";
-    names_twice: errors(&format!("{}{}", two("a", "239.1.1.0-9"), two("a", "239.1.2.0-9"))) => "";
-    input_twice: errors(&format!("{}{}", two("a", "239.1.1.0-9"), two("b", "239.1.1.4-13"))) => "";
-    input_twice_in_spite_of_sources: errors(&format!("{}{}", two("a", "239.1.1.1"), two("b", "239.1.1.1").replace("port", "sources = ['10.0.0.1'], port"))) => "";
-    own_circle: output("ens1f1\", group = \"239.2.1.1\", port = 5001", "ens1f0\", group = \"239.1.1.1\", port = 5000") => "";
-    circle_of_three: errors(&["12", "23", "31"].map(|way| step(&way[..1], &way[1..])).concat()) => "";
-    circle_of_kept_tags: relay(&INPUT.replace("port", "vlan = 7, port"), "interface = 'ens1f0', group = '239.1.1.1', port = 5000, vlan = 'keep'") => "";
-    too_many_relays: errors(&format!("[lanes]\nmax_outputs = 8\nmax_relays = 9\n{}", two("a", "239.1.1.0-9"))) => "";
-    too_many_relays_by_default: errors(&two("a", "239.1.0.0-239.1.255.255")) => "";
-    too_many_relays_for_any_node: errors(&format!("{}{}", two("a", "239.1.0.0-239.1.255.255"), two("b", "239.2.0.0-1"))) => "";
-    everything_at_once: errors("[lanes]\npol = 'busy'\nring_size = 100\n[[relay]]\nname = 'a b'\ninput = { interface = 'e0', group = '10.0.0.1', port = 0 }\noutputs = [{ interface = 'e1', group = 'x', port = 1, ttl = 256 }]") => "";
+        (1..=65).map(|i| format!("{{ {} }}", OUTPUT.replace("5001", &i.to_string()))).collect::<Vec<_>>().join(", ")));
+    output_twice: relay(INPUT, &format!("{OUTPUT} }}, {{ {OUTPUT}, ttl = 3"));
+    names_twice: errors(&format!("{}{}", two("a", "239.1.1.0-9"), two("a", "239.1.2.0-9")));
+    input_twice: errors(&format!("{}{}", two("a", "239.1.1.0-9"), two("b", "239.1.1.4-13")));
+    input_twice_in_spite_of_sources: errors(&format!("{}{}", two("a", "239.1.1.1"), two("b", "239.1.1.1").replacen("port", "sources = ['10.0.0.1'], port", 1)));
+    own_circle: output("ens1f1\", group = \"239.2.1.1\", port = 5001", "ens1f0\", group = \"239.1.1.1\", port = 5000");
+    circle_of_three: errors(&["12", "23", "31"].map(|way| step(&way[..1], &way[1..])).concat());
+    circle_of_kept_tags: relay(&INPUT.replace("port", "vlan = 7, port"), "interface = 'ens1f0', group = '239.1.1.1', port = 5000, vlan = 'keep'");
+    too_many_relays: errors(&format!("[lanes]\nmax_outputs = 8\nmax_relays = 9\n{}", two("a", "239.1.1.0-9")));
+    too_many_relays_by_default: errors(&two("a", "239.1.0.0-239.1.255.255"));
+    too_many_relays_for_any_node: errors(&format!("{}{}", two("a", "239.1.0.0-239.1.255.255"), two("b", "239.2.0.0-1")));
+    everything_at_once: errors("[lanes]\npol = 'busy'\nring_size = 100\n[[relay]]\nname = 'a b'\ninput = { interface = 'e0', group = '10.0.0.1', port = 0 }\noutputs = [{ interface = 'e1', group = 'x', port = 1, ttl = 256 }]");
 }
 
 fn two(name: &str, group: &str) -> String {

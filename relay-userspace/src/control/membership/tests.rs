@@ -1,3 +1,5 @@
+//! Joins and refusals without a group of the machine's own.
+
 use super::*;
 
 fn group(last: u8) -> IpAddr {

@@ -1,3 +1,5 @@
+//! Notices as the kernel sends them, whole and broken.
+
 use super::*;
 use rtnetlink::packet_route::link::LinkMessage;
 use rtnetlink::packet_route::neighbour::NeighbourState;

@@ -1,3 +1,5 @@
+//! Each hint with what calls for it, and without.
+
 use super::*;
 use crate::link::ethtool::{Channels, Feature, Features};
 use crate::link::netlink::Reading;

@@ -1,3 +1,5 @@
+//! What a notice teaches of a neighbour.
+
 use super::*;
 
 const LINK: u32 = 3;

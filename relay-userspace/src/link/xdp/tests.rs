@@ -1,3 +1,5 @@
+//! Answers of the kernel, whole and broken.
+
 use super::*;
 
 #[test]

@@ -1,0 +1,197 @@
+//! A lane without a kernel: frames, journal, counters and table as a lane has them, and a fill ring that is a queue.
+
+use bench::packet::{Headers, Mac, Vlan, build};
+use relay_common::abi::{Address, InputKey, Stamp};
+use relay_common::counters::relay::PACKETS;
+use relay_common::datagram::Datagram;
+use relay_common::entry::{OutputEntry, RelayEntry, Rewrite};
+use relay_common::journal::BATCH;
+use relay_common::owner::Owner;
+use relay_common::table::image::{Image, image_size, write};
+use relay_common::table::{HEADROOM, Table};
+use relay_userspace::lane::forward::{Arrival, Bench, Outbox, Received, forward};
+use relay_userspace::memory::counters::Counters;
+use relay_userspace::memory::frames::Frames;
+use relay_userspace::memory::log::Log;
+use relay_userspace::memory::{Mapping, whole_pages};
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering::Relaxed;
+use zerocopy::{FromZeros, IntoBytes};
+
+/// Seven TS packets.
+pub(crate) const PAYLOAD: usize = 1316;
+/// The link that packets come in on.
+pub(crate) const IFINDEX: u32 = 7;
+
+/// As a lane has them by default: a receive ring, four output links.
+const FRAME_SIZE: u32 = 2048;
+const RING_SIZE: u32 = 2048;
+const N_LINKS: u16 = 4;
+const N_FRAMES: usize = 20 * 1024;
+const MAX_RELAYS: u32 = 4096;
+const MAX_OUTPUTS: u32 = 16_384;
+/// A slot in the middle of the table.
+const SLOT: u32 = 1234;
+
+/// A datagram of a broadcast stream, as it comes in.
+pub(crate) fn frame(source: &str, group: &str, tags: &[Vlan]) -> Vec<u8> {
+    let headers = Headers::new(source.parse().expect("a source"), group.parse().expect("a group"))
+        .from_mac(Mac([2, 0, 0, 0, 0, 1]));
+    build(&headers.tagged(tags), &[0x47; PAYLOAD])
+}
+
+/// What an output to this group writes: everything is changed that can be.
+pub(crate) fn rewrite(group: Address, port: u16) -> Rewrite {
+    let mut rewrite = Rewrite::new_zeroed();
+    let [.., a, b, c, d] = group.0;
+    rewrite.destination = group;
+    rewrite.destination_mac = if group.is_v4() { [1, 0, 0x5e, b & 0x7f, c, d] } else { [0x33, 0x33, a, b, c, d] };
+    rewrite.source = if group.is_v4() { Address::v4([10, 2, 0, 1]) } else { Address([0xfd; 16]) };
+    rewrite.source_mac = [2, 0, 0, 0, 0, 2];
+    rewrite.destination_port = port;
+    rewrite.n_vlans = Rewrite::KEEP_VLANS;
+    rewrite.ttl = 16;
+    rewrite.dscp = 34;
+    rewrite.flags = Rewrite::SET_SOURCE | Rewrite::SET_DSCP;
+    rewrite
+}
+
+/// What outputs of a relay have in common.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outputs {
+    /// Nothing: each needs a copy.
+    Differ,
+    /// All bytes: they share the received frame.
+    Share,
+}
+
+/// A lane with one relay.
+pub(crate) struct Rig {
+    frames: Frames,
+    log: Log,
+    counters: Counters,
+    outboxes: Vec<Outbox>,
+    received: Vec<Received>,
+    image: Vec<u64>,
+    /// What the kernel has through the fill ring.
+    fill: VecDeque<u64>,
+    packet: Vec<u8>,
+    stamp: Stamp,
+}
+
+impl Rig {
+    /// A relay with so many outputs, spread over four links, whose packets come in with a stamp or without.
+    pub(crate) fn new(n_outputs: u16, outputs: Outputs, stamped: bool) -> Self {
+        let area = Mapping::anonymous(N_FRAMES * FRAME_SIZE as usize).expect("memory");
+        let ledger = Mapping::anonymous(whole_pages(N_FRAMES * 4)).expect("memory");
+        let words = ledger.words32(0, RING_SIZE as usize);
+        words.iter().for_each(|word| word.store(Owner::Fill { socket: 0 }.word(), Relaxed));
+        let (frames, _) = Frames::take_stock(area, ledger, FRAME_SIZE, 1);
+        let packet = frame("10.1.0.1:4000", "239.1.1.1:5000", &[]);
+        let room = BATCH * usize::from(n_outputs);
+        let stamp = if stamped { Stamp { magic: Stamp::MAGIC, slot: SLOT, time_ns: 1 } } else { Stamp::NONE };
+        Self {
+            frames,
+            log: Log::open(Mapping::anonymous(Log::BYTES).expect("memory")).expect("a fresh journal"),
+            counters: Counters::private(MAX_RELAYS, MAX_OUTPUTS).expect("memory"),
+            outboxes: (0..N_LINKS).map(|_| Outbox { room: 0, descriptors: Vec::with_capacity(room) }).collect(),
+            received: Vec::with_capacity(BATCH),
+            image: image(&packet, n_outputs, outputs),
+            fill: (0..u64::from(RING_SIZE)).map(|frame| frame * u64::from(FRAME_SIZE)).collect(),
+            packet,
+            stamp,
+        }
+    }
+
+    /// The kernel's part: a batch arrives.
+    pub(crate) fn receive(&mut self) {
+        for _ in 0..BATCH {
+            let at = self.fill.pop_front().expect("the fill ring is full") + u64::from(HEADROOM);
+            let len = u32::try_from(self.packet.len()).expect("a frame is short");
+            let (mut frame, at) = self.frames.receive(0, at, len).expect("the kernel had it");
+            let (from, stamp_at) = (at as usize, at as usize - size_of::<Stamp>());
+            let bytes = self.frames.bytes_mut(&mut frame);
+            bytes[stamp_at..from].copy_from_slice(self.stamp.as_bytes());
+            bytes[from..from + self.packet.len()].copy_from_slice(&self.packet);
+            self.received.push(Received { frame, at, len });
+        }
+        self.outboxes.iter_mut().for_each(|outbox| outbox.room = 4 * RING_SIZE);
+    }
+
+    /// What is measured: the pure function.
+    #[inline(never)]
+    pub(crate) fn forward(&mut self) {
+        let Self { frames, log, counters, outboxes, received, image, .. } = self;
+        let table = Image::view(image.as_bytes()).expect("it was written as one");
+        let arrival = Arrival { ifindex: IFINDEX, now: 1000 };
+        forward(received, arrival, &table, &mut Bench { frames, log, outboxes, counters });
+    }
+
+    /// What is measured: the commit, with nothing behind the rings.
+    #[inline(never)]
+    pub(crate) fn commit(&mut self) {
+        self.frames.commit(&mut self.log, |_, _| {});
+    }
+
+    /// Takes all completions back and refills: what a lane does before and after it forwards.
+    #[inline(never)]
+    pub(crate) fn turn_over(&mut self) {
+        for outbox in &mut self.outboxes {
+            for descriptor in outbox.descriptors.drain(..) {
+                assert!(self.frames.complete(descriptor.at, &mut self.log), "a completion of a frame not sent");
+            }
+        }
+        while self.frames.n_filled(0) < RING_SIZE
+            && let Some(at) = self.frames.fill(0, &mut self.log)
+        {
+            self.fill.push_back(at);
+        }
+    }
+
+    /// Packets that the relay has counted: proof that they were relayed, not dropped.
+    pub(crate) fn n_relayed(&self) -> u64 {
+        self.counters.get_relay(SLOT, PACKETS)
+    }
+
+    /// How many descriptors wait to be sent.
+    pub(crate) fn n_sent(&self) -> usize {
+        self.outboxes.iter().map(|outbox| outbox.descriptors.len()).sum()
+    }
+}
+
+fn image(packet: &[u8], n_outputs: u16, outputs: Outputs) -> Vec<u64> {
+    let key = Datagram::parse(packet).expect("a datagram").key(IFINDEX);
+    let mut table = Table::empty(MAX_RELAYS, MAX_OUTPUTS);
+    table.generation = 1;
+    // The table is full: keys that differ in the group's last bits, as those of a headend do.
+    table.entries = (0..MAX_RELAYS)
+        .map(|slot| RelayEntry {
+            key: InputKey { destination: other_group(key.destination, slot), ..key },
+            first_output: slot,
+            n_outputs: 1,
+            in_use: 1,
+        })
+        .collect();
+    table.entries[SLOT as usize] = RelayEntry { key, first_output: 0, n_outputs: n_outputs.into(), in_use: 1 };
+    table.outputs = (0..n_outputs)
+        .map(|n| {
+            let mut entry = OutputEntry::new_zeroed();
+            let shares = outputs == Outputs::Share;
+            entry.rewrite = rewrite(Address::v4([239, 2, 1, 1]), if shares { 5001 } else { 5001 + n });
+            entry.flags = if shares && n > 0 { OutputEntry::SHARES } else { 0 };
+            entry.link = n % N_LINKS;
+            entry.mtu = 1500;
+            entry.counter = n.into();
+            entry
+        })
+        .collect();
+    let mut image = vec![0; image_size(MAX_RELAYS, MAX_OUTPUTS).div_ceil(8)];
+    write(&table, image.as_mut_bytes());
+    image
+}
+
+fn other_group(group: Address, slot: u32) -> Address {
+    let [_, _, c, d] = slot.to_be_bytes();
+    let [a, b, ..] = group.v4_bytes();
+    Address::v4([a, b.wrapping_add(1), c, d])
+}

@@ -1,0 +1,116 @@
+//! What is written is what a lane finds.
+
+use super::super::Table;
+use super::super::fixtures::{compiled, facts, plan, relay};
+use super::{Image, image_size, write};
+use alloc::{format, vec, vec::Vec};
+use zerocopy::IntoBytes;
+
+fn table(n: u32) -> Table {
+    let relays = (0..n).map(|i| {
+        let [_, _, a, b] = i.to_be_bytes();
+        relay(&format!("r{i}"), &format!("239.1.{a}.{b}"), &["239.2.1.1", "10.0.2.9"])
+    });
+    let mut plan = plan(relays.collect());
+    plan.lanes.max_relays = 1000;
+    compiled(&plan, &facts(), None).table
+}
+
+/// Memory aligned as a mapping is.
+fn memory(table: &Table) -> Vec<u64> {
+    vec![u64::MAX; image_size(table.max_relays(), table.max_outputs()).div_ceil(8)]
+}
+
+#[test]
+fn everything_is_found_again() {
+    let table = table(1000);
+    let mut memory = memory(&table);
+    write(&table, memory.as_mut_bytes());
+    let image = Image::view(memory.as_bytes()).unwrap();
+    assert_eq!(image.generation(), table.generation);
+    for (key, value) in &table.kernel.inputs {
+        assert_eq!(image.find(key), Some(value.slot));
+        let relay = image.relay(value.slot).unwrap();
+        assert_eq!(relay.key, *key);
+        let first = relay.first_output as usize;
+        assert_eq!(image.outputs_of(relay), &table.outputs[first..first + 2]);
+        let mut other = *key;
+        other.port += 1;
+        assert_eq!(image.find(&other), None);
+    }
+    assert_eq!(image.relay(1000), None);
+}
+
+#[test]
+fn nothing_of_the_table_before_stays() {
+    let (before, after) = (table(1000), table(1));
+    let mut memory = memory(&before);
+    write(&before, memory.as_mut_bytes());
+    write(&after, memory.as_mut_bytes());
+    let image = Image::view(memory.as_bytes()).unwrap();
+    let found = before.kernel.inputs.keys().filter(|key| image.find(key).is_some()).count();
+    assert_eq!((found, image.relay(1)), (1, None));
+}
+
+#[test]
+fn other_bytes_are_no_image() {
+    let table = table(1);
+    let mut memory = memory(&table);
+    assert!(Image::view(memory.as_bytes()).is_none());
+    write(&table, memory.as_mut_bytes());
+    let size = image_size(table.max_relays(), table.max_outputs());
+    assert!(Image::view(&memory.as_bytes()[..size]).is_some());
+    assert!(Image::view(&memory.as_bytes()[..size - 4]).is_none());
+    assert!(Image::view(&memory.as_bytes()[4..]).is_none());
+}
+
+#[test]
+fn an_index_without_a_free_place_ends_the_search() {
+    let table = table(2);
+    let mut memory = memory(&table);
+    write(&table, memory.as_mut_bytes());
+    let size = image_size(table.max_relays(), table.max_outputs());
+    let places = 4 * super::index_len(table.max_relays());
+    for place in memory.as_mut_bytes()[size - places..size].chunks_exact_mut(4) {
+        place.copy_from_slice(&1u32.to_ne_bytes());
+    }
+    let image = Image::view(memory.as_bytes()).unwrap();
+    assert_eq!(image.find(&table.relays[1].as_ref().unwrap().key.unwrap()), None);
+}
+
+mod widest {
+    use crate::entry::{OutputEntry, RelayEntry};
+    use crate::table::Table;
+    use crate::table::image::{Image, ImageHeader, image_size, write};
+    use alloc::vec;
+    use zerocopy::{FromZeros as _, IntoBytes as _};
+
+    /// The header of a table whose relays have outputs on these links.
+    fn header_of(relays: &[&[u16]]) -> ImageHeader {
+        let mut table = Table::empty(4, 256);
+        for links in relays {
+            let mut entry = RelayEntry::new_zeroed();
+            let count = |n| u32::try_from(n).unwrap();
+            (entry.first_output, entry.n_outputs) = (count(table.outputs.len()), count(links.len()));
+            entry.in_use = 1;
+            table.entries.push(entry);
+            let output = |link: &u16| OutputEntry { link: *link, ..OutputEntry::new_zeroed() };
+            table.outputs.extend(links.iter().map(output));
+        }
+        let mut words = vec![0_u64; image_size(4, 256).div_ceil(8)];
+        let bytes = words.as_mut_slice().as_mut_bytes();
+        write(&table, bytes);
+        *Image::view(bytes).unwrap().header
+    }
+
+    #[test]
+    fn what_comes_of_a_batch_fits_half_a_transmit_ring() {
+        let wide = header_of(&[&[0], &[1; 64], &[0, 1, 2, 1]]);
+        assert_eq!(wide.widest, 64);
+        assert_eq!((wide.batch(2048, 64), wide.batch(4096, 64), wide.batch(8192, 64)), (16, 32, 64));
+        assert_eq!(wide.batch(32, 64), 1, "one packet at least, whatever becomes of it");
+        let spread = header_of(&[&[0, 1, 2, 1]]);
+        assert_eq!((spread.widest, spread.batch(64, 64)), (2, 16));
+        assert_eq!(header_of(&[]).batch(64, 64), 64, "an empty table limits nothing");
+    }
+}

@@ -1,0 +1,119 @@
+//! `mcr check FILE`: what a file would do on this node, without doing it.
+
+mod show; // a table for people
+
+pub use show::show_table;
+
+use crate::config::{self, Errors};
+use relay_common::facts::Facts;
+use relay_common::plan::Plan;
+use relay_common::table::{Compiled, Placement, compile};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::path::Path;
+
+/// How a file is checked and shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// What is pending is an error.
+    pub strict: bool,
+    /// For programs instead of people.
+    pub json: bool,
+}
+
+/// Checks a file, writes what was found to `out`, and says whether the file is good. `facts` is asked what is known
+/// of the links that the plan uses.
+///
+/// # Errors
+///
+/// Only if `out` cannot be written to.
+pub fn run(
+    file: &Path,
+    facts: impl FnOnce(&Plan) -> Facts,
+    options: Options,
+    out: &mut impl Write,
+) -> io::Result<bool> {
+    let name = file.display().to_string();
+    let (good, value, text) = match config::load(file) {
+        Err(errors) => (false, errors_as_json(&errors), errors.to_string()),
+        Ok(plan) => {
+            let facts = facts(&plan);
+            let compiled = compile(&plan, &facts, &Placement::new(&plan, &facts, None), None);
+            let good = is_good(&compiled, options);
+            (good, as_json(&name, &plan, &compiled, options), as_text(&name, &plan, &compiled, options))
+        }
+    };
+    if options.json {
+        writeln!(out, "{value:#}")?
+    } else {
+        writeln!(out, "{}", text.trim_end())?
+    }
+    Ok(good)
+}
+
+/// Says whether a plan may be run.
+#[must_use]
+pub fn is_good(compiled: &Compiled, options: Options) -> bool {
+    compiled.refused.is_empty() && (compiled.pending.is_empty() || !options.strict)
+}
+
+/// What was found, for people.
+#[must_use]
+pub fn as_text(file: &str, plan: &Plan, compiled: &Compiled, options: Options) -> String {
+    let mut text = String::new();
+    for conflict in &compiled.refused {
+        let _ = writeln!(text, "{file}: error: {conflict}"); // Writing to a String cannot fail.
+    }
+    let weight = if options.strict { "error" } else { "warning" };
+    for pending in &compiled.pending {
+        let _ = writeln!(text, "{file}: {weight}: {pending}");
+    }
+    let (relays, outputs) = (counted(plan.relays.len(), "relay"), counted(n_outputs(plan), "output"));
+    let end = match (is_good(compiled, options), compiled.pending.len()) {
+        (false, _) => "refused".to_owned(),
+        (true, 0) => "good".to_owned(),
+        (true, n) => format!("good, {n} pending"),
+    };
+    let _ = writeln!(text, "{file}: {relays}, {outputs}: {end}");
+    if !plan.relays.is_empty() {
+        let _ = write!(text, "\n{}", show_table(&compiled.table));
+    }
+    text
+}
+
+/// What was found, for programs.
+#[must_use]
+pub fn as_json(file: &str, plan: &Plan, compiled: &Compiled, options: Options) -> Value {
+    let pending = compiled.pending.iter().map(|pending| {
+        json!({
+            "relay": pending.relay,
+            "part": pending.part.to_string(),
+            "reason": pending.reason.name(),
+            "text": pending.reason.to_string(),
+        })
+    });
+    json!({
+        "file": file,
+        "good": is_good(compiled, options),
+        "relays": plan.relays.len(),
+        "outputs": n_outputs(plan),
+        "errors": compiled.refused.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "pending": pending.collect::<Vec<_>>(),
+    })
+}
+
+fn errors_as_json(errors: &Errors) -> Value {
+    json!({ "file": errors.file, "good": false, "errors": errors.errors })
+}
+
+fn n_outputs(plan: &Plan) -> usize {
+    plan.relays.iter().map(|relay| relay.outputs.len()).sum()
+}
+
+fn counted(n: usize, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+//! What a checked file looks like, for people and for programs.
+
+use super::{Options, run};
+use relay_common::facts::Facts;
+use std::path::PathBuf;
+
+/// A file that is gone when the test is over.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("mcr-check-{}-{name}.toml", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    /// Checks the file on a node without links; the output calls the file FILE.
+    fn check(&self, options: Options) -> (bool, String) {
+        let mut out = Vec::new();
+        let good = run(&self.0, |_| Facts::default(), options, &mut out).unwrap();
+        (good, String::from_utf8(out).unwrap().replace(&self.0.display().to_string(), "FILE"))
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+const ONE: &str = "[[relay]]
+name = 'a'
+input = { interface = 'e0', group = '239.1.1.1', port = 5000 }
+outputs = [{ interface = 'e1', group = '239.2.1.1', port = 5000 }]
+";
+
+#[test]
+fn pending_is_a_warning_unless_strict() {
+    let file = File::new("pending", ONE);
+    let (good, text) = file.check(Options::default());
+    assert!(good);
+    insta::assert_snapshot!(text, @r#"
+    FILE: warning: relay "a" input: interface "e0" does not exist: create it, or correct its name
+    FILE: warning: relay "a" outputs[0]: interface "e1" does not exist: create it, or correct its name
+    FILE: 1 relay, 1 output: good, 2 pending
+
+    SLOT  RELAY  INPUT                        OUTPUT             SENT AS
+    0     a      e0 239.1.1.1:5000 (pending)  e1 239.2.1.1:5000  pending: link_missing
+    "#);
+    let (good, text) = file.check(Options { strict: true, json: false });
+    assert!(!good);
+    assert!(text.contains("FILE: error: relay \"a\" input: interface \"e0\" does not exist"), "{text}");
+    assert!(text.contains("FILE: 1 relay, 1 output: refused"), "{text}");
+}
+
+#[test]
+fn an_empty_file_is_good() {
+    let file = File::new("empty", "");
+    assert_eq!(file.check(Options { strict: true, json: false }), (true, "FILE: 0 relays, 0 outputs: good\n".into()));
+}
+
+#[test]
+fn errors_are_told_with_their_lines() {
+    let file = File::new("wrong", "[lanes]\npoll = 'lazy'\n");
+    let text = "FILE:2: lanes.poll: \"lazy\" is not known here: use one of \"busy\", \"adaptive\", \"wait\"\n";
+    assert_eq!(file.check(Options::default()), (false, text.into()));
+}
+
+#[test]
+fn json_says_the_same() {
+    let json = |name, text| {
+        let (good, text) = File::new(name, text).check(Options { strict: false, json: true });
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["good"], good);
+        value
+    };
+    let value = json("json", ONE);
+    assert_eq!((&value["relays"], &value["outputs"]), (&1.into(), &1.into()));
+    assert_eq!(value["pending"][1]["part"], "outputs[0]");
+    assert_eq!(value["pending"][1]["reason"], "link_missing");
+    let value = json("json-wrong", "[lanes]\npoll = 'lazy'\n");
+    assert_eq!((&value["errors"][0]["line"], &value["errors"][0]["key"]), (&2.into(), &"lanes.poll".into()));
+}

@@ -1,0 +1,37 @@
+//! What hurts on the links in use is said once at the start, with the remedy.
+
+use crate::link::ability::Ability;
+use crate::link::hint::{Use, hints};
+use crate::link::netlink::Netlink;
+use crate::link::xdp::Netdev;
+use anyhow::Context;
+use relay_common::plan::Plan;
+use relay_common::table::Placement;
+
+/// Hints that would only repeat what is said elsewhere: as pending, or as an error of the attachment.
+const SAID_ELSEWHERE: [&str; 4] = ["down", "no-carrier", "other-program", "mtu"];
+/// Hints about the senders, not the link: worth knowing, and nothing to warn of each time.
+const OF_SENDERS: [&str; 1] = ["partial-checksums"];
+
+/// Looks at every link that packets come in on.
+pub async fn advise(netlink: &Netlink, plan: &Plan, place: &Placement) -> anyhow::Result<()> {
+    let netdev = Netdev::open().context("cannot ask the kernel what drivers can do")?;
+    for reading in netlink.readings(None).await? {
+        let name = reading.link.name.clone();
+        if place.input(&name).is_none() {
+            continue;
+        }
+        let vlans = plan.relays.iter().any(|relay| relay.input.interface == name && relay.input.vlans != [0, 0]);
+        let (lanes, frame_size) = (plan.lanes.n_lanes(), plan.lanes.frame_size);
+        let usage = Use { lanes, frame_size, vlans, own_programs: Vec::new() };
+        let ability = Ability::of(reading, netdev.as_ref());
+        for hint in hints(&ability, &usage).iter().filter(|hint| !SAID_ELSEWHERE.contains(&hint.name)) {
+            if OF_SENDERS.contains(&hint.name) {
+                tracing::debug!(link = %name, "{}; {}", hint.text, hint.remedy);
+            } else {
+                tracing::warn!(link = %name, "{}; remedy: {}", hint.text, hint.remedy);
+            }
+        }
+    }
+    Ok(())
+}

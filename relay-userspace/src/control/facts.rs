@@ -1,0 +1,55 @@
+//! What the kernel says of the links and neighbours that a plan needs.
+
+use crate::link::neighbour::{Destination, Neighbours};
+use crate::link::netlink::Netlink;
+use anyhow::Context;
+use relay_common::entry::Vlans;
+use relay_common::facts::{Facts, Neighbour};
+use relay_common::plan::{Output, Plan};
+use std::collections::BTreeSet;
+
+/// Reads links and neighbours, and has the kernel keep the neighbours. One that cannot be asked for now is asked for
+/// again at the next look.
+pub(super) async fn read(netlink: &Netlink, neighbours: &mut Neighbours, plan: &Plan) -> anyhow::Result<Facts> {
+    let mut facts = links(netlink).await?;
+    if let Err(error) = neighbours.want(netlink, &destinations(&facts, plan)).await {
+        tracing::debug!(%error, "a neighbour could not be asked for");
+    }
+    facts.neighbours = neighbours.facts();
+    Ok(facts)
+}
+
+/// Reads links and neighbours and changes nothing: for a plan that is only looked at.
+pub async fn look_at(plan: &Plan) -> anyhow::Result<Facts> {
+    let netlink = Netlink::new().context("cannot ask the kernel for its links")?;
+    let mut facts = links(&netlink).await?;
+    for (ifindex, destination) in destinations(&facts, plan) {
+        if let Ok(Some(next_hop)) = netlink.route(destination, ifindex).await {
+            let mac = netlink.neighbour(ifindex, next_hop).await.ok().flatten();
+            facts.neighbours.push(Neighbour { ifindex, destination, next_hop, mac });
+        }
+    }
+    Ok(facts)
+}
+
+async fn links(netlink: &Netlink) -> anyhow::Result<Facts> {
+    let links = netlink.facts(None).await.context("cannot read the links")?;
+    let vlan_devices = netlink.vlan_devices().await.context("cannot read the VLAN devices")?;
+    Ok(Facts { links, neighbours: Vec::new(), vlan_devices })
+}
+
+/// The unicast destinations of a plan, each with the device that it is reached by.
+fn destinations(facts: &Facts, plan: &Plan) -> BTreeSet<Destination> {
+    let device = |output: &Output| {
+        let link = facts.link(&output.interface)?;
+        match output.vlans {
+            Vlans::Set { ids, .. } => facts.vlan_device(link.ifindex, ids).or(Some(link.ifindex)),
+            Vlans::Keep => Some(link.ifindex),
+        }
+    };
+    let outputs = plan.relays.iter().filter(|relay| relay.enabled).flat_map(|relay| &relay.outputs);
+    outputs
+        .filter(|output| !output.destination.is_multicast())
+        .filter_map(|output| Some((device(output)?, output.destination)))
+        .collect()
+}

@@ -1,0 +1,186 @@
+//! What this machine cannot do: mcr says so, ends, and leaves nothing behind.
+
+use crate::groups::joined;
+use crate::line::{Folder, INPUT, Line, ONE, OUTPUT};
+use bench::links::ip;
+use bench::relay::binary;
+use bench::source::send_frames;
+use bench::{Process, Sink, ledger::Ledger, sink::Flow};
+use nix::fcntl::{Flock, FlockArg};
+use relay_common::plan::Mode;
+use relay_userspace::kernel::program::{Attached, Loading, Program};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Runs mcr behind `wrapper` with `head` before the simplest relay, has it refuse, looks that nothing is left, and
+/// returns what it said.
+fn refusal(line: &Line, wrapper: &[&str], head: &str) -> String {
+    let folder = Folder::new("refusals");
+    std::fs::write(folder.file("relay.toml"), format!("{head}\n{ONE}")).unwrap();
+    let (groups, programs) = (joined(&line.relay, "in0"), programs(line));
+    let mut command = line.relay.command("env");
+    command.args(wrapper).arg(binary()).arg("run").arg("--run-dir").arg(folder.path());
+    command.arg("--config").arg(folder.file("relay.toml"));
+    let mut mcr = Process::start("mcr", command).unwrap();
+    let status = mcr.wait(PATIENCE).unwrap();
+    let said = mcr.lines().join("\n");
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.lines().last().is_some_and(|last| last.starts_with("mcr: ") || last.starts_with("  ")), "{said}");
+
+    assert_eq!(joined(&line.relay, "in0"), groups, "a group is left joined after\n{said}");
+    assert_eq!(self::programs(line), programs, "a program is left attached after\n{said}");
+    let processes = ip(&["netns", "pids", line.relay.name()]).unwrap();
+    assert_eq!(processes, "", "a process is left after\n{said}");
+    for lock in folder.path().read_dir().unwrap().map(|entry| entry.unwrap().path()) {
+        let is_free = Flock::lock(std::fs::File::open(&lock).unwrap(), FlockArg::LockExclusiveNonblock).is_ok();
+        assert!(is_free || lock.ends_with("relay.toml"), "{} is held after\n{said}", lock.display());
+    }
+    said
+}
+
+/// The XDP programs on the relay's links, as `ip` shows them.
+fn programs(line: &Line) -> Vec<String> {
+    let links = ip(&["-n", line.relay.name(), "link", "show"]).unwrap();
+    links.lines().filter(|line| line.contains("prog/xdp")).map(str::to_owned).collect()
+}
+
+/// The links are free: the simplest relay starts and relays.
+fn a_relay_still_works(line: &Line) {
+    let mcr = line.start(ONE);
+    relays(line);
+    mcr.stop().unwrap();
+}
+
+fn relays(line: &Line) {
+    let flow = Flow::new(OUTPUT.parse().unwrap(), &Ledger::shared("unread", 1));
+    let sink = Sink::start_keeping(1, &line.receiver, "rx0", vec![flow]).unwrap();
+    send_frames(&line.source, "src0", &[line.frame(INPUT, b"is anybody there?")]).unwrap();
+    let deadline = bench::clock::Deadline::after(PATIENCE);
+    while sink.datagrams() == 0 {
+        assert!(!deadline.passed(), "nothing is relayed");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn says(said: &str, words: &[&str]) {
+    for word in words {
+        assert!(said.contains(word), "{word} is not in\n{said}");
+    }
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn rights_that_are_missing_are_named() {
+    let line = Line::new();
+    // Everybody can go there, so that only the missing rights can be what is wrong.
+    let nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    says(&refusal(&line, &nobody, ""), &["CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF", "root", "systemd"]);
+    let said = refusal(&line, &["setpriv", "--bounding-set", "-bpf"], "");
+    says(&said, &["mcr run needs CAP_BPF:"]);
+    a_relay_still_works(&line);
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn memory_that_may_not_be_locked_is_named() {
+    let line = Line::new();
+    let wrapper = ["prlimit", "--memlock=65536", "setpriv", "--bounding-set", "-ipc_lock"];
+    says(&refusal(&line, &wrapper, ""), &["cannot lock 18 MiB of frames", "memory-lock limit", "CAP_IPC_LOCK"]);
+    a_relay_still_works(&line);
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn what_the_machine_or_link_cannot_do_is_named() {
+    let line = Line::new();
+    let interface = |line: &str| format!("[[interface]]\nname = \"in0\"\n{line}");
+    says(
+        &refusal(&line, &[], "[lanes]\nframes = 64"),
+        &["lanes.frames = 64 is too few", "at least 8256, or leave it out"],
+    );
+    says(&refusal(&line, &[], "[lanes]\ncores = [999]"), &["lanes.cores names core 999", "name others"]);
+    let said = refusal(&line, &[], &interface("zero_copy = \"always\""));
+    says(&said, &["in0 queue 0 cannot do zero-copy", "zero_copy = \"auto\""]);
+    a_relay_still_works(&line);
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn frames_too_long_for_xdp_are_named() {
+    let line = Line::shaped(9000, 1);
+    let said = refusal(&line, &[], "[[interface]]\nname = \"in0\"\nmode = \"native\"");
+    says(&said, &["cannot attach the XDP program to in0 in native mode", "MTU", "lower it"]);
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn what_is_pending_at_the_start_is_named_with_its_remedy() {
+    let line = Line::shaped(3000, 1);
+    let config =
+        format!("[lanes]\ncores = [0, 1]\nframe_size = 2048\n[[interface]]\nname = \"in0\"\nqueues = [0, 3]\n{ONE}");
+    let nowhere = ONE.replace("\"one\"", "\"two\"").replace("in0", "none0");
+    let mcr = line.start(&format!("{config}{nowhere}"));
+    for text in [
+        "relay \"one\" input: interface \"in0\" has an MTU of 3000, but a frame has room for 1770: ip link set in0 \
+         mtu 1770, or set lanes.frame_size = 4096",
+        "relay \"one\" outputs[0]: interface \"out0\" has 1 transmit queues for 2 lanes: ethtool -L out0 combined 2, \
+         or name at most 1 in lanes.cores",
+        "relay \"two\" input: interface \"none0\" does not exist: create it, or correct its name",
+    ] {
+        mcr.process.wait_for(text, Duration::from_millis(1)).unwrap();
+    }
+    // With an MTU that fits, what is left is the queue that is not there.
+    let mark = mcr.process.mark();
+    ip(&["-n", line.relay.name(), "link", "set", "in0", "mtu", "1500"]).unwrap();
+    let queue = "interface \"in0\" has 1 receive queues, so queue 3 does not exist: correct queues, or \
+                 ethtool -L in0 combined 4";
+    mcr.process.wait_for_after(mark, queue, PATIENCE).unwrap();
+    mcr.stop().unwrap();
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_second_mcr_leaves_the_first_alone() {
+    let line = Line::new();
+    let first = line.start(ONE);
+    let folder = first.config().parent().unwrap().display().to_string();
+    let start = |run_dir: &str| {
+        let mut command = line.relay.command(binary());
+        command.args(["run", "--run-dir", run_dir, "--config"]).arg(first.config());
+        let mut second = Process::start("mcr", command).unwrap();
+        assert_eq!(second.wait(PATIENCE).unwrap().code(), Some(1));
+        second.lines().join("\n")
+    };
+    let pid = first.process.pid().to_string();
+    says(&start(&folder), &[&format!("another mcr (pid {pid}) runs in this network namespace"), "end it first"]);
+    relays(&line);
+    let elsewhere = Folder::new("second");
+    let said = start(&elsewhere.path().display().to_string());
+    says(&said, &["queue 0 is in use by another AF_XDP program", "end that one first"]);
+    relays(&line);
+    let report = first.stop().unwrap();
+    assert_eq!((report.received("one"), report.restarts()), (2, 0));
+}
+
+/// Another program's program: ours, but attached by this process.
+fn occupy(line: &Line, mode: Mode) -> Attached {
+    line.relay.run(|| {
+        let program = Program::load(Loading { max_relays: 1, debug: false }).unwrap();
+        program.attach("in0", line.in0.index, mode).unwrap()
+    })
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_link_with_another_xdp_program_is_named() {
+    let line = Line::new();
+    for (theirs, ours) in [(Mode::Native, "native"), (Mode::Native, "auto"), (Mode::Generic, "auto")] {
+        let other = occupy(&line, theirs);
+        assert_eq!(programs(&line).len(), 1);
+        let said = refusal(&line, &[], &format!("[[interface]]\nname = \"in0\"\nmode = \"{ours}\""));
+        says(&said, &["another XDP program is attached to in0", "ip link set dev in0 xdp off"]);
+        drop(other);
+    }
+    a_relay_still_works(&line);
+}
