@@ -5,6 +5,7 @@ use anyhow::Result;
 use crate::{build, clock::Stopwatch, packages, packages::PACKAGES, rights::Rights, setup, workspace::Workspace};
 
 use self::{
+    root_suite::Suite,
     table::{Outcome, Row},
     tally::Tally,
 };
@@ -41,9 +42,6 @@ pub(crate) enum Choice {
     Long,
 }
 
-/// The suites behind the choice netns: relays and their streams, what links say, the host beside.
-const NETNS: [&str; 3] = ["netns", "netns_link", "netns_host"];
-
 /// How often `long` repeats netns: enough to meet an order of events that one run in three shows.
 const ROUNDS: u32 = 3;
 
@@ -53,16 +51,16 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     if matches!(args.suite, Choice::Unit | Choice::All) {
         rows.push(timed("unit", || unit::run(workspace)));
     }
-    if matches!(args.suite, Choice::Kernel | Choice::Netns | Choice::All) {
-        let suites: &[&str] = match args.suite {
-            Choice::Kernel => &["kernel"],
-            Choice::Netns => &NETNS,
-            _ => &["kernel", "netns", "netns_link", "netns_host"],
-        };
-        rows.extend(privileged(workspace, suites, 1));
+    let mut suites = Vec::new();
+    if matches!(args.suite, Choice::Kernel | Choice::All) {
+        suites.push(Suite::kernel());
     }
+    if matches!(args.suite, Choice::Netns | Choice::All | Choice::Long) {
+        suites.extend(Suite::netns(workspace)?);
+    }
+    let rounds = if args.suite == Choice::Long { ROUNDS } else { 1 };
+    rows.extend(privileged(workspace, &suites, rounds));
     if args.suite == Choice::Long {
-        rows.extend(privileged(workspace, &NETNS, ROUNDS));
         rows.extend(fuzz::run(workspace));
     }
     table::print(&rows)?;
@@ -70,19 +68,20 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
 }
 
 /// The suites that root runs, against a release build of mcr; skipped where they cannot run, with the reason.
-fn privileged(workspace: &Workspace, suites: &[&str], rounds: u32) -> Vec<Row> {
+fn privileged(workspace: &Workspace, suites: &[Suite], rounds: u32) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut prepared = None; // Once, and only for a suite that is there.
     for suite in suites {
-        match workspace.has_target("relay-userspace", "test", suite) {
-            Err(error) => rows.push(Row::new(suite, Outcome::broken(&error), 0.0)),
-            Ok(false) => rows.push(Row::new(suite, Outcome::Missing, 0.0)),
+        let name = suite.name();
+        match suite.is_there(workspace) {
+            Err(error) => rows.push(Row::new(&name, Outcome::broken(&error), 0.0)),
+            Ok(false) => rows.push(Row::new(&name, Outcome::Missing, 0.0)),
             Ok(true) => match prepared.get_or_insert_with(|| prepare(workspace)) {
                 Ok(rights) => {
-                    let round = |_| timed(suite, || root_suite::run(workspace, *rights, suite, rounds > 1));
+                    let round = |_| timed(&name, || suite.run(workspace, *rights, rounds > 1));
                     rows.extend((0..rounds).map(round));
                 }
-                Err(outcome) => rows.push(Row::new(suite, outcome.clone(), 0.0)),
+                Err(outcome) => rows.push(Row::new(&name, outcome.clone(), 0.0)),
             },
         }
     }

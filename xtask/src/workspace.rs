@@ -70,13 +70,17 @@ impl Workspace {
 
     /// Whether a crate has the target (kind "bin", "test", "bench") of this name.
     pub(crate) fn has_target(&self, package: &str, kind: &str, name: &str) -> Result<bool> {
+        Ok(self.targets(package, kind)?.iter().any(|target| target == name))
+    }
+
+    /// The names of a crate's targets of a kind.
+    pub(crate) fn targets(&self, package: &str, kind: &str) -> Result<Vec<String>> {
         let metadata = step::capture(self.cargo().args(["metadata", "--no-deps", "--format-version=1"]))?;
         let metadata: serde_json::Value = serde_json::from_str(&metadata).context("cargo metadata is not JSON")?;
         let packages = metadata["packages"].as_array().context("cargo metadata names no packages")?;
         let targets = packages.iter().filter(|p| p["name"] == package).filter_map(|p| p["targets"].as_array());
-        Ok(targets
-            .flatten()
-            .any(|t| t["name"] == name && t["kind"].as_array().is_some_and(|k| k.contains(&kind.into()))))
+        let of_kind = |t: &&serde_json::Value| t["kind"].as_array().is_some_and(|k| k.contains(&kind.into()));
+        Ok(targets.flatten().filter(of_kind).filter_map(|t| t["name"].as_str().map(str::to_owned)).collect())
     }
 }
 

@@ -8,32 +8,72 @@ use crate::{rights::Rights, step, workspace::Workspace};
 
 use super::tally::Tally;
 
-/// Runs the ignored tests of relay-userspace's test target `suite`, one at a time: they share the kernel.
-pub(super) fn run(workspace: &Workspace, rights: Rights, suite: &str, long: bool) -> Result<Tally> {
-    let program = compile(workspace.cargo(), suite)?;
-    let package = workspace.root().join("relay-userspace");
-    let mcr = workspace.mcr();
-    let mut env = vec![("MCR", mcr.as_os_str()), ("CARGO_MANIFEST_DIR", package.as_os_str())];
-    if long {
-        env.push(("MCR_LONG", OsStr::new("1")));
-    }
-    let mut tests = rights.command(program, &env);
-    tests.current_dir(&package).args(["--ignored", "--test-threads=1"]);
-    eprintln!("xtask: running {suite} as root …");
-    let (status, printed) = step::watch(&mut tests)?;
-    Ok(Tally::read(&printed, status))
+/// A test target whose ignored tests root runs.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Suite {
+    package: &'static str,
+    target: String,
 }
 
-/// Compiles the suite and says where its program is.
-fn compile(mut cargo: Command, suite: &str) -> Result<PathBuf> {
-    cargo.args(["test", "--no-run", "--package", "relay-userspace", "--test", suite]);
-    cargo.args(["--message-format", "json-render-diagnostics"]);
-    eprintln!("xtask: compiling {suite} …");
-    // Not `capture`: compiler errors go to standard error, where the user reads them as they come.
-    let output = cargo.stderr(std::process::Stdio::inherit()).output().context("cannot start cargo")?;
-    anyhow::ensure!(output.status.success(), "{suite} does not compile; see the lines above");
-    let messages = String::from_utf8(output.stdout).context("cargo did not print UTF-8")?;
-    program_of(&messages, suite).with_context(|| format!("cargo did not say where the program of {suite} is"))
+impl Suite {
+    /// The XDP program and its maps in this kernel.
+    pub(super) fn kernel() -> Self {
+        Self { package: "relay-userspace", target: "kernel".to_owned() }
+    }
+
+    /// Everything that needs network namespaces: the targets of the relay and of the laboratory named so.
+    pub(super) fn netns(workspace: &Workspace) -> Result<Vec<Self>> {
+        let mut suites = Vec::new();
+        for package in ["bench", "relay-userspace"] {
+            let targets = workspace.targets(package, "test")?.into_iter().filter(|target| target.starts_with("netns"));
+            suites.extend(targets.map(|target| Self { package, target }));
+        }
+        Ok(suites)
+    }
+
+    pub(super) fn name(&self) -> String {
+        match self.package {
+            "relay-userspace" => self.target.clone(),
+            package => format!("{package} {}", self.target),
+        }
+    }
+
+    pub(super) fn is_there(&self, workspace: &Workspace) -> Result<bool> {
+        workspace.has_target(self.package, "test", &self.target)
+    }
+
+    /// Runs its tests one at a time: they share the kernel. The relay under test is the release build; a build that
+    /// can be made to die in a commit lies beside the tests.
+    pub(super) fn run(&self, workspace: &Workspace, rights: Rights, long: bool) -> Result<Tally> {
+        let program = self.compile(workspace.cargo())?;
+        let package = workspace.root().join(self.package);
+        let mcr = workspace.mcr();
+        let mut env = vec![("MCR", mcr.as_os_str()), ("CARGO_MANIFEST_DIR", package.as_os_str())];
+        if long {
+            env.push(("MCR_LONG", OsStr::new("1")));
+        }
+        let mut tests = rights.command(program, &env);
+        tests.current_dir(&package).args(["--ignored", "--test-threads=1"]);
+        eprintln!("xtask: running {} as root …", self.name());
+        let (status, printed) = step::watch(&mut tests)?;
+        Ok(Tally::read(&printed, status))
+    }
+
+    /// Compiles it and says where its program is.
+    fn compile(&self, mut cargo: Command) -> Result<PathBuf> {
+        let Self { package, target } = self;
+        cargo.args(["test", "--no-run", "--package", package, "--test", target]);
+        if *package == "relay-userspace" && target.starts_with("netns") {
+            cargo.args(["--features", "chaos"]);
+        }
+        cargo.args(["--message-format", "json-render-diagnostics"]);
+        eprintln!("xtask: compiling {} …", self.name());
+        // Not `capture`: compiler errors go to standard error, where the user reads them as they come.
+        let output = cargo.stderr(std::process::Stdio::inherit()).output().context("cannot start cargo")?;
+        anyhow::ensure!(output.status.success(), "{} does not compile; see the lines above", self.name());
+        let messages = String::from_utf8(output.stdout).context("cargo did not print UTF-8")?;
+        program_of(&messages, target).with_context(|| format!("cargo did not say where the program of {target} is"))
+    }
 }
 
 /// Finds the test program among cargo's messages, one JSON object a line.
@@ -50,6 +90,16 @@ fn program_of(messages: &str, suite: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_target_named_netns_is_found_in_both_crates() {
+        let names = Suite::netns(&Workspace::find().unwrap()).unwrap().iter().map(Suite::name).collect::<Vec<_>>();
+        assert!(
+            ["bench netns", "netns", "netns_death"].iter().all(|name| names.contains(&(*name).to_owned())),
+            "{names:?}"
+        );
+        assert!(!names.contains(&"kernel".to_owned()));
+    }
 
     #[test]
     fn the_program_is_found_among_cargos_messages() {
