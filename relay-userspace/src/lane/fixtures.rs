@@ -1,5 +1,7 @@
 //! What tests of lanes have in common: keys, outputs, tables, and what should come out.
 
+#![expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
+
 use relay_common::abi::{Address, InputKey};
 use relay_common::entry::{OutputEntry, RelayEntry, Rewrite};
 use relay_common::fixtures::Recipe;

@@ -1,3 +1,5 @@
+//! What becomes of packets of every kind, without a kernel.
+
 use super::*;
 use crate::lane::fixtures::{
     HEADROOM, IFINDEX, MAX_OUTPUTS, MAX_RELAYS, SIZE, image_of, key, output, rewritten, sharing,

@@ -1,5 +1,7 @@
 //! A whole lane between rings in memory. The test plays the kernel and kills the lane after any store of a commit.
 
+#![expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
+
 use super::*;
 use crate::lane::fixtures::{
     HEADROOM, IFINDEX, MAX_OUTPUTS, MAX_RELAYS, SIZE, key, output, rewritten, sharing, table_of,

@@ -1,3 +1,7 @@
+//! No frame is ever in two places, and none is believed that was not given.
+
+#![expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
+
 use super::{Census, Frame, Frames};
 use crate::memory::{Mapping, create, log::Log, whole_pages};
 use proptest::prelude::*;
@@ -173,11 +177,7 @@ fn run(memory: &Memory, operations: &[Operation]) -> Result<(), TestCaseError> {
             }
             Operation::Send(..) | Operation::Release(_) => {}
             Operation::Complete(frame) => {
-                let after = match oracle.now[frame] {
-                    Some(Owner::Transmit { rings: 1 }) => Some(Owner::Free),
-                    Some(Owner::Transmit { rings }) => Some(Owner::Transmit { rings: rings - 1 }),
-                    _ => None,
-                };
+                let after = oracle.now[frame].and_then(completed);
                 prop_assert_eq!(frames.complete(at(frame) + 300, &mut log), after.is_some());
                 if let Some(after) = after {
                     oracle.set(frame, after);
@@ -196,12 +196,26 @@ fn run(memory: &Memory, operations: &[Operation]) -> Result<(), TestCaseError> {
                 oracle.die();
             }
         }
-        prop_assert_eq!(memory.owners(), oracle.committed.map(Owner::word));
-        prop_assert_eq!(Census::of(memory.words().words32(0, N)), oracle.census());
-        prop_assert_eq!(frames.n_free(), oracle.usable());
-        for socket in 0..SOCKETS {
-            prop_assert_eq!(frames.n_filled(socket) as usize, oracle.count(Owner::Fill { socket }));
-        }
+        agree(memory, &frames, &oracle)?;
+    }
+    Ok(())
+}
+
+/// Whose a frame is after one completion; nobody's business unless it is being transmitted.
+fn completed(owner: Owner) -> Option<Owner> {
+    match owner {
+        Owner::Transmit { rings: 1 } => Some(Owner::Free),
+        Owner::Transmit { rings } => Some(Owner::Transmit { rings: rings - 1 }),
+        _ => None,
+    }
+}
+
+fn agree(memory: &Memory, frames: &Frames, oracle: &Oracle) -> Result<(), TestCaseError> {
+    prop_assert_eq!(memory.owners(), oracle.committed.map(Owner::word));
+    prop_assert_eq!(Census::of(memory.words().words32(0, N)), oracle.census());
+    prop_assert_eq!(frames.n_free(), oracle.usable());
+    for socket in 0..SOCKETS {
+        prop_assert_eq!(frames.n_filled(socket) as usize, oracle.count(Owner::Fill { socket }));
     }
     Ok(())
 }

@@ -1,3 +1,7 @@
+//! A commit that is cut short and repeated is the whole commit.
+
+#![expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
+
 use super::{Died, Log};
 use crate::memory::{Mapping, PAGE, create, whole_pages};
 use proptest::prelude::*;

@@ -1,3 +1,7 @@
+//! The ring against a queue that cannot be wrong, across the end of its indices.
+
+#![expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
+
 use super::{Consumer, Offsets, Producer};
 use crate::memory::{Mapping, PAGE, create};
 use proptest::prelude::*;

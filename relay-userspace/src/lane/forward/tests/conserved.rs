@@ -1,3 +1,7 @@
+//! Random batches over random tables: frames, references and counters add up.
+
+#![expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
+
 use super::*;
 use std::collections::BTreeMap;
 
