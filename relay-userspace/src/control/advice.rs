@@ -22,7 +22,9 @@ pub async fn advise(netlink: &Netlink, plan: &Plan, place: &Placement) -> anyhow
             continue;
         }
         let vlans = plan.relays.iter().any(|relay| relay.input.interface == name && relay.input.vlans != [0, 0]);
-        let (lanes, frame_size) = (plan.lanes.n_lanes(), plan.lanes.frame_size);
+        // Only lanes that send on the link want a queue of it.
+        let lanes = if place.output(&name).is_some() { plan.lanes.n_lanes() } else { 1 };
+        let frame_size = plan.lanes.frame_size;
         let usage = Use { lanes, frame_size, vlans, own_programs: Vec::new() };
         let ability = Ability::of(reading, netdev.as_ref());
         for hint in hints(&ability, &usage).iter().filter(|hint| !SAID_ELSEWHERE.contains(&hint.name)) {

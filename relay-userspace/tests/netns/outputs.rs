@@ -7,7 +7,7 @@ use bench::packet::Mac;
 const SAME_MAC: Mac = Mac([0x02, 0x4d, 0x43, 0x52, 0, 1]);
 
 fn two_links() -> Rig {
-    Rig::shaped(Shape { outputs: 2, queues: 1, output_mtu: 1500, output_mac: Some(SAME_MAC) })
+    Rig::shaped(Shape { outputs: 2, queues: 1, output_queues: 1, output_mtu: 1500, output_mac: Some(SAME_MAC) })
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn as_fast_as_the_link_takes_it() {
 #[ignore = "needs root: cargo xtask test netns"]
 fn sixty_four_outputs_of_bursts() {
     let mac = Mac([0x02, 0x4d, 0x43, 0x52, 0, 2]);
-    let rig = Rig::shaped(Shape { outputs: 2, queues: 1, output_mtu: 1500, output_mac: Some(mac) });
+    let rig = Rig::shaped(Shape { outputs: 2, queues: 1, output_queues: 1, output_mtu: 1500, output_mac: Some(mac) });
     let mut outputs = String::new();
     for n in 0..64 {
         let (link, group) = (n % 2, n / 2);

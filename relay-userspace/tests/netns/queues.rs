@@ -26,7 +26,7 @@ fn of_lane(report: &Report, lane: usize, counter: &str) -> u64 {
 }
 
 fn two_queues() -> Rig {
-    Rig::shaped(Shape { outputs: 1, queues: 2, output_mtu: 1500, output_mac: None })
+    Rig::shaped(Shape { outputs: 1, queues: 2, output_queues: 2, output_mtu: 1500, output_mac: None })
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn two_lanes_relay_at_the_same_time() {
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
 fn a_link_with_fewer_queues_than_lanes_is_pending_with_the_remedy() {
-    let rig = Rig::new(1);
+    let rig = Rig::shaped(Shape { outputs: 1, queues: 2, output_queues: 1, output_mtu: 1500, output_mac: None });
     let show = rig.start(CONFIG);
     let remedy = "interface \"out0\" has 1 transmit queues for 2 lanes: ethtool -L out0 combined 2";
     let lines = show.mcr.process.lines().join("\n");
@@ -83,4 +83,18 @@ fn a_link_with_fewer_queues_than_lanes_is_pending_with_the_remedy() {
     assert!(show.exchange(&frames, 0).is_empty());
     let report = show.mcr.stop().unwrap();
     assert_eq!((report.received("first"), report.output_dropped("first", 0, "pending")), (10, 10));
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_lane_that_no_packet_comes_to_needs_no_queue() {
+    let rig = Rig::new(1);
+    let mut show = rig.start(CONFIG);
+    let flows = vec![show.expect(1, 0, "239.2.1.1:5001"), show.expect(2, 0, "239.2.1.2:5001")];
+    show.listen(0, flows);
+    let stream = |id, to: &str| Stream::new(id, rig.headers(to), 1316);
+    let streams = vec![stream(1, "239.1.1.1:5000"), stream(2, "239.1.1.2:5000")];
+    let sent = show.send(Load::new(streams).rate(2_000).packets(1_000));
+    let report = show.balance(&[sent]);
+    assert_eq!((of_lane(&report, 0, "received"), of_lane(&report, 1, "received")), (2_000, 0));
 }

@@ -28,6 +28,8 @@ pub(crate) struct Shape {
     pub(crate) outputs: u8,
     /// Queues of every link in each direction.
     pub(crate) queues: u16,
+    /// Queues of the output links.
+    pub(crate) output_queues: u16,
     /// The MTU of the output links; the input link has 1500.
     pub(crate) output_mtu: u16,
     /// The MAC of all output links, in place of random ones.
@@ -51,7 +53,7 @@ pub(crate) struct Rig {
 impl Rig {
     /// A rig with so many plain output links.
     pub(crate) fn new(outputs: u8) -> Self {
-        Self::shaped(Shape { outputs, queues: 1, output_mtu: 1500, output_mac: None })
+        Self::shaped(Shape { outputs, queues: 1, output_queues: 1, output_mtu: 1500, output_mac: None })
     }
 
     /// A rig of that shape.
@@ -71,7 +73,7 @@ impl Rig {
             let far = End::new(&receivers, &format!("rx{n}"))
                 .address(&format!("10.2.{n}.9/24"))
                 .address(&format!("fd02:{n}::9/64"));
-            Veth::new(near, far).queues(shape.queues).mtu(shape.output_mtu).create().unwrap()
+            Veth::new(near, far).queues(shape.output_queues).mtu(shape.output_mtu).create().unwrap()
         });
         let outputs = outputs.collect();
         Self { source, relay, receivers, from, input, outputs }

@@ -46,7 +46,7 @@ fn what_fills_a_frame_up_is_not_passed_on() {
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
 fn what_is_longer_than_an_outputs_mtu_is_dropped_by_name() {
-    let rig = Rig::shaped(Shape { outputs: 1, queues: 1, output_mtu: 1300, output_mac: None });
+    let rig = Rig::shaped(Shape { outputs: 1, queues: 1, output_queues: 1, output_mtu: 1300, output_mac: None });
     let show = rig.start(CONFIG);
     let (incoming, outgoing) = (rig.headers("239.1.1.1:5000"), rig.relayed(0, "239.2.1.1:5001"));
     let sizes = [1272, 1273, 1472, 0, 1271];

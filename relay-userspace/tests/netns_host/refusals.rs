@@ -122,10 +122,8 @@ fn what_is_pending_at_the_start_is_named_with_its_remedy() {
     let nowhere = ONE.replace("\"one\"", "\"two\"").replace("in0", "none0");
     let mcr = line.start(&format!("{config}{nowhere}"));
     for text in [
-        "relay \"one\" input: interface \"in0\" has an MTU of 3000, but a frame has room for 1770: ip link set in0 \
-         mtu 1770, or set lanes.frame_size = 4096",
-        "relay \"one\" outputs[0]: interface \"out0\" has 1 transmit queues for 2 lanes: ethtool -L out0 combined 2, \
-         or name at most 1 in lanes.cores",
+        "relay \"one\" input: interface \"in0\" has an MTU of 3000, but a frame has room for 1766: ip link set in0 \
+         mtu 1766, or set lanes.frame_size = 4096",
         "relay \"two\" input: interface \"none0\" does not exist: create it, or correct its name",
     ] {
         mcr.process.wait_for(text, Duration::from_millis(1)).unwrap();
