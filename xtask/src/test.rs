@@ -46,7 +46,6 @@ pub(crate) enum Choice {
 const ROUNDS: u32 = 3;
 
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
-    let named = args.suite != Choice::All;
     let mut rows = Vec::new();
     if matches!(args.suite, Choice::Unit | Choice::All) {
         rows.push(timed("unit", || unit::run(workspace)));
@@ -64,7 +63,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         rows.extend(fuzz::run(workspace));
     }
     table::print(&rows)?;
-    table::verdict(&rows, named)
+    table::verdict(&rows)
 }
 
 /// The suites that root runs, against a release build of mcr; skipped where they cannot run, with the reason.
