@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Descriptors that come with a [`Kind::Start`]: frames, ledger, table, counters, doorbell.
+/// Descriptors that come with a [`kind::START`]: frames, ledger, table, counters, doorbell.
 pub const START_DESCRIPTORS: usize = 5;
 const _: () = assert!(START_DESCRIPTORS <= passing::MOST);
 
