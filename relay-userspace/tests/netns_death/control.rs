@@ -1,7 +1,8 @@
 //! Control dies, is asked to end under traffic, or is there twice.
 
 use crate::stage::{RATE, SOON, Stage, frames_are_all_there, is_alive, kill_now, wait_until};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
@@ -74,6 +75,28 @@ fn asked_to_end_under_traffic_it_sends_what_it_has_and_leaves_nothing_behind() {
         assert_eq!(account.arrived, sent - account.lost_on_links);
         frames_are_all_there(&report, n_outputs);
     }
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn what_waits_in_the_receive_ring_is_sent_before_the_end() {
+    let stage = Stage::new(1);
+    let relay = stage.start();
+    let traffic = stage.stream_at(2_000);
+    traffic.pass(100);
+    // The lane holds still while packets come and while control is asked to end, so there is something to drain.
+    let lane = Pid::from_raw(relay.lanes()[0].try_into().unwrap());
+    kill(lane, Signal::SIGSTOP).unwrap();
+    traffic.pass(500);
+    relay.process.signal(Signal::SIGTERM).unwrap();
+    wait_until("the program stays attached", || !stage.is_attached());
+    kill(lane, Signal::SIGCONT).unwrap();
+    let report = relay.stop().unwrap();
+    let account = traffic.settle();
+    assert!(report.verdict("ours") >= 600, "{:#}", report.0);
+    assert_eq!(report.received("one"), report.verdict("ours"), "left in the ring: {:#}", report.0);
+    assert_eq!((report.sent("one", 0), account.arrived), (report.received("one"), report.received("one")));
+    frames_are_all_there(&report, 1);
 }
 
 #[test]
