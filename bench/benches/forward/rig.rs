@@ -167,8 +167,8 @@ fn image(packet: &[u8], n_outputs: u16, outputs: Outputs) -> Vec<u64> {
     table.entries = (0..MAX_RELAYS)
         .map(|slot| RelayEntry {
             key: InputKey { destination: other_group(key.destination, slot), ..key },
-            first_output: slot,
-            n_outputs: 1,
+            first_output: 0,
+            n_outputs: 0,
             in_use: 1,
         })
         .collect();

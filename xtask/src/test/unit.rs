@@ -10,7 +10,8 @@ pub(super) fn run(workspace: &Workspace) -> Result<Tally> {
     let mut runs = vec![
         vec!["--package", "relay-common", "--all-features"],
         vec!["--package", "relay-userspace"],
-        vec!["--package", "bench"],
+        // Its benches too: a few batches each, so that they still run when somebody wants a figure.
+        vec!["--package", "bench", "--all-targets"],
         vec!["--package", "xtask"],
     ];
     if let Err(error) = toolchain(workspace) {
