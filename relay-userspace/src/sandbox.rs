@@ -3,7 +3,9 @@
 
 use anyhow::Context;
 use caps::CapSet;
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
+};
 use std::collections::BTreeMap;
 
 /// The system calls of a lane at work. Everything else ends it.
@@ -29,11 +31,9 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_rt_sigaction,
     libc::SYS_gettid,
     libc::SYS_getpid,
-    libc::SYS_tgkill,
     #[cfg(feature = "chaos")]
     libc::SYS_kill, // a signal to itself, in tests of sudden death
     libc::SYS_brk, // the allocator, in a panic
-    libc::SYS_mmap,
     libc::SYS_madvise,
 ];
 
@@ -56,7 +56,15 @@ pub fn give_up_rights() -> anyhow::Result<()> {
     // SAFETY: this call takes numbers only.
     unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
     let arch = TargetArch::try_from(std::env::consts::ARCH).context("no seccomp filter for this processor")?;
-    let rules: BTreeMap<i64, Vec<seccompiler::SeccompRule>> = ALLOWED.iter().map(|&call| (call, vec![])).collect();
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALLOWED.iter().map(|&call| (call, vec![])).collect();
+    // A panic ends this process by a signal, and no other: the kernel lets equal users signal each other.
+    let own = u64::from(std::process::id());
+    let to_itself = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, own)?;
+    rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![to_itself])?]);
+    // Memory for the allocator, in a panic; none that could be executed.
+    let executable = SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64);
+    let not_executable = SeccompCondition::new(2, SeccompCmpArgLen::Dword, executable, 0)?;
+    rules.insert(libc::SYS_mmap, vec![SeccompRule::new(vec![not_executable])?]);
     let filter = SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, arch)?;
     let program: BpfProgram = filter.try_into()?;
     seccompiler::apply_filter(&program)

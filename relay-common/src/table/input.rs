@@ -2,7 +2,7 @@
 
 use super::compile::Node;
 use super::{Join, PendingReason, longest_mtu, vlan_device};
-use crate::abi::{Address, InputKey, MAX_LINKS, MAX_QUEUES};
+use crate::abi::{Address, InputKey, MAX_QUEUES};
 use crate::facts::Link;
 use crate::plan::{Input, Queues};
 use alloc::vec::Vec;
@@ -22,7 +22,7 @@ pub(super) fn resolve(node: &Node<'_>, input: &Input) -> Result<Resolved, Pendin
     let name = &input.interface;
     let link = node.link(name).ok_or_else(|| PendingReason::LinkMissing { link: name.clone() })?;
     let place = node.place.input(name);
-    let place = place.ok_or_else(|| PendingReason::TooManyLinks { link: name.clone(), limit: MAX_LINKS })?;
+    let place = place.ok_or_else(|| PendingReason::unplaced(name, node.place.inputs().count()))?;
     if link.mac == [0; 6] {
         return Err(PendingReason::NoHardwareAddress { link: name.clone() });
     }

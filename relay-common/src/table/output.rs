@@ -2,7 +2,7 @@
 
 use super::PendingReason;
 use super::compile::Node;
-use crate::abi::{Address, MAX_LINKS};
+use crate::abi::Address;
 use crate::entry::{OutputEntry, Rewrite, Vlans};
 use crate::facts::Link;
 use crate::plan::{Input, Output, Source};
@@ -55,7 +55,7 @@ fn fill_in(node: &Node<'_>, input: &Input, output: &Output, entry: &mut OutputEn
     let link = node.link(name).ok_or_else(|| PendingReason::LinkMissing { link: name.clone() })?;
     entry.mtu = link.mtu;
     let number = node.place.output(name);
-    entry.link = number.ok_or_else(|| PendingReason::TooManyLinks { link: name.clone(), limit: MAX_LINKS })?;
+    entry.link = number.ok_or_else(|| PendingReason::unplaced(name, node.place.outputs().count()))?;
     if link.mac == [0; 6] {
         return Err(PendingReason::NoHardwareAddress { link: name.clone() });
     }

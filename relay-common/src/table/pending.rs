@@ -1,5 +1,6 @@
 //! Why an input or an output cannot work yet.
 
+use crate::abi::MAX_LINKS;
 use alloc::string::String;
 use core::fmt;
 use core::net::IpAddr;
@@ -53,6 +54,11 @@ pub enum PendingReason {
         link: String,
         /// Whether it is administratively up, so that only the carrier is missing.
         up: bool,
+    },
+    /// The link has come since the node started: it has no sockets.
+    NeedsRestart {
+        /// The link.
+        link: String,
     },
     /// The link has no place in the node's tables.
     TooManyLinks {
@@ -142,12 +148,23 @@ pub enum PendingReason {
 }
 
 impl PendingReason {
+    /// Why a link that exists has no place: there is none left, or it was not there when places were given.
+    pub(super) fn unplaced(link: &str, n_placed: usize) -> Self {
+        let link = String::from(link);
+        if n_placed < MAX_LINKS as usize {
+            Self::NeedsRestart { link }
+        } else {
+            Self::TooManyLinks { link, limit: MAX_LINKS }
+        }
+    }
+
     /// The name in metrics and in JSON.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
             Self::LinkMissing { .. } => "link_missing",
             Self::LinkDown { .. } => "link_down",
+            Self::NeedsRestart { .. } => "needs_restart",
             Self::TooManyLinks { .. } => "too_many_links",
             Self::NoHardwareAddress { .. } => "no_hardware_address",
             Self::MtuTooLong { .. } => "mtu_too_long",
@@ -187,6 +204,9 @@ impl fmt::Display for PendingReason {
             }
             Self::LinkDown { link, up: true } => {
                 write!(f, "interface \"{link}\" has no carrier: look at its cable and at the port it leads to")
+            }
+            Self::NeedsRestart { link } => {
+                write!(f, "interface \"{link}\" has come since mcr started: restart mcr to use it")
             }
             Self::TooManyLinks { link, limit } => {
                 write!(f, "interface \"{link}\" is one too many: a node can use {limit}; move relays to another node")

@@ -29,7 +29,7 @@ pub async fn advise(netlink: &Netlink, plan: &Plan, place: &Placement) -> anyhow
         let ability = Ability::of(reading, netdev.as_ref());
         for hint in hints(&ability, &usage).iter().filter(|hint| !SAID_ELSEWHERE.contains(&hint.name)) {
             if OF_SENDERS.contains(&hint.name) {
-                tracing::debug!(link = %name, "{}; {}", hint.text, hint.remedy);
+                tracing::info!(link = %name, "{}; remedy: {}", hint.text, hint.remedy);
             } else {
                 tracing::warn!(link = %name, "{}; remedy: {}", hint.text, hint.remedy);
             }

@@ -127,6 +127,10 @@ impl Crew {
 
     /// Gives the lanes a table and waits until each that is alive runs it.
     pub async fn publish(&mut self, table: &Table) -> anyhow::Result<()> {
+        // A half is written only while every lane reads the other one. A lane that has not confirmed may read either.
+        if let Some(number) = self.first_behind(self.generation()) {
+            bail!("lane {number} has not confirmed generation {}: the change waits for it", self.generation());
+        }
         self.memory.publish(table.generation, |bytes| image::write(table, bytes));
         self.ring();
         let deadline = now_ns() + CONFIRM_NS;
@@ -162,7 +166,9 @@ impl Crew {
             let stalled = post.process.is_some() && now.saturating_sub(heartbeat) > STALLED_NS;
             if stalled != post.stalled {
                 post.stalled = stalled;
-                changed.push((post.station.number, stalled));
+                if post.process.is_some() {
+                    changed.push((post.station.number, stalled));
+                }
             }
         }
         changed

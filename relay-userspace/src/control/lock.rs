@@ -1,6 +1,7 @@
 //! One control per network namespace: two would fight over the same queues.
 
 use anyhow::{Context, bail};
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -20,8 +21,9 @@ pub fn take(folder: &Path) -> anyhow::Result<Lock> {
     })?;
     let namespace = fs::metadata("/proc/self/ns/net").context("cannot tell the network namespace")?.ino();
     let path = folder.join(format!("control.{namespace}.lock"));
+    // Whoever can open the file can lock it and keep mcr from starting: nobody else may.
     let mut file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(&path).with_context(
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).with_context(
             || format!("cannot open {}: run mcr as root, or name another folder with --run-dir", path.display()),
         )?;
     let mut holder = String::new();
@@ -34,6 +36,9 @@ pub fn take(folder: &Path) -> anyhow::Result<Lock> {
             write!(file, "{}", std::process::id())?;
             Ok(Lock { _file: file })
         }
-        Err(_) => bail!("another mcr (pid {}) runs in this network namespace: end it first", holder.trim()),
+        Err((_, Errno::EWOULDBLOCK)) => {
+            bail!("another mcr (pid {}) runs in this network namespace: end it first", holder.trim())
+        }
+        Err((_, errno)) => Err(errno).with_context(|| format!("cannot lock {}", path.display())),
     }
 }

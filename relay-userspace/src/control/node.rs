@@ -7,16 +7,17 @@ use super::crew::Crew;
 use super::event::Event;
 use super::facts;
 use super::membership::Memberships;
-use super::station::interface;
+use super::station::{LaneSocket, interface};
 use crate::kernel::program::{Attached, Loading, Program};
 use crate::link::neighbour::Neighbours;
 use crate::link::netlink::Netlink;
 use crate::report::Report;
+use crate::xsk::socket::probe;
 use anyhow::{Context, bail};
-use relay_common::facts::Facts;
+use relay_common::facts::{Facts, Link};
 use relay_common::plan::{Plan, Relay};
 use relay_common::table::{Kernel, Pending, Placement, Table, compile, diff, towards};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
@@ -45,6 +46,8 @@ pub struct Node {
     pub(super) neighbours: Neighbours,
     place: Placement,
     facts: Facts,
+    /// The links that were there at the start, by name: sockets are bound to these.
+    at_start: BTreeMap<String, Link>,
     netlink: Netlink,
     attached: Vec<(String, Attached)>,
 }
@@ -76,6 +79,7 @@ impl Node {
             kernel: Kernel::default(),
             neighbours,
             place,
+            at_start: facts.links.iter().map(|link| (link.name.clone(), link.clone())).collect(),
             facts,
             netlink,
             attached: Vec::new(),
@@ -114,18 +118,35 @@ impl Node {
         for name in outputs.iter().filter(|name| !inputs.contains(name)) {
             let Some(link) = self.facts.link(name) else { continue };
             let zero_copy = self.is_zero_copy(name);
-            if zero_copy {
+            if self.sockets_of(name).any(|socket| socket.bound.zero_copy) {
                 tracing::warn!(link = %name, "zero-copy needs a program on this output link: its driver may reset it for seconds");
                 self.attached.push((name.clone(), self.program.attach_pass(name, link.ifindex)?));
             }
             tracing::info!(link = %name, zero_copy, "output ready");
         }
-        self.wait_for_carriers().await
+        self.wait_for_carriers().await?;
+        self.probe_zero_copy()
+    }
+
+    fn sockets_of(&self, link: &str) -> impl Iterator<Item = &LaneSocket> {
+        self.crew.posts.iter().flat_map(|post| &post.station.sockets).filter(move |socket| socket.link == link)
     }
 
     fn is_zero_copy(&self, link: &str) -> bool {
-        let mut sockets = self.crew.posts.iter().flat_map(|post| &post.station.sockets).filter(|s| s.link == link);
-        sockets.clone().next().is_some() && sockets.all(|socket| socket.bound.zero_copy)
+        let mut sockets = self.sockets_of(link);
+        sockets.next().is_some_and(|socket| socket.bound.zero_copy) && sockets.all(|socket| socket.bound.zero_copy)
+    }
+
+    /// A driver may bind in zero-copy and then not send. It can be asked only now that its link has a program.
+    fn probe_zero_copy(&self) -> anyhow::Result<()> {
+        let sockets = self.crew.posts.iter().flat_map(|post| &post.station.sockets);
+        for socket in sockets.filter(|socket| socket.bound.zero_copy && socket.output.is_some()) {
+            let LaneSocket { link, queue, .. } = socket;
+            probe(socket.bound.fd.as_fd()).with_context(|| {
+                format!("{link} queue {queue} cannot send in zero-copy: use zero_copy = \"never\" for this interface")
+            })?;
+        }
+        Ok(())
     }
 
     /// Waits until every link that had a carrier before the program was attached has it again.
@@ -153,9 +174,7 @@ impl Node {
         let mut facts = facts::read(&self.netlink, &mut self.neighbours, &self.plan).await?;
         // Sockets are bound to the links that were there at the start: a link that has come since, or come back as
         // another, has none.
-        let known = |link: &relay_common::facts::Link| {
-            self.crew.posts.iter().flat_map(|post| &post.station.sockets).any(|s| s.ifindex == link.ifindex)
-        };
+        let known = |link: &Link| self.at_start.get(&link.name).is_some_and(|first| first.ifindex == link.ifindex);
         let placed = |name: &str| self.place.input(name).is_some() || self.place.output(name).is_some();
         for link in facts.links.iter().filter(|link| !known(link)) {
             let is_wanted = placed(&link.name) || self.plan.relays.iter().any(|relay| uses(relay, &link.name));
@@ -163,20 +182,31 @@ impl Node {
                 tracing::warn!(link = %link.name, "this link has come since mcr started: restart mcr to use it");
             }
         }
-        for link in facts.links.iter().filter(|link| self.place.input(&link.name).is_some()) {
-            let before = self.facts.link(&link.name).map(|before| before.n_rx_queues);
-            if before.is_some_and(|n| n != link.n_rx_queues) {
-                tracing::error!(link = %link.name, queues = link.n_rx_queues, "its queues have changed: restart mcr to serve them all");
+        for link in facts.links.iter().filter(|link| placed(&link.name)) {
+            let queues = |link: &Link| (link.n_rx_queues, link.n_tx_queues);
+            if self.facts.link(&link.name).is_some_and(|before| queues(before) != queues(link)) {
+                let (rx, tx) = queues(link);
+                tracing::error!(link = %link.name, rx, tx, "its queues have changed: restart mcr to use them all");
             }
         }
         self.facts = facts.clone();
         facts.links.retain(|link| known(link) || !placed(&link.name));
+        for link in &mut facts.links {
+            // A queue that has come since has no socket.
+            let first = self.at_start.get(&link.name).map_or(link.n_tx_queues, |first| first.n_tx_queues);
+            link.n_tx_queues = link.n_tx_queues.min(first);
+        }
         self.recompile(&facts).await
     }
 
     async fn recompile(&mut self, facts: &Facts) -> anyhow::Result<()> {
-        let compiled = compile(&self.plan, facts, &self.place, Some(&self.table));
-        let changes = diff(&self.table, &compiled.table);
+        let mut compiled = compile(&self.plan, facts, &self.place, Some(&self.table));
+        // A number is used once: lanes may still read what a failed attempt wrote.
+        compiled.table.generation = compiled.table.generation.max(self.crew.generation() + 1);
+        let is_whole = self.crew.generation() == self.table.generation && self.kernel == self.table.kernel;
+        // After a change that failed half-way what is in force is no table: start from what lies in the kernel.
+        let changes =
+            if is_whole { diff(&self.table, &compiled.table) } else { towards(&self.kernel, &compiled.table) };
         if !changes.is_empty() {
             self.apply(&changes, &compiled.table).await?;
             tracing::info!(generation = compiled.table.generation, changes = changes.len(), "applied");

@@ -10,7 +10,7 @@ use anyhow::Context;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use relay_common::facts::Facts;
 use relay_common::owner::Owner;
-use relay_common::plan::{Interface, Plan};
+use relay_common::plan::{Interface, Mode, Plan, ZeroCopy};
 use relay_common::table::{Placement, frame_budget};
 use std::collections::BTreeMap;
 use std::io;
@@ -157,7 +157,8 @@ fn bind(
         queue,
         receives: used.receives,
         sends: used.output.is_some(),
-        zero_copy: interface.zero_copy,
+        // Behind the driver there is nothing to share with it.
+        zero_copy: if interface.mode == Mode::Generic { ZeroCopy::Never } else { interface.zero_copy },
         ring_size: lanes.ring_size,
         frame_size: lanes.frame_size,
     };

@@ -5,6 +5,7 @@
 
 use super::forward::{Arrival, Bench, Outbox, Received, forward};
 use super::ports::{Ports, ring_name};
+use crate::clock::now_ns;
 use crate::memory::counters::Counters;
 use crate::memory::frames::Frames;
 use crate::memory::log::Log;
@@ -63,7 +64,8 @@ impl Lane {
         let mut busy = false;
         for i in 0..self.ports.n_receivers() {
             if self.take_batch(i) {
-                self.forward_batch(i, now);
+                // Read for each batch: no stamp of its packets is later than this.
+                self.forward_batch(i, now_ns());
                 busy = true;
             }
         }

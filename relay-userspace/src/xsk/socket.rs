@@ -231,12 +231,18 @@ fn finish(fd: OwnedFd, wanted: &Wanted<'_>) -> Result<Bound, SocketError> {
     if !zero_copy {
         options::raise_copy_mode_limits(fd.as_fd(), wanted.ring_size, wanted.frame_size);
     }
-    // Some drivers bind and then refuse to send; an empty transmit call tells. A link that is down is no such driver.
-    match options::kick(fd.as_fd()) {
-        Err(errno @ (Errno::ENXIO | Errno::EINVAL | Errno::EOPNOTSUPP)) if wanted.sends => {
-            Err(failed("send", io::Error::from(errno)))
-        }
-        _ => Ok(Bound { fd, zero_copy }),
+    if !zero_copy && wanted.sends {
+        probe(fd.as_fd()).map_err(|errno| failed("send", io::Error::from(errno)))?;
+    }
+    Ok(Bound { fd, zero_copy })
+}
+
+/// Asks the kernel to send nothing: some drivers bind and then refuse to send. A link that is down is no such driver.
+/// In zero-copy the answer means something only when a program is attached to the link.
+pub fn probe(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    match options::kick(socket) {
+        Err(errno @ (Errno::ENXIO | Errno::EINVAL | Errno::EOPNOTSUPP)) => Err(errno),
+        _ => Ok(()),
     }
 }
 

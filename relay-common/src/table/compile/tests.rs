@@ -264,6 +264,15 @@ fn a_link_local_source_stays_on_its_link() {
 }
 
 #[test]
+fn a_link_that_comes_after_the_start_asks_for_one() {
+    let plan = plan(vec![relay("a", "239.1.1.1", &["239.2.1.1"])]);
+    let place = Placement::new(&plan, &Facts::default(), None);
+    let reasons: Vec<_> = compile(&plan, &facts(), &place, None).pending.into_iter().map(|p| p.reason).collect();
+    let late = |link: &str| PendingReason::NeedsRestart { link: name(link) };
+    assert_eq!(reasons, [late("in"), late("out")]);
+}
+
+#[test]
 fn only_lanes_that_packets_come_to_need_a_transmit_queue() {
     let mut plan = plan(vec![relay("a", "239.1.1.1", &["239.2.1.1"])]);
     plan.lanes.cores = vec![1, 2, 3, 4, 5];
