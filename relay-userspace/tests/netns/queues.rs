@@ -4,6 +4,8 @@ use crate::rig::{Rig, Shape};
 use bench::links::{received_per_queue, steer};
 use bench::relay::Report;
 use bench::source::{Load, Stream};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 const CONFIG: &str = r#"
     [lanes]
@@ -97,4 +99,33 @@ fn a_lane_that_no_packet_comes_to_needs_no_queue() {
     let sent = show.send(Load::new(streams).rate(2_000).packets(1_000));
     let report = show.balance(&[sent]);
     assert_eq!((of_lane(&report, 0, "received"), of_lane(&report, 1, "received")), (2_000, 0));
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_lane_that_hangs_holds_up_changes_and_nothing_else() {
+    let rig = Rig::shaped(Shape { outputs: 2, queues: 2, output_queues: 2, output_mtu: 1500, output_mac: None });
+    let mut show = rig.start(&CONFIG.replace("out0\", group = \"239.2.1.2", "out1\", group = \"239.2.1.2"));
+    let (steady, other) = (show.expect(1, 0, "239.2.1.1:5001"), show.expect(2, 1, "239.2.1.2:5001"));
+    show.listen(0, vec![steady]);
+    show.listen(1, vec![other]);
+    steer(&rig.source, "src0", 0, 2).unwrap();
+    let load = |id, to: &str| Load::new(vec![Stream::new(id, rig.headers(to), 1316)]).rate(2_000);
+    let first = show.source(load(1, "239.1.1.1:5000"));
+    let hanging = Pid::from_raw(show.mcr.lanes()[1].try_into().unwrap());
+    kill(hanging, Signal::SIGSTOP).unwrap();
+    let mark = show.mcr.process.mark();
+    Rig::set_link(&rig.relay, "out1", &["down"]);
+    show.wait_for(mark, "did not confirm generation 2 within a second");
+    // The next attempt must not touch what the other lane is reading.
+    show.wait_for(mark, "the change waits for it");
+    Rig::set_link(&rig.relay, "out1", &["up"]);
+    kill(hanging, Signal::SIGCONT).unwrap();
+    // Although links are as they were at first, the lanes are not: they are given a table again.
+    show.wait_for(mark, "applied generation=3");
+    let first = first.stop().unwrap();
+    let second = show.send(load(2, "239.1.1.2:5000").packets(1_000));
+    let report = show.balance(&[first, second]);
+    assert_eq!((report.dropped("no_relay"), report.received("second")), (0, 1_000));
+    assert_eq!((report.output_dropped("second", 0, "pending"), report.restarts()), (0, 0));
 }
