@@ -67,7 +67,7 @@ impl Suite {
             cargo.args(["--features", "chaos"]);
         }
         cargo.args(["--message-format", "json-render-diagnostics"]);
-        eprintln!("xtask: compiling {} …", self.name());
+        eprintln!("xtask: compiling the tests of {} …", self.name());
         // Not `capture`: compiler errors go to standard error, where the user reads them as they come.
         let output = cargo.stderr(std::process::Stdio::inherit()).output().context("cannot start cargo")?;
         anyhow::ensure!(output.status.success(), "{} does not compile; see the lines above", self.name());
