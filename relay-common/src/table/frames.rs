@@ -1,12 +1,14 @@
 //! How many frames a lane needs, and how long a packet fits one.
 
 use super::Placement;
+use crate::journal;
 use crate::plan::Lanes;
 
 /// Bytes that the kernel keeps in front of a received packet (`XDP_PACKET_HEADROOM`).
 pub const HEADROOM: u32 = 256;
 /// Packets that a lane takes from one ring at once.
-pub const BATCH: u32 = 64;
+#[expect(clippy::cast_possible_truncation, reason = "a batch is 64")]
+const BATCH: u32 = journal::BATCH as u32;
 /// An Ethernet header, two VLAN tags and the checksum behind: what the kernel reckons with for zero-copy.
 const LINK_HEADERS: u32 = 14 + 8 + 4;
 
