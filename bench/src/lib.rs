@@ -23,6 +23,9 @@ pub mod sink; // takes every frame of an interface
 pub mod source; // sends streams at a rate
 pub mod flood; // as many packets as the machine can make
 
+// Figures.
+pub mod measure; // scenarios, contestants, results
+
 // Beneath all.
 pub mod clock;
 pub mod sys; // the only unsafe file of this crate
