@@ -21,7 +21,6 @@ pub mod payload; // bytes that prove where they come from
 pub mod listener; // plain UDP sockets, as a decoder has them
 pub mod sink; // takes every frame of an interface
 pub mod source; // sends streams at a rate
-pub mod flood; // as many packets as the machine can make
 
 // Figures.
 pub mod measure; // scenarios, contestants, results
@@ -30,7 +29,6 @@ pub mod measure; // scenarios, contestants, results
 pub mod clock;
 pub mod sys; // the only unsafe file of this crate
 
-pub use flood::{Drain, Flood};
 pub use ledger::{Ledger, SharedLedger};
 pub use listener::UdpListener;
 pub use netns::Namespace;

@@ -2,7 +2,8 @@
 #![expect(unsafe_code, reason = "packet sockets, batched calls, pre_exec, bpf and allocators exist only unsafe")]
 
 pub mod allocations; // counted
-pub mod bpf; // programs, and packets made by the kernel
+pub mod bpf; // packets made by the kernel
+pub mod xsk; // the least that can be done with AF_XDP
 
 use std::io;
 use std::mem::{self, MaybeUninit};

@@ -1,4 +1,4 @@
-//! `cargo xtask build-ebpf`: the XDP program, as one object file.
+//! `cargo xtask build-ebpf`: what runs in the kernel, as object files.
 
 use std::{
     env, fs,
@@ -10,30 +10,41 @@ use anyhow::{Context, Result};
 
 use crate::{setup, step::step, toolchain::Compiler, workspace::Workspace};
 
-/// Build the XDP program and leave it in target/relay-ebpf.o, where relay-userspace embeds it from.
+/// Build the XDP program and leave it in target/relay-ebpf.o, where relay-userspace embeds it from; and the bench's
+/// programs in target/bench-ebpf.o.
 ///
-/// The same stable Rust as for everything else builds it, with `core` from source. The file is only written
+/// The same stable Rust as for everything else builds them, with `core` from source. A file is only written
 /// when its bytes change, so that nothing is rebuilt for nothing.
 #[derive(clap::Args)]
 pub(crate) struct Args {}
 
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let compiler = setup::toolchain(workspace)?;
-    build(workspace, &compiler)
+    build(workspace, &compiler)?;
+    build_bench(workspace, &compiler)
 }
 
-/// Builds with a tool-chain that is there.
+/// Builds the relay's program with a tool-chain that is there.
 pub(crate) fn build(workspace: &Workspace, compiler: &Compiler) -> Result<()> {
-    let mut cargo = cargo(workspace, compiler, "build");
-    step("building the eBPF program", &mut cargo)?;
-    let built = workspace.target().join("ebpf/bpfel-unknown-none/release/relay-ebpf");
-    copy_if_changed(&built, &workspace.ebpf_object())
+    build_package(workspace, compiler, "relay-ebpf")
+}
+
+/// Builds the bench's programs.
+pub(crate) fn build_bench(workspace: &Workspace, compiler: &Compiler) -> Result<()> {
+    build_package(workspace, compiler, "bench-ebpf")
+}
+
+fn build_package(workspace: &Workspace, compiler: &Compiler, package: &str) -> Result<()> {
+    let mut cargo = cargo(workspace, compiler, "build", package);
+    step(&format!("building {package}"), &mut cargo)?;
+    let built = workspace.target().join("ebpf/bpfel-unknown-none/release").join(package);
+    copy_if_changed(&built, &workspace.ebpf_object(package))
 }
 
 /// `cargo SUBCOMMAND` for the BPF target. Nothing that the caller set for the host may reach it.
-pub(crate) fn cargo(workspace: &Workspace, compiler: &Compiler, subcommand: &str) -> Command {
+pub(crate) fn cargo(workspace: &Workspace, compiler: &Compiler, subcommand: &str, package: &str) -> Command {
     let mut cargo = workspace.cargo();
-    cargo.args([subcommand, "--release", "--package", "relay-ebpf", "--target", "bpfel-unknown-none"]);
+    cargo.args([subcommand, "--release", "--package", package, "--target", "bpfel-unknown-none"]);
     cargo.args(["-Z", "build-std=core"]);
     for variable in ["RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET", "RUSTC"] {
         cargo.env_remove(variable);

@@ -26,13 +26,16 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     match setup::toolchain(workspace) {
         Ok(compiler) => {
             build_ebpf::build(workspace, &compiler)?;
-            clippy(workspace, "the host crates", &["--workspace", "--exclude=relay-ebpf", "--all-features"])?;
-            lint_ebpf(workspace, &compiler)?;
-            document(workspace, &["--workspace", "--exclude=relay-ebpf"])?;
+            let host = ["--workspace", "--exclude=relay-ebpf", "--exclude=bench-ebpf"];
+            clippy(workspace, "the host crates", &[&host[..], &["--all-features"]].concat())?;
+            lint_ebpf(workspace, &compiler, "relay-ebpf")?;
+            lint_ebpf(workspace, &compiler, "bench-ebpf")?;
+            document(workspace, &host)?;
         }
         Err(error) => {
-            eprintln!("xtask: skipped: relay-ebpf, and relay-userspace with it inside: {error:#}");
-            let others = ["--workspace", "--exclude=relay-ebpf", "--exclude=relay-userspace"];
+            eprintln!("xtask: skipped: what runs in the kernel, and relay-userspace with it inside: {error:#}");
+            let others =
+                ["--workspace", "--exclude=relay-ebpf", "--exclude=bench-ebpf", "--exclude=relay-userspace"];
             clippy(workspace, "the host crates", &[&others[..], &["--all-features"]].concat())?;
             document(workspace, &others)?;
         }
@@ -51,14 +54,14 @@ fn clippy(workspace: &Workspace, what: &str, which: &[&str]) -> Result<()> {
 }
 
 /// Clippy is of one version with its compiler; Debian's compiler comes without.
-fn lint_ebpf(workspace: &Workspace, compiler: &Compiler) -> Result<()> {
+fn lint_ebpf(workspace: &Workspace, compiler: &Compiler, package: &str) -> Result<()> {
     if compiler.is_ours() {
-        let mut cargo = build_ebpf::cargo(workspace, compiler, "clippy");
-        return step("clippy: relay-ebpf", cargo.args(["--", "-D", "warnings"]));
+        let mut cargo = build_ebpf::cargo(workspace, compiler, "clippy", package);
+        return step(&format!("clippy: {package}"), cargo.args(["--", "-D", "warnings"]));
     }
-    eprintln!("xtask: skipped: clippy for relay-ebpf (no clippy fits {}); rustc's lints stand in", compiler.version);
-    let mut cargo = build_ebpf::cargo(workspace, compiler, "rustc");
-    step("warnings: relay-ebpf", cargo.args(["--", "-D", "warnings"]))
+    eprintln!("xtask: skipped: clippy for {package} (no clippy fits {}); rustc's lints stand in", compiler.version);
+    let mut cargo = build_ebpf::cargo(workspace, compiler, "rustc", package);
+    step(&format!("warnings: {package}"), cargo.args(["--", "-D", "warnings"]))
 }
 
 fn document(workspace: &Workspace, which: &[&str]) -> Result<()> {

@@ -41,9 +41,9 @@ impl Workspace {
         self.tools().join("bin").join(name)
     }
 
-    /// The eBPF object that relay-userspace embeds; its build script looks in the same place.
-    pub(crate) fn ebpf_object(&self) -> PathBuf {
-        self.target.join("relay-ebpf.o")
+    /// The eBPF object of a package. That of relay-ebpf is embedded: its build script looks in the same place.
+    pub(crate) fn ebpf_object(&self, package: &str) -> PathBuf {
+        self.target.join(package).with_extension("o")
     }
 
     pub(crate) fn release(&self, program: &str) -> PathBuf {

@@ -100,6 +100,11 @@ impl Scenario {
         Ok(())
     }
 
+    /// Whether a program that knows nothing of the bench can take part: one relay, one output, nothing special.
+    pub fn takes_any_peer(&self) -> bool {
+        self.relays == 1 && self.outputs == 1 && !self.ipv6 && !self.tagged
+    }
+
     /// Group and port that a relay takes in.
     pub fn input(&self, relay: u16) -> SocketAddr {
         SocketAddr::new(self.group(1, relay), INPUT_PORT)

@@ -1,0 +1,128 @@
+//! A run of the bench.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use bench::clock::monotonic_ns;
+use bench::measure::bout::Lengths;
+use bench::measure::contestant::{Contestant, Programs};
+use bench::measure::machine::{commit, today};
+use bench::measure::results::{FORMAT, Machine, Results};
+use bench::measure::scenario::Scenario;
+use bench::measure::session::Session;
+use bench::measure::stage::PREFIX;
+
+/// Measure; as root.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The binary of MCR
+    #[arg(long, value_name = "PATH")]
+    mcr: PathBuf,
+    /// Fewer scenarios, one round, shorter runs: under three minutes
+    #[arg(long)]
+    quick: bool,
+    /// Only these scenarios (see bench/scenarios.toml)
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    scenario: Vec<String>,
+    /// Only these contestants
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Another relay, as NAME=COMMAND; {in_if}, {in_group}, {in_port}, {out_if}, {out_group} and {out_port} are filled
+    /// in. It takes part wherever there is one relay with one output over IPv4. May be repeated
+    #[arg(long, value_name = "NAME=COMMAND")]
+    peer: Vec<String>,
+    /// How often each contestant has its turn
+    #[arg(long, value_name = "N")]
+    rounds: Option<usize>,
+    /// Where to write what was measured
+    #[arg(long, value_name = "FILE")]
+    json: PathBuf,
+    /// Where to write the document and the plots
+    #[arg(long, value_name = "FOLDER")]
+    docs: PathBuf,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let session = session(arguments)?;
+    for name in bench::netns::sweep(PREFIX)? {
+        eprintln!("bench: removed {name}, left behind by an earlier run");
+    }
+    let minutes = session.estimate().as_secs().div_ceil(60);
+    let names: Vec<&str> = session.scenarios.iter().map(|(scenario, _)| scenario.name.as_str()).collect();
+    eprintln!("bench: {} in {} rounds; this takes about {minutes} min", names.join(", "), session.rounds);
+    eprintln!("bench: do nothing else on this machine meanwhile, or the figures tell of that");
+    let started = monotonic_ns();
+    let date = today();
+    let (scenarios, faults) = session.run(&mut |line| eprintln!("{line}"))?;
+    let results = Results {
+        format: FORMAT,
+        date,
+        commit: commit(Path::new(env!("CARGO_MANIFEST_DIR"))),
+        extent: extent(arguments),
+        seconds: Duration::from_nanos(monotonic_ns() - started).as_secs(),
+        machine: Machine::here(),
+        scenarios,
+    };
+    if let Some(folder) = arguments.json.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+    }
+    results.write(&arguments.json)?;
+    eprintln!("bench: wrote {}", arguments.json.display());
+    crate::show::render(&arguments.json, &arguments.docs)?;
+    crate::show::summary(&results)?;
+    if !faults.is_empty() {
+        bail!("what must not happen happened:\n  {}", faults.join("\n  "));
+    }
+    Ok(())
+}
+
+fn extent(arguments: &Arguments) -> String {
+    let chosen = |what: &str, names: &[String]| match names {
+        [] => String::new(),
+        names => format!(", {what} {}", names.join(" ")),
+    };
+    let base = if arguments.quick { "quick" } else { "full" };
+    base.to_owned() + &chosen("scenarios", &arguments.scenario) + &chosen("only", &arguments.only)
+}
+
+fn session(arguments: &Arguments) -> Result<Session> {
+    let mcr = arguments.mcr.canonicalize().with_context(|| format!("no MCR at {}", arguments.mcr.display()))?;
+    let peer = std::env::current_exe()?.with_file_name("peer");
+    ensure!(peer.exists(), "the peer is missing: cargo build --release --package bench --bin peer");
+    let by_hand: Vec<Contestant> = arguments.peer.iter().map(|text| Contestant::by_hand(text)).collect::<Result<_>>()?;
+    let shipped = Scenario::shipped()?;
+    for name in &arguments.scenario {
+        let known: Vec<&str> = shipped.iter().map(|scenario| scenario.name.as_str()).collect();
+        ensure!(known.contains(&name.as_str()), "no scenario \"{name}\"; there are {}", known.join(", "));
+    }
+    let mut scenarios = Vec::new();
+    for scenario in shipped {
+        let named = arguments.scenario.contains(&scenario.name);
+        if !(named || arguments.scenario.is_empty() && (scenario.quick || !arguments.quick)) {
+            continue;
+        }
+        let mut contestants = scenario.contestants.iter().map(|name| Contestant::named(name)).collect::<Result<Vec<_>>>()?;
+        if scenario.takes_any_peer() {
+            contestants.extend(by_hand.iter().cloned());
+        }
+        contestants.retain(|contestant| arguments.only.is_empty() || arguments.only.contains(&contestant.name));
+        if !contestants.is_empty() {
+            scenarios.push((scenario, contestants));
+        }
+    }
+    ensure!(!scenarios.is_empty(), "nobody is left to be measured: --only names none who takes part");
+    let rounds = arguments.rounds.unwrap_or(if arguments.quick { 1 } else { 3 });
+    ensure!(rounds > 0, "--rounds is 0 and must be 1 or more");
+    let programs = Programs { mcr, peer };
+    Ok(Session { scenarios, rounds, lengths: lengths(arguments.quick), programs })
+}
+
+fn lengths(quick: bool) -> Lengths {
+    let ms = Duration::from_millis;
+    if quick {
+        Lengths { overload: ms(400), trial: ms(200), load: ms(400), idle: ms(300), loads: vec![10, 50] }
+    } else {
+        Lengths { overload: ms(1000), trial: ms(300), load: ms(1000), idle: ms(500), loads: vec![10, 50, 90] }
+    }
+}

@@ -1,0 +1,174 @@
+//! The least that can be done with an AF_XDP socket: receive and drop, or send one frame again and again. Nothing is
+//! looked at, nothing is kept: what a relay could reach at most.
+
+use std::ffi::CString;
+use std::io;
+use std::num::NonZeroU32;
+use std::os::fd::{AsRawFd, RawFd};
+use std::ptr::NonNull;
+
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use xdpilone::{DeviceQueue, Errno, IfInfo, RingRx, RingTx, Socket, SocketConfig, Umem, UmemConfig};
+use xdpilone::xdp::XdpDesc;
+
+/// MCR's defaults.
+const RING: u32 = 2048;
+const FRAME: u32 = 2048;
+/// The fill ring and the completion ring can both be full.
+const FRAMES: usize = 2 * RING as usize;
+const BATCH: u32 = 64;
+const SOL_XDP: libc::c_int = 283;
+const XDP_MAX_TX_SKB_BUDGET: libc::c_int = 9;
+
+/// A socket in copy mode on an interface's first queue.
+pub struct Xsk {
+    // Dropped in this order: rings, then what they belong to, then the memory.
+    rx: Option<RingRx>,
+    tx: Option<RingTx>,
+    device: DeviceQueue,
+    _umem: Umem,
+    area: Area,
+    free: Vec<u64>,
+}
+
+struct Area(NonNull<[u8]>);
+
+impl Area {
+    fn new(bytes: usize) -> io::Result<Self> {
+        let length = bytes.try_into().map_err(io::Error::other)?;
+        let (protection, flags) = (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_POPULATE);
+        // SAFETY: a fresh mapping at an address of the kernel's choice.
+        let start = unsafe { mmap_anonymous(None, length, protection, MapFlags::MAP_PRIVATE | flags) }?;
+        Ok(Self(NonNull::slice_from_raw_parts(start.cast(), bytes)))
+    }
+}
+
+impl Drop for Area {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `new`, and nobody uses it any more: the rings are gone before.
+        let _ = unsafe { munmap(self.0.cast(), self.0.len()) };
+    }
+}
+
+// SAFETY: the memory and the rings are this value's alone, wherever it is moved to.
+unsafe impl Send for Xsk {}
+
+impl Xsk {
+    /// A socket that receives. Packets come when a program redirects them to it.
+    pub fn receiver(interface: &str) -> io::Result<Self> {
+        let mut xsk = Self::open(interface, true)?;
+        xsk.refill();
+        Ok(xsk)
+    }
+
+    /// A socket that sends this frame.
+    pub fn sender(interface: &str, frame: &[u8]) -> io::Result<Self> {
+        let mut xsk = Self::open(interface, false)?;
+        for at in 0..FRAMES {
+            // SAFETY: the area is ours alone until something is sent, and each frame lies within it.
+            let bytes = unsafe { xsk.area.0.as_mut() };
+            bytes[at * FRAME as usize..][..frame.len()].copy_from_slice(frame);
+        }
+        Ok(xsk)
+    }
+
+    fn open(interface: &str, receives: bool) -> io::Result<Self> {
+        let raw = |errno: Errno| io::Error::from_raw_os_error(errno.get_raw());
+        let area = Area::new(FRAMES * FRAME as usize)?;
+        let config =
+            UmemConfig { fill_size: RING, complete_size: RING, frame_size: FRAME, headroom: 0, flags: 0 };
+        // SAFETY: the area outlives the UMEM: it is dropped after it.
+        let umem = unsafe { Umem::new(config, area.0) }.map_err(raw)?;
+        let mut info = IfInfo::invalid();
+        info.from_name(&CString::new(interface)?).map_err(raw)?;
+        let socket = Socket::with_shared(&info, &umem).map_err(raw)?;
+        let device = umem.fq_cq(&socket).map_err(raw)?;
+        let size = NonZeroU32::new(RING);
+        let config = SocketConfig {
+            rx_size: size.filter(|_| receives),
+            tx_size: size.filter(|_| !receives),
+            bind_flags: SocketConfig::XDP_BIND_COPY | SocketConfig::XDP_BIND_NEED_WAKEUP,
+        };
+        let user = umem.rx_tx(&socket, &config).map_err(raw)?;
+        umem.bind(&user).map_err(raw)?;
+        let rx = if receives { Some(user.map_rx().map_err(raw)?) } else { None };
+        let tx = if receives { None } else { Some(user.map_tx().map_err(raw)?) };
+        if let Some(tx) = &tx {
+            raise_limits(tx.as_raw_fd());
+        }
+        let free = (0..FRAMES as u64).map(|frame| frame * u64::from(FRAME)).collect();
+        Ok(Self { rx, tx, device, _umem: umem, area, free })
+    }
+
+    /// Takes up to a batch and gives the frames back at once; says how many.
+    pub fn receive(&mut self) -> u32 {
+        let Some(rx) = &mut self.rx else { return 0 };
+        let mut ring = rx.receive(BATCH);
+        let mut taken = 0;
+        while let Some(descriptor) = ring.read() {
+            self.free.push(descriptor.addr & !u64::from(FRAME - 1));
+            taken += 1;
+        }
+        ring.release();
+        drop(ring);
+        self.refill();
+        taken
+    }
+
+    /// Sends up to a batch; says how many.
+    pub fn send(&mut self, length: u32) -> u32 {
+        let Some(tx) = &mut self.tx else { return 0 };
+        let mut done = self.device.complete(RING);
+        while let Some(at) = done.read() {
+            self.free.push(at);
+        }
+        done.release();
+        drop(done);
+        let wanted = self.free.len().min(BATCH as usize);
+        let mut ring = tx.transmit(BATCH);
+        let from = self.free.len() - wanted;
+        let frames = self.free[from..].iter().map(|at| XdpDesc { addr: *at, len: length, options: 0 });
+        let sent = ring.insert(frames);
+        ring.commit();
+        drop(ring);
+        self.free.truncate(self.free.len() - sent as usize);
+        if tx.needs_wakeup() {
+            let socket = tx.as_raw_fd();
+            // SAFETY: no buffer and no address: the call only names the socket. What it could not send now it will
+            // with the next call.
+            let _ = unsafe { libc::sendto(socket, std::ptr::null(), 0, libc::MSG_DONTWAIT, std::ptr::null(), 0) };
+        }
+        sent
+    }
+
+    fn refill(&mut self) {
+        let mut ring = self.device.fill(u32::try_from(self.free.len()).unwrap_or(RING).min(RING));
+        while let Some(at) = self.free.pop() {
+            if !ring.insert_once(at) {
+                self.free.push(at);
+                break;
+            }
+        }
+        ring.commit();
+    }
+}
+
+impl AsRawFd for Xsk {
+    fn as_raw_fd(&self) -> RawFd {
+        self.rx.as_ref().map(RingRx::as_raw_fd).or(self.tx.as_ref().map(RingTx::as_raw_fd)).unwrap_or(-1)
+    }
+}
+
+/// One call sends a whole ring, and as many packets can be under way: as MCR does it.
+fn raise_limits(socket: RawFd) {
+    let ring = RING.cast_signed();
+    let buffer = ring * 4096;
+    for (level, name, value) in
+        [(SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &ring), (libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &buffer)]
+    {
+        let length = size_of::<i32>() as libc::socklen_t;
+        // SAFETY: the kernel reads four bytes of a value that lives until the call returns. Kernels that do not know
+        // an option are no worse off.
+        let _ = unsafe { libc::setsockopt(socket, level, name, std::ptr::from_ref(value).cast(), length) };
+    }
+}
