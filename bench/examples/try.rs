@@ -1,5 +1,7 @@
 //! scratch
-use bench::measure::{contestant::*, gauge::Gauge, generator::Generator, results::Kind, scenario::Scenario, stage::Stage};
+use bench::measure::{
+    contestant::*, gauge::Gauge, generator::Generator, results::Kind, scenario::Scenario, stage::Stage,
+};
 use std::time::Duration;
 fn main() -> anyhow::Result<()> {
     let a: Vec<String> = std::env::args().collect();
@@ -20,8 +22,20 @@ fn main() -> anyhow::Result<()> {
             std::thread::sleep(Duration::from_millis(60));
             let l = gauge.arrived()?.since(b);
             let (lat, jit) = gauge.times()?.since(&t)?;
-            println!("{name} rate {rate}: made {} {:.0}/s spare {:?} arrived {} ({:.0}/s in time) late {} strangers {} received {:?} lost {}\n    latency {:?}\n    jitter {:?}", made.packets, made.rate(), made.spare, l.packets, n.packets as f64 / made.elapsed.as_secs_f64(), l.late, l.strangers,
-              rb.map(|b| (r.received.as_ref().unwrap()() - b) as f64 / made.elapsed.as_secs_f64()), made.packets * u64::from(scenario.outputs) - l.packets.min(made.packets*u64::from(scenario.outputs)), lat, jit);
+            println!(
+                "{name} rate {rate}: made {} {:.0}/s spare {:?} arrived {} ({:.0}/s in time) late {} strangers {} received {:?} lost {}\n    latency {:?}\n    jitter {:?}",
+                made.packets,
+                made.rate(),
+                made.spare,
+                l.packets,
+                n.packets as f64 / made.elapsed.as_secs_f64(),
+                l.late,
+                l.strangers,
+                rb.map(|b| (r.received.as_ref().unwrap()() - b) as f64 / made.elapsed.as_secs_f64()),
+                made.packets * u64::from(scenario.outputs) - l.packets.min(made.packets * u64::from(scenario.outputs)),
+                lat,
+                jit
+            );
         }
         println!("{:?}", (r.end)()?);
     }

@@ -1,37 +1,135 @@
 //! `cargo xtask bench`: every figure we publish.
 
-use std::ffi::OsString;
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 
-use crate::{build, packages, packages::PACKAGES, rights::Rights, step::step, workspace::Workspace};
+use crate::{
+    build, build_ebpf, packages,
+    packages::{MEASURING, PACKAGES},
+    rights::Rights,
+    setup,
+    step::step,
+    workspace::Workspace,
+};
 
-/// Measure: relays over veth pairs (as root), then the functions of the data path.
+/// Measure MCR and its peers over veth pairs (as root), and the functions of the data path.
 ///
-/// Both are release builds. What stands after `--` goes to the relays' measurement.
+/// Without --full it takes under three minutes, for a first look; the figures of the documentation are those of
+/// --full, which takes about half an hour, says so when it starts, and shows how far it is. Nothing else should run
+/// meanwhile. Results go to target/bench: results.json, benchmarks.md, and plots; those of a whole --full run go to
+/// bench/results/latest.json and docs/ instead.
+///
+/// A relay that is not ours takes part with one flag, and is compared in the same run:
+///
+///   cargo xtask bench --scenario 1-to-1 --peer 'NAME=COMMAND {in_if} {in_group} {in_port} {out_if} {out_group} {out_port}'
 #[derive(clap::Args)]
+#[command(verbatim_doc_comment, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
-    /// What the measurement of relays gets besides `--mcr`.
-    #[arg(last = true)]
-    relays: Vec<OsString>,
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// A few scenarios, one round: under three minutes (the default).
+    #[arg(long, conflicts_with = "full")]
+    quick: bool,
+    /// Everything, three rounds.
+    #[arg(long)]
+    full: bool,
+    /// Only these scenarios: their names are in bench/scenarios.toml.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    scenario: Vec<OsString>,
+    /// Only these contestants.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    only: Vec<OsString>,
+    /// Another relay: its name and its command. May be repeated.
+    #[arg(long, value_name = "NAME=COMMAND")]
+    peer: Vec<OsString>,
+    /// How often each contestant has its turn.
+    #[arg(long, value_name = "N")]
+    rounds: Option<u32>,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Say what changed beyond the noise between two results.json; exit 1 when MCR got slower.
+    Compare { old: PathBuf, new: PathBuf },
+    /// Make the document and the plots anew from bench/results/latest.json.
+    Render,
+    /// Measure the functions of the data path only.
+    Functions {
+        /// Only those with this in their name.
+        name: Option<String>,
+    },
 }
 
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
-    if workspace.has_target("bench", "bin", "relays")? {
-        relays(workspace, &args.relays)?;
-    } else {
-        eprintln!("xtask: no such program: the crate bench has no bin `relays`");
+    match &args.command {
+        Some(Command::Compare { old, new }) => {
+            let mut figures = figures(workspace)?;
+            step("comparing", figures.arg("compare").args([old, new]))
+        }
+        Some(Command::Render) => {
+            let mut figures = figures(workspace)?;
+            figures.args(["render", "--json", LATEST, "--docs", "docs"]);
+            step("rendering", figures.current_dir(workspace.root()))
+        }
+        Some(Command::Functions { name }) => functions(workspace, name.as_deref(), None),
+        None => measure(workspace, args),
     }
-    step("measuring the functions of the data path", workspace.cargo().args(["bench", "--package", "bench"]))
 }
 
-fn relays(workspace: &Workspace, args: &[OsString]) -> Result<()> {
+/// The results that the documentation shows.
+const LATEST: &str = "bench/results/latest.json";
+
+fn measure(workspace: &Workspace, args: &Args) -> Result<()> {
     let rights = Rights::need("measuring relays (it makes network namespaces)")?;
     packages::install_missing(&PACKAGES)?;
+    packages::install_missing(&MEASURING)?;
     build::run(workspace)?;
+    build_ebpf::build_bench(workspace, &setup::toolchain(workspace)?)?;
+    build_figures(workspace)?;
+    let of_functions = workspace.target().join("bench/functions.json");
+    functions(workspace, None, Some(&of_functions))?;
+
+    let is_whole = args.full && args.scenario.is_empty() && args.only.is_empty() && args.rounds.is_none();
+    let aside = workspace.target().join("bench");
+    let (json, docs) = if is_whole {
+        (workspace.root().join(LATEST), workspace.root().join("docs"))
+    } else {
+        (aside.join("results.json"), aside)
+    };
+    let mut figures = rights.command(workspace.release("figures"), &[]);
+    figures.current_dir(workspace.root()).arg("measure").arg("--mcr").arg(workspace.mcr());
+    figures.arg("--json").arg(json).arg("--docs").arg(docs).arg("--functions").arg(of_functions);
+    if !args.full {
+        figures.arg("--quick");
+    }
+    for (flag, values) in [("--scenario", &args.scenario), ("--only", &args.only), ("--peer", &args.peer)] {
+        values.iter().for_each(|value| _ = figures.arg(flag).arg(value));
+    }
+    if let Some(rounds) = args.rounds {
+        figures.args(["--rounds", &rounds.to_string()]);
+    }
+    step("measuring relays", &mut figures)
+}
+
+fn functions(workspace: &Workspace, name: Option<&str>, json: Option<&Path>) -> Result<()> {
     let mut cargo = workspace.cargo();
-    step("building the measurement", cargo.args(["build", "--release", "--package", "bench", "--bin", "relays"]))?;
-    let mut relays = rights.command(workspace.release("relays"), &[]);
-    relays.current_dir(workspace.root()).arg("--mcr").arg(workspace.mcr());
-    step("measuring relays", relays.args(args))
+    cargo.args(["bench", "--package", "bench", "--bench", "forward", "--"]).args(name);
+    if let Some(json) = json {
+        cargo.arg("--json").arg(json);
+    }
+    step("measuring the functions of the data path", &mut cargo)
+}
+
+fn build_figures(workspace: &Workspace) -> Result<()> {
+    let mut cargo = workspace.cargo();
+    step("building the bench", cargo.args(["build", "--release", "--package", "bench", "--bins"]))
+}
+
+fn figures(workspace: &Workspace) -> Result<std::process::Command> {
+    build_figures(workspace)?;
+    Ok(std::process::Command::new(workspace.release("figures")))
 }

@@ -34,8 +34,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         }
         Err(error) => {
             eprintln!("xtask: skipped: what runs in the kernel, and relay-userspace with it inside: {error:#}");
-            let others =
-                ["--workspace", "--exclude=relay-ebpf", "--exclude=bench-ebpf", "--exclude=relay-userspace"];
+            let others = ["--workspace", "--exclude=relay-ebpf", "--exclude=bench-ebpf", "--exclude=relay-userspace"];
             clippy(workspace, "the host crates", &[&others[..], &["--all-features"]].concat())?;
             document(workspace, &others)?;
         }

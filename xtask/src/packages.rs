@@ -33,6 +33,12 @@ pub(crate) const PACKAGES: [Package; 7] = [
     Package { name: "procps", program: "ps", wanted_for: "watching lanes and their cores" },
 ];
 
+/// What the bench needs besides: relays that are not ours.
+pub(crate) const MEASURING: [Package; 2] = [
+    Package { name: "smcroute", program: "smcrouted", wanted_for: "multicast routing by the kernel, a peer" },
+    Package { name: "socat", program: "socat", wanted_for: "a peer" },
+];
+
 /// What fuzzing needs: libFuzzer is C++.
 pub(crate) const FUZZING: [Package; 1] =
     [Package { name: "g++", program: "c++", wanted_for: "libFuzzer, which is C++" }];

@@ -24,8 +24,8 @@ impl Programs {
     /// Loads the object; programs are loaded as they are asked for.
     pub(crate) fn open() -> Result<Self> {
         let path = Path::new(OBJECT);
-        let object = fs::read(path)
-            .with_context(|| format!("read {}: `cargo xtask build-ebpf` makes it", path.display()))?;
+        let object =
+            fs::read(path).with_context(|| format!("read {}: `cargo xtask build-ebpf` makes it", path.display()))?;
         Ok(Self(Ebpf::load(&object).context("load the bench's maps; this needs root")?))
     }
 

@@ -25,6 +25,24 @@ pub struct Results {
     pub machine: Machine,
     /// In the order of the list.
     pub scenarios: Vec<ScenarioResult>,
+    /// The functions of the data path by themselves.
+    #[serde(default)]
+    pub functions: Vec<Function>,
+}
+
+/// A function by itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Function {
+    /// What was done.
+    pub name: String,
+    /// What it was done to: `packet`, `relay`, …
+    pub unit: String,
+    /// Nanoseconds per unit: the median of many batches.
+    pub median_ns: f64,
+    /// The fastest batch.
+    pub minimum_ns: f64,
+    /// Allocations in all that was measured.
+    pub allocations: u64,
 }
 
 /// A machine.

@@ -158,7 +158,8 @@ fn summed(contestant: &Contestant, turns: Turns) -> ContestantResult {
 fn loads(turns: &[Outcome]) -> Vec<Load> {
     let Some(first) = turns.first() else { return Vec::new() };
     let of = |percent: u8| turns.iter().flat_map(|turn| &turn.loads).filter(move |load| load.percent == percent);
-    let median = |percent: u8, value: &dyn Fn(&Load) -> f64| Spread { values: of(percent).map(value).collect() }.median();
+    let median =
+        |percent: u8, value: &dyn Fn(&Load) -> f64| Spread { values: of(percent).map(value).collect() }.median();
     let percentiles = |percent: u8, which: fn(&Load) -> &Percentiles| Percentiles {
         p50: median(percent, &|load| which(load).p50),
         p90: median(percent, &|load| which(load).p90),

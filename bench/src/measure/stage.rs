@@ -66,7 +66,8 @@ impl Stage {
 
     /// Where the generator's packets come from.
     pub fn sender(scenario: &Scenario) -> SocketAddr {
-        let address = if scenario.ipv6 { std::net::IpAddr::from([0xfd00, 1, 0, 0, 0, 0, 0, 1u16]) } else { [10, 1, 0, 1].into() };
+        let address =
+            if scenario.ipv6 { std::net::IpAddr::from([0xfd00, 1, 0, 0, 0, 0, 0, 1u16]) } else { [10, 1, 0, 1].into() };
         SocketAddr::new(address, 4000)
     }
 }

@@ -25,8 +25,7 @@ pub fn run_on_live_frames(program: BorrowedFd<'_>, frame: &[u8], count: u32, at_
     attribute[18] = at_once;
     // SAFETY: the pointer and the size describe `attribute`; `frame`, which it points at, is borrowed for longer than
     // the call, and the kernel only reads it.
-    let done =
-        unsafe { libc::syscall(libc::SYS_bpf, PROG_TEST_RUN, attribute.as_ptr(), size_of_val(&attribute)) };
+    let done = unsafe { libc::syscall(libc::SYS_bpf, PROG_TEST_RUN, attribute.as_ptr(), size_of_val(&attribute)) };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 

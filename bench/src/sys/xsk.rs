@@ -8,8 +8,8 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::NonNull;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
-use xdpilone::{DeviceQueue, Errno, IfInfo, RingRx, RingTx, Socket, SocketConfig, Umem, UmemConfig};
 use xdpilone::xdp::XdpDesc;
+use xdpilone::{DeviceQueue, Errno, IfInfo, RingRx, RingTx, Socket, SocketConfig, Umem, UmemConfig};
 
 /// MCR's defaults.
 const RING: u32 = 2048;
@@ -75,8 +75,7 @@ impl Xsk {
     fn open(interface: &str, receives: bool) -> io::Result<Self> {
         let raw = |errno: Errno| io::Error::from_raw_os_error(errno.get_raw());
         let area = Area::new(FRAMES * FRAME as usize)?;
-        let config =
-            UmemConfig { fill_size: RING, complete_size: RING, frame_size: FRAME, headroom: 0, flags: 0 };
+        let config = UmemConfig { fill_size: RING, complete_size: RING, frame_size: FRAME, headroom: 0, flags: 0 };
         // SAFETY: the area outlives the UMEM: it is dropped after it.
         let umem = unsafe { Umem::new(config, area.0) }.map_err(raw)?;
         let mut info = IfInfo::invalid();

@@ -8,7 +8,7 @@ use bench::clock::monotonic_ns;
 use bench::measure::bout::Lengths;
 use bench::measure::contestant::{Contestant, Programs};
 use bench::measure::machine::{commit, today};
-use bench::measure::results::{FORMAT, Machine, Results};
+use bench::measure::results::{FORMAT, Function, Machine, Results};
 use bench::measure::scenario::Scenario;
 use bench::measure::session::Session;
 use bench::measure::stage::PREFIX;
@@ -35,6 +35,9 @@ pub(crate) struct Arguments {
     /// How often each contestant has its turn
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
+    /// What was measured of the functions of the data path, to be kept with the rest
+    #[arg(long, value_name = "FILE")]
+    functions: Option<PathBuf>,
     /// Where to write what was measured
     #[arg(long, value_name = "FILE")]
     json: PathBuf,
@@ -63,6 +66,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         seconds: Duration::from_nanos(monotonic_ns() - started).as_secs(),
         machine: Machine::here(),
         scenarios,
+        functions: arguments.functions.as_deref().map_or_else(|| Ok(Vec::new()), functions)?,
     };
     if let Some(folder) = arguments.json.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
@@ -75,6 +79,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         bail!("what must not happen happened:\n  {}", faults.join("\n  "));
     }
     Ok(())
+}
+
+fn functions(path: &Path) -> Result<Vec<Function>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{}", path.display()))
 }
 
 fn extent(arguments: &Arguments) -> String {
@@ -90,7 +99,8 @@ fn session(arguments: &Arguments) -> Result<Session> {
     let mcr = arguments.mcr.canonicalize().with_context(|| format!("no MCR at {}", arguments.mcr.display()))?;
     let peer = std::env::current_exe()?.with_file_name("peer");
     ensure!(peer.exists(), "the peer is missing: cargo build --release --package bench --bin peer");
-    let by_hand: Vec<Contestant> = arguments.peer.iter().map(|text| Contestant::by_hand(text)).collect::<Result<_>>()?;
+    let by_hand: Vec<Contestant> =
+        arguments.peer.iter().map(|text| Contestant::by_hand(text)).collect::<Result<_>>()?;
     let shipped = Scenario::shipped()?;
     for name in &arguments.scenario {
         let known: Vec<&str> = shipped.iter().map(|scenario| scenario.name.as_str()).collect();
@@ -102,7 +112,8 @@ fn session(arguments: &Arguments) -> Result<Session> {
         if !(named || arguments.scenario.is_empty() && (scenario.quick || !arguments.quick)) {
             continue;
         }
-        let mut contestants = scenario.contestants.iter().map(|name| Contestant::named(name)).collect::<Result<Vec<_>>>()?;
+        let mut contestants =
+            scenario.contestants.iter().map(|name| Contestant::named(name)).collect::<Result<Vec<_>>>()?;
         if scenario.takes_any_peer() {
             contestants.extend(by_hand.iter().cloned());
         }

@@ -56,7 +56,13 @@ pub struct Running {
 impl Contestant {
     /// One that scenarios name.
     pub fn named(name: &str) -> Result<Self> {
-        let kind = if name.starts_with("mcr") { Kind::Mcr } else if name.starts_with('x') { Kind::Ceiling } else { Kind::Peer };
+        let kind = if name.starts_with("mcr") {
+            Kind::Mcr
+        } else if name.starts_with('x') {
+            Kind::Ceiling
+        } else {
+            Kind::Peer
+        };
         Ok(Self { name: name.to_owned(), about: String::new(), kind })
     }
 
@@ -74,26 +80,67 @@ impl Contestant {
             "mmsg" => {
                 let mut c = stage.relay.command(&programs.peer);
                 c.args("--in-if in0 --in-group 239.1.0.1 --in-port 5000 --core 1".split(' '));
-                for o in 0..scenario.outputs { let out = scenario.output(0, o); c.args(["--out", &format!("out{}:{}", out.link, out.destination)]); }
+                for o in 0..scenario.outputs {
+                    let out = scenario.output(0, o);
+                    c.args(["--out", &format!("out{}:{}", out.link, out.destination)]);
+                }
                 let p = crate::Process::start("peer", c)?;
                 p.wait_for("ready", std::time::Duration::from_secs(5))?;
-                Ok(Running { pids: vec![p.pid()], drive: Drive::Relays, received: None, end: Box::new(move || { drop(p); Ok(vec![]) }) })
+                Ok(Running {
+                    pids: vec![p.pid()],
+                    drive: Drive::Relays,
+                    received: None,
+                    end: Box::new(move || {
+                        drop(p);
+                        Ok(vec![])
+                    }),
+                })
             }
             name => {
                 let poll = name.strip_prefix("mcr-").unwrap_or("adaptive");
-                let mut t = format!("[lanes]\ncores = [1]\npoll = \"{poll}\"\n{}\n", std::env::var("LANES").unwrap_or_default());
+                let mut t = format!(
+                    "[lanes]\ncores = [1]\npoll = \"{poll}\"\n{}\n",
+                    std::env::var("LANES").unwrap_or_default()
+                );
                 for r in 0..scenario.relays {
                     let i = scenario.input(r);
-                    let outs: Vec<String> = (0..scenario.outputs).map(|o| { let out = scenario.output(r, o); format!("{{ interface = \"out{}\", group = \"{}\", port = {} }}", out.link, out.destination.ip(), out.destination.port()) }).collect();
-                    t += &format!("[[relay]]\nname = \"r{r}\"\ninput = {{ interface = \"in0\", group = \"{}\", port = {} }}\noutputs = [{}]\n", i.ip(), i.port(), outs.join(", "));
+                    let outs: Vec<String> = (0..scenario.outputs)
+                        .map(|o| {
+                            let out = scenario.output(r, o);
+                            format!(
+                                "{{ interface = \"out{}\", group = \"{}\", port = {} }}",
+                                out.link,
+                                out.destination.ip(),
+                                out.destination.port()
+                            )
+                        })
+                        .collect();
+                    t += &format!(
+                        "[[relay]]\nname = \"r{r}\"\ninput = {{ interface = \"in0\", group = \"{}\", port = {} }}\noutputs = [{}]\n",
+                        i.ip(),
+                        i.port(),
+                        outs.join(", ")
+                    );
                 }
                 let relay = crate::Relay::launch(&programs.mcr, &stage.relay, &t, &[])?;
                 relay.wait_until_ready()?;
                 let mut pids = relay.lanes();
                 pids.push(relay.process.pid());
-                Ok(Running { pids, drive: Drive::Relays, received: None, end: Box::new(move || { let r = relay.stop()?;
-                    if std::env::var("REPORT").is_ok() { eprintln!("{}", r.0); }
-                    Ok(vec![Loss { name: "rx_dropped".into(), packets: r.sockets("rx_dropped") }, Loss { name: "rx_ring_full".into(), packets: r.sockets("rx_ring_full") }]) }) })
+                Ok(Running {
+                    pids,
+                    drive: Drive::Relays,
+                    received: None,
+                    end: Box::new(move || {
+                        let r = relay.stop()?;
+                        if std::env::var("REPORT").is_ok() {
+                            eprintln!("{}", r.0);
+                        }
+                        Ok(vec![
+                            Loss { name: "rx_dropped".into(), packets: r.sockets("rx_dropped") },
+                            Loss { name: "rx_ring_full".into(), packets: r.sockets("rx_ring_full") },
+                        ])
+                    }),
+                })
             }
         }
     }

@@ -1,0 +1,123 @@
+//! The bench's own instruments: what the generator makes is right, and what the gauge says is true.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use bench::Sink;
+use bench::measure::contestant::{Contestant, Programs};
+use bench::measure::gauge::{Arrived, Gauge};
+use bench::measure::generator::Generator;
+use bench::measure::scenario::{Scenario, VLAN};
+use bench::measure::stage::{INPUT_LINK, Stage};
+use bench::packet::{Checksum, Ip, Mac, Parsed, Vlan, parse};
+use bench::source::send_frames;
+
+const MOMENT: Duration = Duration::from_millis(300);
+const QUIET: Duration = Duration::from_millis(200);
+const LONG: Duration = Duration::from_secs(10);
+
+fn scenario(relays: u16, ipv6: bool, tagged: bool) -> Scenario {
+    Scenario {
+        name: "test".to_owned(),
+        about: String::new(),
+        relays,
+        outputs: 1,
+        links: 1,
+        payload: 131,
+        ipv6,
+        tagged,
+        contestants: Vec::new(),
+        quick: false,
+    }
+}
+
+/// The first frames that come to the relay.
+fn frames(stage: &Stage, scenario: &Scenario, rate: f64, most: usize) -> Vec<Vec<u8>> {
+    let sink = Sink::start_keeping(most, &stage.relay, INPUT_LINK, Vec::new()).unwrap();
+    let mut generator = Generator::new(stage, scenario).unwrap();
+    // What the generator sent to find out how fast it is.
+    assert!(sink.settle(QUIET, LONG));
+    let calibrated = sink.stop().unwrap();
+    assert_eq!(calibrated.datagrams, 0, "a program drops what is sent for calibration");
+    let sink = Sink::start_keeping(most, &stage.relay, INPUT_LINK, Vec::new()).unwrap();
+    let made = generator.send(Some(rate), MOMENT).unwrap();
+    assert!(sink.settle(QUIET, LONG));
+    let report = sink.stop().unwrap();
+    assert_eq!((report.datagrams, report.missed), (made.packets, 0));
+    assert!(made.packets > 0 && made.packets as f64 <= rate * MOMENT.as_secs_f64() + 1.0, "{made:?}");
+    report.frames
+}
+
+fn is_right(parsed: &Parsed, scenario: &Scenario, relay: u16) {
+    let headers = &parsed.headers;
+    assert_eq!(headers.checksum, Checksum::Right);
+    assert!(!matches!(&headers.ip, Ip::V4(ip) if ip.checksum != Checksum::Right));
+    assert_eq!(headers.destination(), scenario.input(relay));
+    assert_eq!(headers.source(), Stage::sender(scenario));
+    assert_eq!(Some(headers.destination_mac), Mac::of_group(scenario.input(relay).ip()));
+    let tags = if scenario.tagged { vec![Vlan::new(VLAN)] } else { Vec::new() };
+    assert_eq!(headers.vlans, tags);
+    assert_eq!(parsed.payload.len(), usize::from(scenario.payload));
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn every_packet_of_every_stream_is_right() {
+    for (relays, ipv6, tagged) in [(1, false, false), (3, true, false), (252, false, true), (251, true, true)] {
+        let scenario = scenario(relays, ipv6, tagged);
+        let stage = Stage::new(&scenario).unwrap();
+        let frames = frames(&stage, &scenario, 5_000.0, 1_000);
+        assert!(frames.len() > usize::from(relays), "{} frames", frames.len());
+        for (number, frame) in frames.iter().enumerate() {
+            let relay = u16::try_from(number % usize::from(relays)).unwrap();
+            is_right(&parse(frame).unwrap(), &scenario, relay);
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn the_gauge_counts_each_packet_once() {
+    let scenario = scenario(3, false, false);
+    let stage = Stage::new(&scenario).unwrap();
+    let gauge = Gauge::new(&stage).unwrap();
+    let mut generator = Generator::new(&stage, &scenario).unwrap();
+    let programs = Programs { mcr: "none".into(), peer: "none".into() };
+    let ceiling = Contestant::named("xdp-redirect").unwrap().start(&programs, &stage, &scenario).unwrap();
+    let before = gauge.times().unwrap();
+    let made = generator.send(Some(20_000.0), MOMENT).unwrap();
+    std::thread::sleep(QUIET);
+    let bytes = made.packets * generator.frame_bytes() as u64;
+    let expected = Arrived { packets: made.packets, bytes, late: 0, strangers: 0 };
+    assert_eq!(gauge.arrived().unwrap(), expected);
+    let (latency, jitter) = gauge.times().unwrap().since(&before).unwrap();
+    // Nothing crosses two links in no time, and nothing takes a second.
+    assert!(latency.p50 > 100.0 && latency.max < 1e9, "{latency:?}");
+    assert!(jitter.p50 <= latency.max, "{jitter:?}");
+    (ceiling.end)().unwrap();
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn the_gauge_notices_what_is_doubled_late_or_strange() {
+    let scenario = scenario(2, false, false);
+    let stage = Stage::new(&scenario).unwrap();
+    let mut frames = frames(&stage, &scenario, 5_000.0, 100);
+    let gauge = Gauge::new(&stage).unwrap();
+    let out = &stage.outputs[0].0.name;
+    let send = |frames: &[Vec<u8>]| {
+        let before = gauge.arrived().unwrap();
+        let batch: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
+        send_frames(&stage.relay, out, &batch).unwrap();
+        std::thread::sleep(QUIET);
+        let Arrived { packets, late, strangers, .. } = gauge.arrived().unwrap().since(before);
+        (packets, late, strangers)
+    };
+    assert_eq!(send(&frames[..60]), (60, 0, 0), "in order");
+    assert_eq!(send(&frames[50..60]), (10, 10, 0), "doubled");
+    frames.swap(70, 72);
+    assert_eq!(send(&frames[60..]), (40, 1, 0), "one stream's packets changed places");
+    let at = parse(&frames[0]).unwrap().payload.start;
+    frames[0][at + 2] ^= 1;
+    assert_eq!(send(&frames[..1]), (0, 0, 1), "not ours");
+}
