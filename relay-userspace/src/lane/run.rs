@@ -19,6 +19,7 @@ use nix::unistd::Pid;
 use relay_common::counters::LaneCounter;
 use relay_common::plan::Poll;
 use relay_common::table::image::image_size;
+use std::ffi::CString;
 use std::io::stdin;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -31,6 +32,9 @@ pub fn run() -> anyhow::Result<()> {
     leave_signals_to_control().context("cannot block signals")?;
     let control = stdin().as_fd().try_clone_to_owned().context("a lane is started by control, not by hand")?;
     let (start, memory) = expect_message(control.as_fd(), kind::START)?;
+    // Its name in ps and top; without one it would be called after the link that it was started by.
+    let name = CString::new(format!("mcr-lane-{}", start.number))?;
+    nix::sys::prctl::set_name(&name).context("cannot set this lane's name")?;
     if let Some(core) = start.h.checked_sub(1) {
         let mut cores = CpuSet::new();
         cores.set(core as usize)?;

@@ -40,7 +40,7 @@ fn an_idle_relay_takes_next_to_no_processor_time() {
 
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
-fn lanes_have_no_rights() {
+fn lanes_have_names_and_no_rights() {
     let line = Line::new();
     let mcr = line.start(ONE);
     let lanes = mcr.lanes();
@@ -52,6 +52,7 @@ fn lanes_have_no_rights() {
             assert_eq!(fields[set], "0000000000000000", "{set} of lane {pid}");
         }
         assert_eq!((fields["NoNewPrivs"], fields["Seccomp"]), ("1", "2"));
+        assert_eq!(fields["Name"], "mcr-lane-0", "what ps and top show");
     }
     mcr.stop().unwrap();
 }
