@@ -1,6 +1,7 @@
 //! The command `mcr links`: what each link can do, what MCR would use, and what hurts.
 
 use crate::link::ability::Ability;
+use crate::link::hardware::{Cores, Interrupt};
 use crate::link::hint::{self, Use};
 use crate::link::netlink::Netlink;
 use crate::link::xdp::{Netdev, Support};
@@ -31,6 +32,11 @@ pub struct View {
     state: &'static str,
     kind: String,
     driver: Option<DriverView>,
+    /// Null where the machine does not tell, as most with a single node.
+    numa_node: Option<u32>,
+    /// The cores of that node.
+    near_cores: Option<Cores>,
+    interrupts: Vec<Interrupt>,
     mac: String,
     mtu: u32,
     addresses: Vec<String>,
@@ -166,6 +172,7 @@ impl View {
             max_rx: rings.max_rx,
             max_tx: rings.max_tx,
         });
+        let hardware = ability.hardware.as_ref();
         let attached = ability.reading.attached.iter();
         Self {
             name: link.name.clone(),
@@ -173,6 +180,9 @@ impl View {
             state: state(link),
             kind: ability.reading.kind.clone(),
             driver,
+            numa_node: hardware.and_then(|hardware| hardware.numa_node),
+            near_cores: hardware.map(|hardware| hardware.near.clone()),
+            interrupts: hardware.map_or_else(Vec::new, |hardware| hardware.interrupts.clone()),
             mac: link.mac.map(|byte| format!("{byte:02x}")).join(":"),
             mtu: link.mtu,
             addresses: addresses(link),
@@ -192,7 +202,7 @@ impl View {
         }
     }
 
-    fn row(&self) -> [String; 10] {
+    fn row(&self) -> [String; COLUMNS] {
         let driver = self.driver.as_ref().map_or(self.kind.as_str(), |driver| driver.name.as_str());
         let xdp = match &self.xdp.advertised {
             None => "unknown",
@@ -208,6 +218,7 @@ impl View {
             self.name.clone(),
             self.state.to_owned(),
             if driver.is_empty() { "-" } else { driver }.to_owned(),
+            self.numa_node.map_or_else(|| "-".to_owned(), |node| node.to_string()),
             format!("{}/{}", self.queues.rx, self.queues.tx),
             self.mtu.to_string(),
             self.mac.clone(),
@@ -219,13 +230,16 @@ impl View {
     }
 }
 
+const COLUMNS: usize = 11;
+
 /// Writes the table for people, and the hints below it.
 fn table(views: &[View], out: &mut impl Write) -> std::io::Result<()> {
-    const HEAD: [&str; 10] =
-        ["LINK", "STATE", "DRIVER", "RX/TX", "MTU", "MAC", "ADDRS", "XDP", "ZERO-COPY", "MCR WOULD USE"];
-    let rows: Vec<[String; 10]> = std::iter::once(HEAD.map(String::from)).chain(views.iter().map(View::row)).collect();
+    const HEAD: [&str; COLUMNS] =
+        ["LINK", "STATE", "DRIVER", "NODE", "RX/TX", "MTU", "MAC", "ADDRS", "XDP", "ZERO-COPY", "MCR WOULD USE"];
+    let rows: Vec<[String; COLUMNS]> =
+        std::iter::once(HEAD.map(String::from)).chain(views.iter().map(View::row)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 10] = std::array::from_fn(width);
+    let widths: [usize; COLUMNS] = std::array::from_fn(width);
     for row in &rows {
         let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         writeln!(out, "{}", cells.join("  ").trim_end())?;

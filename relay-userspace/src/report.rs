@@ -65,6 +65,12 @@ pub struct OutputReport {
 pub struct LaneReport {
     /// Its number.
     pub lane: u32,
+    /// The core it was pinned to.
+    pub core: Option<u32>,
+    /// Whether its frames lay in huge pages.
+    pub huge_pages: bool,
+    /// Whether the kernel had granted busy polling on all its sockets.
+    pub busy_polling: bool,
     /// How often it was started again.
     pub restarts: u64,
     /// Its frames.
@@ -133,6 +139,9 @@ fn lane(post: &Post) -> anyhow::Result<LaneReport> {
     let Census { free, fill, transmit, lost } = post.station.census().context("cannot read whose the frames are")?;
     Ok(LaneReport {
         lane: post.station.number,
+        core: post.station.core,
+        huge_pages: post.station.huge,
+        busy_polling: post.station.is_busy_polled(),
         restarts: post.restarts,
         frames: post.station.n_frames,
         owners: [("free", free), ("fill", fill), ("transmit", transmit), ("lost", lost)].into(),

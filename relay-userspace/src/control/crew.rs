@@ -4,6 +4,7 @@ use super::event::Event;
 use super::process::{self, LaneProcess};
 use super::station::{self, Station};
 use crate::clock::now_ns;
+use crate::lane::pin;
 use crate::memory::{self, table::TableMemory};
 use anyhow::{Context, bail};
 use relay_common::counters::LaneCounter;
@@ -205,19 +206,29 @@ impl Crew {
         }
     }
 
-    /// What each lane's process is.
-    pub fn pids(&self) -> impl Iterator<Item = (u32, u32)> {
-        self.posts.iter().filter_map(|post| Some((post.station.number, post.process.as_ref()?.pid())))
+    /// Tells what each lane is and what it got.
+    pub fn tell(&self) {
+        for post in &self.posts {
+            let Some(pid) = post.process.as_ref().map(LaneProcess::pid) else { continue };
+            let Station { number: lane, core, n_frames, huge, .. } = post.station;
+            let (frames, mib) = (n_frames, (u64::from(n_frames) * u64::from(self.lanes.frame_size)) >> 20);
+            let busy_polling = post.station.is_busy_polled();
+            tracing::info!(lane, pid, core, frames, mib, huge_pages = huge, busy_polling, "lane running");
+        }
     }
 }
 
-/// The cores that lanes are pinned to must be there before anything else is made.
+/// The cores that lanes are pinned to must be there before anything else is made. Each is tried, on a thread that ends
+/// with it: the cores that mcr was started on say nothing, since where some are isolated all starts on the others.
 pub fn check_cores(lanes: &Lanes) -> anyhow::Result<()> {
-    let allowed = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0)).context("cannot read the cores")?;
-    for &core in &lanes.cores {
-        if !allowed.is_set(core as usize).unwrap_or(false) {
-            bail!("lanes.cores names core {core}, which this machine does not have or mcr may not use: name others");
-        }
+    let cores = lanes.cores.clone();
+    let try_all = move || cores.into_iter().find(|core| pin(*core).is_err());
+    let refused = std::thread::spawn(try_all).join().ok().context("cannot try the cores")?;
+    if let Some(core) = refused {
+        bail!("lanes.cores names core {core}, which this machine does not have or mcr may not use: name others");
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,9 +49,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
     }
     let took_ms = (now_ns() - started) / 1_000_000;
     let (relays, lanes) = (node.table.slots().count(), node.crew.posts.len());
-    for (lane, pid) in node.crew.pids() {
-        tracing::info!(lane, pid, "lane running");
-    }
+    node.crew.tell();
     tracing::info!(relays, lanes, pending = node.pending.len(), generation = node.table.generation, took_ms, "ready");
     notify::notify("READY=1");
     follow(&mut node, &mut events).await?;

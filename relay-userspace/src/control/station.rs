@@ -64,6 +64,12 @@ pub struct Station {
 }
 
 impl Station {
+    /// Whether the kernel has granted busy polling on all its sockets.
+    #[must_use]
+    pub fn is_busy_polled(&self) -> bool {
+        !self.sockets.is_empty() && self.sockets.iter().all(|socket| socket.busy_polled)
+    }
+
     /// Whose its frames are.
     pub fn census(&self) -> io::Result<Census> {
         let n_frames = self.n_frames as usize;

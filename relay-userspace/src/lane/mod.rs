@@ -10,4 +10,4 @@ pub mod wait; // spin or sleep
 #[cfg(test)]
 mod fixtures;
 mod run;
-pub use run::run;
+pub use run::{pin, run};

@@ -36,9 +36,7 @@ pub fn run() -> anyhow::Result<()> {
     let name = CString::new(format!("mcr-lane-{}", start.number))?;
     nix::sys::prctl::set_name(&name).context("cannot set this lane's name")?;
     if let Some(core) = start.h.checked_sub(1) {
-        let mut cores = CpuSet::new();
-        cores.set(core as usize)?;
-        sched_setaffinity(Pid::this(), &cores).with_context(|| {
+        pin(core).with_context(|| {
             format!("cannot run on core {core}: lanes.cores must name cores that this machine has and mcr may use")
         })?;
     }
@@ -60,6 +58,13 @@ pub fn run() -> anyhow::Result<()> {
     relay(&mut lane, Waiting::new(how, start.g), &doorbell, &control);
     // The kernel takes everything back; taking it apart here would need more system calls than a lane has.
     std::process::exit(0)
+}
+
+/// Pins the calling thread to a core.
+pub fn pin(core: u32) -> nix::Result<()> {
+    let mut cores = CpuSet::new();
+    cores.set(core as usize)?;
+    sched_setaffinity(Pid::from_raw(0), &cores)
 }
 
 /// Ctrl-C and systemd's stop reach every process at once. A lane that heeded them would end with packets on its rings;

@@ -1,6 +1,7 @@
 //! What a link's driver can do, gathered for people and for hints.
 
 use super::ethtool::{self, Channels, Driver, Features, Rings};
+use super::hardware::{self, Hardware};
 use super::netlink::Reading;
 use super::xdp::{Netdev, Support};
 
@@ -17,6 +18,8 @@ pub struct Ability {
     pub rings: Option<Rings>,
     /// Its features.
     pub features: Features,
+    /// Where it sits in the machine, if it is hardware.
+    pub hardware: Option<Hardware>,
     /// What it advertises of XDP; `None` on a kernel before 6.3.
     pub xdp: Option<Support>,
 }
@@ -26,8 +29,10 @@ impl Ability {
     #[must_use]
     pub fn of(reading: Reading, netdev: Option<&Netdev>) -> Self {
         let name = &reading.link.name;
+        let driver = ethtool::driver(name);
         Self {
-            driver: ethtool::driver(name),
+            hardware: driver.as_ref().and_then(|driver| hardware::at(&driver.bus)),
+            driver,
             channels: ethtool::channels(name),
             rings: ethtool::rings(name),
             features: ethtool::features(name).unwrap_or_default(),

@@ -8,8 +8,14 @@ use relay_common::table::longest_mtu;
 pub struct Use {
     /// Lanes of the node, each of which transmits on a queue of its own.
     pub lanes: u32,
+    /// The cores that lanes are pinned to.
+    pub cores: Vec<u32>,
     /// Bytes of a frame in memory.
     pub frame_size: u32,
+    /// Entries of each ring.
+    pub ring_size: u32,
+    /// Whether zero-copy is tried on this link.
+    pub zero_copy: bool,
     /// Whether relays match VLAN tags on this link.
     pub vlans: bool,
     /// The kernel's numbers of our own programs.
@@ -18,7 +24,15 @@ pub struct Use {
 
 impl Default for Use {
     fn default() -> Self {
-        Self { lanes: 1, frame_size: 2048, vlans: false, own_programs: Vec::new() }
+        Self {
+            lanes: 1,
+            cores: Vec::new(),
+            frame_size: 2048,
+            ring_size: 2048,
+            zero_copy: true,
+            vlans: false,
+            own_programs: Vec::new(),
+        }
     }
 }
 
@@ -36,7 +50,7 @@ pub struct Hint {
 /// Everything that hurts on a link, worst first.
 #[must_use]
 pub fn hints(ability: &Ability, usage: &Use) -> Vec<Hint> {
-    let all = [down, program, mtu, merged, vlan_offload, queues, partial_checksums];
+    let all = [down, program, mtu, merged, vlan_offload, queues, rings, nodes, partial_checksums];
     all.iter().filter_map(|hint| hint(ability, usage)).collect()
 }
 
@@ -143,6 +157,38 @@ fn queues(ability: &Ability, usage: &Use) -> Option<Hint> {
         name: "too-few-queues",
         text: format!("{name} has {tx} transmit queues for {} lanes: the others cannot send on it", usage.lanes),
         remedy,
+    })
+}
+
+/// In zero-copy a driver takes the buffers of its own receive ring from the fill ring.
+fn rings(ability: &Ability, usage: &Use) -> Option<Hint> {
+    const LONGEST: u32 = 32768; // of lanes.ring_size
+    let (name, rings) = (name(ability), ability.rings?);
+    let zero_copy = usage.zero_copy && ability.xdp.is_some_and(|xdp| xdp.zero_copy());
+    (zero_copy && rings.rx > usage.ring_size).then(|| Hint {
+        name: "short-rings",
+        text: format!(
+            "the receive ring of {name} holds {} frames, and in zero-copy a lane gives it {}: drivers want it full",
+            rings.rx, usage.ring_size
+        ),
+        remedy: format!(
+            "set lanes.ring_size = {}, or: ethtool -G {name} rx {}",
+            rings.rx.next_power_of_two().min(LONGEST),
+            usage.ring_size
+        ),
+    })
+}
+
+/// A lane and the frames that the NIC writes should be of one node.
+fn nodes(ability: &Ability, usage: &Use) -> Option<Hint> {
+    let hardware = ability.hardware.as_ref()?;
+    let (node, near) = (hardware.numa_node?, &hardware.near);
+    let far: Vec<String> =
+        usage.cores.iter().filter(|core| !near.has(**core)).map(|core| format!("core {core}")).collect();
+    (!far.is_empty()).then(|| Hint {
+        name: "other-node",
+        text: format!("{} is on NUMA node {node}, and lanes run elsewhere, on {}", name(ability), far.join(", ")),
+        remedy: format!("choose lanes.cores among {}", near.0),
     })
 }
 

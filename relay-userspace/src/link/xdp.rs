@@ -71,6 +71,12 @@ pub struct Support {
 }
 
 impl Support {
+    /// A driver that advertises these features.
+    #[cfg(test)]
+    pub(super) const fn of(features: u64, zero_copy_segments: u32) -> Self {
+        Self { features, metadata: 0, zero_copy_segments }
+    }
+
     /// Runs programs in the driver.
     #[must_use]
     pub const fn native(&self) -> bool {

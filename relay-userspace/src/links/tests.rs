@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::link::ethtool::{Channels, Driver, Feature, Features};
+use crate::link::hardware::Hardware;
 use crate::link::netlink::Reading;
 
 fn ability() -> Ability {
@@ -31,6 +32,15 @@ fn ability() -> Ability {
         }),
         channels: Some(Channels { rx: 2, tx: 2, max_rx: 16, max_tx: 16, combined: true }),
         rings: None,
+        hardware: Some(Hardware {
+            numa_node: Some(1),
+            near: Cores(String::from("8-15")),
+            interrupts: vec![Interrupt {
+                number: 31,
+                name: String::from("ice-ens1f0-TxRx-0"),
+                cores: Cores(String::from("9")),
+            }],
+        }),
         features: Features(vec![Feature { name: String::from("rx-vlan-hw-parse"), on: true, fixed: false }]),
         xdp: None,
     }
@@ -42,8 +52,8 @@ fn the_table_shows_a_row_and_then_the_remedies() {
     let mut out = Vec::new();
     table(&[View::new(&ability(), &usage)], &mut out).unwrap();
     insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r"
-    LINK    STATE  DRIVER  RX/TX  MTU   MAC                ADDRS  XDP      ZERO-COPY  MCR WOULD USE
-    ens1f0  up     ice     2/2    1500  02:00:00:00:00:1f  1      unknown  unknown    tried at start (this kernel does not tell what drivers can do)
+    LINK    STATE  DRIVER  NODE  RX/TX  MTU   MAC                ADDRS  XDP      ZERO-COPY  MCR WOULD USE
+    ens1f0  up     ice     1     2/2    1500  02:00:00:00:00:1f  1      unknown  unknown    tried at start (this kernel does not tell what drivers can do)
 
     ens1f0: vlan-offload: ens1f0 takes VLAN tags out of frames before XDP sees them: relays with a VLAN get nothing
       remedy: ethtool -K ens1f0 rxvlan off
@@ -61,5 +71,7 @@ fn programs_get_the_same_and_null_where_nothing_is_known() {
     assert_eq!(json["queues"]["max_tx"], 16);
     assert!(json["xdp"]["zero_copy"].is_null());
     assert_eq!(json["would_use"]["mode"], "tried at start");
+    assert_eq!((&json["numa_node"], &json["near_cores"]), (&1.into(), &"8-15".into()));
+    assert_eq!((&json["interrupts"][0]["number"], &json["interrupts"][0]["cores"]), (&31.into(), &"9".into()));
     assert_eq!(json["hints"].as_array().unwrap().len(), 0);
 }

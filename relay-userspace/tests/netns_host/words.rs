@@ -76,6 +76,7 @@ fn the_summary_and_the_log_for_people() {
         "input attached link=in0 mode=\"native\"",
         "output ready link=out0",
         "lane running lane=0",
+        " huge_pages=",
         " ready ",
         "stopping",
     ] {
@@ -98,6 +99,7 @@ fn summary_and_log_are_json_for_programs() {
     assert_eq!(summary["verdicts"]["ours"], 10);
     assert_eq!(summary["lanes"].as_array().unwrap().len(), 1);
     assert_eq!(summary["lanes"][0]["restarts"], 0, "the signal was not the lane's");
+    assert_eq!(summary["lanes"][0]["busy_polling"], false);
     assert_eq!(summary["sockets"].as_array().unwrap().len(), 2);
     let log: Vec<Value> = text(output.stderr).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for line in &log {

@@ -1,9 +1,10 @@
 //! Each hint with what calls for it, and without.
 
 use super::*;
-use crate::link::ethtool::{Channels, Feature, Features};
+use crate::link::ethtool::{Channels, Feature, Features, Rings};
+use crate::link::hardware::{Cores, Hardware};
 use crate::link::netlink::Reading;
-use crate::link::xdp::{Attached, Place};
+use crate::link::xdp::{Attached, Place, Support};
 use relay_common::facts::Link;
 
 fn ability() -> Ability {
@@ -24,6 +25,7 @@ fn ability() -> Ability {
         driver: None,
         channels: Some(Channels { rx: 4, tx: 4, max_rx: 8, max_tx: 8, combined: true }),
         rings: None,
+        hardware: None,
         features: Features::default(),
         xdp: None,
     }
@@ -120,4 +122,29 @@ fn software_links_are_told_about_partial_checksums() {
 fn a_missing_vlan_device_comes_with_the_command_that_makes_it() {
     let hint = no_vlan_device("ens1f0", 100);
     assert_eq!(hint.remedy, "ip link add link ens1f0 name ens1f0.100 up type vlan id 100");
+}
+
+#[test]
+fn the_rings_of_a_zero_copy_card_want_as_many_frames_as_they_hold() {
+    let mut ability = ability();
+    ability.rings = Some(Rings { rx: 4078, tx: 512, max_rx: 8192, max_tx: 8192 });
+    assert_eq!(hints(&ability, &Use::default()), [], "in copy mode the card has buffers of its own");
+    ability.xdp = Some(Support::of(0b1011, 1));
+    let hint = only(&ability, &Use::default());
+    assert_eq!(hint.remedy, "set lanes.ring_size = 4096, or: ethtool -G ens1f0 rx 2048");
+    assert_eq!(hints(&ability, &Use { ring_size: 4096, ..Use::default() }), []);
+    assert_eq!(hints(&ability, &Use { zero_copy: false, ..Use::default() }), []);
+}
+
+#[test]
+fn lanes_run_on_the_node_of_the_link() {
+    let mut ability = ability();
+    let near = Cores(String::from("8-15"));
+    ability.hardware = Some(Hardware { numa_node: Some(1), near, interrupts: Vec::new() });
+    assert_eq!(hints(&ability, &Use { cores: vec![8, 15], ..Use::default() }), []);
+    let hint = only(&ability, &Use { cores: vec![8, 2, 3], ..Use::default() });
+    assert_eq!(hint.text, "ens1f0 is on NUMA node 1, and lanes run elsewhere, on core 2, core 3");
+    assert_eq!(hint.remedy, "choose lanes.cores among 8-15");
+    ability.hardware.as_mut().unwrap().numa_node = None;
+    assert_eq!(hints(&ability, &Use { cores: vec![2], ..Use::default() }), [], "a machine with one node");
 }
