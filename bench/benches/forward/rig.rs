@@ -1,10 +1,10 @@
 //! A lane without a kernel: frames, journal, counters and table as a lane has them, and a fill ring that is a queue.
 
-use bench::packet::{Headers, Mac, Vlan, build};
+use crate::packets::{self, IFINDEX, TO_V4};
 use relay_common::abi::{Address, InputKey, Stamp};
 use relay_common::counters::relay::PACKETS;
 use relay_common::datagram::Datagram;
-use relay_common::entry::{OutputEntry, RelayEntry, Rewrite};
+use relay_common::entry::{OutputEntry, RelayEntry};
 use relay_common::journal::BATCH;
 use relay_common::owner::Owner;
 use relay_common::table::image::{Image, image_size, write};
@@ -18,11 +18,6 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
 use zerocopy::{FromZeros, IntoBytes};
 
-/// Seven TS packets.
-pub(crate) const PAYLOAD: usize = 1316;
-/// The link that packets come in on.
-pub(crate) const IFINDEX: u32 = 7;
-
 /// As a lane has them by default: a receive ring, four output links.
 const FRAME_SIZE: u32 = 2048;
 const RING_SIZE: u32 = 2048;
@@ -32,29 +27,6 @@ const MAX_RELAYS: u32 = 4096;
 const MAX_OUTPUTS: u32 = 16_384;
 /// A slot in the middle of the table.
 const SLOT: u32 = 1234;
-
-/// A datagram of a broadcast stream, as it comes in.
-pub(crate) fn frame(source: &str, group: &str, tags: &[Vlan]) -> Vec<u8> {
-    let headers = Headers::new(source.parse().expect("a source"), group.parse().expect("a group"))
-        .from_mac(Mac([2, 0, 0, 0, 0, 1]));
-    build(&headers.tagged(tags), &[0x47; PAYLOAD])
-}
-
-/// What an output to this group writes: everything is changed that can be.
-pub(crate) fn rewrite(group: Address, port: u16) -> Rewrite {
-    let mut rewrite = Rewrite::new_zeroed();
-    let [.., a, b, c, d] = group.0;
-    rewrite.destination = group;
-    rewrite.destination_mac = if group.is_v4() { [1, 0, 0x5e, b & 0x7f, c, d] } else { [0x33, 0x33, a, b, c, d] };
-    rewrite.source = if group.is_v4() { Address::v4([10, 2, 0, 1]) } else { Address([0xfd; 16]) };
-    rewrite.source_mac = [2, 0, 0, 0, 0, 2];
-    rewrite.destination_port = port;
-    rewrite.n_vlans = Rewrite::KEEP_VLANS;
-    rewrite.ttl = 16;
-    rewrite.dscp = 34;
-    rewrite.flags = Rewrite::SET_SOURCE | Rewrite::SET_DSCP;
-    rewrite
-}
 
 /// What outputs of a relay have in common.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -87,7 +59,7 @@ impl Rig {
         let words = ledger.words32(0, RING_SIZE as usize);
         words.iter().for_each(|word| word.store(Owner::Fill { socket: 0 }.word(), Relaxed));
         let (frames, _) = Frames::take_stock(area, ledger, FRAME_SIZE, 1);
-        let packet = frame("10.1.0.1:4000", "239.1.1.1:5000", &[]);
+        let packet = packets::v4(&[]);
         let room = BATCH * usize::from(n_outputs);
         let stamp = if stamped { Stamp { magic: Stamp::MAGIC, slot: SLOT, time_ns: 1 } } else { Stamp::NONE };
         Self {
@@ -177,7 +149,7 @@ fn image(packet: &[u8], n_outputs: u16, outputs: Outputs) -> Vec<u64> {
         .map(|n| {
             let mut entry = OutputEntry::new_zeroed();
             let shares = outputs == Outputs::Share;
-            entry.rewrite = rewrite(Address::v4([239, 2, 1, 1]), if shares { 5001 } else { 5001 + n });
+            entry.rewrite = packets::rewrite(TO_V4, if shares { 5001 } else { 5001 + n });
             entry.flags = if shares && n > 0 { OutputEntry::SHARES } else { 0 };
             entry.link = n % N_LINKS;
             entry.mtu = 1500;

@@ -1,0 +1,99 @@
+//! Whole batches: forward, the commit, and everything that a lane does for a batch besides its system calls.
+
+use crate::case::{Case, Per, Round};
+use crate::rig::{Outputs, Rig};
+use relay_common::journal::BATCH;
+
+pub(crate) fn cases() -> Vec<Case> {
+    let differ = [1, 2, 4, 16, 64].map(|n_outputs| (n_outputs, Outputs::Differ));
+    let share = [4, 16, 64].map(|n_outputs| (n_outputs, Outputs::Share));
+    let lanes = differ.into_iter().chain(share);
+    lanes.flat_map(|(n, outputs)| [true, false].map(|stamped| lane(n, outputs, stamped))).flatten().collect()
+}
+
+fn lane(n_outputs: u16, outputs: Outputs, stamped: bool) -> [Case; 3] {
+    let share = if outputs == Outputs::Share { ", shared" } else { "" };
+    let name = format!("1 to {n_outputs}{share}, {}", if stamped { "stamp" } else { "lookup" });
+    let rig = move || Rig::new(n_outputs, outputs, stamped);
+    let case = |what: &str, make: Box<dyn Fn() -> Box<dyn Round>>| {
+        // A batch takes as long as its outputs, or as receiving it, which is not measured.
+        Case { name: format!("{what} {name}"), per: Per::Packets, weight: usize::from(n_outputs).max(4), make }
+    };
+    [
+        case("forward", Box::new(move || Box::new(Forward(rig())))),
+        case("commit", Box::new(move || Box::new(Commit(rig())))),
+        case("round", Box::new(move || Box::new(Whole(rig())))),
+    ]
+}
+
+/// The pure function.
+struct Forward(Rig);
+
+impl Round for Forward {
+    fn prepare(&mut self) {
+        self.0.receive();
+    }
+
+    fn work(&mut self) {
+        self.0.forward();
+    }
+
+    fn clean_up(&mut self) {
+        self.0.commit();
+        self.0.turn_over();
+        self.0.commit();
+    }
+
+    fn check(&self, n_rounds: u64) {
+        check(&self.0, n_rounds);
+    }
+}
+
+/// The commit of a batch, with nothing behind the rings.
+struct Commit(Rig);
+
+impl Round for Commit {
+    fn prepare(&mut self) {
+        self.0.receive();
+        self.0.forward();
+    }
+
+    fn work(&mut self) {
+        self.0.commit();
+    }
+
+    fn clean_up(&mut self) {
+        self.0.turn_over();
+        self.0.commit();
+    }
+
+    fn check(&self, n_rounds: u64) {
+        check(&self.0, n_rounds);
+    }
+}
+
+/// Forward, commit, completions and refill.
+struct Whole(Rig);
+
+impl Round for Whole {
+    fn prepare(&mut self) {
+        self.0.receive();
+    }
+
+    fn work(&mut self) {
+        self.0.forward();
+        // Completions and refills of a steady stream: those of the same batch stand for those of an earlier one.
+        self.0.commit();
+        self.0.turn_over();
+        self.0.commit();
+    }
+
+    fn check(&self, n_rounds: u64) {
+        check(&self.0, n_rounds);
+    }
+}
+
+fn check(rig: &Rig, n_rounds: u64) {
+    assert_eq!(rig.n_relayed(), n_rounds * BATCH as u64, "not every packet was relayed");
+    assert_eq!(rig.n_sent(), 0, "descriptors were left");
+}
