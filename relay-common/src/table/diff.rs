@@ -54,8 +54,8 @@ pub enum Change {
 #[must_use]
 pub fn diff(old: &Table, new: &Table) -> Vec<Change> {
     let renamed = |slot: u32| {
-        let name = |table: &Table| table.relays.get(slot as usize)?.as_ref().map(|relay| relay.relay.name.clone());
-        name(old).is_some_and(|before| name(new).is_some_and(|after| before != after))
+        let [before, after] = [old, new].map(|table| table.relays.get(slot as usize)?.as_ref());
+        before.is_some_and(|before| after.is_some_and(|after| before.relay.name != after.relay.name))
     };
     changes(&old.kernel, new, renamed, !old.same_for_lanes(new))
 }
