@@ -43,6 +43,13 @@ pub(crate) const MEASURING: [Package; 2] = [
 pub(crate) const FUZZING: [Package; 1] =
     [Package { name: "g++", program: "c++", wanted_for: "libFuzzer, which is C++" }];
 
+/// What counting instructions needs.
+pub(crate) const COUNTING: [Package; 1] = [Package {
+    name: "valgrind",
+    program: "valgrind",
+    wanted_for: "counting instructions, which no neighbour disturbs",
+}];
+
 impl Package {
     pub(crate) fn found(&self) -> Option<PathBuf> {
         find_program(self.program)

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: the suites, each with what it needs, and a table at the end.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::{build, clock::Stopwatch, packages, packages::PACKAGES, rights::Rights, setup, workspace::Workspace};
 
@@ -12,12 +12,14 @@ use self::{
 
 mod features; // what this kernel can do
 mod fuzz;
+mod instructions; // what the pure functions cost
+mod program; // compiled, and found
 mod root_suite; // compiled by the user, run by root
 mod table; // what is printed at the end
 mod tally; // counting what libtest says
 mod unit;
 
-/// Run the tests: unit needs nothing, kernel and netns need root and a kernel with AF_XDP.
+/// Run the tests: unit needs nothing, instructions valgrind, kernel and netns root and a kernel with AF_XDP.
 ///
 /// Installs what is missing, compiles as you, runs as root what needs root, and says what it skips and why.
 /// It ends with a table and fails when any test failed.
@@ -26,17 +28,22 @@ pub(crate) struct Args {
     /// Which tests.
     #[arg(value_enum, default_value = "all")]
     pub(crate) suite: Choice,
+    /// With instructions: write the new numbers down; then say why in bench/instructions.toml.
+    #[arg(long)]
+    pub(crate) record: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Choice {
     /// Ordinary tests of every crate: no rights, no kernel feature.
     Unit,
+    /// Instructions that the pure functions take, compared with bench/instructions.toml: no rights.
+    Instructions,
     /// The XDP program and its maps in this kernel.
     Kernel,
     /// Streams through a whole relay between network namespaces.
     Netns,
-    /// unit, kernel and netns.
+    /// unit, instructions, kernel and netns.
     All,
     /// netns again and again with longer runs, then a minute of fuzzing each target.
     Long,
@@ -46,9 +53,15 @@ pub(crate) enum Choice {
 const ROUNDS: u32 = 3;
 
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
+    if args.record && args.suite != Choice::Instructions {
+        bail!("only instructions are recorded: cargo xtask test instructions --record");
+    }
     let mut rows = Vec::new();
     if matches!(args.suite, Choice::Unit | Choice::All) {
         rows.push(timed("unit", || unit::run(workspace)));
+    }
+    if matches!(args.suite, Choice::Instructions | Choice::All) {
+        rows.push(instructions::run(workspace, args.record));
     }
     let mut suites = Vec::new();
     if matches!(args.suite, Choice::Kernel | Choice::All) {

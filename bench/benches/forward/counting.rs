@@ -19,7 +19,8 @@ pub(crate) fn run(name: &str) -> ExitCode {
         eprintln!("error: no case is named \"{name}\"; `cargo bench -p bench` prints all names");
         return ExitCode::FAILURE;
     };
-    match writeln!(stdout(), "counted {}", count(&case)) {
+    let unit = if case.per == Per::Packets { "packets" } else { "relays" };
+    match writeln!(stdout(), "counted {} {unit}", count(&case)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }

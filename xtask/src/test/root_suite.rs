@@ -2,11 +2,11 @@
 
 use std::{ffi::OsStr, path::PathBuf, process::Command};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::{rights::Rights, step, workspace::Workspace};
 
-use super::tally::Tally;
+use super::{program, tally::Tally};
 
 /// A test target whose ignored tests root runs.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,25 +66,9 @@ impl Suite {
         if *package == "relay-userspace" && target.starts_with("netns") {
             cargo.args(["--features", "chaos"]);
         }
-        cargo.args(["--message-format", "json-render-diagnostics"]);
         eprintln!("xtask: compiling the tests of {} …", self.name());
-        // Not `capture`: compiler errors go to standard error, where the user reads them as they come.
-        let output = cargo.stderr(std::process::Stdio::inherit()).output().context("cannot start cargo")?;
-        anyhow::ensure!(output.status.success(), "{} does not compile; see the lines above", self.name());
-        let messages = String::from_utf8(output.stdout).context("cargo did not print UTF-8")?;
-        program_of(&messages, target).with_context(|| format!("cargo did not say where the program of {target} is"))
+        program::compile(cargo, "test", target)
     }
-}
-
-/// Finds the test program among cargo's messages, one JSON object a line.
-fn program_of(messages: &str, suite: &str) -> Option<PathBuf> {
-    let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let ours = |artifact: &serde_json::Value| {
-        artifact["reason"] == "compiler-artifact"
-            && artifact["target"]["name"] == suite
-            && artifact["target"]["kind"][0] == "test"
-    };
-    artifacts.filter(ours).find_map(|artifact| artifact["executable"].as_str().map(PathBuf::from))
 }
 
 #[cfg(test)]
@@ -99,20 +83,5 @@ mod tests {
             "{names:?}"
         );
         assert!(!names.contains(&"kernel".to_owned()));
-    }
-
-    #[test]
-    fn the_program_is_found_among_cargos_messages() {
-        let messages = concat!(
-            r#"{"reason":"compiler-artifact","target":{"kind":["lib"],"name":"netns"},"executable":null}"#,
-            "\n",
-            r#"{"reason":"compiler-artifact","target":{"kind":["test"],"name":"kernel"},"executable":"/t/kernel-1"}"#,
-            "\n",
-            r#"{"reason":"compiler-artifact","target":{"kind":["test"],"name":"netns"},"executable":"/t/netns-2"}"#,
-            "\n",
-            r#"{"reason":"build-finished","success":true}"#,
-        );
-        assert_eq!(program_of(messages, "netns"), Some("/t/netns-2".into()));
-        assert_eq!(program_of(messages, "other"), None);
     }
 }
