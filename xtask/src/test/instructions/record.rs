@@ -124,7 +124,7 @@ impl Record {
     /// Refuses a number that nobody has explained, and a case without a number.
     pub(super) fn complete(&self) -> Result<()> {
         let unexplained: Vec<&str> = self.unexplained().collect();
-        ensure!(unexplained.is_empty(), "say why as many as that, as `reason`: {}", unexplained.join("; "));
+        ensure!(unexplained.is_empty(), "write a reason for: {}", unexplained.join("; "));
         let unknown: Vec<&str> = self.cases.iter().filter(|c| c.instructions <= 0.0).map(|c| c.name.as_str()).collect();
         ensure!(unknown.is_empty(), "no number yet (cargo xtask test instructions --record): {}", unknown.join("; "));
         Ok(())
