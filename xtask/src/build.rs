@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{build_ebpf, step::step, workspace::Workspace};
+use crate::{build_ebpf, setup, step::step, workspace::Workspace};
 
 /// Build the release binary, target/release/mcr, with the XDP program inside.
 ///
@@ -11,6 +11,6 @@ use crate::{build_ebpf, step::step, workspace::Workspace};
 pub(crate) struct Args {}
 
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
-    build_ebpf::run(workspace)?;
+    build_ebpf::build(workspace, &setup::toolchain(workspace)?)?;
     step("building mcr", workspace.cargo().args(["build", "--release", "--package", "relay-userspace"]))
 }

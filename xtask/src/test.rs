@@ -2,7 +2,9 @@
 
 use anyhow::{Result, bail};
 
-use crate::{build, clock::Stopwatch, packages, packages::PACKAGES, rights::Rights, setup, workspace::Workspace};
+use crate::{
+    build, build_ebpf, clock::Stopwatch, packages, packages::PACKAGES, rights::Rights, setup, workspace::Workspace,
+};
 
 use self::{
     root_suite::Suite,
@@ -106,7 +108,8 @@ fn prepare(workspace: &Workspace) -> Result<Rights, Outcome> {
         return Err(Outcome::Skipped("needs root, and sudo would ask for a password nobody can type".into()));
     };
     features::check(rights).map_err(Outcome::Skipped)?;
-    let brought = packages::install_missing(&PACKAGES).and_then(|()| build::run(workspace));
+    let bench = || build_ebpf::build_bench(workspace, &setup::toolchain(workspace)?);
+    let brought = packages::install_missing(&PACKAGES).and_then(|()| build::run(workspace)).and_then(|()| bench());
     brought.map_err(|error| Outcome::broken(&error))?;
     Ok(rights)
 }
@@ -120,5 +123,5 @@ fn timed(suite: &str, running: impl FnOnce() -> Result<Tally>) -> Row {
 /// The tool-chain for the eBPF half, or why there is none.
 fn toolchain(workspace: &Workspace) -> Result<()> {
     let compiler = setup::toolchain(workspace)?;
-    crate::build_ebpf::build(workspace, &compiler)
+    build_ebpf::build(workspace, &compiler)
 }

@@ -1,9 +1,11 @@
-//! What is printed: packets in nanoseconds, tables in milliseconds.
+//! What is printed, packets in nanoseconds and tables in milliseconds; and what is kept.
 
 use crate::case::{Case, Per};
 use crate::timing::Figures;
+use bench::measure::results::Function;
 use relay_common::journal::BATCH;
 use std::io::{Result, Write, stdout};
+use std::path::Path;
 use std::process::ExitCode;
 
 type Row = (Figures, Case);
@@ -20,6 +22,25 @@ pub(crate) fn print(rows: &[Row]) -> ExitCode {
     }
     eprintln!("error: nothing on the way of a packet may allocate, but these do: {}", allocates.join("; "));
     ExitCode::FAILURE
+}
+
+/// Writes everything to a file, for the bench to put beside what it measures itself.
+pub(crate) fn keep(rows: &[Row], file: &Path) -> Result<()> {
+    let function = |(figures, case): &Row| {
+        let (unit, n) = if case.per == Per::Packets { ("packet", BATCH as f64) } else { ("table", 1.0) };
+        Function {
+            name: case.name.clone(),
+            unit: unit.to_owned(),
+            median_ns: figures.median / n,
+            minimum_ns: figures.minimum / n,
+            allocations: figures.allocations,
+        }
+    };
+    let functions: Vec<Function> = rows.iter().map(function).collect();
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(file, serde_json::to_string_pretty(&functions)? + "\n")
 }
 
 fn write(rows: &[Row], out: &mut impl Write) -> Result<()> {

@@ -35,14 +35,14 @@ pub struct Results {
 pub struct Function {
     /// What was done.
     pub name: String,
-    /// What it was done to: `packet`, `relay`, …
+    /// What it was done to: `packet` or `table`.
     pub unit: String,
     /// Nanoseconds per unit: the median of many batches.
     pub median_ns: f64,
     /// The fastest batch.
     pub minimum_ns: f64,
-    /// Allocations in all that was measured.
-    pub allocations: u64,
+    /// Allocations: for a batch of packets, or for a table.
+    pub allocations: f64,
 }
 
 /// A machine.

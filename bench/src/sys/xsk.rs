@@ -154,7 +154,8 @@ impl Xsk {
 
 impl AsRawFd for Xsk {
     fn as_raw_fd(&self) -> RawFd {
-        self.rx.as_ref().map(RingRx::as_raw_fd).or(self.tx.as_ref().map(RingTx::as_raw_fd)).unwrap_or(-1)
+        let sends = || self.tx.as_ref().map(RingTx::as_raw_fd);
+        self.rx.as_ref().map(RingRx::as_raw_fd).or_else(sends).unwrap_or(-1)
     }
 }
 
@@ -165,9 +166,8 @@ fn raise_limits(socket: RawFd) {
     for (level, name, value) in
         [(SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &ring), (libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &buffer)]
     {
-        let length = size_of::<i32>() as libc::socklen_t;
         // SAFETY: the kernel reads four bytes of a value that lives until the call returns. Kernels that do not know
         // an option are no worse off.
-        let _ = unsafe { libc::setsockopt(socket, level, name, std::ptr::from_ref(value).cast(), length) };
+        let _ = unsafe { libc::setsockopt(socket, level, name, std::ptr::from_ref(value).cast(), 4) };
     }
 }
