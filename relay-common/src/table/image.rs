@@ -23,8 +23,10 @@ pub struct ImageHeader {
     pub index_len: u32,
     /// The most outputs that one relay has on one link: so many descriptors on a ring can come of one packet.
     pub widest: u32,
+    /// The most outputs that one relay has: so many frames can come of one packet.
+    pub most_outputs: u32,
     /// Always 0.
-    pub zero: [u32; 8],
+    pub zero: [u32; 7],
 }
 const _: () = assert!(size_of::<ImageHeader>() == 64);
 
@@ -32,21 +34,26 @@ impl ImageHeader {
     /// Marks an image of this layout.
     pub const MAGIC: u64 = u64::from_le_bytes(*b"MCRTABL1");
 
-    /// How many packets a lane may take at once, `most` at most, so that what comes of them fits half a transmit ring:
-    /// the other half may hold the batch before, whose completions count only from the next commit on. Otherwise a
-    /// relay with many outputs on one link would lose packets of every burst, however idle the link.
+    /// How many packets a lane may take at once, `most` at most.
+    ///
+    /// What comes of them fits half a transmit ring: the other half may hold the batch before, whose completions count
+    /// only from the next commit on. Otherwise a relay with many outputs on one link would lose packets of every burst,
+    /// however idle the link. And the copies of a batch fit the core's own cache, where the batch before has left them.
     #[must_use]
-    pub const fn batch(&self, ring_size: u32, most: usize) -> usize {
+    pub fn batch(&self, ring_size: u32, most: usize) -> usize {
         if self.widest == 0 {
             return most;
         }
-        match (ring_size / 2 / self.widest) as usize {
-            0 => 1,
-            fitting if fitting < most => fitting,
-            _ => most,
-        }
+        let by_ring = (ring_size / 2 / self.widest).max(1);
+        let by_cache = (CACHED_FRAMES / self.most_outputs).max(FEWEST_FOR_CACHE);
+        most.min(by_ring as usize).min(by_cache as usize)
     }
 }
+
+/// Frames that a core's own cache holds, with room for the rest of what a lane needs: half a megabyte of 2048 bytes.
+const CACHED_FRAMES: u32 = 256;
+/// Smaller batches cost more in calls and commits than the cache gives back, for all other relays, too.
+const FEWEST_FOR_CACHE: u32 = 16;
 
 /// Bytes that an image takes.
 #[must_use]
@@ -75,6 +82,7 @@ pub fn write(table: &Table, bytes: &mut [u8]) {
         max_outputs,
         index_len: u32::try_from(n_places).expect("max_relays is far below 2^31"),
         widest: widest(table),
+        most_outputs: table.entries.iter().map(|entry| entry.n_outputs).max().unwrap_or(0),
         ..ImageHeader::new_zeroed()
     };
     let (relays, rest) = <[RelayEntry]>::mut_from_prefix_with_elems(rest, max_relays as usize).expect("sized above");

@@ -107,10 +107,18 @@ mod widest {
     fn what_comes_of_a_batch_fits_half_a_transmit_ring() {
         let wide = header_of(&[&[0], &[1; 64], &[0, 1, 2, 1]]);
         assert_eq!(wide.widest, 64);
-        assert_eq!((wide.batch(2048, 64), wide.batch(4096, 64), wide.batch(8192, 64)), (16, 32, 64));
+        assert_eq!((wide.batch(512, 64), wide.batch(1024, 64), wide.batch(2048, 64)), (4, 8, 16));
         assert_eq!(wide.batch(32, 64), 1, "one packet at least, whatever becomes of it");
         let spread = header_of(&[&[0, 1, 2, 1]]);
         assert_eq!((spread.widest, spread.batch(64, 64)), (2, 16));
         assert_eq!(header_of(&[]).batch(64, 64), 64, "an empty table limits nothing");
+    }
+
+    #[test]
+    fn copies_of_a_batch_stay_in_the_cache() {
+        let of = |links: &[u16]| header_of(&[&[0], links]).batch(1 << 15, 64);
+        assert_eq!((of(&[0]), of(&[0; 4])), (64, 64));
+        assert_eq!((of(&[0, 1, 2, 3, 0, 1, 2, 3]), of(&[0; 16])), (32, 16), "on one link or on several");
+        assert_eq!(of(&[0; 64]), 16, "but no relay makes the others' batches tiny");
     }
 }
