@@ -20,3 +20,11 @@ pub mod session; // everything, in rounds
 // What comes of it.
 pub mod results; // as it is kept
 pub mod machine; // what it ran on
+mod derived; // what follows from it
+mod number; // figures as people read them
+pub mod document; // the page
+pub mod plot; // its pictures
+pub mod page; // both as files
+
+#[cfg(test)]
+mod fixture; // results that nobody measured

@@ -192,14 +192,20 @@ pub struct Loss {
     pub packets: u64,
 }
 
+/// What a file of any format begins with.
+#[derive(Deserialize)]
+struct Head {
+    format: u32,
+}
+
 impl Results {
     /// Reads a file that [`write`](Self::write) has written.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-        let results: Self = serde_json::from_str(&text).with_context(|| format!("{}", path.display()))?;
-        let format = results.format;
+        // The format first: what else stands in the file hangs on it.
+        let Head { format } = serde_json::from_str(&text).with_context(|| format!("{}", path.display()))?;
         ensure!(format == FORMAT, "{} has format {format}; this bench reads {FORMAT}: measure again", path.display());
-        Ok(results)
+        serde_json::from_str(&text).with_context(|| format!("{}", path.display()))
     }
 
     /// Writes the file.
