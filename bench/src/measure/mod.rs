@@ -25,6 +25,7 @@ mod number; // figures as people read them
 pub mod document; // the page
 pub mod plot; // its pictures
 pub mod page; // both as files
+pub mod compare; // two runs side by side
 
 #[cfg(test)]
 mod fixture; // results that nobody measured
