@@ -29,6 +29,11 @@ pub fn render(results: &Results) -> String {
     page.text
 }
 
+/// The highest rates as one table, in Markdown.
+pub fn in_short(results: &Results) -> String {
+    head::in_short(results).to_string()
+}
+
 /// A page that grows.
 struct Page {
     text: String,

@@ -6,6 +6,7 @@ mod measure; // a run
 mod show; // what a run, or two of them, say
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -38,10 +39,11 @@ enum Command {
     },
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     match Arguments::parse().command {
-        Command::Measure(arguments) => measure::run(&arguments),
-        Command::Render { json, docs } => show::render(&json, &docs),
-        Command::Compare { old, new } => show::compare(&old, &new),
+        Command::Measure(arguments) => measure::run(&arguments)?,
+        Command::Render { json, docs } => show::render(&json, &docs)?,
+        Command::Compare { old, new } => return show::compare(&old, &new),
     }
+    Ok(ExitCode::SUCCESS)
 }

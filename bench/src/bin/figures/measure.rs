@@ -74,7 +74,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     results.write(&arguments.json)?;
     eprintln!("bench: wrote {}", arguments.json.display());
     crate::show::render(&arguments.json, &arguments.docs)?;
-    crate::show::summary(&results)?;
+    crate::show::in_short(&results)?;
     if !faults.is_empty() {
         bail!("what must not happen happened:\n  {}", faults.join("\n  "));
     }

@@ -69,6 +69,12 @@ pub(super) fn write(page: &mut Page, results: &Results) {
 /// MCR and its peers: one line for each scenario.
 fn summary(page: &mut Page, results: &Results) {
     page.text("## In short\n\nThe highest rate without loss, in packets per second in, and in parentheses how many times as much MCR takes.\n");
+    page.table(&in_short(results));
+    page.plot(plot::OUTPUTS_FILE, "Packets per second out against the number of outputs");
+    page.plot(plot::RELAYS_FILE, "Packets per second against the number of relays");
+}
+
+pub(super) fn in_short(results: &Results) -> Table {
     let peers = names(results, |kind| kind == Kind::Peer);
     let mut table = Table::new(1, ["scenario", "MCR"].into_iter().chain(peers.iter().map(String::as_str)));
     for scenario in &results.scenarios {
@@ -77,9 +83,7 @@ fn summary(page: &mut Page, results: &Results) {
         let cells = peers.iter().map(|peer| peer_in_short(scenario, peer));
         table.row([scenario.name.clone(), mcr].into_iter().chain(cells));
     }
-    page.table(&table);
-    page.plot(plot::OUTPUTS_FILE, "Packets per second out against the number of outputs");
-    page.plot(plot::RELAYS_FILE, "Packets per second against the number of relays");
+    table
 }
 
 fn peer_in_short(scenario: &ScenarioResult, peer: &str) -> String {
