@@ -33,10 +33,11 @@ pub(crate) const PACKAGES: [Package; 7] = [
     Package { name: "procps", program: "ps", wanted_for: "watching lanes and their cores" },
 ];
 
-/// What the bench needs besides: relays that are not ours.
-pub(crate) const MEASURING: [Package; 2] = [
+/// What the bench and its tests need besides: relays that are not ours.
+pub(crate) const MEASURING: [Package; 3] = [
     Package { name: "smcroute", program: "smcrouted", wanted_for: "multicast routing by the kernel, a peer" },
     Package { name: "socat", program: "socat", wanted_for: "a peer" },
+    Package { name: "multicat", program: "multicat", wanted_for: "a peer that is named by hand" },
 ];
 
 /// What fuzzing needs: libFuzzer is C++.

@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::{Result, bail};
 
 use crate::{
-    packages::{self, COUNTING, PACKAGES},
+    packages::{self, COUNTING, MEASURING, PACKAGES},
     toolchain,
     workspace::Workspace,
 };
@@ -33,6 +33,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     if !args.check {
         toolchain(workspace)?;
         packages::install_missing(&PACKAGES)?;
+        packages::install_missing(&MEASURING)?;
         packages::install_missing(&COUNTING)?;
     }
     let findings = look(workspace);
@@ -66,7 +67,7 @@ fn look(workspace: &Workspace) -> Vec<Finding> {
             wanted_for: "building the eBPF program",
         },
     ];
-    findings.extend(PACKAGES.iter().chain(&COUNTING).map(|package| Finding {
+    findings.extend(PACKAGES.iter().chain(&MEASURING).chain(&COUNTING).map(|package| Finding {
         what: package.name,
         found: package.found().map(|path| path.display().to_string()),
         wanted_for: package.wanted_for,

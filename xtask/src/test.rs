@@ -3,7 +3,12 @@
 use anyhow::{Result, bail};
 
 use crate::{
-    build, build_ebpf, clock::Stopwatch, packages, packages::PACKAGES, rights::Rights, setup, workspace::Workspace,
+    build, build_ebpf,
+    clock::Stopwatch,
+    packages::{self, MEASURING, PACKAGES},
+    rights::Rights,
+    setup,
+    workspace::Workspace,
 };
 
 use self::{
@@ -109,7 +114,8 @@ fn prepare(workspace: &Workspace) -> Result<Rights, Outcome> {
     };
     features::check(rights).map_err(Outcome::Skipped)?;
     let bench = || build_ebpf::build_bench(workspace, &setup::toolchain(workspace)?);
-    let brought = packages::install_missing(&PACKAGES).and_then(|()| build::run(workspace)).and_then(|()| bench());
+    let packages = || [&PACKAGES[..], &MEASURING].into_iter().try_for_each(packages::install_missing);
+    let brought = packages().and_then(|()| build::run(workspace)).and_then(|()| bench());
     brought.map_err(|error| Outcome::broken(&error))?;
     Ok(rights)
 }
