@@ -152,6 +152,34 @@ fn cpu_mask(cpus: usize) -> String {
     rest.into_iter().chain(full).collect::<Vec<_>>().join(",")
 }
 
+/// Work of the kernel on what an interface receives, handed to another core (RPS) until this is dropped.
+#[derive(Debug)]
+pub struct Handed {
+    back: Command,
+}
+
+impl Handed {
+    /// Hands what comes in by the first queue of `interface` to `core`.
+    pub fn over(namespace: &Namespace, interface: &str, core: usize) -> Result<Self> {
+        let mask = (0..core / 32).fold(format!("{:x}", 1_u32 << (core % 32)), |mask, _| mask + ",00000000");
+        let path = format!("/sys/class/net/{interface}/queues/rx-0/rps_cpus");
+        let write = |mask: &str| {
+            let mut shell = namespace.command("sh");
+            shell.args(["-c", &format!("echo {mask} > {path}")]);
+            shell
+        };
+        output(write(&mask)).with_context(|| format!("hand what {interface} receives to core {core}"))?;
+        Ok(Self { back: write("0") })
+    }
+}
+
+impl Drop for Handed {
+    fn drop(&mut self) {
+        // The namespace may be gone by now, and the setting with it.
+        self.back.output().ok();
+    }
+}
+
 /// How many frames each receive queue of a veth end has taken. The kernel counts them while the end works with NAPI:
 /// with an XDP program on it, or with `ethtool -K IF gro on` here and `ethtool -K PEER tso off` there.
 pub fn received_per_queue(namespace: &Namespace, interface: &str) -> Result<Vec<u64>> {

@@ -99,6 +99,11 @@ impl Process {
         }
     }
 
+    /// Its last lines, for an error.
+    pub fn last_words(&self) -> String {
+        last_lines(&self.lines())
+    }
+
     /// Sends a signal to the process.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         let pid = Pid::from_raw(i32::try_from(self.child.id())?);

@@ -1,5 +1,6 @@
 //! The relay under test, with a configuration of its own: started, waited for, ended, and its counters read.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -30,8 +31,9 @@ pub struct Relay {
     folder: Folder,
 }
 
+/// A new folder for temporary files; it goes when this is dropped.
 #[derive(Debug)]
-struct Folder(PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Drop for Folder {
     fn drop(&mut self) {
@@ -41,7 +43,8 @@ impl Drop for Folder {
 }
 
 impl Folder {
-    fn new() -> Result<Self> {
+    /// Makes it.
+    pub(crate) fn new() -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = env::temp_dir().join(format!("mcr-lab-{}-{number}", std::process::id()));
@@ -137,6 +140,23 @@ impl Report {
     /// Packets that belong to no relay, dropped for that reason.
     pub fn dropped(&self, reason: &str) -> u64 {
         number(&self.0["drops"][reason])
+    }
+
+    /// Packets that are missing behind the outputs of all relays, by reason; each relay has `outputs` of them, so that a
+    /// packet that was dropped whole counts so often.
+    pub fn all_dropped(&self, outputs: u64) -> BTreeMap<String, u64> {
+        let mut all = BTreeMap::new();
+        let mut add = |drops: &Value, weight: u64| {
+            for (reason, packets) in drops.as_object().into_iter().flatten() {
+                *all.entry(reason.clone()).or_default() += number(packets) * weight;
+            }
+        };
+        add(&self.0["drops"], outputs);
+        for relay in self.0["relays"].as_array().into_iter().flatten() {
+            add(&relay["drops"], outputs);
+            relay["outputs"].as_array().into_iter().flatten().for_each(|output| add(&output["drops"], 1));
+        }
+        all
     }
 
     /// How often the XDP program came to that verdict.

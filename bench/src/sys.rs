@@ -18,8 +18,8 @@ use libc::{c_int, c_void, cmsghdr, iovec, mmsghdr, socklen_t};
 /// The largest number of frames one call sends or receives.
 pub const BATCH: usize = 64;
 
-/// Room for the control messages of one frame: three of them, each at most 48 bytes long.
-const CONTROL_WORDS: usize = 24;
+/// Room for the control messages of one frame: two of them, each at most 48 bytes long.
+const CONTROL_WORDS: usize = 12;
 
 /// Has the kernel kill the child when the thread that started it ends.
 pub fn die_with_parent(command: &mut Command) {
@@ -166,8 +166,6 @@ pub struct Beside {
     pub vlan: Option<(u16, u16)>,
     /// Whether the sender left the checksum for hardware to finish.
     pub checksum_partial: bool,
-    /// How many datagrams the socket has dropped so far, from `SO_RXQ_OVFL`.
-    pub overflows: Option<u32>,
 }
 
 /// Buffers for receiving up to [`BATCH`] frames or datagrams with one call.
@@ -262,7 +260,6 @@ fn beside(header: &libc::msghdr) -> Beside {
                 found.arrived_realtime_ns = content::<libc::timespec>(control)
                     .map(|time| time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs());
             }
-            (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => found.overflows = content::<u32>(control),
             _ => {}
         }
         // SAFETY: as above; `next` is the header that the last call returned.
@@ -284,7 +281,7 @@ fn content<T: Copy>(control: &cmsghdr) -> Option<T> {
     // SAFETY: CMSG_LEN only adds constants.
     let needed = usize::try_from(unsafe { libc::CMSG_LEN(length_of(&MaybeUninit::<T>::uninit())) }).ok()?;
     // SAFETY: the kernel wrote cmsg_len bytes from the header on, which is enough for a T; it need not be aligned, and
-    // the three types that are read here are plain integers, so any bytes make one.
+    // the two types that are read here are plain integers, so any bytes make one.
     (control.cmsg_len >= needed).then(|| unsafe { libc::CMSG_DATA(control).cast::<T>().read_unaligned() })
 }
 
