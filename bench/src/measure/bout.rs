@@ -122,7 +122,7 @@ impl<'a> Arena<'a> {
     }
 
     fn search(&mut self, running: &Running, account: &mut Account<'_>, most: f64, trial: Duration) -> Result<f64> {
-        let mut search = Search::below(most);
+        let mut search = Search::about(most);
         while let Some(rate) = search.next_rate() {
             let sent = self.send(running, account, Some(rate), trial)?;
             search.tried(rate, sent.made.rate(), sent.lost);

@@ -4,6 +4,8 @@
 pub const MOST_LOST: f64 = 1e-5;
 /// What is left is narrow enough when it is this share of the rate.
 const NARROW: f64 = 0.02;
+/// A rate that holds so near to the highest thought of tells to think higher.
+const FAR: f64 = 0.15;
 /// A rate has failed when it has failed this often: these machines stumble.
 const TRIES: u32 = 2;
 /// A search that does not come to an end by then has met a machine that changes its mind.
@@ -14,14 +16,16 @@ const MOST_TRIALS: u32 = 30;
 pub struct Search {
     low: f64,
     high: f64,
+    /// Whether something was lost at `high`, or it is more than the generator can make.
+    is_bounded: bool,
     failures: u32,
     trials: u32,
 }
 
 impl Search {
-    /// Looks between nothing and this rate.
-    pub fn below(high: f64) -> Self {
-        Self { low: 0.0, high, failures: 0, trials: 0 }
+    /// Looks from nothing up to about this rate, and above it when it holds.
+    pub fn about(high: f64) -> Self {
+        Self { low: 0.0, high, is_bounded: false, failures: 0, trials: 0 }
     }
 
     /// The rate to try next; none when the search is over.
@@ -41,14 +45,18 @@ impl Search {
             self.low = self.low.max(offered);
             // A generator that falls behind shows that there is nothing to be found above.
             if offered < rate * (1.0 - NARROW) {
-                self.high = self.low;
+                (self.high, self.is_bounded) = (self.low, true);
+            }
+            // Some relays collapse when flooded: what they reached then says little.
+            if !self.is_bounded && self.high - self.low < self.high * FAR {
+                self.high *= 2.0;
             }
             return;
         }
         self.failures += 1;
         if self.failures >= TRIES {
             self.failures = 0;
-            self.high = rate;
+            (self.high, self.is_bounded) = (rate, true);
         }
     }
 
@@ -63,7 +71,7 @@ mod tests {
     use super::Search;
 
     fn search(limit: f64, generator: f64, mut stumbles: impl FnMut(u32) -> bool) -> (f64, u32) {
-        let mut search = Search::below(2e6);
+        let mut search = Search::about(1.2e6);
         let mut trials = 0;
         while let Some(rate) = search.next_rate() {
             let offered = rate.min(generator);

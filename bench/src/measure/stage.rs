@@ -53,12 +53,14 @@ impl Stage {
         let near = End::new(&source, SOURCE_LINK).address(&address(scenario, 1, 0, 1));
         let far = End::new(&relay, INPUT_LINK).address(&address(scenario, 1, 0, 2));
         let input = Veth::new(near, far).create()?;
-        // Makes the link take the generator's frames also when no XDP program is there.
+        // Frames from XDP are taken only by an end that has a program or GRO.
         ethtool(&relay, &["-K", INPUT_LINK, "gro", "on"])?;
         let outputs = (0..scenario.links).map(|link| {
             let near = End::new(&relay, &format!("out{link}")).address(&address(scenario, 2, link, 1));
             let far = End::new(&sink, &format!("rx{link}")).address(&address(scenario, 2, link, 9));
-            Veth::new(near, far).create()
+            let ends = Veth::new(near, far).create()?;
+            ethtool(&sink, &["-K", &ends.1.name, "gro", "on"])?;
+            Ok(ends)
         });
         let outputs = outputs.collect::<Result<_>>()?;
         Ok(Self { source, relay, sink, input, outputs })

@@ -21,9 +21,7 @@ use crate::sys::xsk::Xsk;
 /// Rewritten and sent on by a program in the driver: no process, no copy.
 pub(super) fn rewrite_in_xdp(stage: &Stage, scenario: &Scenario) -> Result<Running> {
     let output = scenario.output(0, 0);
-    let (port, far) = stage.outputs.first().context("a stage without outputs")?;
-    // Frames from XDP are taken only by an end that has a program or GRO.
-    crate::links::ethtool(&stage.sink, &["-K", &far.name, "gro", "on"])?;
+    let (port, _) = stage.outputs.first().context("a stage without outputs")?;
     let std::net::IpAddr::V4(address) = output.destination.ip() else {
         anyhow::bail!("the program rewrites IPv4 only");
     };
