@@ -18,14 +18,17 @@ use crate::{
 
 /// Measure MCR and its peers over veth pairs (as root), and the functions of the data path.
 ///
-/// Without --full it takes under three minutes, for a first look; the figures of the documentation are those of
-/// --full, which takes about half an hour, says so when it starts, and shows how far it is. Nothing else should run
-/// meanwhile. Results go to target/bench: results.json, benchmarks.md, and plots; those of a whole --full run go to
-/// bench/results/latest.json and docs/ instead.
+/// Without --full it takes about three minutes besides building, for a first look; the figures of the
+/// documentation are those of --full, which takes about half an hour, says so when it starts, and shows
+/// how far it is. Nothing else should run meanwhile.
+///
+/// Results go to target/bench: results.json, benchmarks.md, and plots. Those of a whole --full run go
+/// to bench/results/latest.json and docs/ instead.
 ///
 /// A relay that is not ours takes part with one flag, and is compared in the same run:
 ///
-///   cargo xtask bench --scenario 1-to-1 --peer 'NAME=COMMAND {in_if} {in_group} {in_port} {out_if} {out_group} {out_port}'
+///   cargo xtask bench --scenario 1-to-1 \
+///     --peer 'NAME=COMMAND {in_if} {in_group} {in_port} {out_if} {out_group} {out_port}'
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
@@ -75,7 +78,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
             figures.args(["render", "--json", LATEST, "--docs", "docs"]);
             step("rendering", figures.current_dir(workspace.root()))
         }
-        Some(Command::Functions { name }) => functions(workspace, name.as_deref(), None),
+        Some(Command::Functions { name }) => functions(workspace, name.as_deref(), None, false),
         None => measure(workspace, args),
     }
 }
@@ -91,7 +94,7 @@ fn measure(workspace: &Workspace, args: &Args) -> Result<()> {
     build_ebpf::build_bench(workspace, &setup::toolchain(workspace)?)?;
     build_figures(workspace)?;
     let of_functions = workspace.target().join("bench/functions.json");
-    functions(workspace, None, Some(&of_functions))?;
+    functions(workspace, None, Some(&of_functions), !args.full)?;
 
     let is_whole = args.full && args.scenario.is_empty() && args.only.is_empty() && args.rounds.is_none();
     let aside = workspace.target().join("bench");
@@ -115,11 +118,14 @@ fn measure(workspace: &Workspace, args: &Args) -> Result<()> {
     step("measuring relays", &mut figures)
 }
 
-fn functions(workspace: &Workspace, name: Option<&str>, json: Option<&Path>) -> Result<()> {
+fn functions(workspace: &Workspace, name: Option<&str>, json: Option<&Path>, is_quick: bool) -> Result<()> {
     let mut cargo = workspace.cargo();
     cargo.args(["bench", "--package", "bench", "--bench", "forward", "--"]).args(name);
     if let Some(json) = json {
         cargo.arg("--json").arg(json);
+    }
+    if is_quick {
+        cargo.arg("--quick");
     }
     step("measuring the functions of the data path", &mut cargo)
 }

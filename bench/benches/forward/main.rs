@@ -1,7 +1,7 @@
 //! What the pure functions cost: those on the way of a packet, which may allocate nothing, and those of a change.
 //!
 //! `cargo bench -p bench` prints times, `cargo bench -p bench -- PART OF A NAME` those of some. Times are of this machine
-//! at this moment: compare within one run. `--json FILE` keeps them for the bench's document. `--count NAME` does the measured work of one case where a program that
+//! at this moment: compare within one run. `--quick` measures less, `--json FILE` keeps them for the bench's document. `--count NAME` does the measured work of one case where a program that
 //! counts instructions can find it: `cargo xtask test instructions` compares such counts with what was recorded.
 
 mod case; // what is measured, and all of it
@@ -34,7 +34,12 @@ fn main() -> ExitCode {
         return counting::run(name);
     }
     // Without `--bench` this is `cargo test --benches`, which only wants to know that nothing is allocated.
-    let effort = if arguments.iter().any(|argument| argument == "--bench") { Effort::Full } else { Effort::Brief };
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    let effort = match (has("--bench"), has("--quick")) {
+        (false, _) => Effort::Brief,
+        (true, true) => Effort::Quick,
+        (true, false) => Effort::Full,
+    };
     let file = arguments.iter().position(|argument| argument == "--json").and_then(|at| arguments.get(at + 1));
     let is_part = |argument: &&String| !argument.starts_with("--") && Some(*argument) != file;
     let parts: Vec<&String> = arguments.iter().filter(is_part).collect();

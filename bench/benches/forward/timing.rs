@@ -9,6 +9,8 @@ use bench::sys::allocations;
 pub(crate) enum Effort {
     /// Enough for a median.
     Full,
+    /// Enough for a first look.
+    Quick,
     /// Enough to see that it works and what it allocates.
     Brief,
 }
@@ -17,6 +19,7 @@ impl Effort {
     fn n_rounds(self, weight: usize) -> usize {
         match self {
             Self::Full => (80_000 / weight).clamp(50, 20_000),
+            Self::Quick => (20_000 / weight).clamp(10, 5_000),
             Self::Brief => (100 / weight).clamp(1, 50),
         }
     }

@@ -18,6 +18,7 @@ const FRAME: u32 = 2048;
 const FRAMES: usize = 2 * RING as usize;
 const BATCH: u32 = 64;
 const SOL_XDP: libc::c_int = 283;
+const XDP_STATISTICS: libc::c_int = 7;
 const XDP_MAX_TX_SKB_BUDGET: libc::c_int = 9;
 
 /// A socket in copy mode on an interface's first queue.
@@ -112,6 +113,17 @@ impl Xsk {
         drop(ring);
         self.refill();
         taken
+    }
+
+    /// Packets that came for this socket and found no frame, or its ring full.
+    pub fn n_dropped(&self) -> io::Result<u64> {
+        // struct xdp_statistics: dropped, two kinds of invalid descriptors, ring full, and two more.
+        let mut counts = [0_u64; 6];
+        let mut length = 48;
+        let place = counts.as_mut_ptr().cast();
+        // SAFETY: the kernel writes at most `length` bytes to a place of that length.
+        let done = unsafe { libc::getsockopt(self.as_raw_fd(), SOL_XDP, XDP_STATISTICS, place, &raw mut length) };
+        if done < 0 { Err(io::Error::last_os_error()) } else { Ok(counts[0] + counts[3]) }
     }
 
     /// Sends up to a batch; says how many.

@@ -78,7 +78,7 @@ pub(super) fn send_only(stage: &Stage, scenario: &Scenario) -> Result<Running> {
 struct Worker {
     count: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<nix::Result<()>>>,
+    thread: Option<JoinHandle<Result<u64>>>,
 }
 
 impl Worker {
@@ -93,17 +93,16 @@ impl Worker {
                 let n = turn(&mut xsk);
                 counted.store(counted.load(Ordering::Relaxed) + n, Ordering::Relaxed);
             }
-            Ok(())
+            Ok(xsk.n_dropped()?)
         })?;
         Ok(Self { count, stop, thread: Some(thread) })
     }
 
     fn end(mut self) -> Result<Vec<super::Loss>> {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().map_err(|_| anyhow!("the ceiling's thread panicked"))??;
-        }
-        Ok(Vec::new())
+        let thread = self.thread.take().context("a ceiling ends once")?;
+        let dropped = thread.join().map_err(|_| anyhow!("the ceiling's thread panicked"))??;
+        Ok(super::losses([("no frame to receive", dropped)]))
     }
 }
 

@@ -154,6 +154,7 @@ impl Contestant {
                 ensure!(!ipv6 && !tagged, "it is set up for IPv4 without a tag");
                 ensure!((relays, outputs) == (1, 1), "it is set up for one relay with one output");
             }
+            Way::Ceiling(Ceiling::Send) => ensure!(!ipv6 && !tagged, "it is set up for IPv4 without a tag"),
             Way::Ceiling(_) => ensure!(outputs == 1 && !ipv6 && !tagged, "it is set up for one output of IPv4, no tag"),
         }
         Ok(())

@@ -50,8 +50,8 @@ const READING: &str = "\
   preamble and gap.
 - ± is half of the range from the lowest to the highest repeat.
 - Overload is what still goes out when the generator sends as fast as it can.
-- Core time is that of the relay's core per packet in, at half of the contestant's highest rate: its processes and the kernel.
-  Receiving is what the kernel takes for it on the generator's core.
+- Core time is that of the relay's core per packet in, at the highest load that was measured: its processes and the kernel. A lane
+  that waits by spinning counts as busy. Receiving is what the kernel takes for it on the generator's core.
 - Latency and jitter are measured at shares of each contestant's *own* highest rate, so a faster one has more to do.
 - A ratio is MCR's highest rate divided by the other's. A ceiling is no relay: it shows what the machine could do at most.
 - – means not measured.
