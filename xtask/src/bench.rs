@@ -43,12 +43,15 @@ pub(crate) struct Args {
     /// Only these scenarios: their names are in bench/scenarios.toml.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     scenario: Vec<OsString>,
-    /// Only these contestants.
+    /// Of the contestants in the list only these.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     only: Vec<OsString>,
     /// Another relay: its name and its command. May be repeated.
     #[arg(long, value_name = "NAME=COMMAND")]
     peer: Vec<OsString>,
+    /// MCR with other settings: a name, and lines of the section `lanes` with a semicolon between two.
+    #[arg(long, value_name = "NAME=LINES")]
+    variant: Vec<OsString>,
     /// How often each contestant has its turn.
     #[arg(long, value_name = "N")]
     rounds: Option<u32>,
@@ -96,7 +99,9 @@ fn measure(workspace: &Workspace, args: &Args) -> Result<()> {
     let of_functions = workspace.target().join("bench/functions.json");
     functions(workspace, None, Some(&of_functions), !args.full)?;
 
-    let is_whole = args.full && args.scenario.is_empty() && args.only.is_empty() && args.rounds.is_none();
+    let is_whole = args.full
+        && [&args.scenario, &args.only, &args.peer, &args.variant].iter().all(|chosen| chosen.is_empty())
+        && args.rounds.is_none();
     let aside = workspace.target().join("bench");
     let (json, docs) = if is_whole {
         (workspace.root().join(LATEST), workspace.root().join("docs"))
@@ -109,7 +114,9 @@ fn measure(workspace: &Workspace, args: &Args) -> Result<()> {
     if !args.full {
         figures.arg("--quick");
     }
-    for (flag, values) in [("--scenario", &args.scenario), ("--only", &args.only), ("--peer", &args.peer)] {
+    for (flag, values) in
+        [("--scenario", &args.scenario), ("--only", &args.only), ("--peer", &args.peer), ("--variant", &args.variant)]
+    {
         values.iter().for_each(|value| _ = figures.arg(flag).arg(value));
     }
     if let Some(rounds) = args.rounds {

@@ -25,13 +25,17 @@ pub(crate) struct Arguments {
     /// Only these scenarios (see bench/scenarios.toml)
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     scenario: Vec<String>,
-    /// Only these contestants
+    /// Of the contestants in the list only these
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     only: Vec<String>,
     /// Another relay, as NAME=COMMAND; {in_if}, {in_group}, {in_port}, {out_if}, {out_group} and {out_port} are filled
     /// in. It takes part wherever there is one relay with one output over IPv4. May be repeated
     #[arg(long, value_name = "NAME=COMMAND")]
     peer: Vec<String>,
+    /// MCR with other settings, as NAME=LINES: lines of the section `lanes`, a semicolon between two. It takes part wherever
+    /// MCR does. May be repeated
+    #[arg(long, value_name = "NAME=LINES")]
+    variant: Vec<String>,
     /// How often each contestant has its turn
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
@@ -101,6 +105,8 @@ fn session(arguments: &Arguments) -> Result<Session> {
     ensure!(peer.exists(), "the peer is missing: cargo build --release --package bench --bin peer");
     let by_hand: Vec<Contestant> =
         arguments.peer.iter().map(|text| Contestant::by_hand(text)).collect::<Result<_>>()?;
+    let variants: Vec<Contestant> =
+        arguments.variant.iter().map(|text| Contestant::variant(text)).collect::<Result<_>>()?;
     let shipped = Scenario::shipped()?;
     for name in &arguments.scenario {
         let known: Vec<&str> = shipped.iter().map(|scenario| scenario.name.as_str()).collect();
@@ -112,12 +118,13 @@ fn session(arguments: &Arguments) -> Result<Session> {
         if !(named || arguments.scenario.is_empty() && (scenario.quick || !arguments.quick)) {
             continue;
         }
-        let mut contestants =
-            scenario.contestants.iter().map(|name| Contestant::named(name)).collect::<Result<Vec<_>>>()?;
+        let names = scenario.contestants.iter();
+        let chosen = names.filter(|name| arguments.only.is_empty() || arguments.only.contains(name));
+        let mut contestants = chosen.map(|name| Contestant::named(name)).collect::<Result<Vec<_>>>()?;
+        contestants.extend(variants.iter().cloned());
         if scenario.takes_any_peer() {
             contestants.extend(by_hand.iter().cloned());
         }
-        contestants.retain(|contestant| arguments.only.is_empty() || arguments.only.contains(&contestant.name));
         if !contestants.is_empty() {
             scenarios.push((scenario, contestants));
         }

@@ -15,8 +15,8 @@ use crate::measure::scenario::{Scenario, VLAN};
 use crate::measure::stage::{INPUT_LINK, RELAY_CORE, Stage};
 use crate::relay::Report;
 
-pub(super) fn start(binary: &Path, poll: &str, stage: &Stage, scenario: &Scenario) -> Result<Running> {
-    let relay = Relay::launch(binary, &stage.relay, &configuration(poll, scenario)?, &[])?;
+pub(super) fn start(binary: &Path, settings: &str, stage: &Stage, scenario: &Scenario) -> Result<Running> {
+    let relay = Relay::launch(binary, &stage.relay, &configuration(settings, scenario)?, &[])?;
     relay.wait_until_ready()?;
     // Lanes pin themselves; what control does is to be paid for on the same core.
     let control = relay.process.pid();
@@ -26,8 +26,8 @@ pub(super) fn start(binary: &Path, poll: &str, stage: &Stage, scenario: &Scenari
     Ok(Running { pids, drive: Drive::Relays, received: None, end: Box::new(move || Ok(lost(&relay.stop()?, outputs))) })
 }
 
-fn configuration(poll: &str, scenario: &Scenario) -> Result<String> {
-    let mut text = format!("[lanes]\ncores = [{RELAY_CORE}]\npoll = \"{poll}\"\n");
+fn configuration(settings: &str, scenario: &Scenario) -> Result<String> {
+    let mut text = format!("[lanes]\ncores = [{RELAY_CORE}]\n{settings}\n");
     let (tag, keep) =
         if scenario.tagged { (format!(", vlan = {VLAN}"), ", vlan = \"keep\"") } else { Default::default() };
     for relay in 0..scenario.relays {
@@ -87,12 +87,12 @@ mod tests {
         let text = "[lanes]\ncores = [1]\npoll = \"busy\"\n\n[[relay]]\nname = \"r0\"\n\
                     input = { interface = \"in0\", group = \"239.1.0.1\", port = 5000, vlan = 100 }\n\
                     outputs = [\n    { interface = \"out0\", group = \"239.2.0.1\", port = 5001, vlan = \"keep\" },\n]\n";
-        assert_eq!(configuration("busy", &scenario("tagged")).unwrap(), text);
-        let text = configuration("adaptive", &scenario("1-to-16-links")).unwrap();
+        assert_eq!(configuration("poll = \"busy\"", &scenario("tagged")).unwrap(), text);
+        let text = configuration("", &scenario("1-to-16-links")).unwrap();
         assert!(text.contains("{ interface = \"out3\", group = \"239.17.0.1\", port = 5016 }"), "{text}");
-        let text = configuration("adaptive", &scenario("ipv6")).unwrap();
+        let text = configuration("", &scenario("ipv6")).unwrap();
         assert!(text.contains("group = \"ff15::1:1\", port = 5000 }"), "{text}");
-        let text = configuration("adaptive", &scenario("relays-1000")).unwrap();
+        let text = configuration("", &scenario("relays-1000")).unwrap();
         assert_eq!(text.parse::<toml::Table>().unwrap()["relay"].as_array().unwrap().len(), 1000);
     }
 

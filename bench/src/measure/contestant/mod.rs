@@ -9,6 +9,7 @@ mod mcr; // MCR itself
 mod socat; // socat
 mod sockets; // our own relays of plain sockets
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
@@ -32,8 +33,11 @@ pub struct Contestant {
 /// How it is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Way {
-    Mcr { poll: &'static str },
-    Sockets { plain: bool },
+    /// With these lines in the section `lanes`, and behind it.
+    Mcr(Cow<'static, str>),
+    Sockets {
+        plain: bool,
+    },
     Kernel,
     Socat,
     ByHand(by_hand::Template),
@@ -50,9 +54,9 @@ enum Ceiling {
 
 /// All that scenarios may name.
 const KNOWN: [(&str, &str, Kind, Way); 10] = [
-    ("mcr", "MCR as it comes (adaptive)", Kind::Mcr, Way::Mcr { poll: "adaptive" }),
-    ("mcr-busy", "MCR with a lane that never sleeps", Kind::Mcr, Way::Mcr { poll: "busy" }),
-    ("mcr-wait", "MCR with a lane that never spins", Kind::Mcr, Way::Mcr { poll: "wait" }),
+    ("mcr", "MCR as it comes (adaptive)", Kind::Mcr, Way::Mcr(Cow::Borrowed("poll = \"adaptive\""))),
+    ("mcr-busy", "MCR with a lane that never sleeps", Kind::Mcr, Way::Mcr(Cow::Borrowed("poll = \"busy\""))),
+    ("mcr-wait", "MCR with a lane that never spins", Kind::Mcr, Way::Mcr(Cow::Borrowed("poll = \"wait\""))),
     ("mmsg", "plain sockets, recvmmsg and sendmmsg of 64", Kind::Peer, Way::Sockets { plain: false }),
     ("plain", "plain sockets, recv and send", Kind::Peer, Way::Sockets { plain: true }),
     ("kernel", "multicast routing by the kernel, set up by smcroute", Kind::Peer, Way::Kernel),
@@ -108,19 +112,24 @@ impl Contestant {
 
     /// A program that a person names: `name=command`, where words in braces stand for what it is to do.
     pub fn by_hand(text: &str) -> Result<Self> {
-        let parts = text.split_once('=').map(|(name, command)| (name.trim(), command.trim()));
-        let (name, command) = parts.with_context(|| format!("\"{text}\" is not of the form name=command"))?;
-        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
-        ensure!(!name.is_empty() && name.chars().all(is_plain), "\"{name}\" is no name: take letters, digits and -_.");
-        ensure!(KNOWN.iter().all(|(known, ..)| *known != name), "the bench has its own \"{name}\": take another name");
+        let (name, command) = named_by_hand(text)?;
         let way = Way::ByHand(by_hand::Template::new(command).with_context(|| format!("peer \"{name}\""))?);
         Ok(Self { name: name.to_owned(), about: command.to_owned(), kind: Kind::Peer, way })
+    }
+
+    /// MCR with other settings: `name=lines`, a semicolon between two lines. They stand in the section `lanes`; what
+    /// follows a section's head of their own stands in that.
+    pub fn variant(text: &str) -> Result<Self> {
+        let (name, settings) = named_by_hand(text)?;
+        let lines: Vec<&str> = settings.split(';').map(str::trim).collect();
+        let way = Way::Mcr(Cow::Owned(lines.join("\n")));
+        Ok(Self { name: name.to_owned(), about: format!("MCR with {settings}"), kind: Kind::Mcr, way })
     }
 
     /// Starts it on a stage and waits until packets would flow.
     pub fn start(&self, programs: &Programs, stage: &Stage, scenario: &Scenario) -> Result<Running> {
         let running = self.suits(scenario).and_then(|()| match &self.way {
-            Way::Mcr { poll } => mcr::start(&programs.mcr, poll, stage, scenario),
+            Way::Mcr(settings) => mcr::start(&programs.mcr, settings, stage, scenario),
             Way::Sockets { plain } => sockets::start(&programs.peer, *plain, stage, scenario),
             Way::Kernel => kernel::start(stage, scenario),
             Way::Socat => socat::start(stage, scenario),
@@ -143,8 +152,8 @@ impl Contestant {
 
     fn suits(&self, scenario: &Scenario) -> Result<()> {
         let Scenario { relays, outputs, links, ipv6, tagged, .. } = *scenario;
-        match self.way {
-            Way::Mcr { .. } => {}
+        match &self.way {
+            Way::Mcr(_) => {}
             Way::Sockets { .. } => ensure!(!tagged, "its sockets are not those of a VLAN"),
             Way::Kernel => {
                 ensure!(!ipv6 && !tagged, "it is set up for IPv4 without a tag");
@@ -159,6 +168,16 @@ impl Contestant {
         }
         Ok(())
     }
+}
+
+/// Name and rest of what a person gave as `name=rest`.
+fn named_by_hand(text: &str) -> Result<(&str, &str)> {
+    let parts = text.split_once('=').map(|(name, rest)| (name.trim(), rest.trim()));
+    let (name, rest) = parts.with_context(|| format!("\"{text}\" is not of the form name=…"))?;
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    ensure!(!name.is_empty() && name.chars().all(is_plain), "\"{name}\" is no name: take letters, digits and -_.");
+    ensure!(KNOWN.iter().all(|(known, ..)| *known != name), "the bench has its own \"{name}\": take another name");
+    Ok((name, rest))
 }
 
 /// Losses by name; what lost nothing is left out.
@@ -193,7 +212,7 @@ mod tests {
         let peer = Contestant::by_hand("mine = relay {in_group} a=b").unwrap();
         assert_eq!((peer.name.as_str(), peer.about.as_str()), ("mine", "relay {in_group} a=b"));
         for (text, said) in [
-            ("mine", "name=command"),
+            ("mine", "name=…"),
             ("=relay", "no name"),
             ("a b=relay", "no name"),
             ("socat=relay", "its own \"socat\""),
