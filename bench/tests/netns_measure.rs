@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use bench::Sink;
+use bench::measure::bout::Lengths;
 use bench::measure::contestant::{Contestant, Programs};
 use bench::measure::gauge::{Arrived, Gauge};
 use bench::measure::generator::Generator;
 use bench::measure::scenario::{Scenario, VLAN};
+use bench::measure::session::Session;
 use bench::measure::stage::{INPUT_LINK, Stage};
 use bench::packet::{Checksum, Ip, Mac, Parsed, Vlan, parse};
 use bench::source::send_frames;
@@ -120,4 +122,34 @@ fn the_gauge_notices_what_is_doubled_late_or_strange() {
     let at = parse(&frames[0]).unwrap().payload.start;
     frames[0][at + 2] ^= 1;
     assert_eq!(send(&frames[..1]), (0, 0, 1), "not ours");
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_session_measures_all_that_it_promises() {
+    let programs = Programs { mcr: bench::relay::binary(), peer: env!("CARGO_BIN_EXE_peer").into() };
+    let named = |name: &str| Contestant::named(name).unwrap();
+    let variant = Contestant::variant("short-rings=ring_size = 256; poll = \"wait\"").unwrap();
+    let contestants = vec![named("mcr"), variant, named("mmsg"), named("socat")];
+    let short = Duration::from_millis(60);
+    let lengths = Lengths { overload: short, trial: short, load: short, idle: short, loads: vec![20, 80] };
+    let scenarios = vec![(scenario(2, false, false), contestants)];
+    let mut lines = Vec::new();
+    let session = Session { scenarios, rounds: 2, lengths, programs };
+    let (results, faults) = session.run(&mut |line| lines.push(line.to_owned())).unwrap();
+    assert_eq!(faults, Vec::<String>::new(), "{lines:#?}");
+    let [mcr, variant, mmsg, socat] = results[0].contestants.as_slice() else { panic!("{results:?}") };
+    for contestant in [mcr, variant, mmsg] {
+        assert_eq!(contestant.skipped, None);
+        let rates = &contestant.rate.as_ref().unwrap().values;
+        assert!(rates.len() == 2 && rates.iter().all(|rate| *rate > 0.0), "{contestant:?}");
+        assert!(contestant.overload.as_ref().unwrap().low() > 0.0);
+        assert_eq!(contestant.loads.iter().map(|load| load.percent).collect::<Vec<_>>(), [20, 80]);
+        assert!(contestant.loads.iter().all(|load| load.latency.p50 > 0.0 && load.latency.max >= load.latency.p99));
+        assert!(contestant.memory_kib.unwrap() > 500 && contestant.idle_percent.is_some());
+    }
+    assert!(variant.memory_kib < mcr.memory_kib, "shorter rings need fewer frames");
+    assert!(socat.skipped.as_ref().unwrap().contains("one relay"), "{socat:?}");
+    // One line for each turn; who cannot take part is asked once.
+    assert_eq!(lines.len(), 7, "{lines:#?}");
 }

@@ -1,6 +1,7 @@
 //! The page docs/benchmarks.md, made from results.
 
 mod head; // before the scenarios
+mod asked; // what we ask of MCR
 mod scenario; // one scenario
 mod foot; // behind them
 mod table; // tables in Markdown
@@ -21,6 +22,7 @@ pub fn render(results: &Results) -> String {
     let plots = plot::plots(results).into_iter().map(|(file, _)| file).collect();
     let mut page = Page { text: String::new(), plots };
     head::write(&mut page, results);
+    asked::write(&mut page, results);
     page.text("## The scenarios\n");
     for scenario in &results.scenarios {
         scenario::write(&mut page, scenario);

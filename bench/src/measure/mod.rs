@@ -22,6 +22,7 @@ pub mod results; // as it is kept
 pub mod machine; // what it ran on
 mod derived; // what follows from it
 mod number; // figures as people read them
+mod bounds; // what we ask of MCR
 pub mod document; // the page
 pub mod plot; // its pictures
 pub mod page; // both as files
