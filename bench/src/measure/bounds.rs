@@ -1,5 +1,7 @@
 //! What we ask of MCR: ratios to peers of the same run, and times of its functions.
 
+use std::fmt::{self, Display, Formatter};
+
 use super::number;
 use super::results::{Results, ScenarioResult};
 
@@ -36,15 +38,22 @@ impl Bound {
     pub(crate) fn shown(&self, figure: f64) -> String {
         match self.asked {
             Asked::AtLeast(_) | Asked::AtMost(_) => number::times(figure),
-            Asked::Within(_) => number::core_time(figure),
+            Asked::Within(_) => number::nanoseconds(figure),
         }
+    }
+
+    /// Whether it could hold at all.
+    pub(crate) fn is_possible(&self) -> bool {
+        !matches!((self.asked, self.possible), (Asked::AtLeast(least), Some(possible)) if possible < least)
     }
 }
 
-impl Asked {
-    pub(crate) fn figure(self) -> f64 {
+impl Display for Asked {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AtLeast(figure) | Self::AtMost(figure) | Self::Within(figure) => figure,
+            Self::AtLeast(least) => write!(out, "at least {least}×"),
+            Self::AtMost(most) => write!(out, "at most {most}×"),
+            Self::Within(ns) => write!(out, "at most {}", number::nanoseconds(*ns)),
         }
     }
 }
@@ -106,6 +115,16 @@ mod tests {
         assert!(bound(Asked::AtMost(1.0), 1.0) && !bound(Asked::AtMost(1.0), 1.1));
         assert!(bound(Asked::Within(60.0), 59.0) && !bound(Asked::Within(60.0), 61.0));
         assert!(!bound(Asked::AtLeast(2.0), f64::NAN) && !bound(Asked::Within(2.0), f64::NAN));
+    }
+
+    #[test]
+    fn what_the_ceiling_forbids_is_not_possible() {
+        let bound = |possible| Bound { what: "", asked: Asked::AtLeast(2.0), measured: 1.5, possible }.is_possible();
+        assert_eq!((bound(None), bound(Some(2.1)), bound(Some(1.9))), (true, true, false));
+        assert_eq!(
+            (Asked::AtLeast(1.25).to_string(), Asked::Within(5e7).to_string().as_str()),
+            ("at least 1.25×".to_owned(), "at most 50 ms")
+        );
     }
 
     #[test]

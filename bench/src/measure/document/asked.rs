@@ -2,7 +2,7 @@
 
 use super::Page;
 use super::table::Table;
-use crate::measure::bounds::{self, Asked};
+use crate::measure::bounds;
 use crate::measure::number::ABSENT;
 use crate::measure::results::Results;
 
@@ -14,15 +14,13 @@ same run, as a ratio to the same peer: copy mode cannot do better, whoever relay
 pub(super) fn write(page: &mut Page, results: &Results) {
     let mut table = Table::new(1, ["", "asked", "measured", "possible", "holds"]);
     for bound in bounds::of(results) {
-        let word = if matches!(bound.asked, Asked::AtLeast(_)) { "at least" } else { "at most" };
-        let asked = format!("{word} {}", bound.shown(bound.asked.figure()));
         let possible = bound.possible.map_or_else(|| ABSENT.to_owned(), |possible| bound.shown(possible));
-        let holds = match (bound.holds(), bound.possible) {
+        let holds = match (bound.holds(), bound.is_possible()) {
             (true, _) => "yes",
-            (false, Some(possible)) if possible < bound.asked.figure() => "no: not possible here",
-            (false, _) => "NO",
+            (false, false) => "no: not possible here",
+            (false, true) => "NO",
         };
-        table.row([bound.what, &asked, &bound.shown(bound.measured), &possible, holds]);
+        table.row([bound.what, &bound.asked.to_string(), &bound.shown(bound.measured), &possible, holds]);
     }
     if !table.is_empty() {
         page.text("## What we ask of it\n");
