@@ -42,9 +42,12 @@ impl Bound {
         }
     }
 
-    /// Whether it could hold at all.
-    pub(crate) fn is_possible(&self) -> bool {
-        !matches!((self.asked, self.possible), (Asked::AtLeast(least), Some(possible)) if possible < least)
+    /// Which share of what is possible is asked; above 1 it cannot hold.
+    pub(crate) fn share_of_possible(&self) -> Option<f64> {
+        match (self.asked, self.possible) {
+            (Asked::AtLeast(least), Some(possible)) => Some(least / possible),
+            _ => None,
+        }
     }
 }
 
@@ -118,13 +121,12 @@ mod tests {
     }
 
     #[test]
-    fn what_the_ceiling_forbids_is_not_possible() {
-        let bound = |possible| Bound { what: "", asked: Asked::AtLeast(2.0), measured: 1.5, possible }.is_possible();
-        assert_eq!((bound(None), bound(Some(2.1)), bound(Some(1.9))), (true, true, false));
-        assert_eq!(
-            (Asked::AtLeast(1.25).to_string(), Asked::Within(5e7).to_string().as_str()),
-            ("at least 1.25×".to_owned(), "at most 50 ms")
-        );
+    fn what_is_asked_is_a_share_of_what_is_possible() {
+        let bound = |asked, possible| Bound { what: "", asked, measured: 1.5, possible }.share_of_possible();
+        assert_eq!(bound(Asked::AtLeast(2.0), Some(2.5)), Some(0.8));
+        assert_eq!((bound(Asked::AtLeast(2.0), None), bound(Asked::Within(2.0), Some(2.5))), (None, None));
+        assert_eq!(Asked::AtLeast(1.25).to_string(), "at least 1.25×");
+        assert_eq!(Asked::Within(5e7).to_string(), "at most 50 ms");
     }
 
     #[test]

@@ -15,12 +15,13 @@ pub(super) fn write(page: &mut Page, results: &Results) {
     let mut table = Table::new(1, ["", "asked", "measured", "possible", "holds"]);
     for bound in bounds::of(results) {
         let possible = bound.possible.map_or_else(|| ABSENT.to_owned(), |possible| bound.shown(possible));
-        let holds = match (bound.holds(), bound.is_possible()) {
-            (true, _) => "yes",
-            (false, false) => "no: not possible here",
-            (false, true) => "NO",
+        let holds = match (bound.holds(), bound.share_of_possible()) {
+            (true, _) => "yes".to_owned(),
+            (false, Some(share)) if share > 1.0 => "no: it is not possible here".to_owned(),
+            (false, Some(share)) => format!("no: it would be {:.0} % of what is possible", share * 100.0),
+            (false, None) => "no".to_owned(),
         };
-        table.row([bound.what, &bound.asked.to_string(), &bound.shown(bound.measured), &possible, holds]);
+        table.row([bound.what, &bound.asked.to_string(), &bound.shown(bound.measured), &possible, &holds]);
     }
     if !table.is_empty() {
         page.text("## What we ask of it\n");
