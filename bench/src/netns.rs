@@ -160,7 +160,7 @@ fn maker(name: &str, prefix: &str) -> Option<u32> {
 }
 
 fn remove(name: &str) -> Result<()> {
-    // Whoever still runs inside (lanes outlive their control by design) would keep the namespace alive without a name.
+    // Whoever still runs inside (a program that its maker did not end) would keep the namespace alive without a name.
     for pid in ip(&["netns", "pids", name])?.split_whitespace() {
         let pid: i32 = pid.parse().context("read `ip netns pids`")?;
         if u32::try_from(pid) != Ok(std::process::id()) {
@@ -185,6 +185,7 @@ while read -r kind name; do
     case $kind in
         netns) namespaces="$namespaces $name" ;;
         directory) directory=$name ;;
+        file) content=${name%% *} file=${name#* } ;;
     esac
 done
 for namespace in $namespaces; do
@@ -193,6 +194,7 @@ for namespace in $namespaces; do
     ip netns del "$namespace"
 done
 [ -z "$directory" ] || rm -rf -- "$directory"
+[ -z "$file" ] || echo "$content" > "$file"
 "#;
 
 impl Reaper {
@@ -214,6 +216,11 @@ impl Reaper {
     pub fn guard_directory(&mut self, directory: &Path) -> Result<()> {
         let directory: PathBuf = fs::canonicalize(directory)?;
         self.write(&format!("directory {}", directory.display()))
+    }
+
+    /// Has `file` hold this word again when this process, or this value, is gone; the last one named counts.
+    pub fn put_back(&mut self, word: &str, file: &str) -> Result<()> {
+        self.write(&format!("file {word} {file}"))
     }
 
     fn write(&mut self, line: &str) -> Result<()> {

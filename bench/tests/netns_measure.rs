@@ -95,7 +95,7 @@ fn the_gauge_counts_each_packet_once() {
     let (latency, jitter) = gauge.times().unwrap().since(&before).unwrap();
     // Nothing crosses two links in no time, and nothing takes a second.
     assert!(latency.p50 > 100.0 && latency.max < 1e9, "{latency:?}");
-    assert!(jitter.p50 <= latency.max, "{jitter:?}");
+    assert!(jitter.max > 0.0 && jitter.max <= latency.max, "{jitter:?}");
     (ceiling.end)().unwrap();
 }
 
@@ -132,7 +132,7 @@ fn a_session_measures_all_that_it_promises() {
     let variant = Contestant::variant("short-rings=ring_size = 256; poll = \"wait\"").unwrap();
     let contestants = vec![named("mcr"), variant, named("mmsg"), named("socat")];
     let short = Duration::from_millis(60);
-    let lengths = Lengths { overload: short, trial: short, load: short, idle: short, loads: vec![20, 80] };
+    let lengths = Lengths { overload: short, trial: short, load: 5 * short, idle: short, loads: vec![20, 80] };
     let scenarios = vec![(scenario(2, false, false), contestants)];
     let mut lines = Vec::new();
     let session = Session { scenarios, rounds: 2, lengths, programs };
@@ -146,6 +146,8 @@ fn a_session_measures_all_that_it_promises() {
         assert!(contestant.overload.as_ref().unwrap().low() > 0.0);
         assert_eq!(contestant.loads.iter().map(|load| load.percent).collect::<Vec<_>>(), [20, 80]);
         assert!(contestant.loads.iter().all(|load| load.latency.p50 > 0.0 && load.latency.max >= load.latency.p99));
+        // There is one core, and the kernel counts its time in steps of 10 ms.
+        assert!(contestant.loads.iter().all(|load| load.core_ns * load.rate < 1.3e9), "{contestant:?}");
         assert!(contestant.memory_kib.unwrap() > 500 && contestant.idle_percent.is_some());
     }
     assert!(variant.memory_kib < mcr.memory_kib, "shorter rings need fewer frames");

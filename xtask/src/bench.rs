@@ -91,8 +91,11 @@ const LATEST: &str = "bench/results/latest.json";
 
 fn measure(workspace: &Workspace, args: &Args) -> Result<()> {
     let rights = Rights::need("measuring relays (it makes network namespaces)")?;
-    packages::install_missing(&PACKAGES)?;
-    packages::install_missing(&MEASURING)?;
+    // Its links take ip and ethtool, the first two, and nothing else of what tests need.
+    packages::install_missing(&PACKAGES[..2])?;
+    if let Err(error) = packages::install_missing(&MEASURING) {
+        eprintln!("xtask: some peers will not take part: {error:#}");
+    }
     build::run(workspace)?;
     build_ebpf::build_bench(workspace, &setup::toolchain(workspace)?)?;
     build_figures(workspace)?;
@@ -108,7 +111,9 @@ fn measure(workspace: &Workspace, args: &Args) -> Result<()> {
     } else {
         (aside.join("results.json"), aside)
     };
-    let mut figures = rights.command(workspace.release("figures"), &[]);
+    // Ahead of whatever else the machine does, for all contestants alike.
+    let mut figures = rights.command("nice", &[]);
+    figures.args(["-n", "-10"]).arg(workspace.release("figures"));
     figures.current_dir(workspace.root()).arg("measure").arg("--mcr").arg(workspace.mcr());
     figures.arg("--json").arg(json).arg("--docs").arg(docs).arg("--functions").arg(of_functions);
     if !args.full {

@@ -36,12 +36,10 @@ pub(crate) mod pace {
     pub(crate) const SENT: usize = 14;
     /// Progress: times at which no packet was due.
     pub(crate) const SPARE: usize = 15;
-    /// Progress: times at which the generator was too far behind to catch up.
-    pub(crate) const SLIPS: usize = 16;
     /// Progress: when the time was first seen to be over, in nanoseconds since the start.
-    pub(crate) const ENDED: usize = 17;
+    pub(crate) const ENDED: usize = 16;
     /// How many words there are.
-    pub(crate) const WORDS: usize = 18;
+    pub(crate) const WORDS: usize = 17;
 }
 
 /// 64-bit words at the beginning of each packet that are written anew: a receiver may have changed them.

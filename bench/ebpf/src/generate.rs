@@ -62,12 +62,7 @@ fn is_due(pace: &mut [u64; pace::WORDS], at: u64) -> bool {
         return false;
     }
     // Held up for too long it goes on from now: nobody asked for the burst that would catch up.
-    let from = if at - due > pace[pace::SLACK] {
-        pace[pace::SLIPS] += 1;
-        at
-    } else {
-        due
-    };
+    let from = if at - due > pace[pace::SLACK] { at } else { due };
     pace[pace::DUE] = from + pace[pace::INTERVAL];
     true
 }

@@ -58,6 +58,7 @@ impl<'a> Account<'a> {
         let named: u64 = losses.iter().map(|loss| loss.packets).sum();
         let missing = (self.offered * self.outputs).saturating_sub(arrived);
         losses.push(Loss { name: UNCOUNTED.to_owned(), packets: missing.saturating_sub(named) });
+        losses.push(Loss { name: COUNTED_TWICE.to_owned(), packets: named.saturating_sub(missing) });
         losses.retain(|loss| loss.packets > 0);
         Ok(losses)
     }
@@ -65,6 +66,8 @@ impl<'a> Account<'a> {
 
 /// The name of what no counter tells.
 pub const UNCOUNTED: &str = "uncounted";
+/// The name of what more than one counter tells.
+pub const COUNTED_TWICE: &str = "counted twice";
 
 /// Packets that an interface had to drop when sending.
 fn refused(namespace: &Namespace, name: &str) -> Result<u64> {

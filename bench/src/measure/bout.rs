@@ -11,12 +11,22 @@ use super::gauge::{Arrived, Gauge};
 use super::generator::{Generator, Made};
 use super::results::{Load, Loss};
 use super::scenario::Scenario;
-use super::search::Search;
+use super::search::{MOST_LOST, Search};
 use super::stage::Stage;
 use crate::clock::monotonic_ns;
 
-/// A link that shows no packet for this long has none under way.
-const QUIET: Duration = Duration::from_millis(40);
+/// How often it is looked whether all packets have arrived.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Links that show no packet for so many looks have none under way.
+const QUIET_LOOKS: u32 = 10;
+/// What a relay may hold back at the end of a trial: more, and it only buffers what it cannot relay.
+const MOST_BEHIND: Duration = Duration::from_millis(10);
+/// Packets that are under way at any rate: a batch at each of the places where packets are batched.
+const UNDER_WAY: u64 = 256;
+/// From here to there in a run the flow is steady: rates and core time are taken in between.
+const STEADY: (f64, f64) = (0.2, 0.9);
+/// A generator less busy than this says too little of what receiving takes.
+const BUSY_ENOUGH: f64 = 0.2;
 /// Far above what any relay reaches over its rate under overload.
 const HEADROOM: f64 = 1.25;
 
@@ -64,10 +74,30 @@ pub struct Arena<'a> {
 /// A run of packets and what became of them.
 struct Sent {
     made: Made,
-    /// Packets at the sinks while the generator ran.
-    in_time: u64,
+    /// Packets per second that the generator made and its link took.
+    offered: f64,
+    /// Packets per second that came out in the steady part.
+    out: f64,
+    /// Time that the relay's core was busy in the steady part, per packet in.
+    core_ns: f64,
     /// The share that was lost, that of the generator's own link not counted.
     lost: f64,
+    /// Whether more was held back near the end than a moment's packets.
+    is_behind: bool,
+}
+
+impl Sent {
+    fn held(&self) -> bool {
+        self.lost <= MOST_LOST && !self.is_behind
+    }
+}
+
+/// What was true at a moment of a run.
+struct Moment {
+    at_ns: u64,
+    made: u64,
+    arrived: u64,
+    core: Duration,
 }
 
 impl<'a> Arena<'a> {
@@ -99,10 +129,10 @@ impl<'a> Arena<'a> {
         let mut account = Account::open(self.stage, self.outputs(&running))?;
         let before = self.arrived(&running)?;
         let flood = self.send(&running, &mut account, None, lengths.overload)?;
-        outcome.overload = flood.in_time as f64 / flood.made.elapsed.as_secs_f64();
-        ensure!(flood.in_time > 0, "not one packet came through: {} does not relay this scenario", contestant.name);
+        outcome.overload = flood.out;
+        ensure!(flood.out > 0.0, "not one packet came through: {} does not relay this scenario", contestant.name);
         let most = outcome.overload / self.outputs(&running) as f64 * HEADROOM;
-        let rate = self.search(&running, &mut account, most.min(flood.made.rate() * HEADROOM), lengths.trial)?;
+        let rate = self.search(&running, &mut account, most.min(flood.offered * HEADROOM), lengths.trial)?;
         outcome.rate = Some(rate);
         if running.drive == Drive::Relays && rate > 0.0 {
             for percent in &lengths.loads {
@@ -125,7 +155,7 @@ impl<'a> Arena<'a> {
         let mut search = Search::about(most);
         while let Some(rate) = search.next_rate() {
             let sent = self.send(running, account, Some(rate), trial)?;
-            search.tried(rate, sent.made.rate(), sent.lost);
+            search.tried(rate, sent.offered, sent.held());
         }
         Ok(search.found())
     }
@@ -140,14 +170,12 @@ impl<'a> Arena<'a> {
         duration: Duration,
     ) -> Result<Load> {
         let before = self.gauge.times()?;
-        let core_before = super::account::core_time()?;
         let sent = self.send(running, account, Some(highest * f64::from(percent) / 100.0), duration)?;
-        let core = super::account::core_time()? - core_before;
         let (latency, jitter) = self.gauge.times()?.since(&before)?;
-        let Made { packets, elapsed, spare } = sent.made;
-        let per_packet = |time: Duration| time.as_nanos() as f64 / packets.max(1) as f64;
-        let receive_ns = (per_packet(elapsed.saturating_sub(spare)) - self.generator.packet_ns()).max(0.0);
-        Ok(Load { percent, rate: sent.made.rate(), latency, jitter, core_ns: per_packet(core), receive_ns })
+        let Sent { made, offered, core_ns, .. } = sent;
+        let busy_ns = made.busy() * made.elapsed.as_nanos() as f64 / made.packets.max(1) as f64;
+        let receive_ns = (made.busy() > BUSY_ENOUGH).then(|| busy_ns - self.generator.packet_ns());
+        Ok(Load { percent, rate: offered, latency, jitter, core_ns, receive_ns })
     }
 
     fn send(
@@ -157,29 +185,52 @@ impl<'a> Arena<'a> {
         rate: Option<f64>,
         duration: Duration,
     ) -> Result<Sent> {
-        let before = self.arrived(running)?;
+        let before = self.arrived(running)?.packets;
         let refused_before = account.refused_by_link()?;
-        let made = self.generator.send(rate, duration)?;
-        let in_time = self.arrived(running)?.since(before).packets;
-        let arrived = self.settled(running)?.since(before).packets;
+        let sending = self.generator.start(rate, duration)?;
+        sleep(duration.mul_f64(STEADY.0));
+        let early = self.moment(running)?;
+        sleep(duration.mul_f64(STEADY.1 - STEADY.0));
+        let late = self.moment(running)?;
+        let made = self.generator.finish(sending)?;
         let refused = account.refused_by_link()? - refused_before;
         account.offered(made.packets);
-        let due = (made.packets - refused.min(made.packets)) * self.outputs(running);
-        Ok(Sent { made, in_time, lost: due.saturating_sub(arrived) as f64 / due.max(1) as f64 })
+        let (taken, outputs) = (made.packets.saturating_sub(refused), self.outputs(running));
+        let arrived = self.settled(running, before + taken * outputs)? - before;
+        let seconds = Duration::from_nanos(late.at_ns - early.at_ns).as_secs_f64();
+        let core_ns = (late.core - early.core).as_nanos() as f64 / (late.made - early.made).max(1) as f64;
+        let offered = taken as f64 / made.elapsed.as_secs_f64();
+        // Packets in; what the generator's link refused may have been refused later than now.
+        let behind = late.made.saturating_sub(refused).saturating_sub((late.arrived - before) / outputs);
+        let due = taken * outputs;
+        Ok(Sent {
+            made,
+            offered,
+            out: (late.arrived - early.arrived) as f64 / seconds,
+            core_ns,
+            lost: due.saturating_sub(arrived) as f64 / due.max(1) as f64,
+            is_behind: behind as f64 > UNDER_WAY as f64 + offered * MOST_BEHIND.as_secs_f64(),
+        })
     }
 
-    /// What has arrived when no packet is under way any more.
-    fn settled(&self, running: &Running) -> Result<Arrived> {
-        let mut last = self.arrived(running)?;
-        for _ in 0..250 {
-            sleep(QUIET);
-            let now = self.arrived(running)?;
-            if now == last {
-                return Ok(now);
+    fn moment(&self, running: &Running) -> Result<Moment> {
+        let (at_ns, made) = (monotonic_ns(), self.generator.made()?);
+        Ok(Moment { at_ns, made, arrived: self.arrived(running)?.packets, core: super::account::core_time()? })
+    }
+
+    /// How many packets have arrived when all have, or when no more come.
+    fn settled(&self, running: &Running, expected: u64) -> Result<u64> {
+        let (mut last, mut quiet) = (self.arrived(running)?.packets, 0);
+        for _ in 0..1000 {
+            if last >= expected || quiet >= QUIET_LOOKS {
+                return Ok(last);
             }
+            sleep(LOOK_EVERY);
+            let now = self.arrived(running)?.packets;
+            quiet = if now == last { quiet + 1 } else { 0 };
             last = now;
         }
-        anyhow::bail!("packets still arrive ten seconds after the generator has stopped")
+        anyhow::bail!("packets still arrive twenty seconds after the generator has stopped")
     }
 
     /// What has arrived: at the sinks, or as the contestant itself counts.

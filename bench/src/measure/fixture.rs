@@ -156,7 +156,7 @@ pub(crate) fn skipped(name: &str, about: &str, why: &str) -> ContestantResult {
 fn load(percent: u8, rate: f64, latency: f64, core_ns: f64) -> Load {
     let spread = |p50: f64| Percentiles { p50, p90: p50 * 1.7, p99: p50 * 4.1, p999: p50 * 22.0, max: p50 * 96.0 };
     let (latency, jitter) = (spread(latency), spread(latency / 6.0));
-    Load { percent, rate: rate * f64::from(percent) / 100.0, latency, jitter, core_ns, receive_ns: 410.0 }
+    Load { percent, rate: rate * f64::from(percent) / 100.0, latency, jitter, core_ns, receive_ns: Some(410.0) }
 }
 
 fn loss(name: &str, packets: u64) -> Loss {

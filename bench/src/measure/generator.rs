@@ -1,9 +1,11 @@
 //! Packets at a pace, made by the kernel: up to the fastest rate there is, and slower ones evenly.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::thread::{JoinHandle, sleep};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
@@ -11,9 +13,9 @@ use super::program::Programs;
 use super::program::abi::{TEMPLATE_WORDS, pace};
 use super::scenario::{Scenario, VLAN};
 use super::stage::{GENERATOR_CORE, INPUT_LINK, SOURCE_LINK, Stage};
-use crate::clock::in_ns;
+use crate::clock::{Deadline, in_ns};
 use crate::packet::{Headers, Mac, Vlan, build};
-use crate::sys::bpf::run_on_live_frames;
+use crate::sys::bpf::{interrupt, run_on_live_frames};
 
 /// Held up for longer than this, the generator does not catch up.
 const SLACK_NS: u64 = 200_000;
@@ -21,17 +23,24 @@ const SLACK_NS: u64 = 200_000;
 const AT_ONCE: u32 = 64;
 /// Frames that the kernel looks at at once with a pace: those that are due leave when all have been looked at.
 const AT_ONCE_PACED: u32 = 16;
-/// What looking at a frame takes at least.
-const FASTEST_LOOK_NS: f64 = 30.0;
 const ETHERNET: usize = 14;
 const TAG: usize = 4;
+/// Bytes of a stamp.
+const STAMP: usize = 22;
+/// How often it is looked whether the generator has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// Setting up a call takes milliseconds, not this.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A rate at which the generator has time to spare.
+const EASY_RATE: f64 = 300e3;
 
 /// The generator of a stage.
 #[derive(Debug)]
 pub struct Generator<'a> {
     stage: &'a Stage,
     programs: Programs,
-    frame: Vec<u8>,
+    program: Arc<OwnedFd>,
+    frame: Arc<[u8]>,
     plan: [u64; pace::WORDS],
     run: u16,
     /// What it takes to find that no packet is due, in nanoseconds.
@@ -56,13 +65,22 @@ impl Made {
     pub fn rate(&self) -> f64 {
         self.packets as f64 / self.elapsed.as_secs_f64()
     }
+
+    /// The share of its time in which it had something to do.
+    pub fn busy(&self) -> f64 {
+        1.0 - self.spare.as_secs_f64() / self.elapsed.as_secs_f64()
+    }
 }
+
+/// A generator at work.
+#[derive(Debug)]
+pub struct Sending(JoinHandle<Result<()>>);
 
 impl<'a> Generator<'a> {
     /// Gets ready to send a scenario's streams.
     pub fn new(stage: &'a Stage, scenario: &Scenario) -> Result<Self> {
         let mut programs = Programs::open()?;
-        programs.xdp("generate")?;
+        let program = Arc::new(programs.xdp("generate")?.fd()?.as_fd().try_clone_to_owned()?);
         let frame = frame(stage, scenario)?;
         let headers = ETHERNET + if scenario.tagged { TAG } else { 0 };
         let (payload, address, checksum) =
@@ -77,7 +95,8 @@ impl<'a> Generator<'a> {
         plan[pace::PAYLOAD_AT] = payload as u64;
         plan[pace::ADDRESS_AT] = address as u64;
         plan[pace::CHECKSUM_AT] = checksum as u64;
-        let mut generator = Self { stage, programs, frame, plan, run: 0, spare_ns: FASTEST_LOOK_NS, packet_ns: 0.0 };
+        let frame = frame.into();
+        let mut generator = Self { stage, programs, program, frame, plan, run: 0, spare_ns: 0.0, packet_ns: 0.0 };
         generator.calibrate()?;
         Ok(generator)
     }
@@ -94,6 +113,12 @@ impl<'a> Generator<'a> {
 
     /// Sends at a rate in packets per second over all streams, or as fast as this core can, for a while.
     pub fn send(&mut self, rate: Option<f64>, duration: Duration) -> Result<Made> {
+        let sending = self.start(rate, duration)?;
+        self.finish(sending)
+    }
+
+    /// Begins to send, and does not wait.
+    pub fn start(&mut self, rate: Option<f64>, duration: Duration) -> Result<Sending> {
         self.run = self.run.wrapping_add(1);
         let mut plan = self.plan;
         plan[pace::RUN] = self.run.into();
@@ -103,36 +128,51 @@ impl<'a> Generator<'a> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "far below 2⁶³, above 0")]
         let interval = rate.map_or(0, |rate| (1024e9 / rate) as u64);
         plan[pace::INTERVAL] = interval;
-        self.programs.put("PACE", plan)?;
-        let at_once = if rate.is_some() { AT_ONCE_PACED } else { AT_ONCE };
-        let looks = in_ns(duration) as f64 / self.spare_ns;
-        let made = self.until_over(looks, at_once)?;
+        self.begin(plan, if rate.is_some() { AT_ONCE_PACED } else { AT_ONCE })
+    }
+
+    /// Packets made so far.
+    pub fn made(&self) -> Result<u64> {
+        Ok(self.programs.get::<[u64; pace::WORDS]>("PACE")?[pace::SENT])
+    }
+
+    /// Waits for the end of the time, and ends the generator.
+    pub fn finish(&self, sending: Sending) -> Result<Made> {
+        let made = self.end(sending)?;
         let spare = Duration::from_secs_f64(made[pace::SPARE] as f64 * self.spare_ns / 1e9);
         Ok(Made { packets: made[pace::SENT], elapsed: Duration::from_nanos(made[pace::ENDED]), spare })
     }
 
-    /// Has the kernel make frames until the program says that the time is over.
-    fn until_over(&mut self, looks: f64, at_once: u32) -> Result<[u64; pace::WORDS]> {
-        let Self { stage, programs, frame, .. } = self;
-        let program = programs.xdp("generate")?.fd()?.as_fd().try_clone_to_owned()?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, above 0")]
-        let looks = (looks as u32).max(1000);
-        // A call takes some milliseconds to set up; one is enough if looking takes as long as it should.
-        for _ in 0..1000 {
-            let called = stage.source.run(|| -> Result<()> {
-                let mut cores = CpuSet::new();
-                cores.set(GENERATOR_CORE)?;
-                sched_setaffinity(Pid::from_raw(0), &cores)?;
-                Ok(run_on_live_frames(program.as_fd(), frame, looks, at_once)?)
-            });
-            called.context("make packets (BPF_PROG_TEST_RUN with live frames needs Linux 5.18)")?;
-            let made: [u64; pace::WORDS] = programs.get("PACE")?;
-            ensure!(made[pace::SENT] + made[pace::SPARE] > 0, "the generator's program did not run");
-            if made[pace::ENDED] > 0 {
-                return Ok(made);
+    fn begin(&mut self, plan: [u64; pace::WORDS], at_once: u32) -> Result<Sending> {
+        self.programs.put("PACE", plan)?;
+        let (program, frame) = (Arc::clone(&self.program), Arc::clone(&self.frame));
+        let thread = self.stage.source.spawn("generator", move || -> Result<()> {
+            let mut cores = CpuSet::new();
+            cores.set(GENERATOR_CORE)?;
+            sched_setaffinity(Pid::from_raw(0), &cores)?;
+            run_on_live_frames(program.as_fd(), &frame, at_once)
+                .context("make packets (BPF_PROG_TEST_RUN with live frames needs Linux 5.18)")
+        })?;
+        Ok(Sending(thread))
+    }
+
+    /// The program only notes that the time is over; the call goes on until it is interrupted.
+    fn end(&self, Sending(thread): Sending) -> Result<[u64; pace::WORDS]> {
+        let patience =
+            Duration::from_nanos(self.programs.get::<[u64; pace::WORDS]>("PACE")?[pace::DURATION]) + PATIENCE;
+        let deadline = Deadline::after(patience);
+        let mut is_over = false;
+        while !thread.is_finished() {
+            is_over = is_over || self.programs.get::<[u64; pace::WORDS]>("PACE")?[pace::ENDED] > 0 || deadline.passed();
+            if is_over {
+                interrupt(&thread)?;
             }
+            sleep(LOOK_EVERY);
         }
-        anyhow::bail!("the generator does not come to its end")
+        thread.join().map_err(|_| anyhow!("the generator's thread panicked"))??;
+        let made: [u64; pace::WORDS] = self.programs.get("PACE")?;
+        ensure!(made[pace::ENDED] > 0, "the generator did not come to its end");
+        Ok(made)
     }
 
     /// Finds out what a look takes at which nothing is due, and what a packet takes.
@@ -141,13 +181,13 @@ impl<'a> Generator<'a> {
         plan[pace::DURATION] = 100_000_000;
         // The first packet would be due after an hour.
         plan[pace::DUE] = 3600 << 40;
-        self.programs.put("PACE", plan)?;
-        let made = self.until_over(1e6, AT_ONCE_PACED)?;
-        self.spare_ns = made[pace::ENDED] as f64 / made[pace::SPARE] as f64;
+        let sending = self.begin(plan, AT_ONCE_PACED)?;
+        let made = self.end(sending)?;
+        self.spare_ns = made[pace::ENDED] as f64 / made[pace::SPARE].max(1) as f64;
         let mut dropping = Programs::open()?;
         self.stage.relay.run(|| dropping.attach_xdp("discard", INPUT_LINK))?;
-        let made = self.send(None, Duration::from_millis(200))?;
-        self.packet_ns = in_ns(made.elapsed) as f64 / made.packets as f64;
+        let made = self.send(Some(EASY_RATE), Duration::from_millis(200))?;
+        self.packet_ns = in_ns(made.elapsed) as f64 * made.busy() / made.packets as f64;
         Ok(())
     }
 }
@@ -164,6 +204,3 @@ fn frame(stage: &Stage, scenario: &Scenario) -> Result<Vec<u8>> {
     payload[..STAMP].fill(0);
     Ok(build(&headers, &payload))
 }
-
-/// Bytes of a stamp.
-const STAMP: usize = 22;

@@ -15,7 +15,7 @@ pub(crate) mod abi;
 /// Where `cargo xtask build-ebpf` leaves them.
 const OBJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench-ebpf.o");
 
-/// Programs and maps, one set for each place they are used at. Whatever they are attached to they leave when this is
+/// Programs and maps, one set for each place they are used at. XDP programs leave what they are attached to when this is
 /// dropped.
 #[derive(Debug)]
 pub(crate) struct Programs(Ebpf);
@@ -53,7 +53,11 @@ impl Programs {
         // Kernels before 6.6 need it; on those after it is not used.
         let _ = aya::programs::tc::qdisc_add_clsact(interface);
         let attached = program.attach(interface, TcAttachType::Ingress);
-        attached.map(drop).with_context(|| format!("attach {name} to {interface}"))
+        let link = attached.with_context(|| format!("attach {name} to {interface}"))?;
+        // It goes with the interface. To detach it before, kernels that need the classifier would have to be asked from
+        // within the namespace: from outside they would detach it from an interface of the host.
+        std::mem::forget(program.take_link(link)?);
+        Ok(())
     }
 
     /// A map of one entry: what it holds.

@@ -137,8 +137,9 @@ pub struct Load {
     pub jitter: Percentiles,
     /// Processor time of the relay's core per packet **in**, in nanoseconds: all processes and the kernel.
     pub core_ns: f64,
-    /// Processor time that receiving took on the generator's core, per packet in, in nanoseconds.
-    pub receive_ns: f64,
+    /// Processor time that receiving took on the generator's core, per packet in, in nanoseconds; absent where the
+    /// generator was too little busy to tell.
+    pub receive_ns: Option<f64>,
 }
 
 /// Percentiles.

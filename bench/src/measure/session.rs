@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::account::UNCOUNTED;
+use super::account::{COUNTED_TWICE, UNCOUNTED};
 use super::bout::{Arena, Lengths, Outcome};
 use super::contestant::{Contestant, Programs};
 use super::results::{ContestantResult, Kind, Load, Loss, Percentiles, ScenarioResult, Spread};
@@ -66,13 +66,18 @@ impl Session {
         let mut arena = Arena::new(&stage, scenario)?;
         let mut turns: Vec<Turns> = contestants.iter().map(|_| Ok(Vec::new())).collect();
         // In turn, so that whatever else the machine does meets all of them.
-        for _ in 0..self.rounds {
-            for (contestant, turns) in contestants.iter().zip(&mut turns) {
+        for round in 0..self.rounds {
+            for at in 0..contestants.len() {
+                // Nobody is always the first, or always behind the same one.
+                let at = (at + round) % contestants.len();
+                let (contestant, turns) = (&contestants[at], &mut turns[at]);
                 let Ok(outcomes) = turns else {
                     progress.skip();
                     continue;
                 };
-                match arena.turn(contestant, &self.programs, &self.lengths) {
+                let mut turn = || arena.turn(contestant, &self.programs, &self.lengths);
+                // Once more: a machine that stumbles is no reason to leave somebody out.
+                match turn().or_else(|_| turn()) {
                     Ok(outcome) => {
                         progress.tell(&scenario.name, &contestant.name, &told(&outcome));
                         outcomes.push(outcome);
@@ -112,8 +117,12 @@ fn fault(scenario: &Scenario, result: &ContestantResult) -> Option<String> {
     if let Some(reason) = &result.skipped {
         return Some(format!("{scenario}: {name} did not run: {reason}"));
     }
-    let uncounted = result.losses.iter().find(|loss| loss.name == UNCOUNTED)?;
-    Some(format!("{scenario}: of {} packets that {name} lost no counter says what became", uncounted.packets))
+    let of = |name: &str| result.losses.iter().find(|loss| loss.name == name).map(|loss| loss.packets);
+    if let Some(packets) = of(COUNTED_TWICE) {
+        return Some(format!("{scenario}: {packets} packets more are counted as lost by {name} than are missing"));
+    }
+    let packets = of(UNCOUNTED)?;
+    Some(format!("{scenario}: of {packets} packets that {name} lost no counter says what became"))
 }
 
 /// A turn in a few words.
@@ -173,9 +182,14 @@ fn loads(turns: &[Outcome]) -> Vec<Load> {
         latency: percentiles(percent, |load| &load.latency),
         jitter: percentiles(percent, |load| &load.jitter),
         core_ns: median(percent, &|load| load.core_ns),
-        receive_ns: median(percent, &|load| load.receive_ns),
+        receive_ns: median_of(of(percent).filter_map(|load| load.receive_ns)),
     };
     first.loads.iter().map(|first| load(first.percent)).collect()
+}
+
+fn median_of(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let values: Vec<f64> = values.collect();
+    (!values.is_empty()).then(|| Spread { values }.median())
 }
 
 fn losses(turns: &[Outcome]) -> Vec<Loss> {

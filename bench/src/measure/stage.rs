@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::scenario::Scenario;
 use crate::Namespace;
 use crate::links::{End, Port, Veth, ethtool};
+use crate::netns::Reaper;
 
 /// The generator's core; what the kernel does for it up to the relay's receive ring or socket runs there as well.
 pub const GENERATOR_CORE: usize = 0;
@@ -33,6 +34,8 @@ pub struct Stage {
     pub input: (Port, Port),
     /// The relay's end of each output link, and the sink's.
     pub outputs: Vec<(Port, Port)>,
+    /// Removes what is left when the bench is ended by a signal.
+    _reaper: Reaper,
 }
 
 impl Stage {
@@ -40,7 +43,9 @@ impl Stage {
     pub fn new(scenario: &Scenario) -> Result<Self> {
         let [source, relay, sink] = [0; 3].map(|_| Namespace::new(PREFIX));
         let (source, relay, sink) = (source?, relay?, sink?);
+        let mut reaper = Reaper::start()?;
         for namespace in [&source, &relay, &sink] {
+            reaper.guard(namespace)?;
             let off = if scenario.ipv6 { "0" } else { "1" };
             for interface in ["all", "default"] {
                 // Router and listener discovery would be counted as packets.
@@ -63,7 +68,7 @@ impl Stage {
             Ok(ends)
         });
         let outputs = outputs.collect::<Result<_>>()?;
-        Ok(Self { source, relay, sink, input, outputs })
+        Ok(Self { source, relay, sink, input, outputs, _reaper: reaper })
     }
 
     /// Where the generator's packets come from.

@@ -135,14 +135,12 @@ impl Xsk {
         }
         done.release();
         drop(done);
-        let wanted = self.free.len().min(BATCH as usize);
         let mut ring = tx.transmit(BATCH);
-        let from = self.free.len() - wanted;
-        let frames = self.free[from..].iter().map(|at| XdpDesc { addr: *at, len: length, options: 0 });
+        let frames = self.free.iter().take(BATCH as usize).map(|at| XdpDesc { addr: *at, len: length, options: 0 });
         let sent = ring.insert(frames);
         ring.commit();
         drop(ring);
-        self.free.truncate(self.free.len() - sent as usize);
+        self.free.drain(..sent as usize);
         if tx.needs_wakeup() {
             let socket = tx.as_raw_fd();
             // SAFETY: no buffer and no address: the call only names the socket. What it could not send now it will

@@ -11,7 +11,7 @@ use bench::measure::machine::{commit, today};
 use bench::measure::results::{FORMAT, Function, Machine, Results};
 use bench::measure::scenario::Scenario;
 use bench::measure::session::Session;
-use bench::measure::stage::PREFIX;
+use bench::measure::stage::{PREFIX, RELAY_CORE};
 
 /// Measure; as root.
 #[derive(clap::Args)]
@@ -28,8 +28,8 @@ pub(crate) struct Arguments {
     /// Of the contestants in the list only these
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     only: Vec<String>,
-    /// Another relay, as NAME=COMMAND; {in_if}, {in_group}, {in_port}, {out_if}, {out_group} and {out_port} are filled
-    /// in. It takes part wherever there is one relay with one output over IPv4. May be repeated
+    /// Another relay, as NAME=COMMAND; {in_if}, {in_group}, {in_port}, {in_address}, {out_if}, {out_group}, {out_port} and
+    /// {out_address} are filled in. It takes part wherever there is one relay with one output over IPv4. May be repeated
     #[arg(long, value_name = "NAME=COMMAND")]
     peer: Vec<String>,
     /// MCR with other settings, as NAME=LINES: lines of the section `lanes`, a semicolon between two. It takes part wherever
@@ -52,6 +52,9 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let session = session(arguments)?;
+    ensure!(nix::unistd::geteuid().is_root(), "measuring makes network namespaces: run it as root");
+    let cores = std::thread::available_parallelism()?.get();
+    ensure!(cores > RELAY_CORE, "this machine has {cores} core; the generator and the relay need one each");
     for name in bench::netns::sweep(PREFIX)? {
         eprintln!("bench: removed {name}, left behind by an earlier run");
     }
@@ -75,14 +78,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if let Some(folder) = arguments.json.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
     }
+    if !faults.is_empty() {
+        let aside = arguments.json.with_extension("faulty.json");
+        results.write(&aside)?;
+        bail!("what must not happen happened; figures are in {}:\n  {}", aside.display(), faults.join("\n  "));
+    }
     results.write(&arguments.json)?;
     eprintln!("bench: wrote {}", arguments.json.display());
     crate::show::render(&arguments.json, &arguments.docs)?;
-    crate::show::in_short(&results)?;
-    if !faults.is_empty() {
-        bail!("what must not happen happened:\n  {}", faults.join("\n  "));
-    }
-    Ok(())
+    crate::show::in_short(&results)
 }
 
 fn functions(path: &Path) -> Result<Vec<Function>> {
@@ -96,7 +100,13 @@ fn extent(arguments: &Arguments) -> String {
         names => format!(", {what} {}", names.join(" ")),
     };
     let base = if arguments.quick { "quick" } else { "full" };
-    base.to_owned() + &chosen("scenarios", &arguments.scenario) + &chosen("only", &arguments.only)
+    let rounds = arguments.rounds.map_or_else(String::new, |rounds| format!(", rounds {rounds}"));
+    let by_hand = [("peer", &arguments.peer), ("variant", &arguments.variant)].map(|(what, names)| chosen(what, names));
+    base.to_owned()
+        + &chosen("scenarios", &arguments.scenario)
+        + &chosen("only", &arguments.only)
+        + &by_hand.concat()
+        + &rounds
 }
 
 fn session(arguments: &Arguments) -> Result<Session> {
@@ -139,8 +149,8 @@ fn session(arguments: &Arguments) -> Result<Session> {
 fn lengths(quick: bool) -> Lengths {
     let ms = Duration::from_millis;
     if quick {
-        Lengths { overload: ms(400), trial: ms(200), load: ms(400), idle: ms(300), loads: vec![10, 50] }
+        Lengths { overload: ms(400), trial: ms(250), load: ms(400), idle: ms(300), loads: vec![10, 50] }
     } else {
-        Lengths { overload: ms(1000), trial: ms(300), load: ms(1000), idle: ms(500), loads: vec![10, 50, 90] }
+        Lengths { overload: ms(1000), trial: ms(400), load: ms(800), idle: ms(500), loads: vec![10, 50, 90] }
     }
 }

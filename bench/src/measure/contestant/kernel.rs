@@ -2,15 +2,17 @@
 
 use std::fmt::Write;
 use std::fs;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use super::counters::{NetFile, dropped_on_receiving};
 use super::{Drive, Running, foreign, losses};
 use crate::Process;
-use crate::links::Handed;
+use crate::links::{Handed, ethtool};
 use crate::measure::scenario::Scenario;
 use crate::measure::stage::{INPUT_LINK, RELAY_CORE, Stage};
+use crate::netns::Reaper;
 use crate::relay::Folder;
 
 const DAEMON: &str = "smcrouted";
@@ -31,7 +33,7 @@ pub(super) fn start(stage: &Stage, scenario: &Scenario) -> Result<Running> {
         Ok(installed(&routes.read()?, scenario.links) >= wanted)
     })
     .with_context(|| format!("it needs {DAEMON} (Debian: apt-get install smcroute)"))?;
-    let backlog = Backlog::lengthen()?;
+    let tuned = Tuned::new(stage)?;
     // Otherwise the generator's core would do the work of the relay's.
     let handed = Handed::over(&stage.relay, INPUT_LINK, RELAY_CORE)?;
     let outputs = u64::from(scenario.outputs);
@@ -42,7 +44,7 @@ pub(super) fn start(stage: &Stage, scenario: &Scenario) -> Result<Running> {
         end: Box::new(move || {
             // The queue between the two cores; /proc/net/softnet_stat has the same for the whole machine together.
             let full = (dropped()? - before) * outputs;
-            drop((handed, backlog));
+            drop((handed, tuned));
             foreign::end(process)?;
             drop(folder);
             Ok(losses([("backlog full", full)]))
@@ -50,25 +52,40 @@ pub(super) fn start(stage: &Stage, scenario: &Scenario) -> Result<Running> {
     })
 }
 
-/// The queue between the two cores, as long as who tunes a router makes it: the kernel's 1000 packets are too few to
-/// compare with rings and socket buffers. It is the whole machine's, and gets its length back.
-struct Backlog(String);
+/// What is set so that the kernel is at its best, until this is dropped.
+struct Tuned {
+    back: Vec<Command>,
+    _reaper: Reaper,
+}
 
-impl Backlog {
-    const FILE: &str = "/proc/sys/net/core/netdev_max_backlog";
-    const LENGTH: &str = "16384";
+impl Tuned {
+    /// The queue between the two cores. It is the whole machine's.
+    const BACKLOG: &str = "/proc/sys/net/core/netdev_max_backlog";
+    /// As long as who tunes a router makes it: 1000 packets are too few to compare with rings and socket buffers.
+    const LONG: &str = "16384";
 
-    fn lengthen() -> Result<Self> {
-        let before = fs::read_to_string(Self::FILE).with_context(|| format!("read {}", Self::FILE))?;
-        fs::write(Self::FILE, Self::LENGTH).with_context(|| format!("write {}", Self::FILE))?;
-        Ok(Self(before))
+    fn new(stage: &Stage) -> Result<Self> {
+        let before = fs::read_to_string(Self::BACKLOG).with_context(|| format!("read {}", Self::BACKLOG))?;
+        let mut reaper = Reaper::start()?;
+        reaper.put_back(before.trim(), Self::BACKLOG)?;
+        fs::write(Self::BACKLOG, Self::LONG).with_context(|| format!("write {}", Self::BACKLOG))?;
+        // Otherwise packets on their way to a sink queue up behind those that still have to be routed.
+        let mut back = Vec::new();
+        for (near, _) in &stage.outputs {
+            ethtool(&stage.relay, &["-K", &near.name, "tso", "off"])?;
+            let mut on = stage.relay.command("ethtool");
+            on.args(["-K", &near.name, "tso", "on"]);
+            back.push(on);
+        }
+        Ok(Self { back, _reaper: reaper })
     }
 }
 
-impl Drop for Backlog {
+impl Drop for Tuned {
     fn drop(&mut self) {
-        if let Err(error) = fs::write(Self::FILE, &self.0) {
-            eprintln!("bench: cannot set {} back to {}: {error}", Self::FILE, self.0.trim());
+        for command in &mut self.back {
+            // The namespace may be gone by now, and the setting with it.
+            command.output().ok();
         }
     }
 }

@@ -61,7 +61,12 @@ const KNOWN: [(&str, &str, Kind, Way); 10] = [
     ("plain", "plain sockets, recv and send", Kind::Peer, Way::Sockets { plain: true }),
     ("kernel", "multicast routing by the kernel, set up by smcroute", Kind::Peer, Way::Kernel),
     ("socat", "socat", Kind::Peer, Way::Socat),
-    ("xdp-redirect", "rewritten and sent on in XDP, no process", Kind::Ceiling, Way::Ceiling(Ceiling::Rewrite)),
+    (
+        "xdp-redirect",
+        "rewritten and sent on in XDP on the generator's core, no process",
+        Kind::Ceiling,
+        Way::Ceiling(Ceiling::Rewrite),
+    ),
     ("xsk-drop", "AF_XDP that only receives", Kind::Ceiling, Way::Ceiling(Ceiling::Receive)),
     ("xsk-transmit", "AF_XDP that only sends", Kind::Ceiling, Way::Ceiling(Ceiling::Send)),
 ];

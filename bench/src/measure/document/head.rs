@@ -39,9 +39,11 @@ itself generates, by test runs of a BPF program with live frames; each frame has
 right. What the kernel does to receive, up to the relay's ring or socket, runs there too. The relay has core 1, and so has what the
 kernel does for it up to the sink. There a tc program counts, checks the order and measures the latency from the stamp.
 
-Contestants take turns, and each has several; the median counts. *Without loss* means that at most one packet of 100 000 is lost; the
+Contestants take turns, and each has several; the median counts. *Without loss* means that at most one packet of 100 000 is lost, and
+that near the end of a trial the relay holds back at most what comes in ten milliseconds: a buffer that fills is no throughput. The
 highest such rate is found by binary search. What the generator's own link had no room for never reached a relay: it is no loss, and
-stands apart. Every other packet that did not arrive is listed by the counter that says so, and as uncounted if none does.
+stands apart. Every other packet that did not arrive is listed by the counter that says so, and as uncounted if none does. Everything
+runs ahead of the machine's other work (nice -10).
 ";
 
 const READING: &str = "\
@@ -49,7 +51,7 @@ const READING: &str = "\
 - Bits are those of frames from the first MAC address to the end of the payload. On a wire each frame takes 24 bytes more: checksum,
   preamble and gap.
 - ± is half of the range from the lowest to the highest repeat.
-- Overload is what still goes out when the generator sends as fast as it can.
+- Overload is what goes out while the generator sends as fast as it can. (Of a ceiling that only receives: what it receives.)
 - Core time is that of the relay's core per packet in, at the highest load that was measured: its processes and the kernel. A lane
   that waits by spinning counts as busy. Receiving is what the kernel takes for it on the generator's core.
 - Latency and jitter are measured at shares of each contestant's *own* highest rate, so a faster one has more to do.

@@ -70,7 +70,7 @@ fn rates(scenario: &ScenarioResult) -> Table {
         cells.extend([
             contestant.overload.as_ref().map(|overload| number::packets(overload.median())),
             load.map(|load| number::core_time(load.core_ns)),
-            load.map(|load| number::core_time(load.receive_ns)),
+            load.and_then(|load| load.receive_ns).map(number::core_time),
             scenario.ratio_to(contestant).map(number::times),
         ]);
         table.row(cells.into_iter().map(or_absent));
