@@ -102,7 +102,7 @@ fn take(payload: Packet, port: u16, length: u32) -> Option<()> {
     let (known, number) = (flow[flow::NEXT], run << 32 | sequence);
     if known == number && sequence > 0 {
         let before = flow[flow::TRANSIT];
-        enter(&JITTER, if transit > before { transit - before } else { before - transit });
+        enter(&JITTER, transit.abs_diff(before));
     }
     if known >> 32 == run && number < known {
         count(tally::LATE, 1);
