@@ -126,6 +126,18 @@ fn the_gauge_notices_what_is_doubled_late_or_strange() {
 
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
+fn a_ceiling_waits_for_the_queue_that_another_has_just_left() {
+    let scenario = scenario(1, false, false);
+    let stage = Stage::new(&scenario).unwrap();
+    let programs = Programs { mcr: "none".into(), peer: "none".into() };
+    for _ in 0..10 {
+        let running = Contestant::named("xsk-transmit").unwrap().start(&programs, &stage, &scenario).unwrap();
+        (running.end)().unwrap();
+    }
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
 fn a_session_measures_all_that_it_promises() {
     let programs = Programs { mcr: bench::relay::binary(), peer: env!("CARGO_BIN_EXE_peer").into() };
     let named = |name: &str| Contestant::named(name).unwrap();

@@ -83,8 +83,14 @@ impl Session {
                         outcomes.push(outcome);
                     }
                     Err(error) => {
-                        progress.tell(&scenario.name, &contestant.name, &format!("does not take part: {error:#}"));
-                        *turns = Err(format!("{error:#}"));
+                        progress.tell(&scenario.name, &contestant.name, &format!("has no figure: {error:#}"));
+                        if contestant.kind == Kind::Mcr {
+                            faults.push(format!("{}: {} failed: {error:#}", scenario.name, contestant.name));
+                        }
+                        // What it did in earlier rounds counts.
+                        if outcomes.is_empty() {
+                            *turns = Err(format!("{error:#}"));
+                        }
                     }
                 }
             }
@@ -108,14 +114,11 @@ impl Session {
 /// What came of a contestant's turns, or why it takes part no longer.
 type Turns = Result<Vec<Outcome>, String>;
 
-/// What must not happen to MCR: not to run, or to lose a packet without a counter.
+/// What must not happen to MCR: to lose a packet without a counter, or to count one twice.
 fn fault(scenario: &Scenario, result: &ContestantResult) -> Option<String> {
     let (scenario, name) = (&scenario.name, &result.name);
     if result.kind != Kind::Mcr {
         return None;
-    }
-    if let Some(reason) = &result.skipped {
-        return Some(format!("{scenario}: {name} did not run: {reason}"));
     }
     let of = |name: &str| result.losses.iter().find(|loss| loss.name == name).map(|loss| loss.packets);
     if let Some(packets) = of(COUNTED_TWICE) {

@@ -6,9 +6,13 @@ use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::NonNull;
+use std::thread::sleep;
+use std::time::Duration;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use xdpilone::xdp::XdpDesc;
+
+use crate::clock::Deadline;
 use xdpilone::{DeviceQueue, Errno, IfInfo, RingRx, RingTx, Socket, SocketConfig, Umem, UmemConfig};
 
 /// MCR's defaults.
@@ -17,6 +21,9 @@ const FRAME: u32 = 2048;
 /// The fill ring and the completion ring can both be full.
 const FRAMES: usize = 2 * RING as usize;
 const BATCH: u32 = 64;
+/// How long a queue may stay busy.
+const PATIENCE: Duration = Duration::from_secs(3);
+const STEP: Duration = Duration::from_millis(5);
 const SOL_XDP: libc::c_int = 283;
 const XDP_STATISTICS: libc::c_int = 7;
 const XDP_MAX_TX_SKB_BUDGET: libc::c_int = 9;
@@ -55,6 +62,18 @@ impl Drop for Area {
 unsafe impl Send for Xsk {}
 
 impl Xsk {
+    /// Opens a socket; waits for its queue when another socket has just been closed there: the kernel takes that down in
+    /// the background.
+    fn open(interface: &str, receives: bool) -> io::Result<Self> {
+        let patience = Deadline::after(PATIENCE);
+        loop {
+            match Self::try_open(interface, receives) {
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy && !patience.passed() => sleep(STEP),
+                done => return done,
+            }
+        }
+    }
+
     /// A socket that receives. Packets come when a program redirects them to it.
     pub fn receiver(interface: &str) -> io::Result<Self> {
         let mut xsk = Self::open(interface, true)?;
@@ -73,7 +92,7 @@ impl Xsk {
         Ok(xsk)
     }
 
-    fn open(interface: &str, receives: bool) -> io::Result<Self> {
+    fn try_open(interface: &str, receives: bool) -> io::Result<Self> {
         let raw = |errno: Errno| io::Error::from_raw_os_error(errno.get_raw());
         let area = Area::new(FRAMES * FRAME as usize)?;
         let config = UmemConfig { fill_size: RING, complete_size: RING, frame_size: FRAME, headroom: 0, flags: 0 };
