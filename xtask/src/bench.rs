@@ -19,7 +19,7 @@ use crate::{
 /// Measure MCR and its peers over veth pairs (as root), and the functions of the data path.
 ///
 /// Without --full it takes about three minutes besides building, for a first look; the figures of the
-/// documentation are those of --full, which takes about half an hour, says so when it starts, and shows
+/// documentation are those of --full, which takes about twenty minutes, says so when it starts, and shows
 /// how far it is. Nothing else should run meanwhile.
 ///
 /// Results go to target/bench: results.json, benchmarks.md, and plots. Those of a whole --full run go
