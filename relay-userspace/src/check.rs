@@ -4,7 +4,7 @@ mod show; // a table for people
 
 pub use show::show_table;
 
-use crate::config::{self, Errors};
+use crate::config::{self, Configuration, Errors};
 use relay_common::facts::Facts;
 use relay_common::plan::Plan;
 use relay_common::table::{Compiled, Placement, compile};
@@ -37,7 +37,7 @@ pub fn run(
     let name = file.display().to_string();
     let (good, value, text) = match config::load(file) {
         Err(errors) => (false, errors_as_json(&errors), errors.to_string()),
-        Ok(plan) => {
+        Ok(Configuration { plan, .. }) => {
             let facts = facts(&plan);
             let compiled = compile(&plan, &facts, &Placement::new(&plan, &facts, None), None);
             let good = is_good(&compiled, options);

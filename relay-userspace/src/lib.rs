@@ -11,6 +11,7 @@ pub mod config; // a file becomes a plan, or a list of errors
 pub mod link; // what the kernel says of links
 pub mod kernel; // the eBPF program and its maps, and bare system calls
 pub mod control; // a plan becomes changes, and changes are applied
+pub mod api; // where people and programs ask for changes and look
 
 // Beside both.
 pub mod args; // what can be said on the command line
@@ -18,5 +19,6 @@ pub mod check; // the command `mcr check`
 pub mod links; // the command `mcr links`
 pub mod preflight; // what must be so before anything is made
 pub mod report; // what was counted
+pub mod events; // what happened
 pub mod notify; // what systemd is told
 mod clock; // the one clock

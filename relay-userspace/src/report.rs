@@ -1,6 +1,6 @@
 //! What a node counted: per relay, output, drop reason, lane and socket. Printed when it ends.
 
-use crate::control::crew::{Crew, Post};
+use crate::control::view::LaneView;
 use crate::memory::counters::Counters;
 use crate::memory::frames::Census;
 use crate::xsk::options::statistics;
@@ -12,6 +12,7 @@ use relay_common::table::Table;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::os::fd::AsFd as _;
+use std::sync::Arc;
 
 mod text;
 
@@ -106,17 +107,16 @@ pub struct SocketReport {
 
 impl Report {
     /// Reads all counters.
-    pub fn gather(table: &Table, crew: &Crew, verdicts: Vec<(Verdict, u64)>) -> anyhow::Result<Self> {
-        let lanes: Vec<&Counters> = crew.posts.iter().map(|post| &post.station.counters).collect();
-        let sum = |read: &dyn Fn(&Counters) -> u64| lanes.iter().map(|lane| read(lane)).sum::<u64>();
+    pub fn gather(table: &Table, lanes: &[Arc<LaneView>], verdicts: Vec<(Verdict, u64)>) -> anyhow::Result<Self> {
+        let sum = |read: &dyn Fn(&Counters) -> u64| lanes.iter().map(|lane| read(&lane.counters)).sum::<u64>();
         let mut sockets = Vec::new();
-        for post in &crew.posts {
-            for socket in &post.station.sockets {
+        for lane in lanes {
+            for socket in &lane.sockets {
                 let counted = statistics(socket.bound.fd.as_fd()).context("cannot read a socket's statistics")?;
                 sockets.push(SocketReport {
                     link: socket.link.clone(),
                     queue: socket.queue,
-                    lane: post.station.number,
+                    lane: lane.number,
                     zero_copy: socket.bound.zero_copy,
                     rx_dropped: counted.rx_dropped,
                     rx_ring_full: counted.rx_ring_full,
@@ -129,24 +129,24 @@ impl Report {
             verdicts: verdicts.into_iter().map(|(verdict, n)| (verdict.name(), n)).collect(),
             relays: relays(table, &sum),
             drops: named(Drop::ALL, |reason| sum(&|lane| lane.get_dropped(reason))),
-            lanes: crew.posts.iter().map(lane).collect::<anyhow::Result<_>>()?,
+            lanes: lanes.iter().map(|lane| lane_report(lane)).collect::<anyhow::Result<_>>()?,
             sockets,
         })
     }
 }
 
-fn lane(post: &Post) -> anyhow::Result<LaneReport> {
-    let Census { free, fill, transmit, lost } = post.station.census().context("cannot read whose the frames are")?;
+fn lane_report(lane: &LaneView) -> anyhow::Result<LaneReport> {
+    let Census { free, fill, transmit, lost } = lane.census().context("cannot read whose the frames are")?;
     Ok(LaneReport {
-        lane: post.station.number,
-        core: post.station.core,
-        huge_pages: post.station.huge,
-        busy_polling: post.station.is_busy_polled(),
-        restarts: post.restarts,
-        frames: post.station.n_frames,
+        lane: lane.number,
+        core: lane.core,
+        huge_pages: lane.huge_pages,
+        busy_polling: lane.is_busy_polled(),
+        restarts: lane.restarts,
+        frames: lane.n_frames,
         owners: [("free", free), ("fill", fill), ("transmit", transmit), ("lost", lost)].into(),
-        latency_below_ns: latencies(&post.station.counters),
-        counters: LaneCounter::ALL.iter().map(|&c| (c.name(), post.station.counters.get(c))).collect(),
+        latency_below_ns: latencies(&lane.counters),
+        counters: LaneCounter::ALL.iter().map(|&c| (c.name(), lane.counters.get(c))).collect(),
     })
 }
 

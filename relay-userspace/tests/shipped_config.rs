@@ -29,7 +29,7 @@ fn manual_in_force() -> String {
 }
 
 fn plan(text: &str) -> Plan {
-    parse("relay.toml", text).unwrap_or_else(|errors| panic!("{errors}"))
+    parse("relay.toml", text).unwrap_or_else(|errors| panic!("{errors}")).plan
 }
 
 #[test]

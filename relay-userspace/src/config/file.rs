@@ -5,6 +5,7 @@ use super::error::{At, Errors, Fault, Place};
 use super::number::{describe, power_of_two, within, within_or};
 use super::range::{Run, ports};
 use super::section::{Section, boolean, choice, text};
+use super::settings::Settings;
 use super::value::{Kind, Value};
 use relay_common::abi::MAX_QUEUES;
 use relay_common::plan::{Interface, Lanes, MAX_NAME, MAX_OUTPUTS, MAX_RELAYS, Mode, Poll, Queues, Source, ZeroCopy};
@@ -43,6 +44,7 @@ pub(super) struct File {
     pub(super) max_relays: Place,
     pub(super) max_outputs: Place,
     pub(super) relays: Vec<FileRelay>,
+    pub(super) settings: Settings,
 }
 
 /// A relay. What is missing or wrong is `None`, and noted.
@@ -91,6 +93,7 @@ pub(super) fn read(root: &Value, errors: &mut Errors) -> File {
         max_relays: Place { line: None, key: "lanes.max_relays".to_owned() },
         max_outputs: Place { line: None, key: "lanes.max_outputs".to_owned() },
         relays: Vec::new(),
+        settings: Settings::default(),
     };
     let Some(section) = Section::open(root, "", ROOT, errors) else { return file };
     for (i, value) in section.elements("interface", errors).iter().enumerate() {

@@ -7,25 +7,38 @@ mod address; // groups, hosts and interfaces
 mod cross; // what only all relays together can get wrong
 mod error;
 mod file;
+mod json; // a relay as the API shows it
 mod number; // ports, TTLs and all that is counted
 mod plan;
 mod range; // many relays in one
 mod section;
+mod settings; // what concerns control alone
 mod suggest; // what an unknown key was meant to be
 mod value;
 
 pub use error::{ConfigError, Errors};
 pub use file::SCHEMA;
+pub use json::relay_to_json;
+pub use settings::{Http, Settings, State, Token};
 
 use relay_common::plan::{Plan, Relay};
 use std::path::Path;
+
+/// A whole configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Configuration {
+    /// What lanes and kernel are told.
+    pub plan: Plan,
+    /// What concerns control alone.
+    pub settings: Settings,
+}
 
 /// Reads a configuration file.
 ///
 /// # Errors
 ///
 /// Everything that is wrong with it, at once.
-pub fn load(path: &Path) -> Result<Plan, Errors> {
+pub fn load(path: &Path) -> Result<Configuration, Errors> {
     let name = path.display().to_string();
     match std::fs::read(path) {
         Err(error) => Err(Errors::unreadable(&name, &error)),
@@ -41,12 +54,13 @@ pub fn load(path: &Path) -> Result<Plan, Errors> {
 /// # Errors
 ///
 /// Everything that is wrong with it, at once.
-pub fn parse(name: &str, text: &str) -> Result<Plan, Errors> {
+pub fn parse(name: &str, text: &str) -> Result<Configuration, Errors> {
     let root = value::from_toml(name, text)?;
     let mut errors = Errors::new(name);
     let file = file::read(&root, &mut errors);
+    let settings = file.settings.clone();
     let plan = plan::make(file, &mut errors);
-    errors.or(plan)
+    errors.or(Configuration { plan, settings })
 }
 
 /// Reads one relay in the form that it has in the file, but as JSON; a range gives several. The key paths of the

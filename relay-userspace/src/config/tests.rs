@@ -8,7 +8,7 @@ use relay_common::entry::Vlans;
 use relay_common::plan::{Interface, Mode, Plan, Poll, Queues, Relay, Source, ZeroCopy};
 
 fn good(text: &str) -> Plan {
-    parse("relay.toml", text).unwrap_or_else(|errors| panic!("{errors}"))
+    parse("relay.toml", text).unwrap_or_else(|errors| panic!("{errors}")).plan
 }
 
 fn one_relay(input: &str, output: &str) -> Relay {

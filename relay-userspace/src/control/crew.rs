@@ -3,6 +3,7 @@
 use super::event::Event;
 use super::process::{self, LaneProcess};
 use super::station::{self, Station};
+use super::view::LaneView;
 use crate::clock::now_ns;
 use crate::lane::pin;
 use crate::memory::{self, table::TableMemory};
@@ -12,6 +13,7 @@ use relay_common::facts::Facts;
 use relay_common::plan::{Lanes, Plan};
 use relay_common::table::{Placement, Table, image};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -197,6 +199,23 @@ impl Crew {
             post.process = None;
         }
         Ok(())
+    }
+
+    /// The lanes as others may see them.
+    #[must_use]
+    pub fn view(&self) -> Vec<Arc<LaneView>> {
+        let one = |post: &Post| LaneView {
+            number: post.station.number,
+            core: post.station.core,
+            pid: post.process.as_ref().map(LaneProcess::pid),
+            restarts: post.restarts,
+            n_frames: post.station.n_frames,
+            huge_pages: post.station.huge,
+            counters: Arc::clone(&post.station.counters),
+            ledger: Arc::clone(&post.station.ledger),
+            sockets: post.station.sockets.clone(),
+        };
+        self.posts.iter().map(|post| Arc::new(one(post))).collect()
     }
 
     fn ring(&self) {

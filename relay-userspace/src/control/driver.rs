@@ -4,6 +4,7 @@ use super::event::Event;
 use super::lock;
 use super::node::Node;
 use crate::clock::now_ns;
+use crate::config::Configuration;
 use crate::link::event::{LinkEvent, LinkEvents};
 use crate::link::neighbour::Learned;
 use crate::report::Report;
@@ -36,7 +37,7 @@ pub struct Options {
 
 /// Runs a node until somebody wants it to end. Returns what it counted.
 pub async fn run(options: &Options) -> anyhow::Result<Report> {
-    let plan = config::load(&options.config)?;
+    let Configuration { plan, .. } = config::load(&options.config)?;
     preflight::check()?;
     let _lock = lock::take(&options.run_dir)?;
     let (sender, mut events) = mpsc::unbounded_channel();

@@ -129,7 +129,11 @@ impl Node {
     }
 
     fn sockets_of(&self, link: &str) -> impl Iterator<Item = &LaneSocket> {
-        self.crew.posts.iter().flat_map(|post| &post.station.sockets).filter(move |socket| socket.link == link)
+        self.crew
+            .posts
+            .iter()
+            .flat_map(|post| post.station.sockets.iter().map(AsRef::as_ref))
+            .filter(move |socket: &&LaneSocket| socket.link == link)
     }
 
     fn is_zero_copy(&self, link: &str) -> bool {
@@ -141,7 +145,7 @@ impl Node {
     fn probe_zero_copy(&self) -> anyhow::Result<()> {
         let sockets = self.crew.posts.iter().flat_map(|post| &post.station.sockets);
         for socket in sockets.filter(|socket| socket.bound.zero_copy && socket.output.is_some()) {
-            let LaneSocket { link, queue, .. } = socket;
+            let LaneSocket { link, queue, .. } = socket.as_ref();
             probe(socket.bound.fd.as_fd()).with_context(|| {
                 format!("{link} queue {queue} cannot send in zero-copy: use zero_copy = \"never\" for this interface")
             })?;
@@ -231,7 +235,7 @@ impl Node {
 
     /// What was counted so far.
     pub fn report(&self) -> anyhow::Result<Report> {
-        Report::gather(&self.table, &self.crew, self.program.verdicts()?)
+        Report::gather(&self.table, &self.crew.view(), self.program.verdicts()?)
     }
 
     /// Goes down: no new packet comes in, everything that came is sent, then the lanes end and groups are left.

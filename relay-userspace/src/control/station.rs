@@ -1,7 +1,6 @@
 //! A station: everything that one lane works with, held by control so that the lane can die and be started again.
 
 use crate::memory::counters::Counters;
-use crate::memory::frames::Census;
 use crate::memory::log::Log;
 use crate::memory::{self, Mapping, whole_pages};
 use crate::xsk::port::Port;
@@ -13,8 +12,8 @@ use relay_common::owner::Owner;
 use relay_common::plan::{Interface, Mode, Plan, ZeroCopy};
 use relay_common::table::{Placement, frame_budget};
 use std::collections::BTreeMap;
-use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// A socket of a lane.
@@ -52,15 +51,15 @@ pub struct Station {
     /// Whether they are of huge pages.
     pub huge: bool,
     /// The journal, and behind it the owner words.
-    pub ledger: OwnedFd,
+    pub ledger: Arc<OwnedFd>,
     /// The counters, as they are handed to the lane.
     pub counters_fd: OwnedFd,
     /// The counters, mapped.
-    pub counters: Counters,
+    pub counters: Arc<Counters>,
     /// Wakes the lane.
     pub doorbell: EventFd,
     /// Its sockets.
-    pub sockets: Vec<LaneSocket>,
+    pub sockets: Vec<Arc<LaneSocket>>,
 }
 
 impl Station {
@@ -68,13 +67,6 @@ impl Station {
     #[must_use]
     pub fn is_busy_polled(&self) -> bool {
         !self.sockets.is_empty() && self.sockets.iter().all(|socket| socket.busy_polled)
-    }
-
-    /// Whose its frames are.
-    pub fn census(&self) -> io::Result<Census> {
-        let n_frames = self.n_frames as usize;
-        let words = Mapping::shared_at(&self.ledger, whole_pages(n_frames * 4), Log::BYTES as i64)?;
-        Ok(Census::of(words.words32(0, n_frames)))
     }
 }
 
@@ -110,16 +102,16 @@ pub fn build(number: u32, plan: &Plan, place: &Placement, facts: &Facts) -> anyh
     let bytes = n_frames as usize * lanes.frame_size as usize;
     let (frames, huge) = memory::create_for_frames(c"mcr-frames", bytes)
         .with_context(|| format!("cannot get {} MiB of memory for the frames of lane {number}", bytes >> 20))?;
-    let ledger = memory::create(c"mcr-ledger", Log::BYTES + whole_pages(n_frames as usize * 4))?;
+    let ledger = Arc::new(memory::create(c"mcr-ledger", Log::BYTES + whole_pages(n_frames as usize * 4))?);
     let counters_fd = memory::create(c"mcr-counters", Counters::bytes(lanes.max_relays, lanes.max_outputs))?;
-    let counters = Counters::open(&counters_fd, lanes.max_relays, lanes.max_outputs)?;
+    let counters = Arc::new(Counters::open(&counters_fd, lanes.max_relays, lanes.max_outputs)?);
     let doorbell = EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
     let core = lanes.cores.get(number as usize).copied();
     let mut station =
         Station { number, core, n_frames, frames, huge, ledger, counters_fd, counters, doorbell, sockets: Vec::new() };
 
     let area = Mapping::shared(&station.frames, bytes).context("cannot map the frames")?;
-    let words = Mapping::shared_at(&station.ledger, whole_pages(n_frames as usize * 4), Log::BYTES as i64)?;
+    let words = Mapping::shared_at(&*station.ledger, whole_pages(n_frames as usize * 4), Log::BYTES as i64)?;
     for (socket_number, ((link, queue), used)) in (0u16..).zip(uses) {
         let bound = bind(&area, plan, (link, queue), used, u32::from(socket_number) * lanes.ring_size)?;
         let first = usize::from(socket_number) * lanes.ring_size as usize;
@@ -135,7 +127,7 @@ pub fn build(number: u32, plan: &Plan, place: &Placement, facts: &Facts) -> anyh
                 "this kernel grants no preferred busy polling: lanes.busy_poll_us has no effect"
             );
         }
-        station.sockets.push(LaneSocket {
+        station.sockets.push(Arc::new(LaneSocket {
             number: socket_number,
             link: link.to_owned(),
             ifindex: facts.link(link).map_or(0, |link| link.ifindex),
@@ -144,7 +136,7 @@ pub fn build(number: u32, plan: &Plan, place: &Placement, facts: &Facts) -> anyh
             output: used.output,
             busy_polled,
             bound,
-        });
+        }));
     }
     Ok(station)
 }

@@ -58,6 +58,9 @@ pub struct Mapping {
 
 // SAFETY: a mapping is memory like any other; it belongs to the process, not to the thread that made it.
 unsafe impl Send for Mapping {}
+// SAFETY: through a shared reference there are atomic words, and bytes that by the protocol of their part of the memory
+// nobody writes while they are lent; everything else needs the mapping exclusively.
+unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Maps the first `len` bytes of a file, shared, present from the start.

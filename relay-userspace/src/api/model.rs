@@ -1,0 +1,260 @@
+//! What goes over the wire, as JSON: the same types for the server, its OpenAPI document and the command line.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// A relay as it is shown: its definition in the file's own form, and how it does. What was read can be sent back:
+/// `origin`, `tag` and `status` are ignored in what is sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Relay {
+    /// Name, input, outputs and switches, as config/relay.toml documents them.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    pub definition: serde_json::Map<String, serde_json::Value>,
+    /// Where it was written: `file` or `api`.
+    pub origin: String,
+    /// What it is called in ETag and If-Match, without quotes.
+    pub tag: String,
+    /// How it does.
+    pub status: RelayStatus,
+}
+
+/// How a relay does.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RelayStatus {
+    /// `running`, `silent` (nothing comes in), `pending` (its input cannot work yet), `muted` or `disabled`.
+    pub state: String,
+    /// What of it cannot work yet.
+    pub pending: Vec<Pending>,
+    /// What came in.
+    pub input: Traffic,
+    /// What went out, by output in the order of the definition.
+    pub outputs: Vec<Traffic>,
+}
+
+/// Something that cannot work yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Pending {
+    /// The relay.
+    pub relay: String,
+    /// `input` or `outputs[0]`.
+    pub part: String,
+    /// The reason's stable name.
+    pub reason: String,
+    /// What is wrong and what to do.
+    pub text: String,
+}
+
+/// Packets through one end of a relay.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Traffic {
+    /// Where: `ens1f0/239.1.1.1:5000`.
+    pub at: String,
+    /// Packets since the start.
+    pub packets: u64,
+    /// Bytes since the start, as IP packets.
+    pub bytes: u64,
+    /// Packets a second, over the last seconds.
+    pub pps: f64,
+    /// Bits a second, over the last seconds.
+    pub bps: f64,
+    /// Seconds since the last packet; none where there was none, or at an output.
+    pub last_packet_age_s: Option<f64>,
+    /// Packets that were not passed on, by reason.
+    pub drops: BTreeMap<String, u64>,
+}
+
+/// Relays, and the tag of all that came through the API.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Relays {
+    /// The tag of the set that `PUT /api/v1/relays` replaces.
+    pub tag: String,
+    /// All relays, by name.
+    pub relays: Vec<Relay>,
+}
+
+/// The answer to a change: it is in force, every lane has confirmed it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Applied {
+    /// The generation in force.
+    pub generation: u64,
+    /// Whether it was only asked what would change.
+    pub dry_run: bool,
+    /// What was done, for people.
+    pub changes: Vec<String>,
+    /// Relays that are new.
+    pub created: Vec<String>,
+    /// Relays that are others.
+    pub changed: Vec<String>,
+    /// Relays that are gone.
+    pub removed: Vec<String>,
+}
+
+/// What went wrong (RFC 9457), with the same words as on the command line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// What kind of problem, as an address under /problems/.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The kind in words.
+    pub title: String,
+    /// The status again.
+    pub status: u16,
+    /// What is wrong here and what to do.
+    pub detail: String,
+    /// Every error of a definition, each with its key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<Fault>,
+}
+
+/// One error of a definition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Fault {
+    /// The key, as in `relay "ch1" outputs[0].group`.
+    pub key: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// How healthy the node is: the body of /healthz and /readyz.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Health {
+    /// `ok` or `failing`.
+    pub status: String,
+    /// Every check, failing ones first.
+    pub checks: Vec<Check>,
+}
+
+/// One check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Check {
+    /// Its stable name: `control`, `lanes`, `program`, `maps`, `sockets`, `config`; for readiness also `role`, `pending`.
+    pub name: String,
+    /// Whether all is well.
+    pub ok: bool,
+    /// What is wrong and what to do; empty when all is well.
+    pub text: String,
+}
+
+/// A node at a glance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    /// The version of mcr.
+    pub version: String,
+    /// Control's process.
+    pub pid: u32,
+    /// Seconds since control started.
+    pub uptime_s: f64,
+    /// `standalone`: this node is always active.
+    pub role: String,
+    /// The generation in force.
+    pub generation: u64,
+    /// How healthy it is.
+    pub health: Health,
+    /// Whether it is ready.
+    pub ready: Health,
+    /// The configuration file, and whether it is in force.
+    pub config: Config,
+    /// How many relays there are, by state.
+    pub relays: BTreeMap<String, u64>,
+    /// What cannot work yet.
+    pub pending: Vec<Pending>,
+    /// The lanes.
+    pub lanes: Vec<Lane>,
+}
+
+/// The configuration file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Config {
+    /// Where it is.
+    pub file: String,
+    /// Whether it is in force as it is now.
+    pub in_force: bool,
+    /// Why not.
+    pub error: Option<String>,
+}
+
+/// A lane at a glance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Lane {
+    /// Its number.
+    pub number: u32,
+    /// The core it is pinned to.
+    pub core: Option<u32>,
+    /// Its process.
+    pub pid: Option<u32>,
+    /// Milliseconds since it last came round.
+    pub heartbeat_age_ms: u64,
+    /// The generation it runs.
+    pub generation: u64,
+    /// How often it was started again.
+    pub restarts: u64,
+    /// Its frames, and how many of them are free.
+    pub frames: u64,
+    /// See `frames`.
+    pub free_frames: u64,
+    /// Its sockets.
+    pub sockets: Vec<Socket>,
+}
+
+/// A socket at a glance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Socket {
+    /// The link.
+    pub link: String,
+    /// The queue.
+    pub queue: u32,
+    /// Whether it receives.
+    pub receives: bool,
+    /// Whether it sends.
+    pub sends: bool,
+    /// `zero-copy` or `copy`.
+    pub mode: String,
+}
+
+/// One event of the stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Event {
+    /// Its number.
+    pub id: u64,
+    /// When, as RFC 3339 in UTC.
+    pub time: String,
+    /// Its stable name: `relay.created`, `stream.interrupted`, …
+    pub event: String,
+    /// `info`, `warn` or `error`.
+    pub level: String,
+    /// A sentence.
+    pub text: String,
+    /// What it concerns.
+    #[schema(value_type = Object)]
+    pub fields: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Why a relay's stream is dark, or that it is not: the stream's way, step by step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Why {
+    /// The relay.
+    pub relay: String,
+    /// `flows`, `dark` or `partly` (some outputs).
+    pub verdict: String,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+}
+
+/// One step of a stream's way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Step {
+    /// Its stable name: `link`, `joined`, `seen`, …
+    pub name: String,
+    /// Which part: `input` or `outputs[0]`.
+    pub part: String,
+    /// `ok`, `broken`, `unknown` or `not_reached`.
+    pub state: String,
+    /// What was found.
+    pub text: String,
+    /// What to do, when it is broken.
+    pub remedy: Option<String>,
+}

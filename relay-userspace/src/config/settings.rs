@@ -1,0 +1,62 @@
+//! What concerns control alone and no packet: where it answers, what it keeps, what it says.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+/// Everything of a configuration file besides the plan.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Settings {
+    /// Where the API answers.
+    pub http: Http,
+    /// What control keeps on disk.
+    pub state: State,
+}
+
+/// Where the API answers, and whom it lets write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// The TCP address; none closes TCP.
+    pub listen: Option<SocketAddr>,
+    /// The Unix socket, whose permissions are its access control.
+    pub socket: PathBuf,
+    /// The group that may use the Unix socket besides its owner; the owner's own without.
+    pub socket_group: Option<String>,
+    /// Who may write over TCP.
+    pub tokens: Vec<Token>,
+    /// Whether a TCP address that others can reach is allowed without a token.
+    pub insecure: bool,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9280)),
+            socket: PathBuf::from("/run/mcr/mcr.sock"),
+            socket_group: None,
+            tokens: Vec::new(),
+            insecure: false,
+        }
+    }
+}
+
+/// A bearer token, of which only the hash is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Whose it is: the name in the audit lines.
+    pub name: String,
+    /// SHA-256 of the token.
+    pub hash: [u8; 32],
+}
+
+/// What control keeps on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The relays that were made through the API.
+    pub file: PathBuf,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { file: PathBuf::from("/var/lib/mcr/relays.toml") }
+    }
+}

@@ -1,0 +1,233 @@
+//! The desk: where people and programs ask control for a change and get its answer. Cheap to clone; every clone leads
+//! to the same control.
+
+use super::view::View;
+use crate::config::Errors;
+use crate::events::EventLog;
+use arc_swap::ArcSwap;
+use relay_common::plan::Relay;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use tokio::sync::{mpsc, oneshot};
+
+/// Who asks: the name in the audit line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// A process on this machine, by the Unix socket.
+    User {
+        /// Its user.
+        uid: u32,
+        /// Its number.
+        pid: i32,
+    },
+    /// The holder of a token, by TCP.
+    Token {
+        /// The token's name.
+        name: String,
+    },
+    /// The configuration file, because it changed or somebody sent SIGHUP.
+    File,
+}
+
+/// What can be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// A new relay.
+    Create(Relay),
+    /// This relay in the place of the one of its name, or as a new one.
+    Put {
+        /// The relay.
+        relay: Relay,
+        /// What the one in force must be.
+        expected: Expected,
+    },
+    /// No such relay any more.
+    Remove {
+        /// Its name.
+        name: String,
+        /// What the one in force must be.
+        expected: Expected,
+    },
+    /// A switch of a relay.
+    Switch {
+        /// Its name.
+        name: String,
+        /// Which, and how.
+        switch: Switch,
+    },
+    /// These relays in the place of all that came through the API.
+    PutAll {
+        /// The relays.
+        relays: Vec<Relay>,
+        /// What the set in force must be.
+        expected: Expected,
+    },
+    /// The configuration file as it is now.
+    Reload,
+    /// A newer binary in the place of this one, without losing a packet.
+    Upgrade {
+        /// The binary.
+        binary: PathBuf,
+    },
+}
+
+/// What must be in force for a change to be made (If-Match, If-None-Match).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Expected {
+    /// Anything.
+    #[default]
+    Anything,
+    /// Something, whatever it is.
+    Something,
+    /// Nothing.
+    Nothing,
+    /// What one of these tags names.
+    Tags(Vec<String>),
+}
+
+/// A switch of a relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// Whether it runs.
+    Enabled(bool),
+    /// Whether it is received and measured but not sent.
+    Muted(bool),
+}
+
+/// The answer to a change that is in force, confirmed by every lane; or, asked dry, what it would be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The generation in force.
+    pub generation: u64,
+    /// What was done, one line each: `add relay "ch1"`, `change relay "ch2"`, `remove relay "ch3"`.
+    pub changes: Vec<String>,
+    /// The names of the relays that are new, changed and gone.
+    pub created: Vec<String>,
+    /// See `created`.
+    pub changed: Vec<String>,
+    /// See `created`.
+    pub removed: Vec<String>,
+}
+
+/// Why a change was not made. Nothing has changed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// What was asked for is wrong.
+    #[error("{0}")]
+    Invalid(Errors),
+    /// It does not fit this node.
+    #[error("this does not fit this node: {}", .0.join("; "))]
+    Conflict(Vec<String>),
+    /// There is no such relay.
+    #[error("there is no relay \"{0}\": see mcr relay ls")]
+    NotFound(String),
+    /// There is such a relay already.
+    #[error("there is a relay \"{0}\" already: change it (mcr relay set, PUT), or use another name")]
+    Exists(String),
+    /// The relay stands in the configuration file.
+    #[error("relay \"{name}\" stands in {file}: change it there; the API changes only what came through it")]
+    OfFile {
+        /// The relay.
+        name: String,
+        /// The file.
+        file: PathBuf,
+    },
+    /// What is in force is not what was expected.
+    #[error("what is in force is not what you have seen: it has changed since; read it again and decide anew")]
+    Changed {
+        /// The tag of what is in force, if there is anything.
+        tag: Option<String>,
+    },
+    /// It could not be carried out; what was before is in force again.
+    #[error("not applied, everything is as it was: {0}")]
+    Failed(String),
+    /// It could not be written down, so it was not carried out either.
+    #[error("cannot keep the change in {file}: {problem}; nothing was changed")]
+    NotKept {
+        /// The state file.
+        file: PathBuf,
+        /// What went wrong, with the remedy.
+        problem: String,
+    },
+    /// Control is ending, or too many wait already.
+    #[error("{0}")]
+    Unavailable(&'static str),
+}
+
+/// One thing that is asked.
+#[derive(Debug)]
+pub struct Asked {
+    /// Who asks.
+    pub who: Who,
+    /// For what.
+    pub ask: Ask,
+    /// Whether it is only to be said what would change.
+    pub dry: bool,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<Result<Applied, Refusal>>,
+}
+
+/// So many may wait for control at once; the next is told so.
+pub const QUEUE: usize = 64;
+
+/// Where control is asked, and what can be seen of it.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    asks: mpsc::Sender<Asked>,
+    view: Arc<ArcSwap<View>>,
+    /// Everything that has happened.
+    pub events: EventLog,
+    /// Signs of life and of trouble.
+    pub pulse: Arc<Pulse>,
+}
+
+/// Signs of life that control gives on each round of its loop.
+#[derive(Debug, Default)]
+pub struct Pulse {
+    /// When control's loop last came round, in nanoseconds of the monotonic clock.
+    pub turned: AtomicU64,
+    /// What control last found wrong in the kernel, each with the name of its check.
+    pub found: ArcSwap<Findings>,
+}
+
+/// What control found when it last looked whether the kernel holds what it should.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// When, in nanoseconds of the monotonic clock.
+    pub at: u64,
+    /// What is wrong: the name of a health check and the text.
+    pub problems: Vec<(&'static str, String)>,
+}
+
+impl Desk {
+    /// A desk, and the end at which control takes what is asked.
+    #[must_use]
+    pub fn open(view: View, events: EventLog) -> (Self, mpsc::Receiver<Asked>) {
+        let (asks, taken) = mpsc::channel(QUEUE);
+        let view = Arc::new(ArcSwap::from_pointee(view));
+        (Self { asks, view, events, pulse: Arc::default() }, taken)
+    }
+
+    /// The node as it is now.
+    #[must_use]
+    pub fn view(&self) -> Arc<View> {
+        self.view.load_full()
+    }
+
+    /// Shows a new view. Only control does.
+    pub fn show(&self, view: View) {
+        self.view.store(Arc::new(view));
+    }
+
+    /// Asks for a change and waits until every lane has confirmed it, or until it is refused.
+    pub async fn ask(&self, who: Who, ask: Ask, dry: bool) -> Result<Applied, Refusal> {
+        const ENDING: Refusal = Refusal::Unavailable("mcr is ending: ask again when it runs");
+        let (answer, answered) = oneshot::channel();
+        self.asks.try_send(Asked { who, ask, dry, answer }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Refusal::Unavailable("too many changes wait already: ask again"),
+            mpsc::error::TrySendError::Closed(_) => ENDING,
+        })?;
+        answered.await.unwrap_or(Err(ENDING))
+    }
+}

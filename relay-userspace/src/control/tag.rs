@@ -1,0 +1,28 @@
+//! Tags: what a relay, or a set of them, is called in ETag and If-Match. The same relay has the same tag for ever.
+
+use crate::config::relay_to_json;
+use relay_common::plan::Relay;
+use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
+
+/// The tag of a relay, without quotes.
+#[must_use]
+pub fn of_relay(relay: &Relay) -> String {
+    hex(&Sha256::digest(relay_to_json(relay).to_string()))
+}
+
+/// The tag of a set of relays, whatever their order.
+#[must_use]
+pub fn of_relays<'a>(relays: impl IntoIterator<Item = &'a Relay>) -> String {
+    let mut tags: Vec<String> = relays.into_iter().map(of_relay).collect();
+    tags.sort_unstable();
+    hex(&Sha256::digest(tags.join(",")))
+}
+
+/// Half of the hash: nobody gains by a collision, and tags are read by people too.
+fn hex(hash: &[u8]) -> String {
+    hash[..8].iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // Writing to a String cannot fail.
+        text
+    })
+}

@@ -1,0 +1,132 @@
+//! What everybody may see of a node: one immutable view, replaced as a whole after each change. Whoever looks at it
+//! never waits for control and control never waits for them.
+
+use super::station::LaneSocket;
+use crate::config::Errors;
+use crate::control::membership::Held;
+use crate::kernel::link::Hook;
+use crate::memory::counters::Counters;
+use crate::memory::frames::Census;
+use crate::memory::log::Log;
+use crate::memory::{Mapping, whole_pages};
+use relay_common::facts::Facts;
+use relay_common::plan::Plan;
+use relay_common::table::{Pending, Placement, Table};
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Where a relay was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// The configuration file.
+    File,
+    /// The API, and the state file behind it.
+    Api,
+}
+
+impl Origin {
+    /// The word in the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Api => "api",
+        }
+    }
+}
+
+/// A node as it is in one moment.
+#[derive(Debug)]
+pub struct View {
+    /// What is true: all relays, from wherever they came.
+    pub plan: Plan,
+    /// Where each relay came from, by name.
+    pub origins: BTreeMap<String, Origin>,
+    /// The table in force.
+    pub table: Table,
+    /// What cannot work yet.
+    pub pending: Vec<Pending>,
+    /// What the kernel says of links and neighbours.
+    pub facts: Facts,
+    /// The numbers of the links in use.
+    pub place: Placement,
+    /// The lanes.
+    pub lanes: Vec<Arc<LaneView>>,
+    /// Where programs are attached.
+    pub attached: Vec<AttachedView>,
+    /// The groups that this node has joined.
+    pub joined: Vec<Held>,
+    /// What became of the configuration file.
+    pub config: ConfigState,
+}
+
+/// One lane, as others may see it.
+#[derive(Debug)]
+pub struct LaneView {
+    /// Its number.
+    pub number: u32,
+    /// The core it is pinned to.
+    pub core: Option<u32>,
+    /// Its process, while there is one.
+    pub pid: Option<u32>,
+    /// How often it was started again.
+    pub restarts: u64,
+    /// How many frames it has.
+    pub n_frames: u32,
+    /// Whether they are of huge pages.
+    pub huge_pages: bool,
+    /// Its counters, as they stand at every moment.
+    pub counters: Arc<Counters>,
+    /// The journal, and behind it the owner words.
+    pub ledger: Arc<OwnedFd>,
+    /// Its sockets.
+    pub sockets: Vec<Arc<LaneSocket>>,
+}
+
+impl LaneView {
+    /// Whether the kernel has granted busy polling on all its sockets.
+    #[must_use]
+    pub fn is_busy_polled(&self) -> bool {
+        !self.sockets.is_empty() && self.sockets.iter().all(|socket| socket.busy_polled)
+    }
+
+    /// Whose its frames are.
+    pub fn census(&self) -> io::Result<Census> {
+        let n_frames = self.n_frames as usize;
+        let words = Mapping::shared_at(&*self.ledger, whole_pages(n_frames * 4), Log::BYTES as i64)?;
+        Ok(Census::of(words.words32(0, n_frames)))
+    }
+}
+
+/// A program on a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachedView {
+    /// The link.
+    pub link: String,
+    /// The link's index.
+    pub ifindex: u32,
+    /// Where the program runs.
+    pub hook: Hook,
+    /// Whether it is the relay program; else it is the one that passes everything.
+    pub relays: bool,
+}
+
+/// What became of the configuration file.
+#[derive(Clone, Debug, Default)]
+pub struct ConfigState {
+    /// The file.
+    pub path: PathBuf,
+    /// Why the file as it is now is not in force; `None` when it is.
+    pub refused: Option<Errors>,
+    /// Why the last change could not be carried out although it was right; `None` when all were.
+    pub failed: Option<String>,
+    /// How often the file was taken since the start, and how often refused.
+    pub taken: u64,
+    /// See `taken`.
+    pub refusals: u64,
+    /// How long the last change took to be in force, in nanoseconds.
+    pub last_apply_ns: u64,
+}
