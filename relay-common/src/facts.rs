@@ -1,6 +1,6 @@
 //! What is known of a link: plain data, so that compiling a table stays pure.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// One interface as the kernel has it.
@@ -84,6 +84,8 @@ pub struct Facts {
     pub neighbours: Vec<Neighbour>,
     /// The VLAN devices of this node.
     pub vlan_devices: Vec<VlanDevice>,
+    /// Links that packets can neither come in on nor leave by now although they are there, and why.
+    pub unusable: BTreeMap<String, String>,
 }
 
 impl Facts {

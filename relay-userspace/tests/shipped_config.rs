@@ -102,7 +102,7 @@ fn node() -> Facts {
         vlan(2, 200, 6, "ens1f1.200"),
         vlan(2, 201, 7, "ens1f1.201"),
     ];
-    Facts { links: links.collect(), neighbours: vec![neighbour], vlan_devices }
+    Facts { links: links.collect(), neighbours: vec![neighbour], vlan_devices, ..Facts::default() }
 }
 
 fn golden(name: &str) -> String {

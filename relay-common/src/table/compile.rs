@@ -153,6 +153,12 @@ impl<'a> Node<'a> {
         self.queues.get(link).copied()
     }
 
+    /// Says why a link that is there cannot be used.
+    pub(super) fn check_usable(&self, link: &str) -> Result<(), PendingReason> {
+        let problem = self.facts.unusable.get(link);
+        problem.map_or(Ok(()), |problem| Err(PendingReason::Unusable { link: link.into(), problem: problem.clone() }))
+    }
+
     /// The device that carries these tags of a link: the link itself when there are none.
     pub(super) fn vlan_device(&self, link: &'a Link, ids: [u16; 2]) -> Option<&'a Link> {
         let ifindex = self.facts.vlan_device(link.ifindex, ids)?;

@@ -23,6 +23,7 @@ pub(super) fn resolve(node: &Node<'_>, input: &Input) -> Result<Resolved, Pendin
     let link = node.link(name).ok_or_else(|| PendingReason::LinkMissing { link: name.clone() })?;
     let place = node.place.input(name);
     let place = place.ok_or_else(|| PendingReason::unplaced(name, node.place.inputs().count()))?;
+    node.check_usable(name)?;
     if link.mac == [0; 6] {
         return Err(PendingReason::NoHardwareAddress { link: name.clone() });
     }

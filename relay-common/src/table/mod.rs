@@ -71,6 +71,31 @@ impl Table {
         }
     }
 
+    /// A table of which only the numbers are known: what a successor was told of its predecessor's. A relay that it is
+    /// compiled with keeps its slot and its counters.
+    #[must_use]
+    pub fn remembered(
+        generation: u64,
+        (max_relays, max_outputs): (u32, u32),
+        relays: impl IntoIterator<Item = (u32, Relay, Vec<u32>)>,
+    ) -> Self {
+        let mut table = Self { generation, ..Self::empty(max_relays, max_outputs) };
+        let (mut slots, mut taken) = (Vec::new(), Vec::new());
+        for (slot, relay, counters) in relays.into_iter().filter(|(slot, ..)| *slot < max_relays) {
+            let at = slot as usize;
+            if table.relays.len() <= at {
+                table.relays.resize(at + 1, None);
+            }
+            slots.push(slot);
+            taken.extend_from_slice(&counters);
+            let outputs = counters.into_iter().map(|counter| SlotOutput { counter, entry: None, pending: None });
+            table.relays[at] = Some(SlotRelay { relay, key: None, outputs: outputs.collect() });
+        }
+        table.slots = Numbers::with_taken(max_relays, slots);
+        table.counters = Numbers::with_taken(max_outputs, taken);
+        table
+    }
+
     /// Relays that there is room for.
     #[must_use]
     pub const fn max_relays(&self) -> u32 {

@@ -1,6 +1,6 @@
 //! Numbers that things keep while they live: slots, counters, links.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 
 /// Gives out the numbers below a limit. A number that was given back is used again as late as possible, so that
 /// what still looks at the old owner finds nobody rather than somebody else.
@@ -16,6 +16,14 @@ impl Numbers {
     #[must_use]
     pub const fn new(limit: u32) -> Self {
         Self { limit, next: 0, freed: VecDeque::new() }
+    }
+
+    /// The same numbers again, of which those are taken: what a successor knows of its predecessor's.
+    #[must_use]
+    pub fn with_taken(limit: u32, taken: impl IntoIterator<Item = u32>) -> Self {
+        let taken: BTreeSet<u32> = taken.into_iter().filter(|number| *number < limit).collect();
+        let next = taken.last().map_or(0, |highest| highest + 1);
+        Self { limit, next, freed: (0..next).filter(|number| !taken.contains(number)).collect() }
     }
 
     /// How many numbers there are.
@@ -43,6 +51,15 @@ impl Numbers {
 #[cfg(test)]
 mod tests {
     use super::Numbers;
+
+    #[test]
+    fn a_successor_takes_what_is_free() {
+        let mut numbers = Numbers::with_taken(5, [3, 1, 1, 9]);
+        assert_eq!([numbers.take(), numbers.take(), numbers.take()], [Some(4), Some(0), Some(2)]);
+        assert_eq!(numbers.take(), None);
+        numbers.release(3);
+        assert_eq!(numbers.take(), Some(3));
+    }
 
     #[test]
     fn a_freed_number_comes_last() {

@@ -56,6 +56,7 @@ fn fill_in(node: &Node<'_>, input: &Input, output: &Output, entry: &mut OutputEn
     entry.mtu = link.mtu;
     let number = node.place.output(name);
     entry.link = number.ok_or_else(|| PendingReason::unplaced(name, node.place.outputs().count()))?;
+    node.check_usable(name)?;
     if link.mac == [0; 6] {
         return Err(PendingReason::NoHardwareAddress { link: name.clone() });
     }

@@ -55,10 +55,12 @@ pub enum PendingReason {
         /// Whether it is administratively up, so that only the carrier is missing.
         up: bool,
     },
-    /// The link has come since the node started: it has no sockets.
-    NeedsRestart {
+    /// The link is there, but it has no sockets or no program.
+    Unusable {
         /// The link.
         link: String,
+        /// Why, and what to do.
+        problem: String,
     },
     /// The link has no place in the node's tables.
     TooManyLinks {
@@ -148,11 +150,11 @@ pub enum PendingReason {
 }
 
 impl PendingReason {
-    /// Why a link that exists has no place: there is none left, or it was not there when places were given.
+    /// Why a link has no place: there is none left, or it was not there when places were given.
     pub(super) fn unplaced(link: &str, n_placed: usize) -> Self {
         let link = String::from(link);
         if n_placed < MAX_LINKS as usize {
-            Self::NeedsRestart { link }
+            Self::LinkMissing { link }
         } else {
             Self::TooManyLinks { link, limit: MAX_LINKS }
         }
@@ -164,7 +166,7 @@ impl PendingReason {
         match self {
             Self::LinkMissing { .. } => "link_missing",
             Self::LinkDown { .. } => "link_down",
-            Self::NeedsRestart { .. } => "needs_restart",
+            Self::Unusable { .. } => "unusable",
             Self::TooManyLinks { .. } => "too_many_links",
             Self::NoHardwareAddress { .. } => "no_hardware_address",
             Self::MtuTooLong { .. } => "mtu_too_long",
@@ -205,9 +207,7 @@ impl fmt::Display for PendingReason {
             Self::LinkDown { link, up: true } => {
                 write!(f, "interface \"{link}\" has no carrier: look at its cable and at the port it leads to")
             }
-            Self::NeedsRestart { link } => {
-                write!(f, "interface \"{link}\" has come since mcr started: restart mcr to use it")
-            }
+            Self::Unusable { link, problem } => write!(f, "interface \"{link}\" cannot be used: {problem}"),
             Self::TooManyLinks { link, limit } => {
                 write!(f, "interface \"{link}\" is one too many: a node can use {limit}; move relays to another node")
             }

@@ -47,12 +47,7 @@ impl Placement {
     /// the placement before keep their numbers.
     #[must_use]
     pub fn new(plan: &Plan, facts: &Facts, previous: Option<&Self>) -> Self {
-        let mut place = previous.cloned().unwrap_or_else(|| Self {
-            inputs: BTreeMap::new(),
-            outputs: BTreeMap::new(),
-            input_numbers: Numbers::new(MAX_LINKS),
-            output_numbers: Numbers::new(MAX_LINKS),
-        });
+        let mut place = previous.cloned().unwrap_or_else(|| Self::remembered([], []));
         let links: BTreeMap<&str, &Link> = facts.links.iter().map(|link| (link.name.as_str(), link)).collect();
         let enabled = || plan.relays.iter().filter(|relay| relay.enabled);
         let inputs = in_order(enabled().map(|relay| relay.input.interface.as_str()), &links);
@@ -60,6 +55,23 @@ impl Placement {
         place.place_inputs(plan, &links, &inputs);
         place.place_outputs(&outputs);
         place
+    }
+
+    /// A placement of which only the numbers are known: what a successor was told of its predecessor's.
+    #[must_use]
+    pub fn remembered(
+        inputs: impl IntoIterator<Item = (String, u32)>,
+        outputs: impl IntoIterator<Item = (String, u16)>,
+    ) -> Self {
+        let inputs: BTreeMap<String, InputPlace> =
+            inputs.into_iter().map(|(link, number)| (link, InputPlace { number, queues: Vec::new() })).collect();
+        let outputs: BTreeMap<String, u16> = outputs.into_iter().collect();
+        Self {
+            input_numbers: Numbers::with_taken(MAX_LINKS, inputs.values().map(|place| place.number)),
+            output_numbers: Numbers::with_taken(MAX_LINKS, outputs.values().map(|number| u32::from(*number))),
+            inputs,
+            outputs,
+        }
     }
 
     /// Where an input link's sockets are.
@@ -84,12 +96,14 @@ impl Placement {
         self.outputs.iter().map(|(link, number)| (link.as_str(), *number))
     }
 
-    /// The lane that serves a receive queue of an input link. Links begin at different lanes, so that many links with
-    /// one queue each do not all end up on the first. But lane `i` transmits on queue `i` of every output link, and a
-    /// queue has one socket: of a link that is an output too, lane `i` receives on queue `i`.
+    /// The lane that serves a receive queue of an input link. Lane `i` transmits on queue `i` of every output link, and a
+    /// queue has one socket: so lane `i` receives on queue `i`, also of a link that only later becomes an output.
+    /// Links with fewer queues than there are lanes begin at different lanes while they are no outputs, so that many
+    /// links with one queue each do not all end up on the first.
     #[must_use]
     pub fn lane(&self, link: &str, queue: u32, n_lanes: u32) -> u32 {
-        let first = if self.output(link).is_some() { 0 } else { self.input(link).map_or(0, |place| place.number) };
+        let spread = |place: &&InputPlace| place.n_queues() < n_lanes && self.output(link).is_none();
+        let first = self.input(link).filter(spread).map_or(0, |place| place.number);
         (first + queue) % n_lanes
     }
 

@@ -35,7 +35,7 @@ pub async fn look_at(plan: &Plan) -> anyhow::Result<Facts> {
 async fn links(netlink: &Netlink) -> anyhow::Result<Facts> {
     let links = netlink.facts(None).await.context("cannot read the links")?;
     let vlan_devices = netlink.vlan_devices().await.context("cannot read the VLAN devices")?;
-    Ok(Facts { links, neighbours: Vec::new(), vlan_devices })
+    Ok(Facts { links, vlan_devices, ..Facts::default() })
 }
 
 /// The unicast destinations of a plan, each with the device that it is reached by.

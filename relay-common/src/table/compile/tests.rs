@@ -264,12 +264,33 @@ fn a_link_local_source_stays_on_its_link() {
 }
 
 #[test]
-fn a_link_that_comes_after_the_start_asks_for_one() {
+fn a_link_that_cannot_be_used_says_why() {
     let plan = plan(vec![relay("a", "239.1.1.1", &["239.2.1.1"])]);
-    let place = Placement::new(&plan, &Facts::default(), None);
-    let reasons: Vec<_> = compile(&plan, &facts(), &place, None).pending.into_iter().map(|p| p.reason).collect();
-    let late = |link: &str| PendingReason::NeedsRestart { link: name(link) };
-    assert_eq!(reasons, [late("in"), late("out")]);
+    let problem = || name("its sockets could not be made");
+    let unusable = |link: &str| PendingReason::Unusable { link: name(link), problem: problem() };
+    let mut facts = facts();
+    facts.unusable = [(name("in"), problem()), (name("out"), problem())].into();
+    let reasons = pending(&plan, &facts);
+    assert_eq!(reasons, [(Part::Input, unusable("in")), (Part::Output(0), unusable("out"))]);
+}
+
+#[test]
+fn a_successor_keeps_the_numbers_it_was_told() {
+    let plan =
+        plan(vec![relay("a", "239.1.1.1", &["239.2.1.1"]), relay("b", "239.1.1.2", &["239.2.1.2", "239.2.1.3"])]);
+    let mut before = compiled(&plan, &facts(), None).table;
+    let gone = crate::plan::Plan { relays: vec![plan.relays[1].clone()], ..plan.clone() };
+    before = compiled(&gone, &facts(), Some(&before)).table;
+    let told =
+        before.slots().map(|(slot, at)| (slot, at.relay.clone(), at.outputs.iter().map(|o| o.counter).collect()));
+    let remembered = Table::remembered(before.generation, (before.max_relays(), before.max_outputs()), told);
+    let after = compiled(&plan, &facts(), Some(&remembered)).table;
+    assert_eq!(
+        after.relay("b").map(|(slot, at)| (slot, at.outputs.clone())),
+        before.relay("b").map(|(slot, at)| (slot, at.outputs.clone()))
+    );
+    assert_eq!(after.generation, before.generation + 1);
+    assert_ne!(after.relay("a").unwrap().0, before.relay("b").unwrap().0);
 }
 
 #[test]
