@@ -142,6 +142,8 @@ pub struct Relay {
     pub name: String,
     /// Whether it runs.
     pub enabled: bool,
+    /// Whether it is received and measured, but not sent.
+    pub muted: bool,
     /// What it takes in.
     pub input: Input,
     /// Where it sends that, at most [`crate::entry::MAX_OUTPUTS_PER_RELAY`].

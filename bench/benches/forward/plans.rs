@@ -41,7 +41,7 @@ fn relay(n: usize, changed: bool) -> Relay {
         sources: if n.is_multiple_of(2) { vec![IpAddr::V4(source)] } else { Vec::new() },
     };
     let outputs = (0..OUTPUTS_PER_RELAY).map(|i| output(n + i, i, [c, d], changed)).collect();
-    Relay { name: format!("channel-{n}"), enabled: true, input, outputs }
+    Relay { name: format!("channel-{n}"), enabled: true, muted: false, input, outputs }
 }
 
 fn output(link: usize, i: usize, [c, d]: [u8; 2], changed: bool) -> Output {

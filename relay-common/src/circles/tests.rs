@@ -23,7 +23,7 @@ fn relay(from: u8, to: &[u8]) -> Relay {
     };
     let outputs = to.iter().map(output).collect();
     let input = Input { interface: interface.clone(), vlans: [0, 0], destination: group(from), port, sources: vec![] };
-    Relay { name: format!("r{from}"), enabled: true, input, outputs }
+    Relay { name: format!("r{from}"), enabled: true, muted: false, input, outputs }
 }
 
 #[test]

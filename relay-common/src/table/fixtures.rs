@@ -61,6 +61,7 @@ pub(super) fn relay(name: &str, group: &str, outputs: &[&str]) -> Relay {
     Relay {
         name: String::from(name),
         enabled: true,
+        muted: false,
         input: input(group, 5000),
         outputs: outputs.iter().map(|destination| output(destination)).collect(),
     }

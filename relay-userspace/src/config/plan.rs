@@ -192,6 +192,7 @@ fn expand(relay: &FileRelay, length: u32) -> impl Iterator<Item = Relay> {
         Some(Relay {
             name: if is_range { format!("{name}/{i}") } else { name.clone() },
             enabled: relay.enabled,
+            muted: false,
             input: input_of(input, i)?,
             outputs: relay.outputs.iter().map(|output| output_of(output, i)).collect::<Option<_>>()?,
         })

@@ -5,6 +5,8 @@ pub mod event; // everything that can happen
 pub mod view; // what everybody may see of a node
 pub mod tag; // what a relay is called in ETag and If-Match
 pub mod desk; // where changes are asked for
+pub mod book; // all relays, and what a question makes of them
+pub mod store; // the state file: what came through the API
 pub mod lock; // one control per network namespace
 pub mod facts; // what the kernel says of links and neighbours
 pub mod membership; // group joins that follow the table

@@ -1,0 +1,171 @@
+//! The book: all relays, by where they were written, and what a question makes of them. Nothing here has an effect.
+
+use super::desk::{Applied, Ask, Expected, Refusal, Switch};
+use super::tag;
+use super::view::Origin;
+use crate::config::{self, Errors};
+use relay_common::plan::{Interface, Lanes, Plan, Relay};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// All relays, and how the node runs them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Book {
+    /// The configuration file.
+    pub file: PathBuf,
+    /// What it says.
+    pub of_file: Plan,
+    /// The relays that came through the API, by name.
+    pub of_api: BTreeMap<String, Relay>,
+}
+
+impl Book {
+    /// A book with what the file says and what the API was told before.
+    ///
+    /// # Errors
+    /// What the two get wrong together.
+    pub fn new(file: PathBuf, of_file: Plan, of_api: impl IntoIterator<Item = Relay>) -> Result<Self, Errors> {
+        let of_api = of_api.into_iter().map(|relay| (relay.name.clone(), relay)).collect();
+        let book = Self { file, of_file, of_api };
+        config::check(&book.plan())?;
+        Ok(book)
+    }
+
+    /// The plan that both make.
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        let mut plan = self.of_file.clone();
+        plan.relays.extend(self.of_api.values().cloned());
+        plan
+    }
+
+    /// How the lanes run.
+    #[must_use]
+    pub const fn lanes(&self) -> &Lanes {
+        &self.of_file.lanes
+    }
+
+    /// How links are used.
+    #[must_use]
+    pub fn interfaces(&self) -> &[Interface] {
+        &self.of_file.interfaces
+    }
+
+    /// Where each relay came from.
+    #[must_use]
+    pub fn origins(&self) -> BTreeMap<String, Origin> {
+        let of_file = self.of_file.relays.iter().map(|relay| (relay.name.clone(), Origin::File));
+        of_file.chain(self.of_api.keys().map(|name| (name.clone(), Origin::Api))).collect()
+    }
+
+    /// The relay of that name.
+    #[must_use]
+    pub fn relay(&self, name: &str) -> Option<&Relay> {
+        self.of_api.get(name).or_else(|| self.of_file.relays.iter().find(|relay| relay.name == name))
+    }
+
+    /// The same book with another configuration file.
+    ///
+    /// # Errors
+    /// What it and the API's relays get wrong together.
+    pub fn with_file(&self, of_file: Plan) -> Result<Self, Errors> {
+        Self::new(self.file.clone(), of_file, self.of_api.values().cloned())
+    }
+
+    /// The book after a change of the API's relays.
+    ///
+    /// # Errors
+    /// Why there is no such book. [`Ask::Reload`] and [`Ask::Upgrade`] change no relay of the API.
+    pub fn after(&self, ask: &Ask) -> Result<Self, Refusal> {
+        let mut book = self.clone();
+        match ask {
+            Ask::Create(relay) => {
+                if self.relay(&relay.name).is_some() {
+                    return Err(Refusal::Exists(relay.name.clone()));
+                }
+                book.of_api.insert(relay.name.clone(), relay.clone());
+            }
+            Ask::Put { relay, expected } => {
+                self.expect(&relay.name, expected)?;
+                book.of_api.insert(relay.name.clone(), relay.clone());
+            }
+            Ask::Remove { name, expected } => {
+                self.must_exist(name)?;
+                self.expect(name, expected)?;
+                book.of_api.remove(name);
+            }
+            Ask::Switch { name, switch } => {
+                self.must_exist(name)?;
+                self.expect(name, &Expected::Anything)?;
+                if let Some(relay) = book.of_api.get_mut(name) {
+                    match *switch {
+                        Switch::Enabled(enabled) => relay.enabled = enabled,
+                        Switch::Muted(muted) => relay.muted = muted,
+                    }
+                }
+            }
+            Ask::PutAll { relays, expected } => {
+                check_tag(expected, Some(tag::of_relays(self.of_api.values())))?;
+                book.of_api = BTreeMap::new();
+                for relay in relays {
+                    self.must_not_be_of_file(&relay.name)?;
+                    if book.of_api.insert(relay.name.clone(), relay.clone()).is_some() {
+                        return Err(Refusal::Twice(relay.name.clone()));
+                    }
+                }
+            }
+            Ask::Reload | Ask::Upgrade { .. } => {}
+        }
+        config::check(&book.plan()).map_err(Refusal::Invalid)?;
+        Ok(book)
+    }
+
+    fn must_exist(&self, name: &str) -> Result<(), Refusal> {
+        self.relay(name).map(drop).ok_or_else(|| Refusal::NotFound(name.to_owned()))
+    }
+
+    fn must_not_be_of_file(&self, name: &str) -> Result<(), Refusal> {
+        if self.of_file.relays.iter().any(|relay| relay.name == name) {
+            return Err(Refusal::OfFile { name: name.to_owned(), file: self.file.clone() });
+        }
+        Ok(())
+    }
+
+    fn expect(&self, name: &str, expected: &Expected) -> Result<(), Refusal> {
+        self.must_not_be_of_file(name)?;
+        check_tag(expected, self.of_api.get(name).map(tag::of_relay))
+    }
+}
+
+fn check_tag(expected: &Expected, tag: Option<String>) -> Result<(), Refusal> {
+    let is_met = match expected {
+        Expected::Anything => true,
+        Expected::Something => tag.is_some(),
+        Expected::Nothing => tag.is_none(),
+        Expected::Tags(tags) => tag.as_ref().is_some_and(|tag| tags.contains(tag)),
+    };
+    if is_met { Ok(()) } else { Err(Refusal::Changed { tag }) }
+}
+
+/// What of the relays differs between two plans, by name.
+#[must_use]
+pub fn differences(before: &Plan, after: &Plan, generation: u64) -> Applied {
+    let by_name = |plan: &'_ Plan| -> BTreeMap<String, Relay> {
+        plan.relays.iter().map(|relay| (relay.name.clone(), relay.clone())).collect()
+    };
+    let (old, new) = (by_name(before), by_name(after));
+    let names = |wanted: &dyn Fn(&str) -> bool, of: &BTreeMap<String, Relay>| -> Vec<String> {
+        of.keys().filter(|name| wanted(name)).cloned().collect()
+    };
+    let created = names(&|name| !old.contains_key(name), &new);
+    let removed = names(&|name| !new.contains_key(name), &old);
+    let changed = names(&|name| old.get(name).is_some_and(|relay| new.get(name) != Some(relay)), &new);
+    let lines = |verb: &'static str, names: &[String]| -> Vec<String> {
+        names.iter().map(|name| format!("{verb} relay \"{name}\"")).collect()
+    };
+    let changes = [lines("add", &created), lines("change", &changed), lines("remove", &removed)].concat();
+    Applied { generation, changes, created, changed, removed }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! What may be asked of whom, and what comes of it.
+
+use super::{Book, differences};
+use crate::config::parse;
+use crate::control::desk::{Ask, Expected, Refusal, Switch};
+use crate::control::tag;
+use crate::control::view::Origin;
+use relay_common::plan::Relay;
+use std::path::PathBuf;
+
+fn relay(name: &str, last: u8) -> Relay {
+    let text = format!(
+        "[[relay]]\nname = \"{name}\"\ninput = {{ interface = \"in0\", group = \"239.1.1.{last}\", port = 5000 }}\n\
+         outputs = [{{ interface = \"out0\", group = \"239.2.1.{last}\", port = 5000 }}]"
+    );
+    parse("test", &text).unwrap().plan.relays.remove(0)
+}
+
+fn book() -> Book {
+    let mut of_file = parse("test", "").unwrap().plan;
+    of_file.relays = vec![relay("fixed", 1)];
+    Book::new(PathBuf::from("relay.toml"), of_file, [relay("made", 2)]).unwrap()
+}
+
+fn put(relay: Relay, expected: Expected) -> Ask {
+    Ask::Put { relay, expected }
+}
+
+fn remove(name: &str) -> Ask {
+    Ask::Remove { name: name.to_owned(), expected: Expected::Anything }
+}
+
+#[test]
+fn relays_come_from_two_places() {
+    let origins = book().origins();
+    assert_eq!((origins["fixed"], origins["made"]), (Origin::File, Origin::Api));
+    assert_eq!(book().plan().relays, [relay("fixed", 1), relay("made", 2)]);
+}
+
+#[test]
+fn a_new_relay_must_be_new_and_fit_the_others() {
+    let after = book().after(&Ask::Create(relay("new", 3))).unwrap();
+    assert_eq!(after.of_api.keys().collect::<Vec<_>>(), ["made", "new"]);
+    for taken in ["made", "fixed"] {
+        assert!(matches!(book().after(&Ask::Create(relay(taken, 9))), Err(Refusal::Exists(name)) if name == taken));
+    }
+    let Err(Refusal::Invalid(errors)) = book().after(&Ask::Create(relay("same-input", 1))) else { panic!("accepted") };
+    assert!(errors.to_string().contains("239.1.1.1 port 5000 is the input of relay \"fixed\" already"), "{errors}");
+}
+
+#[test]
+fn what_the_file_says_only_the_file_changes() {
+    let mute = Ask::Switch { name: "fixed".to_owned(), switch: Switch::Muted(true) };
+    let all = Ask::PutAll { relays: vec![relay("fixed", 7)], expected: Expected::Anything };
+    for ask in [put(relay("fixed", 7), Expected::Anything), remove("fixed"), mute, all] {
+        let refused = book().after(&ask).unwrap_err();
+        assert!(matches!(refused, Refusal::OfFile { .. }), "{ask:?}: {refused}");
+        assert!(refused.to_string().contains("stands in relay.toml"), "{refused}");
+    }
+}
+
+#[test]
+fn a_lost_race_changes_nothing() {
+    let seen = tag::of_relay(&relay("made", 2));
+    let expected = |tag: &str| Expected::Tags(vec![tag.to_owned()]);
+    let after = book().after(&put(relay("made", 5), expected(&seen))).unwrap();
+    assert_eq!(after.of_api["made"], relay("made", 5));
+    let lost = after.after(&put(relay("made", 6), expected(&seen))).unwrap_err();
+    assert!(matches!(lost, Refusal::Changed { tag: Some(tag) } if tag == tag::of_relay(&relay("made", 5))));
+    assert!(matches!(book().after(&put(relay("new", 6), Expected::Something)), Err(Refusal::Changed { tag: None })));
+    assert!(matches!(book().after(&put(relay("made", 6), Expected::Nothing)), Err(Refusal::Changed { .. })));
+    assert!(book().after(&put(relay("new", 6), Expected::Nothing)).is_ok());
+}
+
+#[test]
+fn switches_and_removal_need_somebody_there() {
+    let switch = |name: &str, switch| Ask::Switch { name: name.to_owned(), switch };
+    let after = book().after(&switch("made", Switch::Enabled(false))).unwrap();
+    assert!(!after.of_api["made"].enabled);
+    let after = after.after(&switch("made", Switch::Muted(true))).unwrap();
+    assert!(after.of_api["made"].muted && !after.of_api["made"].enabled);
+    for ask in [switch("nobody", Switch::Muted(true)), remove("nobody")] {
+        assert!(matches!(book().after(&ask), Err(Refusal::NotFound(name)) if name == "nobody"));
+    }
+    assert!(book().after(&remove("made")).unwrap().of_api.is_empty());
+}
+
+#[test]
+fn a_set_replaces_the_set_and_nothing_of_the_file() {
+    let all = |relays: &[Relay]| Ask::PutAll { relays: relays.to_vec(), expected: Expected::Anything };
+    let after = book().after(&all(&[relay("x", 4), relay("made", 3)])).unwrap();
+    let applied = differences(&book().plan(), &after.plan(), 8);
+    assert_eq!(applied.changes, ["add relay \"x\"", "change relay \"made\""]);
+    assert_eq!(after.after(&all(&[])).unwrap().plan().relays, [relay("fixed", 1)]);
+    assert!(matches!(book().after(&all(&[relay("x", 4), relay("x", 5)])), Err(Refusal::Twice(name)) if name == "x"));
+    let stale = Ask::PutAll { relays: vec![], expected: Expected::Tags(vec!["0".to_owned()]) };
+    assert!(matches!(book().after(&stale), Err(Refusal::Changed { .. })));
+}
+
+#[test]
+fn another_file_is_checked_against_the_relays_of_the_api() {
+    let mut plan = book().of_file;
+    plan.relays[0].name = "made".to_owned();
+    assert!(book().with_file(plan.clone()).unwrap_err().to_string().contains("another relay of this name"));
+    plan.relays[0].name = "other".to_owned();
+    let after = book().with_file(plan).unwrap();
+    let applied = differences(&book().plan(), &after.plan(), 1);
+    assert_eq!((applied.created, applied.removed), (vec!["other".to_owned()], vec!["fixed".to_owned()]));
+}

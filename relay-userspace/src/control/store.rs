@@ -1,0 +1,160 @@
+//! The state file: the relays that came through the API. It is written aside, flushed and renamed, so that a crash at
+//! any point leaves the old one or the new one.
+
+use super::desk::Refusal;
+use crate::config::{self, Errors, relay_to_json};
+use nix::fcntl::{Flock, FlockArg};
+use relay_common::plan::Relay;
+use serde_json::json;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// What stands above the relays.
+const HEAD: &str = "# Relays that were made through mcr's API. mcr writes this file anew with each change:\n\
+                    # change them with `mcr relay`, or end mcr before you edit here.\n\n";
+
+/// The state file of one node.
+#[derive(Debug)]
+pub struct Store {
+    file: PathBuf,
+    /// Held as long as this node may write; without it, why it may not.
+    lock: Result<Flock<File>, String>,
+    /// Why the file is not touched: it holds what nobody could read.
+    damage: Option<String>,
+}
+
+/// A new state file, whole on the disk but not in force yet. Dropped, it is gone.
+#[derive(Debug)]
+#[must_use]
+pub struct Prepared<'a> {
+    store: &'a Store,
+    aside: Option<PathBuf>,
+}
+
+impl Store {
+    /// Opens the state file of a node and keeps others from it.
+    #[must_use]
+    pub fn open(file: &Path) -> Self {
+        Self { file: file.to_owned(), lock: lock(file), damage: None }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The relays in it; none when there is no file yet. A file that cannot be read is not written to until it can.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(&mut self) -> Result<Vec<Relay>, Errors> {
+        if matches!(fs::metadata(&self.file), Err(error) if error.kind() == io::ErrorKind::NotFound) {
+            self.damage = None;
+            return Ok(Vec::new());
+        }
+        let loaded = config::load(&self.file).map(|configuration| configuration.plan.relays);
+        self.damage = loaded.as_ref().err().map(|errors| {
+            format!("it is damaged ({errors}): mend it or move it away, then send mcr a SIGHUP (mcr reload)")
+        });
+        loaded
+    }
+
+    /// Takes the file for written by us, whatever it holds: its relays are known from elsewhere.
+    pub fn forget_damage(&mut self) {
+        self.damage = None;
+    }
+
+    /// Writes relays aside, whole and flushed.
+    ///
+    /// # Errors
+    /// Why they cannot be kept; nothing has changed then.
+    pub fn prepare<'a>(&self, relays: impl IntoIterator<Item = &'a Relay>) -> Result<Prepared<'_>, Refusal> {
+        let not_kept = |problem: String| Refusal::NotKept { file: self.file.clone(), problem };
+        if let Some(problem) = self.lock.as_ref().err().or(self.damage.as_ref()) {
+            return Err(not_kept(problem.clone()));
+        }
+        let relays: Vec<_> = relays.into_iter().map(relay_to_json).collect();
+        let text = toml::to_string(&json!({ "relay": relays })).map_err(|error| not_kept(error.to_string()))?;
+        let aside = beside(&self.file, "new");
+        write_flushed(&aside, &text).map_err(|error| {
+            let _ = fs::remove_file(&aside);
+            not_kept(format!("{error}{}", remedy(&error)))
+        })?;
+        Ok(Prepared { store: self, aside: Some(aside) })
+    }
+}
+
+impl Prepared<'_> {
+    /// Puts the new file in the place of the old one.
+    ///
+    /// # Errors
+    /// When that failed: the old one is still there.
+    pub fn commit(mut self) -> Result<(), Refusal> {
+        let file = &self.store.file;
+        let renamed =
+            self.aside.as_ref().map_or(Ok(()), |aside| fs::rename(aside, file).and_then(|()| flush_folder(file)));
+        renamed
+            .map_err(|error| Refusal::NotKept { file: file.clone(), problem: format!("{error}{}", remedy(&error)) })?;
+        self.aside = None;
+        Ok(())
+    }
+}
+
+impl Drop for Prepared<'_> {
+    fn drop(&mut self) {
+        if let Some(aside) = &self.aside {
+            let _ = fs::remove_file(aside);
+        }
+    }
+}
+
+fn lock(file: &Path) -> Result<Flock<File>, String> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let made = fs::DirBuilder::new().recursive(true).mode(0o750).create(folder);
+    made.map_err(|error| format!("cannot make {}: {error}; make it, or set [state] file", folder.display()))?;
+    let path = beside(file, "lock");
+    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let opened = opened.map_err(|error| format!("cannot open {}: {error}; set [state] file", path.display()))?;
+    Flock::lock(opened, FlockArg::LockExclusiveNonblock)
+        .map_err(|_| "another mcr uses it: give each its own file ([state] file, or --state-dir)".to_owned())
+}
+
+/// The file of that name with another ending, in the same folder: a rename within it is atomic.
+fn beside(file: &Path, ending: &str) -> PathBuf {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(ending);
+    file.with_file_name(name)
+}
+
+fn write_flushed(path: &Path, relays: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(path)?;
+    file.write_all(HEAD.as_bytes())?;
+    file.write_all(relays.as_bytes())?;
+    file.sync_all()
+}
+
+fn flush_folder(file: &Path) -> io::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+const fn remedy_of(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ": make room on that disk",
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            ": let mcr write there, or set [state] file"
+        }
+        _ => "",
+    }
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    remedy_of(error.kind())
+}
+
+#[cfg(test)]
+mod tests;
