@@ -7,6 +7,8 @@ pub mod tag; // what a relay is called in ETag and If-Match
 pub mod desk; // where changes are asked for
 pub mod book; // all relays, and what a question makes of them
 pub mod store; // the state file: what came through the API
+pub mod memo; // what a successor must know
+pub mod sockets; // which sockets each lane must have
 pub mod lock; // one control per network namespace
 pub mod facts; // what the kernel says of links and neighbours
 pub mod membership; // group joins that follow the table

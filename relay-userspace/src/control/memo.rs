@@ -1,0 +1,229 @@
+//! The memo: what control writes down for a successor that it will not meet. It lies in memory that the lanes hold, in
+//! two copies that take turns, so that a death in mid-writing leaves the one before.
+
+use super::view::Origin;
+use crate::config::{parse_relay, relay_to_json};
+use crate::memory;
+use nix::sys::uio::{pread, pwrite};
+use relay_common::plan::Relay;
+use relay_common::table::{Placement, Table};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// What a successor must know that it cannot find in the kernel, in the lanes or on disk.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Memo {
+    /// The version of the mcr that wrote this.
+    pub version: String,
+    /// The eBPF object that is loaded, as a hash.
+    pub object: String,
+    /// The binary that the lanes run, as a hash.
+    pub binary: String,
+    /// The table's generation.
+    pub generation: u64,
+    /// The relays with their numbers.
+    pub relays: Vec<RelayMemo>,
+    /// The input links with their numbers in the socket map.
+    pub inputs: BTreeMap<String, u32>,
+    /// The output links with their transmit numbers.
+    pub outputs: BTreeMap<String, u16>,
+    /// How often each lane was started again.
+    pub restarts: Vec<u64>,
+}
+
+/// A relay and its numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RelayMemo {
+    /// Its slot.
+    pub slot: u32,
+    /// The counters of its outputs, in the order of its definition.
+    pub counters: Vec<u32>,
+    /// Whether it came through the API.
+    pub of_api: bool,
+    /// The relay in the file's own form.
+    pub definition: serde_json::Value,
+}
+
+impl Memo {
+    /// What is to be remembered of a table.
+    #[must_use]
+    pub fn of(table: &Table, place: &Placement, origins: &BTreeMap<String, Origin>) -> Self {
+        let one = |(slot, at): (u32, &relay_common::table::SlotRelay)| RelayMemo {
+            slot,
+            counters: at.outputs.iter().map(|output| output.counter).collect(),
+            of_api: origins.get(&at.relay.name) == Some(&Origin::Api),
+            definition: relay_to_json(&at.relay),
+        };
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            generation: table.generation,
+            relays: table.slots().map(one).collect(),
+            inputs: place.inputs().map(|(link, place)| (link.to_owned(), place.number)).collect(),
+            outputs: place.outputs().map(|(link, number)| (link.to_owned(), number)).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// The table, as far as its numbers go. A relay that this version cannot read has lost its numbers, no more.
+    #[must_use]
+    pub fn table(&self, room: (u32, u32)) -> Table {
+        let known = self.relays.iter().filter_map(|memo| Some((memo.slot, memo.relay()?, memo.counters.clone())));
+        Table::remembered(self.generation, room, known)
+    }
+
+    /// The numbers of the links.
+    #[must_use]
+    pub fn place(&self) -> Placement {
+        Placement::remembered(self.inputs.clone(), self.outputs.clone())
+    }
+
+    /// The relays that came through the API.
+    #[must_use]
+    pub fn of_api(&self) -> Vec<Relay> {
+        self.relays.iter().filter(|memo| memo.of_api).filter_map(RelayMemo::relay).collect()
+    }
+}
+
+impl RelayMemo {
+    fn relay(&self) -> Option<Relay> {
+        let mut definition = self.definition.clone();
+        // A relay of a range has a name that nobody may write.
+        let name = definition.get("name")?.as_str()?.to_owned();
+        definition["name"] = "x".into();
+        let mut relay = parse_relay(&definition).ok()?.pop()?;
+        relay.name = name;
+        Some(relay)
+    }
+}
+
+/// In front of a copy: its number, its length, and the hash of what follows.
+const HEAD: usize = 8 + 8 + 32;
+
+/// The two copies.
+#[derive(Debug)]
+pub struct Pages {
+    copies: [OwnedFd; 2],
+    /// The number of the newest whole copy; copy `n % 2` holds it.
+    newest: u64,
+}
+
+impl Pages {
+    /// Two empty copies.
+    pub fn new() -> io::Result<Self> {
+        let copy = || memory::create(c"mcr-memo", HEAD);
+        Ok(Self { copies: [copy()?, copy()?], newest: 0 })
+    }
+
+    /// The copies that a predecessor left, and what stands in the newest whole one.
+    #[must_use]
+    pub fn taken_over(copies: [OwnedFd; 2]) -> (Self, Option<Memo>) {
+        let found = copies.iter().filter_map(|copy| read(copy.as_fd())).max_by_key(|(number, _)| *number);
+        let newest = found.as_ref().map_or(0, |(number, _)| *number);
+        (Self { copies, newest }, found.and_then(|(_, bytes)| serde_json::from_slice(&bytes).ok()))
+    }
+
+    /// Writes a memo over the older copy.
+    pub fn write(&mut self, memo: &Memo) -> io::Result<()> {
+        let bytes = serde_json::to_vec(memo)?;
+        let number = self.newest + 1;
+        let copy = &self.copies[usize::from(number % 2 == 1)];
+        nix::unistd::ftruncate(copy, i64::try_from(HEAD + bytes.len()).map_err(io::Error::other)?)?;
+        write_all(copy.as_fd(), &bytes, HEAD as i64)?;
+        let mut head = [0; HEAD];
+        head[..8].copy_from_slice(&number.to_le_bytes());
+        head[8..16].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
+        head[16..].copy_from_slice(&Sha256::digest(&bytes));
+        write_all(copy.as_fd(), &head, 0)?;
+        self.newest = number;
+        Ok(())
+    }
+
+    /// The copies, to be held by others.
+    #[must_use]
+    pub const fn copies(&self) -> &[OwnedFd; 2] {
+        &self.copies
+    }
+}
+
+fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8], mut at: i64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let n = pwrite(file, bytes, at)?;
+        bytes = &bytes[n..];
+        at += n as i64;
+    }
+    Ok(())
+}
+
+/// The number and the contents of a copy, if it is whole. The head is written last, and whoever dies between leaves one
+/// whose hash does not fit.
+fn read(copy: BorrowedFd<'_>) -> Option<(u64, Vec<u8>)> {
+    let mut head = [0; HEAD];
+    (pread(copy, &mut head, 0).ok()? == HEAD).then_some(())?;
+    let word = |at: usize| head[at..at + 8].try_into().map(u64::from_le_bytes).ok();
+    let (number, length) = (word(0)?, usize::try_from(word(8)?).ok()?);
+    let size = File::from(copy.try_clone_to_owned().ok()?).metadata().ok()?.len();
+    (number > 0 && (length + HEAD) as u64 == size).then_some(())?;
+    let mut bytes = vec![0; length];
+    let mut filled = 0;
+    while filled < length {
+        match pread(copy, &mut bytes[filled..], (HEAD + filled) as i64).ok()? {
+            0 => return None,
+            n => filled += n,
+        }
+    }
+    (Sha256::digest(&bytes)[..] == head[16..]).then_some((number, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HEAD, Memo, Pages, write_all};
+    use std::os::fd::{AsFd, OwnedFd};
+
+    fn memo(generation: u64) -> Memo {
+        let inputs = [("a-rather-long-name".repeat(generation as usize % 3), 1)].into();
+        Memo { version: "1".to_owned(), generation, inputs, ..Memo::default() }
+    }
+
+    fn again(pages: &Pages) -> Option<Memo> {
+        let copies: Vec<OwnedFd> = pages.copies().iter().map(|copy| copy.try_clone().unwrap()).collect();
+        Pages::taken_over(copies.try_into().unwrap()).1
+    }
+
+    #[test]
+    fn the_newest_memo_is_found() {
+        let mut pages = Pages::new().unwrap();
+        assert_eq!(again(&pages), None);
+        for generation in 1..7 {
+            pages.write(&memo(generation)).unwrap();
+            assert_eq!(again(&pages), Some(memo(generation)));
+        }
+    }
+
+    #[test]
+    fn death_in_mid_writing_leaves_the_memo_before() {
+        let mut pages = Pages::new().unwrap();
+        pages.write(&memo(1)).unwrap();
+        pages.write(&memo(2)).unwrap();
+        // The third goes over the first: half of it is there, under the first one's head.
+        let copy = &pages.copies()[1];
+        write_all(copy.as_fd(), b"half of something new", HEAD as i64).unwrap();
+        assert_eq!(again(&pages), Some(memo(2)));
+        nix::unistd::ftruncate(copy, 3).unwrap();
+        assert_eq!(again(&pages), Some(memo(2)));
+    }
+
+    #[test]
+    fn whoever_takes_over_goes_on_writing() {
+        let mut pages = Pages::new().unwrap();
+        pages.write(&memo(1)).unwrap();
+        let copies: Vec<OwnedFd> = pages.copies().iter().map(|copy| copy.try_clone().unwrap()).collect();
+        let (mut next, found) = Pages::taken_over(copies.try_into().unwrap());
+        assert_eq!(found, Some(memo(1)));
+        next.write(&memo(2)).unwrap();
+        assert_eq!(again(&pages), Some(memo(2)));
+    }
+}

@@ -1,0 +1,162 @@
+//! Which sockets each lane must have, and what is to be done when that changes. Nothing here has an effect.
+
+use relay_common::facts::Facts;
+use relay_common::plan::{Interface, Mode, Plan, ZeroCopy};
+use relay_common::table::Placement;
+use std::collections::BTreeMap;
+
+/// A socket that a lane must have. Two that differ in anything are two sockets: rings and mode are fixed at the bind.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Need {
+    /// The lane.
+    pub lane: u32,
+    /// The link.
+    pub link: String,
+    /// The link's index: a link that was made anew is another link.
+    pub ifindex: u32,
+    /// The link's queue.
+    pub queue: u32,
+    /// Whether it receives.
+    pub receives: bool,
+    /// Whether it has a transmit ring.
+    pub sends: bool,
+    /// Whether zero-copy is tried: 0 not, 1 tried, 2 demanded.
+    pub zero_copy: u8,
+}
+
+/// Everything that the lanes must have: a socket for each receive queue of their own, and their own transmit queue on
+/// every output link, with the output link's number.
+///
+/// A receive queue that could become its lane's transmit queue has a transmit ring from the start, so that no input
+/// ever stops because its link becomes an output.
+#[must_use]
+pub fn needs(plan: &Plan, place: &Placement, facts: &Facts) -> BTreeMap<Need, Option<u16>> {
+    let n_lanes = plan.lanes.n_lanes();
+    let mut needs: BTreeMap<(u32, &str, u32), (bool, Option<u16>)> = BTreeMap::new();
+    for lane in 0..n_lanes {
+        for (link, queue) in place.rx_queues(lane, n_lanes) {
+            needs.entry((lane, link, queue)).or_default().0 = true;
+        }
+        for (link, output) in place.outputs() {
+            if facts.link(link).is_some_and(|link| lane < link.n_tx_queues) {
+                needs.entry((lane, link, lane)).or_default().1 = Some(output);
+            }
+        }
+    }
+    let full = |((lane, link, queue), (receives, output)): ((u32, &str, u32), (bool, Option<u16>))| {
+        let known = facts.link(link)?;
+        let sends = output.is_some() || (lane == queue && lane < known.n_tx_queues);
+        let zero_copy = wanted_zero_copy(&interface(plan, link));
+        let need = Need { lane, link: link.to_owned(), ifindex: known.ifindex, queue, receives, sends, zero_copy };
+        Some((need, output))
+    };
+    needs.into_iter().filter_map(full).collect()
+}
+
+/// How the plan wants a link to be used.
+#[must_use]
+pub fn interface(plan: &Plan, link: &str) -> Interface {
+    plan.interfaces.iter().find(|i| i.name == link).cloned().unwrap_or_else(|| Interface::default_for(link))
+}
+
+/// Behind the driver there is nothing to share with it.
+const fn wanted_zero_copy(interface: &Interface) -> u8 {
+    match (interface.mode, interface.zero_copy) {
+        (Mode::Generic, _) | (_, ZeroCopy::Never) => 0,
+        (_, ZeroCopy::Auto) => 1,
+        (_, ZeroCopy::Always) => 2,
+    }
+}
+
+impl Need {
+    /// Whether zero-copy is tried.
+    #[must_use]
+    pub const fn zero_copy(&self) -> ZeroCopy {
+        match self.zero_copy {
+            0 => ZeroCopy::Never,
+            1 => ZeroCopy::Auto,
+            _ => ZeroCopy::Always,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Need, needs};
+    use crate::config::parse;
+    use relay_common::facts::{Facts, Link};
+    use relay_common::table::Placement;
+
+    fn link(name: &str, ifindex: u32, queues: u32) -> Link {
+        Link {
+            name: name.to_owned(),
+            ifindex,
+            mac: [2; 6],
+            mtu: 1500,
+            up: true,
+            carrier: true,
+            v4: vec![],
+            v6: vec![],
+            n_rx_queues: queues,
+            n_tx_queues: queues,
+        }
+    }
+
+    fn looked_at(
+        relays: &[(&str, &str)],
+        cores: &str,
+        facts: &Facts,
+    ) -> Vec<(u32, String, u32, bool, bool, Option<u16>)> {
+        let one = |(i, (from, to)): (usize, &(&str, &str))| {
+            format!(
+                "[[relay]]\nname = \"r{i}\"\ninput = {{ interface = \"{from}\", group = \"239.1.1.{i}\", port = 5 }}\n\
+                 outputs = [{{ interface = \"{to}\", group = \"239.2.1.{i}\", port = 5 }}]\n"
+            )
+        };
+        let text: String = relays.iter().enumerate().map(one).collect();
+        let plan = parse("test", &format!("[lanes]\ncores = {cores}\n{text}")).unwrap().plan;
+        let place = Placement::new(&plan, facts, None);
+        let flat =
+            |(need, output): (Need, Option<u16>)| (need.lane, need.link, need.queue, need.receives, need.sends, output);
+        needs(&plan, &place, facts).into_iter().map(flat).collect()
+    }
+
+    #[test]
+    fn a_lane_has_its_receive_queues_and_a_transmit_queue_on_each_output_link() {
+        let facts = Facts { links: vec![link("in0", 1, 2), link("out0", 2, 2)], ..Facts::default() };
+        let found = looked_at(&[("in0", "out0")], "[0, 1]", &facts);
+        let (input, output) = ("in0".to_owned(), "out0".to_owned());
+        assert_eq!(
+            found,
+            [
+                (0, input.clone(), 0, true, true, None),
+                (0, output.clone(), 0, false, true, Some(0)),
+                (1, input, 1, true, true, None),
+                (1, output, 1, false, true, Some(0)),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_input_that_becomes_an_output_keeps_its_sockets() {
+        let facts = Facts { links: vec![link("a", 1, 2), link("b", 2, 2)], ..Facts::default() };
+        let bare = |found: Vec<(u32, String, u32, bool, bool, Option<u16>)>| -> Vec<_> {
+            found
+                .into_iter()
+                .map(|(lane, link, queue, receives, sends, _)| (lane, link, queue, receives, sends))
+                .collect()
+        };
+        let before = bare(looked_at(&[("a", "b")], "[]", &facts));
+        let after = bare(looked_at(&[("a", "b"), ("b", "a")], "[]", &facts));
+        let of_a = |sockets: &[(u32, String, u32, bool, bool)]| -> Vec<_> {
+            sockets.iter().filter(|(_, link, ..)| link == "a").cloned().collect()
+        };
+        assert_eq!(of_a(&before), of_a(&after));
+    }
+
+    #[test]
+    fn a_link_that_is_not_there_needs_nothing() {
+        let facts = Facts { links: vec![link("a", 1, 1)], ..Facts::default() };
+        assert_eq!(looked_at(&[("a", "gone")], "[]", &facts).len(), 1);
+    }
+}
