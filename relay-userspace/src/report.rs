@@ -3,7 +3,6 @@
 use crate::control::view::LaneView;
 use crate::memory::counters::Counters;
 use crate::memory::frames::Census;
-use crate::xsk::options::statistics;
 use anyhow::Context;
 use relay_common::counters::{LATENCY_BUCKETS, LaneCounter, output, relay};
 use relay_common::decide::Verdict;
@@ -11,7 +10,6 @@ use relay_common::drops::Drop;
 use relay_common::table::Table;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
 mod text;
@@ -112,12 +110,12 @@ impl Report {
         let mut sockets = Vec::new();
         for lane in lanes {
             for socket in &lane.sockets {
-                let counted = statistics(socket.bound.fd.as_fd()).context("cannot read a socket's statistics")?;
+                let counted = socket.statistics();
                 sockets.push(SocketReport {
                     link: socket.link.clone(),
                     queue: socket.queue,
                     lane: lane.number,
-                    zero_copy: socket.bound.zero_copy,
+                    zero_copy: socket.zero_copy,
                     rx_dropped: counted.rx_dropped,
                     rx_ring_full: counted.rx_ring_full,
                     fill_ring_empty: counted.fill_ring_empty,

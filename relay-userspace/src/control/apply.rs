@@ -1,37 +1,65 @@
-//! A change takes effect: in the kernel's maps, in its group memberships, in the lanes.
+//! A change takes effect, step by step; what lies in the kernel is written down after each, so that whoever goes on
+//! after a failure starts from what is.
 
-use super::node::Node;
 use anyhow::Context;
-use relay_common::table::{Change, Table};
+use relay_common::abi::{InputKey, InputValue, MacKey, SourceKey};
+use relay_common::table::{Change, Join, Kernel, Table};
+use std::net::IpAddr;
 
-impl Node {
-    /// Carries changes out, in their order. What lies in the kernel is written down step by step, so that after a
-    /// failure the next attempt starts from what is.
-    pub(super) async fn apply(&mut self, changes: &[Change], table: &Table) -> anyhow::Result<()> {
-        for change in changes {
-            self.carry_out(change, table).await.with_context(|| format!("generation {} failed", table.generation))?;
-            self.kernel.apply(change);
-        }
-        Ok(())
+/// Everything that a change can do to the world.
+pub(super) trait Effects {
+    /// Gives the lanes a table and waits until each has confirmed it.
+    async fn publish(&mut self, table: &Table) -> anyhow::Result<()>;
+    /// Puts an input into the program's map.
+    fn put_input(&mut self, key: InputKey, value: InputValue) -> anyhow::Result<()>;
+    /// Takes an input out of it.
+    fn remove_input(&mut self, key: InputKey) -> anyhow::Result<()>;
+    /// Allows a source.
+    fn put_source(&mut self, source: SourceKey) -> anyhow::Result<()>;
+    /// Forbids a source.
+    fn remove_source(&mut self, source: SourceKey) -> anyhow::Result<()>;
+    /// Adds a hardware address of ours.
+    fn put_own_mac(&mut self, mac: MacKey) -> anyhow::Result<()>;
+    /// Takes a hardware address of ours out.
+    fn remove_own_mac(&mut self, mac: MacKey) -> anyhow::Result<()>;
+    /// Is joined with exactly these sources.
+    async fn join(&mut self, join: &Join) -> anyhow::Result<()>;
+    /// Leaves a group.
+    async fn leave(&mut self, ifindex: u32, group: IpAddr);
+}
+
+/// Carries changes out, in their order. `kernel` follows what was done.
+pub(super) async fn apply(
+    effects: &mut impl Effects,
+    kernel: &mut Kernel,
+    changes: &[Change],
+    table: &Table,
+) -> anyhow::Result<()> {
+    for change in changes {
+        carry_out(effects, change, table).await.with_context(|| format!("generation {}", table.generation))?;
+        kernel.apply(change);
     }
+    Ok(())
+}
 
-    async fn carry_out(&mut self, change: &Change, table: &Table) -> anyhow::Result<()> {
-        match change {
-            Change::Publish { .. } => self.crew.publish(table).await?,
-            Change::Unmatch { key } => self.program.remove_input(*key)?,
-            Change::Match { key, value } => self.program.put_input(*key, *value)?,
-            Change::AllowSource(source) => self.program.put_source(*source)?,
-            Change::ForbidSource(source) => self.program.remove_source(*source)?,
-            Change::AddOwnMac(mac) => self.program.put_own_mac(*mac)?,
-            Change::RemoveOwnMac(mac) => self.program.remove_own_mac(*mac)?,
-            Change::Join(join) => {
-                let sources: Vec<_> = join.sources.iter().copied().collect();
-                self.memberships
-                    .join(join.ifindex, join.group, &sources)
-                    .with_context(|| format!("cannot join {} on {}", join.group, join.device))?;
-            }
-            Change::Leave { ifindex, group, .. } => self.memberships.leave(*ifindex, *group),
+async fn carry_out(effects: &mut impl Effects, change: &Change, table: &Table) -> anyhow::Result<()> {
+    match change {
+        Change::Publish { .. } => effects.publish(table).await,
+        Change::Unmatch { key } => effects.remove_input(*key),
+        Change::Match { key, value } => effects.put_input(*key, *value),
+        Change::AllowSource(source) => effects.put_source(*source),
+        Change::ForbidSource(source) => effects.remove_source(*source),
+        Change::AddOwnMac(mac) => effects.put_own_mac(*mac),
+        Change::RemoveOwnMac(mac) => effects.remove_own_mac(*mac),
+        Change::Join(join) => {
+            effects.join(join).await.with_context(|| format!("cannot join {} on {}", join.group, join.device))
         }
-        Ok(())
+        Change::Leave { ifindex, group, .. } => {
+            effects.leave(*ifindex, *group).await;
+            Ok(())
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,32 +1,34 @@
-//! The crew: all lanes with their stations, and the table they run.
+//! The crew: all lanes with their stations, the table they run, and what they hold for a successor of control.
 
 use super::event::Event;
 use super::process::{self, LaneProcess};
+use super::sockets::Need;
 use super::station::{self, Station};
-use super::view::LaneView;
+use super::vault::{Held, Vault};
+use super::view::{LaneView, SocketView};
 use crate::clock::now_ns;
 use crate::lane::pin;
 use crate::memory::{self, table::TableMemory};
 use anyhow::{Context, bail};
 use relay_common::counters::LaneCounter;
-use relay_common::facts::Facts;
-use relay_common::plan::{Lanes, Plan};
-use relay_common::table::{Placement, Table, image};
-use std::os::fd::OwnedFd;
+use relay_common::plan::Lanes;
+use relay_common::table::{Table, image};
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
+
+mod lives; // lanes die and are started again
+mod sockets; // sockets come and go while lanes work
+
+pub use sockets::Trouble;
 
 /// A lane has so long to confirm a table.
 const CONFIRM_NS: u64 = 1_000_000_000;
 /// How often control looks whether it has.
 const LOOK_AGAIN: Duration = Duration::from_micros(100);
-/// A lane that lives shorter than this is started again later and later.
-const SHORT_LIFE_NS: u64 = 1_000_000_000;
-/// The longest wait before a lane is started again.
-const LONGEST_PAUSE_MS: u64 = 2_000;
-/// A heartbeat older than this is a stalled lane: twenty of its longest sleeps.
-pub const STALLED_NS: u64 = 2_000_000_000;
 
 /// One lane and what is known of its lives.
 #[derive(Debug)]
@@ -38,8 +40,14 @@ pub struct Post {
     short_lives: u32,
     /// How often it was started again.
     pub restarts: u64,
-    /// Whether it was seen to be stalled.
-    pub stalled: bool,
+    /// Since when it does not come round, in nanoseconds of the monotonic clock.
+    pub stalled_since: Option<u64>,
+}
+
+impl Post {
+    fn new(station: Station, process: Option<LaneProcess>, restarts: u64) -> Self {
+        Self { station, process, short_lives: 0, restarts, stalled_since: None }
+    }
 }
 
 /// All lanes.
@@ -47,98 +55,71 @@ pub struct Post {
 pub struct Crew {
     /// One post a lane.
     pub posts: Vec<Post>,
-    lanes: Lanes,
+    /// How lanes run: fixed as long as one of them lives.
+    pub lanes: Lanes,
     table: OwnedFd,
     memory: TableMemory,
+    vault: Vault,
+    run_dir: PathBuf,
     events: UnboundedSender<Event>,
 }
 
 impl Crew {
-    /// Builds every lane's station. No lane runs yet.
+    /// Builds every lane's station. No lane runs yet. `spare` sockets can come to each while it runs.
     pub fn build(
-        plan: &Plan,
-        place: &Placement,
-        facts: &Facts,
+        lanes: Lanes,
+        needs: &BTreeMap<Need, Option<u16>>,
+        frames: impl Fn(u32) -> u32,
+        run_dir: &Path,
         events: UnboundedSender<Event>,
     ) -> anyhow::Result<Self> {
-        let lanes = plan.lanes.clone();
         let image = image::image_size(lanes.max_relays, lanes.max_outputs);
         let table = memory::create(c"mcr-table", TableMemory::bytes(image))?;
         let memory = TableMemory::open(&table, image)?;
         let mut posts = Vec::new();
         for number in 0..lanes.n_lanes() {
-            let station = station::build(number, plan, place, facts)?;
-            posts.push(Post { station, process: None, short_lives: 0, restarts: 0, stalled: false });
+            let own = needs.iter().filter(|(need, _)| need.lane == number).map(|(need, output)| (need, *output));
+            let station = station::build(number, &lanes, &own.collect(), frames(number))?;
+            posts.push(Post::new(station, None, 0));
         }
-        Ok(Self { posts, lanes, table, memory, events })
+        Ok(Self { posts, lanes, table, memory, vault: Vault::default(), run_dir: run_dir.to_owned(), events })
     }
 
-    /// Starts every lane.
-    pub fn start(&mut self) -> anyhow::Result<()> {
-        for post in &mut self.posts {
-            post.process = Some(process::start(&post.station, &self.lanes, &self.table, now_ns(), &self.events)?);
-        }
-        Ok(())
-    }
-
-    /// A lane ended: starts it again at once, or later if it keeps dying young. Says why it ended, if this was the
-    /// lane's present process.
-    pub fn lane_ended(&mut self, number: u32, pid: u32) -> anyhow::Result<Option<String>> {
-        let Some(post) = self.posts.get_mut(number as usize) else { return Ok(None) };
-        let Some(process) = post.process.as_mut().filter(|process| process.pid() == pid) else { return Ok(None) };
-        let ending = process.ending().map_or_else(|| "unknown".to_owned(), |status| status.to_string());
-        let life = now_ns().saturating_sub(process.started);
-        post.process = None;
-        post.short_lives = if life < SHORT_LIFE_NS { post.short_lives + 1 } else { 0 };
-        // Tests of sudden death kill a lane more often than any bug would.
-        if post.short_lives <= 1 || cfg!(feature = "chaos") {
-            self.restart(number)?;
-        } else {
-            self.restart_later(number);
-        }
-        Ok(Some(ending))
-    }
-
-    /// Starts a lane that is not running. If that fails it is tried again later.
-    pub fn restart(&mut self, number: u32) -> anyhow::Result<()> {
-        let Some(post) = self.posts.get_mut(number as usize).filter(|post| post.process.is_none()) else {
-            return Ok(());
-        };
-        post.restarts += 1;
-        match process::start(&post.station, &self.lanes, &self.table, now_ns(), &self.events) {
-            Ok(process) => post.process = Some(process),
-            Err(error) => {
-                post.short_lives += 1;
-                self.restart_later(number);
-                return Err(error);
+    /// Starts every lane that does not run.
+    pub async fn start(&mut self) -> anyhow::Result<()> {
+        for at in 0..self.posts.len() {
+            if self.posts[at].process.is_none() {
+                self.posts[at].process = Some(self.start_lane(at).await?);
             }
         }
         Ok(())
     }
 
-    /// Sends an event when a lane that keeps dying young may be started again: each time it is twice as late.
-    fn restart_later(&self, number: u32) {
-        let Some(post) = self.posts.get(number as usize) else { return };
-        let pause = (10_u64 << post.short_lives.min(10)).min(LONGEST_PAUSE_MS);
-        let events = self.events.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(pause)).await;
-            // Nobody listens any more when control is ending.
-            let _ = events.send(Event::LaneDue { number });
-        });
+    async fn start_lane(&self, at: usize) -> anyhow::Result<LaneProcess> {
+        let station = &self.posts[at].station;
+        process::start(station, &self.lanes, &self.table, &self.vault, &self.run_dir, &self.events).await
     }
 
     /// Gives the lanes a table and waits until each that is alive runs it.
+    ///
+    /// A half is written only while every lane reads the other one. A lane that has not confirmed may read either: then
+    /// only what that half holds already can be put in force anew, which is how a change is taken back.
     pub async fn publish(&mut self, table: &Table) -> anyhow::Result<()> {
-        // A half is written only while every lane reads the other one. A lane that has not confirmed may read either.
-        if let Some(number) = self.first_behind(self.generation()) {
-            bail!("lane {number} has not confirmed generation {}: the change waits for it", self.generation());
+        let late = self.first_behind(self.generation());
+        if let Some(number) = late {
+            if !self.memory.holds_already(table.generation, |bytes| image::write(table, bytes)) {
+                bail!("lane {number} has not confirmed generation {}: the change waits for it", self.generation());
+            }
+            self.memory.publish_again(table.generation);
+        } else {
+            self.memory.publish(table.generation, |bytes| image::write(table, bytes));
         }
-        self.memory.publish(table.generation, |bytes| image::write(table, bytes));
         self.ring();
         let deadline = now_ns() + CONFIRM_NS;
         loop {
-            let Some(number) = self.first_behind(table.generation) else { return Ok(()) };
+            let Some(number) = self.first_behind(table.generation).filter(|number| late != Some(*number)) else {
+                return Ok(());
+            };
             if now_ns() > deadline {
                 bail!("lane {number} did not confirm generation {} within a second: it hangs", table.generation);
             }
@@ -161,44 +142,33 @@ impl Crew {
         self.memory.generation()
     }
 
-    /// Lanes whose heartbeat has just become old, or fresh again: the number and whether it stalls now.
-    pub fn stalls(&mut self, now: u64) -> Vec<(u32, bool)> {
-        let mut changed = Vec::new();
-        for post in &mut self.posts {
-            let heartbeat = post.station.counters.get(LaneCounter::Heartbeat);
-            let stalled = post.process.is_some() && now.saturating_sub(heartbeat) > STALLED_NS;
-            if stalled != post.stalled {
-                post.stalled = stalled;
-                if post.process.is_some() {
-                    changed.push((post.station.number, stalled));
-                }
+    /// Has every lane hold a descriptor for whoever comes after this control.
+    pub async fn hold(&mut self, tag: u64, fd: impl AsFd, note: &str) -> anyhow::Result<()> {
+        let fd = Arc::new(fd.as_fd().try_clone_to_owned().context("no descriptor left: raise LimitNOFILE")?);
+        for process in self.posts.iter_mut().filter_map(|post| post.process.as_mut()) {
+            // A lane that cannot be reached now is given everything when it is started again.
+            if let Err(error) = process.hold(tag, fd.as_fd(), note.as_bytes()).await {
+                tracing::warn!(%error, tag, "a lane could not be given what it is to hold");
             }
         }
-        changed
+        self.vault.0.insert(tag, Held { fd, note: note.to_owned() });
+        Ok(())
     }
 
-    /// Asks all lanes to send what they have and end, and waits for them.
-    pub async fn stop(&mut self, patience: Duration) -> anyhow::Result<()> {
-        self.memory.ask_to_stop();
-        self.ring();
-        let deadline = now_ns() + u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
-        for post in &mut self.posts {
-            while let Some(process) = &mut post.process {
-                if let Some(status) = process.ending() {
-                    if !status.success() {
-                        tracing::warn!(lane = post.station.number, %status, "a lane did not end well");
-                    }
-                    break;
-                }
-                if now_ns() > deadline {
-                    tracing::warn!(lane = post.station.number, "a lane did not end in time and is killed");
-                    break;
-                }
-                tokio::time::sleep(LOOK_AGAIN).await;
+    /// Has every lane let go of a descriptor.
+    pub async fn forget(&mut self, tag: u64) {
+        self.vault.0.remove(&tag);
+        for process in self.posts.iter_mut().filter_map(|post| post.process.as_mut()) {
+            if let Err(error) = process.forget(tag).await {
+                tracing::warn!(%error, tag, "a lane could not be told to let go");
             }
-            post.process = None;
         }
-        Ok(())
+    }
+
+    /// What is held.
+    #[must_use]
+    pub const fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     /// The lanes as others may see them.
@@ -213,7 +183,7 @@ impl Crew {
             huge_pages: post.station.huge,
             counters: Arc::clone(&post.station.counters),
             ledger: Arc::clone(&post.station.ledger),
-            sockets: post.station.sockets.clone(),
+            sockets: post.station.sockets.iter().map(|socket| SocketView::of(socket)).collect(),
         };
         self.posts.iter().map(|post| Arc::new(one(post))).collect()
     }
@@ -222,17 +192,6 @@ impl Crew {
         for post in &self.posts {
             // A full counter means that the lane was rung often enough.
             let _ = post.station.doorbell.write(1);
-        }
-    }
-
-    /// Tells what each lane is and what it got.
-    pub fn tell(&self) {
-        for post in &self.posts {
-            let Some(pid) = post.process.as_ref().map(LaneProcess::pid) else { continue };
-            let Station { number: lane, core, n_frames, huge, .. } = post.station;
-            let (frames, mib) = (n_frames, (u64::from(n_frames) * u64::from(self.lanes.frame_size)) >> 20);
-            let busy_polling = post.station.is_busy_polled();
-            tracing::info!(lane, pid, core, frames, mib, huge_pages = huge, busy_polling, "lane running");
         }
     }
 }

@@ -1,168 +1,413 @@
-//! The loop of control: wait for an event, decide, carry it out.
+//! The loop of control: wait for an event, decide, carry it out, tell everybody.
 
+use super::book::{Book, differences};
+use super::crew::Stall;
+use super::desk::{Applied, Ask, Asked, Desk, Findings, Refusal, Who};
 use super::event::Event;
-use super::lock;
-use super::node::Node;
+use super::node::{Node, Start};
+use super::reach::Unreached;
+use super::sources;
+use super::store::Store;
+use super::takeover::Orphans;
+use super::tell;
+use super::view::ConfigState;
+use super::{lock, upgrade};
 use crate::clock::now_ns;
-use crate::config::Configuration;
-use crate::link::event::{LinkEvent, LinkEvents};
-use crate::link::neighbour::Learned;
+use crate::config::{self, Configuration};
+use crate::events::{self, EventLog, Kind};
 use crate::report::Report;
-use crate::{config, notify, preflight};
-use anyhow::Context;
-use nix::sys::signal::SigSet;
+use crate::{notify, preflight};
+use relay_common::plan::{Lanes, Plan};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 
-/// Changes of links come in bursts: they are read once, this long after the first.
-const SETTLE: Duration = Duration::from_millis(50);
-/// How often control looks whether everybody is well.
-const TICK: Duration = Duration::from_secs(1);
 /// Every so many ticks neighbours are refreshed and what failed is tried again.
-const TICKS_TO_REFRESH: u32 = 5;
+const TICKS_TO_REFRESH: u64 = 5;
+/// A problem that was mended at once is shown for so long: whoever polls once a second sees it.
+const SHOWN_NS: u64 = 2_500_000_000;
 
 /// How to run.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The configuration file.
     pub config: PathBuf,
-    /// Where the lock lies.
+    /// Where locks, doors and the API's socket lie.
     pub run_dir: PathBuf,
+    /// Where the state file lies, unless the configuration names it.
+    pub state_dir: PathBuf,
     /// Whether the XDP program writes a line for each frame of a relay.
     pub debug_ebpf: bool,
 }
 
-/// Runs a node until somebody wants it to end. Returns what it counted.
-pub async fn run(options: &Options) -> anyhow::Result<Report> {
-    let Configuration { plan, .. } = config::load(&options.config)?;
-    preflight::check()?;
-    let _lock = lock::take(&options.run_dir)?;
-    let (sender, mut events) = mpsc::unbounded_channel();
-    listen_for_signals(&sender)?;
-    listen_to_links(&sender)?;
-    let started = now_ns();
-    let mut node = Node::bring_up(plan, options.debug_ebpf, sender.clone()).await?;
-    if options.debug_ebpf {
-        tokio::spawn(node.program_mut().follow_lines()?);
-    }
-    let took_ms = (now_ns() - started) / 1_000_000;
-    let (relays, lanes) = (node.table.slots().count(), node.crew.posts.len());
-    node.crew.tell();
-    tracing::info!(relays, lanes, pending = node.pending.len(), generation = node.table.generation, took_ms, "ready");
-    notify::notify("READY=1");
-    follow(&mut node, &mut events).await?;
-    notify::notify("STOPPING=1");
-    tracing::info!("stopping");
-    node.take_down().await
+/// How control ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// It was asked to end; everything is taken down.
+    Stopped(Box<Report>),
+    /// It becomes this binary; the lanes relay on.
+    Becomes(PathBuf),
 }
 
-async fn follow(node: &mut Node, events: &mut UnboundedReceiver<Event>) -> anyhow::Result<()> {
-    let mut ticks = 0_u32;
-    let mut tick = interval(TICK);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut links_due: Option<Instant> = None;
-    loop {
-        let settled = async {
-            match links_due {
-                Some(due) => sleep_until(due).await,
-                None => std::future::pending().await,
+/// Runs a node until somebody wants it to end. `serve` starts whatever looks at the node and asks at its desk; what it
+/// returns is dropped before the node goes down.
+pub async fn run<S>(
+    options: &Options,
+    serve: impl FnOnce(&Configuration, Desk, &mut Node) -> anyhow::Result<S>,
+) -> anyhow::Result<Ended> {
+    let configuration = config::load(&options.config)?;
+    preflight::check()?;
+    let lock = lock::take(&options.run_dir)?;
+    let (sender, mut events) = mpsc::unbounded_channel();
+    sources::signals(&sender)?;
+    sources::links(&sender)?;
+    let started = now_ns();
+    let start = Start { run_dir: options.run_dir.clone(), debug: options.debug_ebpf, events: sender.clone() };
+    let (mut control, asks) = Control::begin(options, &configuration, &start).await?;
+    if options.debug_ebpf {
+        tokio::spawn(control.node.program_mut().follow_lines()?);
+    }
+    let served = match serve(&configuration, control.desk.clone(), &mut control.node) {
+        Ok(served) => served,
+        Err(error) => {
+            control.node.take_down().await?;
+            return Err(error);
+        }
+    };
+    control.tell_ready(started);
+    let end = control.follow(&mut events, asks, &sender).await;
+    drop(served);
+    match end {
+        End::Becomes(binary) => {
+            drop(lock);
+            Ok(Ended::Becomes(binary))
+        }
+        End::Stops => {
+            notify::notify("STOPPING=1");
+            control.record(events::Event::new(Kind::NodeStopping, "stopping"));
+            Ok(Ended::Stopped(Box::new(control.node.take_down().await?)))
+        }
+    }
+}
+
+enum End {
+    Stops,
+    Becomes(PathBuf),
+}
+
+/// The state of control between two events.
+struct Control {
+    node: Node,
+    book: Book,
+    store: Store,
+    desk: Desk,
+    config: ConfigState,
+    /// What the kernel's check found, and when.
+    found: Vec<(u64, super::inspect::Problem)>,
+    file: sources::Watched,
+    links_due: bool,
+    ticks: u64,
+}
+
+impl Control {
+    async fn begin(
+        options: &Options,
+        configuration: &Configuration,
+        start: &Start,
+    ) -> anyhow::Result<(Self, mpsc::Receiver<Asked>)> {
+        let log = EventLog::default();
+        let state_file = configuration.settings.state.file.clone();
+        let mut store = Store::open(&state_file.unwrap_or_else(|| options.state_dir.join("relays.toml")));
+        let orphans = Orphans::find(start).await?;
+        let mut config = ConfigState { path: options.config.clone(), taken: 1, ..ConfigState::default() };
+        let kept = match store.load() {
+            Ok(kept) => kept,
+            Err(errors) => {
+                // Better the relays of the file than none. Those that a dead control knew are not lost.
+                config.failed = Some(format!("the state file cannot be read: {errors}"));
+                orphans.as_ref().map_or_else(Vec::new, |orphans| {
+                    store.forget_damage();
+                    orphans.noted.of_api()
+                })
             }
         };
-        tokio::select! {
-            event = events.recv() => match event {
-                None | Some(Event::Stop) => return Ok(()),
-                Some(Event::Link(event)) => {
-                    if matters(node, &event) {
-                        links_due.get_or_insert_with(|| Instant::now() + SETTLE);
-                    }
-                }
-                Some(Event::LaneEnded { number, pid }) => lane_ended(node, number, pid),
-                Some(Event::LaneDue { number }) => {
-                    match node.crew.restart(number) {
-                        Ok(()) => tracing::info!(lane = number, "lane started again"),
-                        Err(error) => tracing::error!(lane = number, "{error:#}; trying again"),
-                    }
-                }
-            },
-            () = settled => {
-                links_due = None;
-                if let Err(error) = node.follow_links().await {
-                    tracing::error!("the links changed and the table could not follow: {error:#}; trying again");
-                }
-            }
-            _ = tick.tick() => {
-                ticks += 1;
-                if ticks.is_multiple_of(TICKS_TO_REFRESH) {
-                    links_due.get_or_insert_with(Instant::now);
-                }
-                for (lane, stalls) in node.crew.stalls(now_ns()) {
-                    if stalls {
-                        tracing::error!(lane, "lane stalled: it has not come round for two seconds");
-                    } else {
-                        tracing::info!(lane, "lane comes round again");
-                    }
-                }
+        let mut plan = configuration.plan.clone();
+        if let Some(orphans) = &orphans {
+            let running = orphans.lanes(&plan.lanes);
+            if running != plan.lanes {
+                config.failed = Some(lanes_differ());
+                plan.lanes = running;
             }
         }
-    }
-}
-
-/// Whether a notice of the kernel can change the table.
-fn matters(node: &mut Node, event: &LinkEvent) -> bool {
-    match event {
-        LinkEvent::NeighbourChanged { .. } => node.neighbours.learn(event) != Learned::Nothing,
-        LinkEvent::LinkChanged { .. }
-        | LinkEvent::AddressChanged { .. }
-        | LinkEvent::RouteChanged
-        | LinkEvent::Lost => true,
-    }
-}
-
-fn lane_ended(node: &mut Node, number: u32, pid: u32) {
-    match node.crew.lane_ended(number, pid) {
-        Ok(None) => {}
-        Ok(Some(ending)) => tracing::error!(lane = number, pid, %ending, "lane died: it is started again"),
-        Err(error) => {
-            tracing::error!(lane = number, pid, "lane died and could not be started again: {error:#}; trying again")
+        let book = Book::new(options.config.clone(), plan, kept)?;
+        let (node, taken_over) = match orphans {
+            Some(orphans) => (orphans.take_over(&book, start).await?, true),
+            None => (Node::bring_up(&book, start).await?, false),
+        };
+        if taken_over {
+            log.record(events::Event::new(Kind::NodeTakenOver, "took over the lanes of a control before this one"));
         }
+        let (desk, asks) = Desk::open(node.view(&book, config.clone()), log);
+        let file = sources::Watched::new(&options.config);
+        let (found, links_due, ticks) = Default::default();
+        Ok((Self { node, book, store, desk, config, found, file, links_due, ticks }, asks))
     }
-}
 
-fn listen_for_signals(events: &UnboundedSender<Event>) -> anyhow::Result<()> {
-    // Whoever started us may have had them blocked, and that is inherited.
-    SigSet::all().thread_unblock().context("cannot unblock signals")?;
-    for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()] {
-        let mut signal = signal(kind).context("cannot listen for signals")?;
-        let events = events.clone();
-        tokio::spawn(async move {
-            while signal.recv().await.is_some() {
-                let _ = events.send(Event::Stop);
-            }
-        });
+    fn tell_ready(&self, started: u64) {
+        let took_ms = (now_ns() - started) / 1_000_000;
+        let (relays, lanes) = (self.node.table.slots().count(), self.node.crew.posts.len());
+        self.node.crew.tell();
+        for pending in &self.node.pending {
+            self.record(tell::pending(pending));
+        }
+        tracing::info!(
+            relays,
+            lanes,
+            pending = self.node.pending.len(),
+            generation = self.node.table.generation,
+            took_ms,
+            "ready"
+        );
+        self.record(events::Event::new(Kind::NodeReady, format!("ready after {took_ms} ms")));
+        self.turned();
+        notify::notify("READY=1");
     }
-    Ok(())
-}
 
-fn listen_to_links(events: &UnboundedSender<Event>) -> anyhow::Result<()> {
-    let mut notices = LinkEvents::new().context("cannot listen to the kernel's notices of links")?;
-    let events = events.clone();
-    tokio::spawn(async move {
+    fn record(&self, event: events::Event) {
+        self.desk.events.record(event);
+    }
+
+    fn turned(&self) {
+        self.desk.pulse.turned.store(now_ns(), Relaxed);
+    }
+
+    fn show(&self) {
+        self.desk.show(self.node.view(&self.book, self.config.clone()));
+    }
+
+    async fn follow(
+        &mut self,
+        events: &mut UnboundedReceiver<Event>,
+        mut asks: mpsc::Receiver<Asked>,
+        sender: &mpsc::UnboundedSender<Event>,
+    ) -> End {
+        let mut ticks = sources::ticks();
         loop {
-            match notices.next().await {
-                Ok(event) => {
-                    if events.send(Event::Link(event)).is_err() {
-                        return;
+            let event = tokio::select! {
+                event = events.recv() => event.unwrap_or(Event::Stop),
+                Some(asked) = asks.recv() => Event::Asked(asked),
+                _ = ticks.tick() => Event::Tick,
+            };
+            match event {
+                Event::Stop => return End::Stops,
+                Event::Link(event) => {
+                    if tell::matters(&mut self.node, &event) && !std::mem::replace(&mut self.links_due, true) {
+                        sources::settle(sender);
                     }
                 }
-                Err(error) => {
-                    tracing::error!(%error, "the kernel's notices of links have ended: restart mcr");
-                    return;
+                Event::LinksSettled => self.follow_links().await,
+                Event::LaneEnded { number, pid } => self.lane_ended(number, pid).await,
+                Event::LaneDue { number } => self.lane_due(number).await,
+                Event::SocketGone { lane, number } => self.node.crew.reclaim(lane, number).await,
+                Event::Reload => _ = self.reload(&Who::File, false).await,
+                Event::Tick => self.tick(sender).await,
+                Event::Asked(Asked { who, ask, dry, answer }) => {
+                    let said = self.asked(&who, &ask, dry).await;
+                    let becomes = match (&ask, &said) {
+                        (Ask::Upgrade { binary }, Ok(_)) if !dry => Some(binary.clone()),
+                        _ => None,
+                    };
+                    // Whoever asked may have gone.
+                    let _ = answer.send(said);
+                    if let Some(binary) = becomes {
+                        return End::Becomes(binary);
+                    }
                 }
             }
+            self.turned();
         }
-    });
-    Ok(())
+    }
+
+    async fn asked(&mut self, who: &Who, ask: &Ask, dry: bool) -> Result<Applied, Refusal> {
+        let before = tell::named(&self.book, ask);
+        let said = match ask {
+            Ask::Reload => self.reload(who, dry).await,
+            Ask::Upgrade { binary } => self.upgrade(binary),
+            _ => self.change(ask, dry).await,
+        };
+        if !dry {
+            self.record(tell::audit(who, ask, &before, &tell::named(&self.book, ask), &said));
+        }
+        said
+    }
+
+    fn upgrade(&self, binary: &std::path::Path) -> Result<Applied, Refusal> {
+        let layouts = upgrade::check(binary).map_err(|error| Refusal::Conflict(vec![format!("{error:#}")]))?;
+        let change = format!("upgrade from mcr {} to mcr {}", env!("CARGO_PKG_VERSION"), layouts.version);
+        let plan = &self.node.plan;
+        Ok(Applied { changes: vec![change], ..differences(plan, plan, self.node.table.generation) })
+    }
+
+    /// A change of the API's relays: kept on disk before it is in force, in force before anybody hears of it.
+    async fn change(&mut self, ask: &Ask, dry: bool) -> Result<Applied, Refusal> {
+        let after = self.book.after(ask)?;
+        let (old, new) = (self.book.plan(), after.plan());
+        if dry {
+            self.node.would_fit(&new).map_err(Refusal::Conflict)?;
+            return Ok(differences(&old, &new, self.node.table.generation));
+        }
+        let store = &self.store;
+        let prepared = store.prepare(after.of_api.values())?;
+        carry_out(&mut self.node, &mut self.config, new.clone(), &after.origins()).await?;
+        if let Err(refusal) = prepared.commit() {
+            let back = self.node.change(old, &self.book.origins()).await;
+            self.config.failed = back.err().map(|error| error.to_string());
+            self.show();
+            return Err(refusal);
+        }
+        self.book = after;
+        Ok(self.in_force(&old, &new))
+    }
+
+    /// The configuration file as it is now; and a state file that could not be read before.
+    async fn reload(&mut self, who: &Who, dry: bool) -> Result<Applied, Refusal> {
+        let taken = self.take_file(dry).await;
+        if dry {
+            return taken;
+        }
+        self.file.seen();
+        match &taken {
+            Ok(applied) => {
+                (self.config.refused, self.config.taken) = (None, self.config.taken + 1);
+                self.record(tell::applied(applied));
+            }
+            Err(refusal) => {
+                self.config.refusals += 1;
+                if let Refusal::Invalid(errors) = refusal {
+                    self.config.refused = Some(errors.clone());
+                } else {
+                    self.config.failed = Some(refusal.to_string());
+                }
+                self.record(tell::refused(who, refusal));
+            }
+        }
+        self.show();
+        taken
+    }
+
+    async fn take_file(&mut self, dry: bool) -> Result<Applied, Refusal> {
+        let Configuration { mut plan, .. } = config::load(&self.config.path).map_err(Refusal::Invalid)?;
+        keep_lanes(&mut plan, self.book.lanes())?;
+        let mut book = self.book.clone();
+        if self.store.is_damaged() {
+            let kept = self.store.load().map_err(Refusal::Invalid)?;
+            book.of_api = kept.into_iter().map(|relay| (relay.name.clone(), relay)).collect();
+        }
+        let after = book.with_file(plan).map_err(Refusal::Invalid)?;
+        let (old, new) = (self.book.plan(), after.plan());
+        if dry {
+            self.node.would_fit(&new).map_err(Refusal::Conflict)?;
+            return Ok(differences(&old, &new, self.node.table.generation));
+        }
+        carry_out(&mut self.node, &mut self.config, new.clone(), &after.origins()).await?;
+        self.book = after;
+        Ok(self.in_force(&old, &new))
+    }
+
+    fn in_force(&mut self, old: &Plan, new: &Plan) -> Applied {
+        self.config.failed = None;
+        let applied = differences(old, new, self.node.table.generation);
+        tell::relays(&self.desk.events, &applied);
+        self.show();
+        applied
+    }
+
+    async fn follow_links(&mut self) {
+        self.links_due = false;
+        let before = (self.node.pending.clone(), self.node.facts.clone());
+        if let Err(error) = self.node.follow_links(&self.book.origins()).await {
+            let text = format!("the links changed and the table could not follow: {error:#}; trying again");
+            self.record(events::Event::new(Kind::ConfigFailed, text));
+        }
+        tell::links(&self.desk.events, &before, &self.node);
+        self.show();
+    }
+
+    async fn lane_ended(&mut self, number: u32, pid: u32) {
+        let ended = self.node.crew.lane_ended(number, pid).await;
+        match ended {
+            Ok(None) => return,
+            Ok(Some(ending)) => self.record(tell::lane_died(number, pid, &ending)),
+            Err(error) => self.record(tell::lane_died(number, pid, &format!("and cannot be started: {error:#}"))),
+        }
+        self.show();
+    }
+
+    async fn lane_due(&mut self, number: u32) {
+        match self.node.crew.restart(number).await {
+            Ok(()) => self.record(tell::lane_started(number)),
+            Err(error) => tracing::error!(lane = number, "{error:#}; trying again"),
+        }
+        self.show();
+    }
+
+    async fn tick(&mut self, sender: &mpsc::UnboundedSender<Event>) {
+        self.ticks += 1;
+        if self.ticks.is_multiple_of(TICKS_TO_REFRESH) && !std::mem::replace(&mut self.links_due, true) {
+            let _ = sender.send(Event::LinksSettled);
+        }
+        let now = now_ns();
+        for (lane, stall) in self.node.crew.stalls(now) {
+            self.record(tell::stall(lane, stall));
+            debug_assert!(matches!(stall, Stall::Began | Stall::Ended | Stall::Hopeless));
+        }
+        self.node.mend_programs_found(&self.found).await;
+        let problems = self.node.inspect().await;
+        for problem in &problems {
+            if !self.found.iter().any(|(_, known)| known == problem) {
+                self.record(tell::problem(problem));
+            }
+        }
+        self.found.retain(|(at, known)| now.saturating_sub(*at) < SHOWN_NS && !problems.contains(known));
+        self.found.extend(problems.into_iter().map(|problem| (now, problem)));
+        let problems = self.found.iter().map(|(_, problem)| problem.clone()).collect();
+        self.desk.pulse.found.store(Arc::new(Findings { at: now, problems }));
+        if self.file.has_changed() {
+            let _ = self.reload(&Who::File, false).await;
+        }
+    }
 }
+
+/// Brings a plan into force. What could not be taken back is told to whoever asks for health.
+async fn carry_out(
+    node: &mut Node,
+    config: &mut ConfigState,
+    plan: Plan,
+    origins: &std::collections::BTreeMap<String, super::view::Origin>,
+) -> Result<(), Refusal> {
+    let begun = now_ns();
+    let changed = node.change(plan, origins).await;
+    config.last_apply_ns = now_ns() - begun;
+    changed.map_err(|unreached| match unreached {
+        Unreached::Conflict(texts) => Refusal::Conflict(texts),
+        Unreached::Failed(error) => Refusal::Failed(format!("{error:#}")),
+        torn @ Unreached::Torn { .. } => {
+            config.failed = Some(torn.to_string());
+            Refusal::Failed(torn.to_string())
+        }
+    })
+}
+
+/// How the lanes run is fixed at the start.
+fn keep_lanes(plan: &mut Plan, running: &Lanes) -> Result<(), Refusal> {
+    if plan.lanes == *running { Ok(()) } else { Err(Refusal::Conflict(vec![lanes_differ()])) }
+}
+
+fn lanes_differ() -> String {
+    "the keys of [lanes] count from the start of the lanes on: end mcr (mcr stop) and start it, or put them back".to_owned()
+}
+
+/// How long the notices of links have to settle: they come in bursts, and are read once.
+pub(super) const SETTLE: Duration = Duration::from_millis(50);

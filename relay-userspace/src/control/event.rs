@@ -1,9 +1,10 @@
 //! Everything that can happen to control.
 
+use super::desk::Asked;
 use crate::link::event::LinkEvent;
 
 /// One thing that happened. The set is closed: the driver handles each.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Event {
     /// The kernel says something about links, addresses, neighbours or routes.
     Link(LinkEvent),
@@ -19,6 +20,21 @@ pub enum Event {
         /// The lane.
         number: u32,
     },
+    /// The frames of a socket that was dropped can be had back.
+    SocketGone {
+        /// The lane.
+        lane: u32,
+        /// The socket's number within the lane.
+        number: u16,
+    },
+    /// Somebody asks for a change.
+    Asked(Asked),
+    /// Somebody wants the configuration file read again (SIGHUP).
+    Reload,
+    /// A burst of notices of links has settled.
+    LinksSettled,
+    /// A second has gone by.
+    Tick,
     /// Somebody wants us to end.
     Stop,
 }

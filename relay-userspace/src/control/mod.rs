@@ -1,6 +1,7 @@
 //! Control: the one process that has rights. It makes what lanes work with, starts them, and carries every change
 //! to where it takes effect. No packet passes through here.
 
+// What is asked, decided and kept.
 pub mod event; // everything that can happen
 pub mod view; // what everybody may see of a node
 pub mod tag; // what a relay is called in ETag and If-Match
@@ -9,13 +10,27 @@ pub mod book; // all relays, and what a question makes of them
 pub mod store; // the state file: what came through the API
 pub mod memo; // what a successor must know
 pub mod sockets; // which sockets each lane must have
+
+// What is held, and how it changes.
 pub mod lock; // one control per network namespace
 pub mod facts; // what the kernel says of links and neighbours
 pub mod membership; // group joins that follow the table
 pub mod advice; // what hurts on the links in use
+pub mod vault; // descriptors that must outlive control
 pub mod station; // what one lane works with
+pub mod door; // where a later control comes in
+pub mod talk; // what control and a lane say to each other
 pub mod process; // a lane's process
 pub mod crew; // all lanes, and the table they run
-pub mod apply; // a change takes effect
+pub mod apply; // a change takes effect, step by step
 pub mod node; // everything control holds, and how it comes up
-pub mod driver; // the loop: wait, decide, apply
+pub mod attach; // programs on links
+pub mod reach; // from one state to the next
+pub mod inspect; // does the kernel hold what it should?
+pub mod takeover; // going on where a dead control stood
+pub mod upgrade; // a newer binary in the place of this one
+
+// The loop.
+pub mod sources; // where events come from
+pub mod tell; // what is told of what was done and seen
+pub mod driver; // wait, decide, apply

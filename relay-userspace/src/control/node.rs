@@ -1,32 +1,47 @@
-//! A node: everything control holds, how it comes up, how it follows the links and how it goes down.
+//! A node: everything control holds, how it comes up and how it goes down. How it gets from one state to the next
+//! stands in `reach`, how it takes over from a control that died in `takeover`.
 //!
-//! Up: facts, table, program, memory and sockets, lanes, memberships, maps, the socket map, and the program is attached
-//! last, when everything that a packet needs is there. Down is the other way round: detach first.
+//! Up: facts, program, memory and sockets, lanes, then as with every change: memberships, maps, the socket map, and the
+//! program is attached last, when everything that a packet needs is there. Down is the other way round: detach first.
 
-use super::crew::Crew;
+use super::attach::Hold;
+use super::book::Book;
+use super::crew::{self, Crew};
 use super::event::Event;
 use super::facts;
 use super::membership::Memberships;
-use super::station::{LaneSocket, interface};
-use crate::kernel::program::{Attached, Loading, Program};
-use crate::link::neighbour::Neighbours;
+use super::memo::Pages;
+use super::sockets::needs;
+use super::station::Station;
+use super::vault::tag;
+use super::view::View;
+use crate::kernel::program::{Loading, Program};
+use crate::link::event::LinkEvent;
+use crate::link::neighbour::{Learned, Neighbours};
 use crate::link::netlink::Netlink;
 use crate::report::Report;
-use crate::xsk::socket::probe;
 use anyhow::{Context, bail};
-use relay_common::facts::{Facts, Link};
+use relay_common::facts::Facts;
 use relay_common::plan::{Plan, Relay};
-use relay_common::table::{Kernel, Pending, Placement, Table, compile, diff, towards};
+use relay_common::table::{Kernel, Pending, Placement, Table, compile};
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Lanes have so long to send what they have when the node goes down.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
-/// Some drivers reset a link when a program is attached; that takes so long at most.
-const CARRIER_PATIENCE: Duration = Duration::from_secs(10);
-const CARRIER_STEP: Duration = Duration::from_millis(20);
+
+/// How a node is started.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// Where locks, doors and sockets lie.
+    pub run_dir: PathBuf,
+    /// Whether the XDP program writes a line for each frame of a relay.
+    pub debug: bool,
+    /// Where what happens to lanes and sockets is told.
+    pub events: UnboundedSender<Event>,
+}
 
 /// Everything control holds.
 #[expect(missing_debug_implementations, reason = "aya's types have none")]
@@ -39,198 +54,127 @@ pub struct Node {
     pub pending: Vec<Pending>,
     /// All lanes.
     pub crew: Crew,
+    /// What the kernel says of links and neighbours.
+    pub facts: Facts,
+    /// The numbers of the links in use.
+    pub place: Placement,
     pub(super) program: Program,
     pub(super) memberships: Memberships,
+    /// How many membership sockets the lanes hold, and from which tag on.
+    pub(super) held_memberships: (u64, u64),
     /// What lies in the kernel's maps and memberships.
     pub(super) kernel: Kernel,
     pub(super) neighbours: Neighbours,
-    place: Placement,
-    facts: Facts,
-    /// The links that were there at the start, by name: sockets are bound to these.
-    at_start: BTreeMap<String, Link>,
-    netlink: Netlink,
-    attached: Vec<(String, Attached)>,
+    pub(super) netlink: Netlink,
+    pub(super) attached: BTreeMap<String, Hold>,
+    pub(super) memo: Pages,
+    /// What the memo says of the binary that the lanes run.
+    pub(super) lanes_run: String,
 }
 
 impl Node {
     /// Brings everything up. When this returns packets flow; when it fails nothing is left behind.
-    pub async fn bring_up(plan: Plan, debug: bool, events: UnboundedSender<Event>) -> anyhow::Result<Self> {
-        super::crew::check_cores(&plan.lanes)?;
+    pub async fn bring_up(book: &Book, start: &Start) -> anyhow::Result<Self> {
+        let plan = book.plan();
+        crew::check_cores(&plan.lanes)?;
         let netlink = Netlink::new().context("cannot ask the kernel for its links")?;
         let mut neighbours = Neighbours::new();
         let facts = facts::read(&netlink, &mut neighbours, &plan).await?;
         let place = Placement::new(&plan, &facts, None);
-        let compiled = compile(&plan, &facts, &place, None);
-        if !compiled.refused.is_empty() {
-            let texts: Vec<String> = compiled.refused.iter().map(|conflict| format!("  {conflict}")).collect();
-            bail!("this configuration does not fit this node:\n{}", texts.join("\n"));
-        }
+        refuse_conflicts(&plan, &facts, &place)?;
         super::advice::advise(&netlink, &plan, &place).await?;
-        let program = Program::load(Loading { max_relays: plan.lanes.max_relays, debug })?;
-        let mut crew = Crew::build(&plan, &place, &facts, events)?;
-        crew.start()?;
+        let program = Program::load(Loading { max_relays: plan.lanes.max_relays, debug: start.debug })?;
+        let needed = needs(&plan, &place, &facts);
+        let frames = |lane| frames_of(lane, &plan, &needed);
+        let mut crew = Crew::build(plan.lanes.clone(), &needed, frames, &start.run_dir, start.events.clone())?;
+        crew.start().await?;
         let empty = Table::empty(plan.lanes.max_relays, plan.lanes.max_outputs);
         let mut node = Self {
             table: empty,
             pending: Vec::new(),
             crew,
+            facts,
+            place,
             program,
             memberships: Memberships::default(),
+            held_memberships: (tag::MEMBERSHIP, 0),
             kernel: Kernel::default(),
             neighbours,
-            place,
-            at_start: facts.links.iter().map(|link| (link.name.clone(), link.clone())).collect(),
-            facts,
             netlink,
-            attached: Vec::new(),
-            plan,
+            attached: BTreeMap::new(),
+            memo: Pages::new().context("no memory for the memo")?,
+            lanes_run: super::upgrade::own_binary(),
+            plan: Plan { relays: Vec::new(), ..plan.clone() },
         };
-        let changes = towards(&node.kernel, &compiled.table);
-        node.apply(&changes, &compiled.table).await?;
-        node.table = compiled.table;
-        node.tell_pending(compiled.pending);
-        node.give_queues_their_sockets()?;
-        node.attach().await?;
-        Ok(node)
-    }
-
-    fn give_queues_their_sockets(&mut self) -> anyhow::Result<()> {
-        for post in &self.crew.posts {
-            for socket in post.station.sockets.iter().filter(|socket| socket.receives) {
-                let Some(place) = self.place.input(&socket.link) else { continue };
-                self.program.put_socket(place.socket_base() + socket.queue, socket.bound.fd.as_fd())?;
+        match node.begin(book, &plan).await {
+            Ok(()) => Ok(node),
+            Err(error) => {
+                // Lanes outlive whoever started them: what did not come up must be taken down.
+                let _ = node.take_down().await;
+                Err(error)
             }
         }
-        Ok(())
     }
 
-    /// Attaches the relay program to input links, and the passing one to output links that only zero-copy needs it on.
-    async fn attach(&mut self) -> anyhow::Result<()> {
-        let inputs: Vec<String> = self.place.inputs().map(|(link, _)| link.to_owned()).collect();
-        for name in &inputs {
-            let Some(link) = self.facts.link(name) else { continue };
-            let attached = self.program.attach(name, link.ifindex, interface(&self.plan, name).mode)?;
-            let zero_copy = self.is_zero_copy(name);
-            tracing::info!(link = %name, mode = attached.hook.name(), zero_copy, queues = link.n_rx_queues, "input attached");
-            self.attached.push((name.clone(), attached));
-        }
-        let outputs: Vec<String> = self.place.outputs().map(|(link, _)| link.to_owned()).collect();
-        for name in outputs.iter().filter(|name| !inputs.contains(name)) {
-            let Some(link) = self.facts.link(name) else { continue };
-            let zero_copy = self.is_zero_copy(name);
-            if self.sockets_of(name).any(|socket| socket.bound.zero_copy) {
-                tracing::warn!(link = %name, "zero-copy needs a program on this output link: its driver may reset it for seconds");
-                self.attached.push((name.clone(), self.program.attach_pass(name, link.ifindex)?));
-            }
-            tracing::info!(link = %name, zero_copy, "output ready");
-        }
+    async fn begin(&mut self, book: &Book, plan: &Plan) -> anyhow::Result<()> {
+        self.hold_for_successors().await?;
+        self.change(plan.clone(), &book.origins()).await?;
         self.wait_for_carriers().await?;
         self.probe_zero_copy()
     }
 
-    fn sockets_of(&self, link: &str) -> impl Iterator<Item = &LaneSocket> {
-        self.crew
-            .posts
-            .iter()
-            .flat_map(|post| post.station.sockets.iter().map(AsRef::as_ref))
-            .filter(move |socket: &&LaneSocket| socket.link == link)
-    }
-
-    fn is_zero_copy(&self, link: &str) -> bool {
-        let mut sockets = self.sockets_of(link);
-        sockets.next().is_some_and(|socket| socket.bound.zero_copy) && sockets.all(|socket| socket.bound.zero_copy)
-    }
-
-    /// A driver may bind in zero-copy and then not send. It can be asked only now that its link has a program.
-    fn probe_zero_copy(&self) -> anyhow::Result<()> {
-        let sockets = self.crew.posts.iter().flat_map(|post| &post.station.sockets);
-        for socket in sockets.filter(|socket| socket.bound.zero_copy && socket.output.is_some()) {
-            let LaneSocket { link, queue, .. } = socket.as_ref();
-            probe(socket.bound.fd.as_fd()).with_context(|| {
-                format!("{link} queue {queue} cannot send in zero-copy: use zero_copy = \"never\" for this interface")
-            })?;
+    /// Has the lanes hold what a successor needs from the first moment on.
+    pub(super) async fn hold_for_successors(&mut self) -> anyhow::Result<()> {
+        for (tag, copy) in tag::MEMO.into_iter().zip(self.memo.copies()) {
+            self.crew.hold(tag, copy, "memo").await?;
+        }
+        for (tag, (name, part)) in (tag::PROGRAM..).zip(self.program.parts()) {
+            self.crew.hold(tag, part, name).await?;
         }
         Ok(())
     }
 
-    /// Waits until every link that had a carrier before the program was attached has it again.
-    async fn wait_for_carriers(&mut self) -> anyhow::Result<()> {
-        let had: BTreeSet<&str> =
-            self.facts.links.iter().filter(|link| link.carrier).map(|link| link.name.as_str()).collect();
-        let ours: BTreeSet<&str> = self.attached.iter().map(|(name, _)| name.as_str()).collect();
-        let mut waited = Duration::ZERO;
-        while waited < CARRIER_PATIENCE {
-            let links = self.netlink.facts(None).await?;
-            let without = |name: &&&str| links.iter().any(|link| link.name == ***name && !link.carrier);
-            let Some(name) = had.intersection(&ours).find(without) else { return Ok(()) };
-            if waited.is_zero() {
-                tracing::info!(link = %name, "waiting for the carrier: this driver resets the link for a program");
-            }
-            tokio::time::sleep(CARRIER_STEP).await;
-            waited += CARRIER_STEP;
+    /// What everybody may see of it.
+    #[must_use]
+    pub fn view(&self, book: &Book, config: super::view::ConfigState) -> View {
+        View {
+            plan: self.plan.clone(),
+            origins: book.origins(),
+            table: self.table.clone(),
+            pending: self.pending.clone(),
+            facts: self.facts.clone(),
+            place: self.place.clone(),
+            lanes: self.crew.view(),
+            attached: self.attached.iter().map(|(link, hold)| hold.view(link)).collect(),
+            joined: self.memberships.held(),
+            config,
         }
-        tracing::warn!("a link lost its carrier when the program was attached and did not get it back");
-        Ok(())
     }
 
-    /// Reads the links again and carries out what that changes.
-    pub async fn follow_links(&mut self) -> anyhow::Result<()> {
-        let mut facts = facts::read(&self.netlink, &mut self.neighbours, &self.plan).await?;
-        // Sockets are bound to the links that were there at the start: a link that has come since, or come back as
-        // another, has none.
-        let known = |link: &Link| self.at_start.get(&link.name).is_some_and(|first| first.ifindex == link.ifindex);
-        let placed = |name: &str| self.place.input(name).is_some() || self.place.output(name).is_some();
-        for link in facts.links.iter().filter(|link| !known(link)) {
-            let is_wanted = placed(&link.name) || self.plan.relays.iter().any(|relay| uses(relay, &link.name));
-            if is_wanted && self.facts.link(&link.name).is_none_or(|before| before.ifindex != link.ifindex) {
-                tracing::warn!(link = %link.name, "this link has come since mcr started: restart mcr to use it");
-            }
-        }
-        for link in facts.links.iter().filter(|link| placed(&link.name)) {
-            let queues = |link: &Link| (link.n_rx_queues, link.n_tx_queues);
-            if self.facts.link(&link.name).is_some_and(|before| queues(before) != queues(link)) {
-                let (rx, tx) = queues(link);
-                tracing::error!(link = %link.name, rx, tx, "its queues have changed: restart mcr to use them all");
-            }
-        }
-        self.facts = facts.clone();
-        facts.links.retain(|link| known(link) || !placed(&link.name));
-        for link in &mut facts.links {
-            // A queue that has come since has no socket.
-            let first = self.at_start.get(&link.name).map_or(link.n_tx_queues, |first| first.n_tx_queues);
-            link.n_tx_queues = link.n_tx_queues.min(first);
-        }
-        self.recompile(&facts).await
+    /// Takes a notice of a neighbour to heart.
+    pub fn learn(&mut self, event: &LinkEvent) -> Learned {
+        self.neighbours.learn(event)
     }
 
-    async fn recompile(&mut self, facts: &Facts) -> anyhow::Result<()> {
-        let mut compiled = compile(&self.plan, facts, &self.place, Some(&self.table));
-        // A number is used once: lanes may still read what a failed attempt wrote.
-        compiled.table.generation = compiled.table.generation.max(self.crew.generation() + 1);
-        let is_whole = self.crew.generation() == self.table.generation && self.kernel == self.table.kernel;
-        // After a change that failed half-way what is in force is no table: start from what lies in the kernel.
-        let changes =
-            if is_whole { diff(&self.table, &compiled.table) } else { towards(&self.kernel, &compiled.table) };
-        if !changes.is_empty() {
-            self.apply(&changes, &compiled.table).await?;
-            tracing::info!(generation = compiled.table.generation, changes = changes.len(), "applied");
-            self.table = compiled.table;
-        }
-        self.tell_pending(compiled.pending);
-        Ok(())
+    /// The links that enabled relays name, whether they are there or not.
+    #[must_use]
+    pub fn links_in_use(&self) -> BTreeSet<String> {
+        let enabled = self.plan.relays.iter().filter(|relay| relay.enabled);
+        let links = |relay: &'_ Relay| -> Vec<String> {
+            let outputs = relay.outputs.iter().map(|output| output.interface.clone());
+            outputs.chain([relay.input.interface.clone()]).collect()
+        };
+        enabled.flat_map(links).collect()
     }
 
-    /// Tells what has become pending and what works again.
-    fn tell_pending(&mut self, pending: Vec<Pending>) {
-        for new in pending.iter().filter(|new| !self.pending.contains(new)) {
-            tracing::warn!("pending: {new}");
-        }
-        for old in &self.pending {
-            if !pending.iter().any(|new| (&new.relay, new.part) == (&old.relay, old.part)) {
-                tracing::info!(relay = %old.relay, part = %old.part, "no longer pending");
-            }
-        }
-        self.pending = pending;
+    /// Whether a plan could be brought into force, as far as is known without trying.
+    ///
+    /// # Errors
+    /// Why it can never work here.
+    pub fn would_fit(&self, plan: &Plan) -> Result<(), Vec<String>> {
+        let place = Placement::new(plan, &self.facts, Some(&self.place));
+        let refused = compile(plan, &self.facts, &place, Some(&self.table)).refused;
+        if refused.is_empty() { Ok(()) } else { Err(refused.iter().map(ToString::to_string).collect()) }
     }
 
     /// What was counted so far.
@@ -240,19 +184,34 @@ impl Node {
 
     /// Goes down: no new packet comes in, everything that came is sent, then the lanes end and groups are left.
     pub async fn take_down(mut self) -> anyhow::Result<Report> {
-        self.attached.clear();
+        self.detach_everything().await;
         self.crew.stop(STOP_PATIENCE).await?;
         let report = self.report();
         drop(self.memberships);
         report
     }
 
-    /// The loaded object, for the logger of a person who debugs.
+    /// The loaded object, for the logger of a person who debugs and for whoever counts verdicts.
     pub const fn program_mut(&mut self) -> &mut Program {
         &mut self.program
     }
 }
 
-fn uses(relay: &Relay, link: &str) -> bool {
-    relay.enabled && (relay.input.interface == link || relay.outputs.iter().any(|output| output.interface == link))
+/// A plan that can never work here is refused before anything is made of it.
+pub(super) fn refuse_conflicts(plan: &Plan, facts: &Facts, place: &Placement) -> anyhow::Result<()> {
+    let compiled = compile(plan, facts, place, None);
+    if !compiled.refused.is_empty() {
+        let texts: Vec<String> = compiled.refused.iter().map(|conflict| format!("  {conflict}")).collect();
+        bail!("this configuration does not fit this node:\n{}", texts.join("\n"));
+    }
+    Ok(())
 }
+
+/// Frames of a lane: as configured, or for what it needs now, for the links that have a section of their own, and for
+/// the sockets that may come.
+fn frames_of(lane: u32, plan: &Plan, needed: &BTreeMap<super::sockets::Need, Option<u16>>) -> u32 {
+    let own = needed.iter().filter(|(need, _)| need.lane == lane).map(|(need, output)| (need, output.is_some()));
+    let spare = plan.lanes.spare_sockets.saturating_mul(2).saturating_mul(plan.lanes.ring_size);
+    plan.lanes.frames.unwrap_or_else(|| Station::frames_for(own, plan.lanes.ring_size).saturating_add(spare))
+}
+

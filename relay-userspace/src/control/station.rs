@@ -1,40 +1,35 @@
 //! A station: everything that one lane works with, held by control so that the lane can die and be started again.
 
+use super::sockets::Need;
 use crate::memory::counters::Counters;
 use crate::memory::log::Log;
 use crate::memory::{self, Mapping, whole_pages};
+use crate::xsk::options::prefer_busy_poll;
 use crate::xsk::port::Port;
 use crate::xsk::socket::{self, Bound, SocketError, Wanted};
 use anyhow::Context;
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use relay_common::facts::Facts;
 use relay_common::owner::Owner;
-use relay_common::plan::{Interface, Mode, Plan, ZeroCopy};
-use relay_common::table::{Placement, frame_budget};
-use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
+use relay_common::plan::Lanes;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// A socket of a lane.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct LaneSocket {
     /// Its number within the lane.
     pub number: u16,
-    /// The link.
-    pub link: String,
-    /// The link's index.
-    pub ifindex: u32,
-    /// The link's queue.
-    pub queue: u32,
-    /// Whether it receives.
-    pub receives: bool,
-    /// The output link's number in the table, when it sends.
+    /// What it is for.
+    pub need: Need,
+    /// The output link's number in the table, when packets leave by it.
     pub output: Option<u16>,
     /// Whether busy polling was asked for and granted.
     pub busy_polled: bool,
     /// The socket itself.
-    pub bound: Bound,
+    pub bound: Arc<Bound>,
 }
 
 /// What one lane works with.
@@ -60,45 +55,42 @@ pub struct Station {
     pub doorbell: EventFd,
     /// Its sockets.
     pub sockets: Vec<Arc<LaneSocket>>,
+    /// Numbers of sockets that are gone while the kernel may still look at their frames.
+    pub parked: BTreeSet<u16>,
 }
 
 impl Station {
-    /// Whether the kernel has granted busy polling on all its sockets.
+    /// A number that no socket has, and none had whose frames are not back.
     #[must_use]
-    pub fn is_busy_polled(&self) -> bool {
-        !self.sockets.is_empty() && self.sockets.iter().all(|socket| socket.busy_polled)
+    pub fn free_number(&self) -> Option<u16> {
+        let taken = |number: &u16| {
+            self.parked.contains(number) || self.sockets.iter().any(|socket| socket.number == *number)
+        };
+        (0..MAX_SOCKETS).find(|number| !taken(number))
+    }
+
+    /// The frames that its sockets can have in their rings at once, were they these.
+    #[must_use]
+    pub fn frames_for<'a>(needs: impl Iterator<Item = (&'a Need, bool)>, ring_size: u32) -> u32 {
+        let rings = needs.map(|(need, is_output)| u32::from(need.receives) + u32::from(is_output)).sum::<u32>();
+        relay_common::table::frames_needed(rings, 0, ring_size)
     }
 }
 
-/// What a lane's socket is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Use {
-    receives: bool,
-    output: Option<u16>,
-}
+/// Sockets that one lane can have.
+pub const MAX_SOCKETS: u16 = 128;
 
-/// The sockets that a lane needs, by link and queue: one for each receive queue of its own, and its own transmit
-/// queue on every output link.
-fn uses<'a>(number: u32, n_lanes: u32, place: &'a Placement, facts: &Facts) -> BTreeMap<(&'a str, u32), Use> {
-    let mut uses: BTreeMap<(&str, u32), Use> = BTreeMap::new();
-    for (link, queue) in place.rx_queues(number, n_lanes) {
-        uses.entry((link, queue)).or_default().receives = true;
-    }
-    for (link, output) in place.outputs() {
-        if facts.link(link).is_some_and(|link| number < link.n_tx_queues) {
-            uses.entry((link, number)).or_default().output = Some(output);
-        }
-    }
-    uses
-}
-
-/// Builds a lane's station: memory first, then its sockets, each with a full fill ring before it is bound.
-pub fn build(number: u32, plan: &Plan, place: &Placement, facts: &Facts) -> anyhow::Result<Station> {
-    let lanes = &plan.lanes;
-    let uses = uses(number, lanes.n_lanes(), place, facts);
-    let filled = u32::try_from(uses.len())? * lanes.ring_size;
+/// Builds a lane's station: memory first, then its sockets, each with a full fill ring before it is bound. `spare`
+/// sockets can come later.
+pub fn build(
+    number: u32,
+    lanes: &Lanes,
+    needs: &BTreeMap<&Need, Option<u16>>,
+    n_frames: u32,
+) -> anyhow::Result<Station> {
+    let filled = u32::try_from(needs.len())? * lanes.ring_size;
     // Whole huge pages, whatever the frames turn out to lie in.
-    let n_frames = frame_budget(lanes, place).frames.max(filled).next_multiple_of(1024);
+    let n_frames = n_frames.max(filled).next_multiple_of(1024);
     let bytes = n_frames as usize * lanes.frame_size as usize;
     let (frames, huge) = memory::create_for_frames(c"mcr-frames", bytes)
         .with_context(|| format!("cannot get {} MiB of memory for the frames of lane {number}", bytes >> 20))?;
@@ -107,60 +99,41 @@ pub fn build(number: u32, plan: &Plan, place: &Placement, facts: &Facts) -> anyh
     let counters = Arc::new(Counters::open(&counters_fd, lanes.max_relays, lanes.max_outputs)?);
     let doorbell = EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
     let core = lanes.cores.get(number as usize).copied();
+    let (sockets, parked) = Default::default();
     let mut station =
-        Station { number, core, n_frames, frames, huge, ledger, counters_fd, counters, doorbell, sockets: Vec::new() };
-
+        Station { number, core, n_frames, frames, huge, ledger, counters_fd, counters, doorbell, sockets, parked };
     let area = Mapping::shared(&station.frames, bytes).context("cannot map the frames")?;
     let words = Mapping::shared_at(&*station.ledger, whole_pages(n_frames as usize * 4), Log::BYTES as i64)?;
-    for (socket_number, ((link, queue), used)) in (0u16..).zip(uses) {
-        let bound = bind(&area, plan, (link, queue), used, u32::from(socket_number) * lanes.ring_size)?;
-        let first = usize::from(socket_number) * lanes.ring_size as usize;
-        for word in &words.words32(0, n_frames as usize)[first..first + lanes.ring_size as usize] {
-            word.store(Owner::Fill { socket: socket_number }.word(), Relaxed);
+    for (number, (need, output)) in (0..MAX_SOCKETS).zip(needs) {
+        let first = u32::from(number) * lanes.ring_size;
+        let bound = bind(&area, lanes, need, first)?;
+        let range = first as usize..(first + lanes.ring_size) as usize;
+        for word in &words.words32(0, n_frames as usize)[range] {
+            word.store(Owner::Fill { socket: number }.word(), Relaxed);
         }
-        let busy_polled = lanes.busy_poll_us > 0
-            && crate::xsk::options::prefer_busy_poll(std::os::fd::AsFd::as_fd(&bound.fd), lanes.busy_poll_us).is_ok();
-        if lanes.busy_poll_us > 0 && !busy_polled {
-            tracing::warn!(
-                link,
-                queue,
-                "this kernel grants no preferred busy polling: lanes.busy_poll_us has no effect"
-            );
-        }
-        station.sockets.push(Arc::new(LaneSocket {
-            number: socket_number,
-            link: link.to_owned(),
-            ifindex: facts.link(link).map_or(0, |link| link.ifindex),
-            queue,
-            receives: used.receives,
-            output: used.output,
-            busy_polled,
-            bound,
-        }));
+        let busy_polled = poll_busily(&bound, lanes, need);
+        let (need, output) = ((*need).clone(), *output);
+        station.sockets.push(Arc::new(LaneSocket { number, need, output, busy_polled, bound: Arc::new(bound) }));
     }
     Ok(station)
 }
 
-fn bind(
-    area: &Mapping,
-    plan: &Plan,
-    (link, queue): (&str, u32),
-    used: Use,
-    first_frame: u32,
-) -> Result<Bound, SocketError> {
-    let lanes = &plan.lanes;
-    let interface = interface(plan, link);
-    let wanted = Wanted {
-        link,
-        queue,
-        receives: used.receives,
-        sends: used.output.is_some(),
-        // Behind the driver there is nothing to share with it.
-        zero_copy: if interface.mode == Mode::Generic { ZeroCopy::Never } else { interface.zero_copy },
+/// What is asked of the kernel for a need.
+#[must_use]
+pub fn wanted<'a>(need: &'a Need, lanes: &Lanes) -> Wanted<'a> {
+    Wanted {
+        link: &need.link,
+        queue: need.queue,
+        receives: need.receives,
+        sends: need.sends,
+        zero_copy: need.zero_copy(),
         ring_size: lanes.ring_size,
         frame_size: lanes.frame_size,
-    };
-    socket::create(area, &wanted, |port: &mut Port| {
+    }
+}
+
+fn bind(area: &Mapping, lanes: &Lanes, need: &Need, first_frame: u32) -> Result<Bound, SocketError> {
+    socket::create(area, &wanted(need, lanes), |port: &mut Port| {
         for frame in first_frame..first_frame + lanes.ring_size {
             port.fill.put(u64::from(frame) * u64::from(lanes.frame_size));
         }
@@ -168,8 +141,20 @@ fn bind(
     })
 }
 
-/// How the plan wants a link to be used.
-#[must_use]
-pub fn interface(plan: &Plan, link: &str) -> Interface {
-    plan.interfaces.iter().find(|i| i.name == link).cloned().unwrap_or_else(|| Interface::default_for(link))
+/// Asks for busy polling where the plan wants it, and says whether it was granted.
+pub fn poll_busily(bound: &Bound, lanes: &Lanes, need: &Need) -> bool {
+    if lanes.busy_poll_us == 0 {
+        return false;
+    }
+    let granted = prefer_busy_poll(bound.fd.as_fd(), lanes.busy_poll_us).is_ok();
+    if !granted {
+        let Need { link, queue, .. } = need;
+        tracing::warn!(link, queue, "this kernel grants no preferred busy polling: lanes.busy_poll_us has no effect");
+    }
+    granted
+}
+
+/// Maps the frames of a station, to register them for another socket.
+pub fn area(station: &Station, lanes: &Lanes) -> io::Result<Mapping> {
+    Mapping::shared(&station.frames, station.n_frames as usize * lanes.frame_size as usize)
 }

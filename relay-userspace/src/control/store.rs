@@ -62,6 +62,12 @@ impl Store {
         loaded
     }
 
+    /// Whether the file holds what nobody could read.
+    #[must_use]
+    pub const fn is_damaged(&self) -> bool {
+        self.damage.is_some()
+    }
+
     /// Takes the file for written by us, whatever it holds: its relays are known from elsewhere.
     pub fn forget_damage(&mut self) {
         self.damage = None;

@@ -9,14 +9,16 @@ use crate::memory::counters::Counters;
 use crate::memory::frames::Census;
 use crate::memory::log::Log;
 use crate::memory::{Mapping, whole_pages};
+use crate::xsk::options::{Statistics, statistics};
+use crate::xsk::socket::Bound;
 use relay_common::facts::Facts;
 use relay_common::plan::Plan;
 use relay_common::table::{Pending, Placement, Table};
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// Where a relay was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,7 +85,49 @@ pub struct LaneView {
     /// The journal, and behind it the owner words.
     pub ledger: Arc<OwnedFd>,
     /// Its sockets.
-    pub sockets: Vec<Arc<LaneSocket>>,
+    pub sockets: Vec<SocketView>,
+}
+
+/// One socket of a lane, as others may see it.
+#[derive(Clone, Debug)]
+pub struct SocketView {
+    /// The link.
+    pub link: String,
+    /// The link's queue.
+    pub queue: u32,
+    /// Whether it receives.
+    pub receives: bool,
+    /// Whether packets leave by it.
+    pub sends: bool,
+    /// Whether it is zero-copy.
+    pub zero_copy: bool,
+    /// Whether the kernel has granted busy polling.
+    pub busy_polled: bool,
+    /// The socket, as long as control has it: no view keeps a queue from being bound anew.
+    socket: Weak<Bound>,
+}
+
+impl SocketView {
+    /// A socket as others may see it.
+    #[must_use]
+    pub fn of(socket: &LaneSocket) -> Self {
+        Self {
+            link: socket.need.link.clone(),
+            queue: socket.need.queue,
+            receives: socket.need.receives,
+            sends: socket.output.is_some(),
+            zero_copy: socket.bound.zero_copy,
+            busy_polled: socket.busy_polled,
+            socket: Arc::downgrade(&socket.bound),
+        }
+    }
+
+    /// What the kernel has counted; nothing of a socket that is gone.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        let socket = self.socket.upgrade();
+        socket.and_then(|socket| statistics(socket.fd.as_fd()).ok()).unwrap_or_default()
+    }
 }
 
 impl LaneView {

@@ -3,10 +3,13 @@
 //! Generation `g` lies in half `g % 2`. Control rewrites a half only when every lane runs the other.
 
 use super::Mapping;
+use relay_common::table::image::ImageHeader;
 use std::io;
+use std::mem::offset_of;
 use std::os::fd::AsFd;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
+use zerocopy::IntoBytes as _;
 
 /// Bytes in front of the halves.
 const HEAD: usize = super::PAGE;
@@ -58,6 +61,25 @@ impl TableMemory {
     pub fn publish(&mut self, generation: u64, write: impl FnOnce(&mut [u8])) {
         let at = HEAD + (generation % 2) as usize * self.half;
         write(self.map.bytes_mut(at, self.half));
+        self.word(GENERATION).store(generation, Release);
+    }
+
+    /// Whether the half of a generation holds already what would be written there, but for the generation's number.
+    #[must_use]
+    pub fn holds_already(&self, generation: u64, write: impl FnOnce(&mut [u8])) -> bool {
+        let held = self.image(generation);
+        // Words, because an image is aligned.
+        let mut wanted = vec![0_u64; self.half / 8];
+        write(wanted.as_mut_bytes());
+        let number = offset_of!(ImageHeader, generation)..offset_of!(ImageHeader, generation) + size_of::<u64>();
+        let wanted = wanted.as_bytes();
+        held[..number.start] == wanted[..number.start] && held[number.end..] == wanted[number.end..]
+    }
+
+    /// Puts what a half holds already in force again, under a new number: nobody who reads it meanwhile is disturbed.
+    pub fn publish_again(&self, generation: u64) {
+        let at = HEAD + (generation % 2) as usize * self.half + offset_of!(ImageHeader, generation);
+        self.map.words64(at, 1)[0].store(generation, Release);
         self.word(GENERATION).store(generation, Release);
     }
 

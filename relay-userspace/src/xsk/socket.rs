@@ -100,42 +100,76 @@ pub struct Bound {
 /// Creates and binds a socket over a lane's frames. `fill` is asked for frames to put on the fill ring: drivers want
 /// it full before the bind, even of a socket that only sends.
 pub fn create(frames: &Mapping, wanted: &Wanted<'_>, mut fill: impl FnMut(&mut Port)) -> Result<Bound, SocketError> {
-    let modes: &[u16] = match wanted.zero_copy {
-        ZeroCopy::Auto => &[SocketConfig::XDP_BIND_ZEROCOPY, SocketConfig::XDP_BIND_COPY],
-        ZeroCopy::Always => &[SocketConfig::XDP_BIND_ZEROCOPY],
-        ZeroCopy::Never => &[SocketConfig::XDP_BIND_COPY],
-    };
-    let mut last = Errno::EOPNOTSUPP;
-    for &mode in modes {
-        let mut waited = Duration::ZERO;
-        loop {
-            // A socket whose bind failed cannot be trusted for another: each attempt has a fresh one.
-            let attempt = Attempt::prepare(frames, wanted, mode)?;
-            match attempt.bind(wanted, &mut fill)? {
-                Ok(fd) => return finish(fd, wanted),
-                Err(Errno::EBUSY) if waited < BUSY_PATIENCE => {
-                    drop(attempt);
-                    std::thread::sleep(BUSY_STEP);
-                    waited += BUSY_STEP;
-                }
-                Err(errno) => {
-                    last = errno;
-                    break;
+    let mut tries = Tries::new(wanted);
+    loop {
+        let unbound = Unbound::prepare(frames, wanted, tries.mode())?;
+        unbound.fill(wanted, &mut fill)?;
+        match unbound.bind() {
+            Ok(fd) => return finish(fd, wanted),
+            Err(errno) => {
+                drop(unbound);
+                if let Some(pause) = tries.again(wanted, errno)? {
+                    std::thread::sleep(pause);
                 }
             }
         }
-        if last == Errno::EBUSY {
-            return Err(SocketError::InUse { link: wanted.link.to_owned(), queue: wanted.queue });
-        }
     }
-    let (link, queue, source) = (wanted.link.to_owned(), wanted.queue, io::Error::from(last));
-    Err(match wanted.zero_copy {
-        ZeroCopy::Always => SocketError::NoZeroCopy { link, queue, source },
-        ZeroCopy::Auto | ZeroCopy::Never => SocketError::Failed { doing: "bind a socket", link, queue, source },
-    })
 }
 
-struct Attempt {
+/// The modes that are tried in turn, and how often.
+#[derive(Debug)]
+pub struct Tries {
+    modes: &'static [u16],
+    waited: Duration,
+}
+
+impl Tries {
+    /// Nothing tried yet.
+    #[must_use]
+    pub const fn new(wanted: &Wanted<'_>) -> Self {
+        let modes: &[u16] = match wanted.zero_copy {
+            ZeroCopy::Auto => &[SocketConfig::XDP_BIND_ZEROCOPY, SocketConfig::XDP_BIND_COPY],
+            ZeroCopy::Always => &[SocketConfig::XDP_BIND_ZEROCOPY],
+            ZeroCopy::Never => &[SocketConfig::XDP_BIND_COPY],
+        };
+        Self { modes, waited: Duration::ZERO }
+    }
+
+    /// The mode to try now.
+    #[must_use]
+    pub const fn mode(&self) -> u16 {
+        self.modes[0]
+    }
+
+    /// After a bind that failed: whether it is tried again, in another mode or after a pause. A socket whose bind
+    /// failed cannot be trusted for another: each try has a fresh one.
+    ///
+    /// # Errors
+    /// When everything was tried.
+    pub fn again(&mut self, wanted: &Wanted<'_>, errno: Errno) -> Result<Option<Duration>, SocketError> {
+        let (link, queue) = (wanted.link.to_owned(), wanted.queue);
+        if errno == Errno::EBUSY {
+            if self.waited >= BUSY_PATIENCE {
+                return Err(SocketError::InUse { link, queue });
+            }
+            self.waited += BUSY_STEP;
+            return Ok(Some(BUSY_STEP));
+        }
+        if self.modes.len() > 1 {
+            self.modes = &self.modes[1..];
+            self.waited = Duration::ZERO;
+            return Ok(None);
+        }
+        let source = io::Error::from(errno);
+        Err(match wanted.zero_copy {
+            ZeroCopy::Always => SocketError::NoZeroCopy { link, queue, source },
+            ZeroCopy::Auto | ZeroCopy::Never => SocketError::Failed { doing: "bind a socket", link, queue, source },
+        })
+    }
+}
+
+/// A socket with its rings and its registered frames, not bound yet: whoever owns the frames fills it first.
+pub struct Unbound {
     // Dropped in this order: rings before the socket, the socket before the UMEM.
     user: xdpilone::User,
     _device: xdpilone::DeviceQueue,
@@ -143,8 +177,18 @@ struct Attempt {
     fd: OwnedFd,
 }
 
-impl Attempt {
-    fn prepare(frames: &Mapping, wanted: &Wanted<'_>, mode: u16) -> Result<Self, SocketError> {
+impl std::fmt::Debug for Unbound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Unbound").field("fd", &self.fd).finish_non_exhaustive()
+    }
+}
+
+impl Unbound {
+    /// Registers a lane's frames and makes a socket with its rings.
+    ///
+    /// # Errors
+    /// What the kernel refuses before any queue matters.
+    pub fn prepare(frames: &Mapping, wanted: &Wanted<'_>, mode: u16) -> Result<Self, SocketError> {
         let failed = |doing: &'static str, errno: xdpilone::Errno| SocketError::Failed {
             doing,
             link: wanted.link.to_owned(),
@@ -187,26 +231,31 @@ impl Attempt {
         Ok(Self { user, _device: device, umem, fd })
     }
 
-    /// Fills, then binds. The outer error is final; the inner one is what bind said.
-    fn bind(
-        &self,
-        wanted: &Wanted<'_>,
-        fill: &mut impl FnMut(&mut Port),
-    ) -> Result<Result<OwnedFd, Errno>, SocketError> {
-        let failed = |doing: &'static str, source: io::Error| SocketError::Failed {
-            doing,
+    /// The socket, to be handed to whoever fills it.
+    #[must_use]
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Fills it here: the frames are nobody's yet.
+    fn fill(&self, wanted: &Wanted<'_>, fill: &mut impl FnMut(&mut Port)) -> Result<(), SocketError> {
+        let port = self.fd.try_clone().and_then(|fd| Port::open(fd, wanted.receives, wanted.sends, wanted.ring_size));
+        fill(&mut port.map_err(|source| SocketError::Failed {
+            doing: "map the rings",
             link: wanted.link.to_owned(),
             queue: wanted.queue,
             source,
-        };
-        let keep = || self.fd.try_clone().map_err(|source| failed("keep the socket", source));
-        let mut port = Port::open(keep()?, wanted.receives, wanted.sends, wanted.ring_size)
-            .map_err(|source| failed("map the rings", source))?;
-        fill(&mut port);
-        match self.umem.bind(&self.user) {
-            Ok(()) => Ok(Ok(keep()?)),
-            Err(errno) => Ok(Err(Errno::from_raw(errno.get_raw()))),
-        }
+        })?);
+        Ok(())
+    }
+
+    /// Binds it.
+    ///
+    /// # Errors
+    /// What bind(2) said: [`Tries`] knows what to make of it.
+    pub fn bind(&self) -> Result<OwnedFd, Errno> {
+        self.umem.bind(&self.user).map_err(|errno| Errno::from_raw(errno.get_raw()))?;
+        self.fd.try_clone().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EMFILE)))
     }
 }
 
@@ -220,7 +269,11 @@ const fn refused_at_once(errno: i32, bytes: usize) -> Option<SocketError> {
     }
 }
 
-fn finish(fd: OwnedFd, wanted: &Wanted<'_>) -> Result<Bound, SocketError> {
+/// Finds out what a bound socket really became.
+///
+/// # Errors
+/// When the kernel does not say, or the socket cannot send.
+pub fn finish(fd: OwnedFd, wanted: &Wanted<'_>) -> Result<Bound, SocketError> {
     let failed = |doing: &'static str, source: io::Error| SocketError::Failed {
         doing,
         link: wanted.link.to_owned(),

@@ -1,0 +1,212 @@
+//! Programs on links: the relay program on every input link, and the passing one on output links whose driver sends
+//! nothing in zero-copy without.
+
+use super::node::Node;
+use super::sockets::interface;
+use super::station::LaneSocket;
+use super::vault::tag;
+use super::view::AttachedView;
+use crate::kernel::link::Hook;
+use crate::kernel::program::{Attached, Program, ProgramError};
+use crate::xsk::socket::probe;
+use anyhow::Context as _;
+use relay_common::facts::{Facts, Link};
+use relay_common::plan::{Mode, Plan};
+use relay_common::table::Placement;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Some drivers reset a link when a program is attached; that takes so long at most.
+const CARRIER_PATIENCE: Duration = Duration::from_secs(10);
+const CARRIER_STEP: Duration = Duration::from_millis(20);
+
+/// A program on a link, and what it was attached for.
+#[derive(Debug)]
+pub struct Hold {
+    /// The link's index.
+    pub ifindex: u32,
+    /// The attachment.
+    pub attached: Attached,
+    /// Whether it is the relay program; else it is the one that passes everything.
+    pub relays: bool,
+    /// Where the plan wanted it.
+    pub mode: Mode,
+}
+
+impl Hold {
+    /// As others may see it.
+    #[must_use]
+    pub fn view(&self, link: &str) -> AttachedView {
+        let Self { ifindex, relays, .. } = *self;
+        AttachedView { link: link.to_owned(), ifindex, hook: self.attached.hook, relays }
+    }
+
+    /// What a successor is told of it.
+    fn note(&self, link: &str) -> String {
+        let part = if self.relays { "relay" } else { "pass" };
+        let mode = match self.mode {
+            Mode::Auto => "auto",
+            Mode::Native => "native",
+            Mode::Generic => "generic",
+        };
+        format!("{link} {} {part} {mode}", self.attached.hook.name())
+    }
+
+    /// The link and the hold that a predecessor's note tells of.
+    #[must_use]
+    pub fn taken_over(ifindex: u32, fd: std::os::fd::OwnedFd, note: &str) -> Option<(String, Self)> {
+        let words: Vec<&str> = note.split(' ').collect();
+        let [link, hook, part, mode] = words.as_slice() else { return None };
+        let hook = if *hook == Hook::Native.name() { Hook::Native } else { Hook::Generic };
+        let mode = match *mode {
+            "native" => Mode::Native,
+            "generic" => Mode::Generic,
+            _ => Mode::Auto,
+        };
+        let attached = Attached::adopt(fd, hook);
+        Some(((*link).to_owned(), Self { ifindex, attached, relays: *part == "relay", mode }))
+    }
+}
+
+/// What a link wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Want {
+    Relay,
+    Pass,
+}
+
+impl Node {
+    /// Attaches what is missing. Says which links could not be had, and why.
+    pub(super) async fn attach(&mut self, plan: &Plan, facts: &Facts, place: &Placement) -> BTreeMap<String, String> {
+        let mut troubled = BTreeMap::new();
+        for (name, want) in self.wanted(place) {
+            let Some(link) = facts.link(&name).filter(|_| !facts.unusable.contains_key(&name)) else { continue };
+            if let Err(error) = self.attach_one(&name, link, want, interface(plan, &name).mode).await {
+                troubled.insert(name, format!("{error:#}"));
+            }
+        }
+        troubled
+    }
+
+    async fn attach_one(&mut self, name: &str, link: &Link, want: Want, mode: Mode) -> anyhow::Result<()> {
+        let relays = want == Want::Relay;
+        if let Some(hold) = self.attached.get_mut(name) {
+            if hold.ifindex == link.ifindex && hold.mode == mode && hold.attached.info()?.ifindex == link.ifindex {
+                if hold.relays != relays {
+                    self.program.replace(&hold.attached, relays)?;
+                    hold.relays = relays;
+                    self.hold_attached(name).await?;
+                }
+                return Ok(());
+            }
+            self.detach(name).await;
+        }
+        let attached = if relays {
+            self.program.attach(name, link.ifindex, mode)?
+        } else {
+            tracing::warn!(link = %name, "zero-copy needs a program on this output link: its driver may reset it for seconds");
+            self.program.attach_pass(name, link.ifindex)?
+        };
+        let zero_copy = self.is_zero_copy(name);
+        let (hook, queues) = (attached.hook.name(), link.n_rx_queues);
+        if relays {
+            tracing::info!(link = %name, mode = hook, zero_copy, queues, "input attached");
+        }
+        self.attached.insert(name.to_owned(), Hold { ifindex: link.ifindex, attached, relays, mode });
+        self.hold_attached(name).await
+    }
+
+    async fn hold_attached(&mut self, name: &str) -> anyhow::Result<()> {
+        let Some(hold) = self.attached.get(name) else { return Ok(()) };
+        self.crew.hold(tag::ATTACHED + u64::from(hold.ifindex), hold.attached.fd(), &hold.note(name)).await
+    }
+
+    /// The links that want a program: inputs, and outputs in zero-copy.
+    fn wanted(&self, place: &Placement) -> BTreeMap<String, Want> {
+        let zero_copy = |link: &str| self.sockets_of(link).any(|socket| socket.bound.zero_copy);
+        let passes = place.outputs().filter(|(link, _)| zero_copy(link)).map(|(link, _)| (link.to_owned(), Want::Pass));
+        let relays = place.inputs().map(|(link, _)| (link.to_owned(), Want::Relay));
+        passes.chain(relays).collect()
+    }
+
+    /// Detaches from links that want no program any more, or another.
+    pub(super) async fn detach_what_nobody_needs(&mut self, place: &Placement) {
+        let wanted = self.wanted(place);
+        let idle: Vec<String> = self.attached.keys().filter(|link| !wanted.contains_key(*link)).cloned().collect();
+        for link in idle {
+            self.detach(&link).await;
+        }
+    }
+
+    pub(super) async fn detach(&mut self, link: &str) {
+        if let Some(hold) = self.attached.remove(link) {
+            let tag = tag::ATTACHED + u64::from(hold.ifindex);
+            // It stays attached until the last copy of its descriptor is gone.
+            drop(hold);
+            self.crew.forget(tag).await;
+        }
+    }
+
+    pub(super) async fn detach_everything(&mut self) {
+        for link in self.attached.keys().cloned().collect::<Vec<_>>() {
+            self.detach(&link).await;
+        }
+    }
+
+    /// Puts the present program in the place of a predecessor's, link by link: no frame finds none.
+    pub(super) async fn replace_programs(&mut self) -> Result<(), ProgramError> {
+        for hold in self.attached.values() {
+            self.program.replace(&hold.attached, hold.relays)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn sockets_of(&self, link: &str) -> impl Iterator<Item = &Arc<LaneSocket>> {
+        self.crew.sockets().filter(move |socket| socket.need.link == link)
+    }
+
+    /// Whether all sockets of a link are zero-copy.
+    #[must_use]
+    pub fn is_zero_copy(&self, link: &str) -> bool {
+        let mut sockets = self.sockets_of(link);
+        sockets.next().is_some_and(|socket| socket.bound.zero_copy) && sockets.all(|socket| socket.bound.zero_copy)
+    }
+
+    /// A driver may bind in zero-copy and then not send. It can be asked only now that its link has a program.
+    pub(super) fn probe_zero_copy(&self) -> anyhow::Result<()> {
+        for socket in self.crew.sockets().filter(|socket| socket.bound.zero_copy && socket.output.is_some()) {
+            probe(socket.bound.fd.as_fd()).with_context(|| {
+                let (link, queue) = (&socket.need.link, socket.need.queue);
+                format!("{link} queue {queue} cannot send in zero-copy: use zero_copy = \"never\" for this interface")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every link that had a carrier before the program was attached has it again.
+    pub(super) async fn wait_for_carriers(&mut self) -> anyhow::Result<()> {
+        let had: BTreeSet<&str> =
+            self.facts.links.iter().filter(|link| link.carrier).map(|link| link.name.as_str()).collect();
+        let ours: BTreeSet<&str> = self.attached.keys().map(String::as_str).collect();
+        let mut waited = Duration::ZERO;
+        while waited < CARRIER_PATIENCE {
+            let links = self.netlink.facts(None).await?;
+            let without = |name: &&&str| links.iter().any(|link| link.name == ***name && !link.carrier);
+            let Some(name) = had.intersection(&ours).find(without) else { return Ok(()) };
+            if waited.is_zero() {
+                tracing::info!(link = %name, "waiting for the carrier: this driver resets the link for a program");
+            }
+            tokio::time::sleep(CARRIER_STEP).await;
+            waited += CARRIER_STEP;
+        }
+        tracing::warn!("a link lost its carrier when the program was attached and did not get it back");
+        Ok(())
+    }
+
+    /// The program that is loaded.
+    pub(super) const fn program(&self) -> &Program {
+        &self.program
+    }
+}

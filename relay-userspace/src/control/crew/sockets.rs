@@ -1,0 +1,207 @@
+//! Sockets come and go while lanes work: made here, filled by the lane, bound here; let go by the lane first.
+
+use super::Crew;
+use crate::control::event::Event;
+use crate::control::sockets::Need;
+use crate::control::station::{self, LaneSocket, Station};
+use crate::xsk::socket::{SocketError, Tries, Unbound, finish};
+use relay_common::plan::Lanes;
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// After a socket was closed the kernel takes it down in the background; so long later nothing of it looks at frames.
+const LET_GO: Duration = Duration::from_secs(1);
+
+/// Why a lane could not be given a socket. Its text names the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// The kernel refused.
+    #[error("{0}")]
+    Socket(#[from] SocketError),
+    /// All numbers or frames are in use.
+    #[error("lane {lane} has no frames left for another socket: raise lanes.spare_sockets and start mcr anew")]
+    NoFrames {
+        /// The lane.
+        lane: u32,
+    },
+    /// The lane does not answer, or is being started again.
+    #[error("lane {lane} cannot be reached ({problem}): trying again")]
+    Lane {
+        /// The lane.
+        lane: u32,
+        /// What went wrong.
+        problem: String,
+    },
+    /// The frames could not be mapped.
+    #[error("cannot map the frames: {0}")]
+    Map(#[from] io::Error),
+}
+
+impl Crew {
+    /// The sockets that lanes have.
+    pub fn sockets(&self) -> impl Iterator<Item = &Arc<LaneSocket>> {
+        self.posts.iter().flat_map(|post| &post.station.sockets)
+    }
+
+    /// The socket for a need.
+    #[must_use]
+    pub fn socket(&self, need: &Need) -> Option<&Arc<LaneSocket>> {
+        let station = &self.posts.get(need.lane as usize)?.station;
+        station.sockets.iter().find(|socket| socket.need == *need)
+    }
+
+    /// Whether a lane's frames suffice for these sockets.
+    ///
+    /// # Errors
+    /// When they do not.
+    pub fn check_frames(&self, lane: u32, needs: &BTreeMap<Need, Option<u16>>) -> Result<(), Trouble> {
+        let own = needs.iter().filter(|(need, _)| need.lane == lane).map(|(need, output)| (need, output.is_some()));
+        let has = self.posts.get(lane as usize).map_or(0, |post| post.station.n_frames);
+        if Station::frames_for(own, self.lanes.ring_size) > has { Err(Trouble::NoFrames { lane }) } else { Ok(()) }
+    }
+
+    /// Gives a lane a socket while it works.
+    ///
+    /// # Errors
+    /// Why it could not be had; nothing has changed then.
+    pub async fn take(&mut self, need: &Need, output: Option<u16>) -> Result<(), Trouble> {
+        let lanes = self.lanes.clone();
+        let wanted = station::wanted(need, &lanes);
+        let mut tries = Tries::new(&wanted);
+        loop {
+            let (number, unbound) = self.offer(need, output, &lanes, tries.mode()).await?;
+            match unbound.bind() {
+                Ok(fd) => return self.keep(number, need, output, &lanes, fd).await,
+                Err(errno) => {
+                    drop(unbound);
+                    self.withdraw(need.lane, number).await?;
+                    if let Some(pause) = tries.again(&wanted, errno)? {
+                        tokio::time::sleep(pause).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes a socket and has the lane fill it.
+    async fn offer(
+        &mut self,
+        need: &Need,
+        output: Option<u16>,
+        lanes: &Lanes,
+        mode: u16,
+    ) -> Result<(u16, Unbound), Trouble> {
+        let lane = need.lane;
+        let unreachable = |problem: String| Trouble::Lane { lane, problem };
+        let post = self.posts.get_mut(lane as usize).ok_or_else(|| unreachable("there is no such lane".to_owned()))?;
+        let number = post.station.free_number().ok_or(Trouble::NoFrames { lane })?;
+        let unbound = {
+            let area = station::area(&post.station, lanes)?;
+            Unbound::prepare(&area, &station::wanted(need, lanes), mode)?
+        };
+        let process = post.process.as_mut().ok_or_else(|| unreachable("it is being started again".to_owned()))?;
+        let busy_polled = lanes.busy_poll_us > 0;
+        let taken = process.take(number, need, output, busy_polled, unbound.fd()).await;
+        taken.map_err(|error| unreachable(format!("{error:#}")))?;
+        Ok((number, unbound))
+    }
+
+    /// A bound socket is the lane's from now on.
+    async fn keep(
+        &mut self,
+        number: u16,
+        need: &Need,
+        output: Option<u16>,
+        lanes: &Lanes,
+        fd: OwnedFd,
+    ) -> Result<(), Trouble> {
+        let bound = match finish(fd, &station::wanted(need, lanes)) {
+            Ok(bound) => bound,
+            Err(error) => {
+                self.withdraw(need.lane, number).await?;
+                return Err(error.into());
+            }
+        };
+        let busy_polled = station::poll_busily(&bound, lanes, need);
+        let (need, bound) = (need.clone(), Arc::new(bound));
+        let lane = need.lane as usize;
+        self.posts[lane].station.sockets.push(Arc::new(LaneSocket { number, need, output, busy_polled, bound }));
+        Ok(())
+    }
+
+    /// Takes back a socket that never came to work: the kernel has seen none of its frames.
+    async fn withdraw(&mut self, lane: u32, number: u16) -> Result<(), Trouble> {
+        let Some(post) = self.posts.get_mut(lane as usize) else { return Ok(()) };
+        post.station.parked.insert(number);
+        let Some(process) = post.process.as_mut() else { return Ok(()) };
+        let unreachable = |error: anyhow::Error| Trouble::Lane { lane, problem: format!("{error:#}") };
+        process.drop_socket(number).await.map_err(unreachable)?;
+        process.reclaim(number).await.map_err(unreachable)?;
+        post.station.parked.remove(&number);
+        Ok(())
+    }
+
+    /// Tells a lane which output link its socket is now.
+    ///
+    /// # Errors
+    /// When the lane does not answer.
+    pub async fn use_as(&mut self, need: &Need, output: Option<u16>) -> Result<(), Trouble> {
+        let lane = need.lane;
+        let Some(post) = self.posts.get_mut(lane as usize) else { return Ok(()) };
+        let Some(at) = post.station.sockets.iter().position(|socket| socket.need == *need) else { return Ok(()) };
+        let unreachable = |problem: String| Trouble::Lane { lane, problem };
+        let process = post.process.as_mut().ok_or_else(|| unreachable("it is being started again".to_owned()))?;
+        let number = post.station.sockets[at].number;
+        process.use_as(number, output).await.map_err(|error| unreachable(format!("{error:#}")))?;
+        post.station.sockets[at] = Arc::new(LaneSocket { output, ..LaneSocket::clone(&post.station.sockets[at]) });
+        Ok(())
+    }
+
+    /// Takes a socket away from its lane. Its frames come back once the kernel has let go of them.
+    ///
+    /// # Errors
+    /// When the lane does not answer: the socket stays.
+    pub async fn drop_socket(&mut self, need: &Need) -> Result<(), Trouble> {
+        let lane = need.lane;
+        let Some(post) = self.posts.get_mut(lane as usize) else { return Ok(()) };
+        let Some(at) = post.station.sockets.iter().position(|socket| socket.need == *need) else { return Ok(()) };
+        let unreachable = |problem: String| Trouble::Lane { lane, problem };
+        let process = post.process.as_mut().ok_or_else(|| unreachable("it is being started again".to_owned()))?;
+        let number = post.station.sockets[at].number;
+        process.drop_socket(number).await.map_err(|error| unreachable(format!("{error:#}")))?;
+        post.station.sockets.remove(at);
+        post.station.parked.insert(number);
+        self.reclaim_later(lane, number);
+        Ok(())
+    }
+
+    /// Sends an event when the frames of a socket that was dropped can be had back.
+    pub fn reclaim_later(&self, lane: u32, number: u16) {
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(LET_GO).await;
+            // Nobody listens any more when control is ending.
+            let _ = events.send(Event::SocketGone { lane, number });
+        });
+    }
+
+    /// Has a lane take the frames of a socket back that is gone for good. A lane that cannot be reached is asked again.
+    pub async fn reclaim(&mut self, lane: u32, number: u16) {
+        let Some(post) = self.posts.get_mut(lane as usize) else { return };
+        if !post.station.parked.contains(&number) {
+            return;
+        }
+        let reclaimed = match post.process.as_mut() {
+            Some(process) => process.reclaim(number).await.is_ok(),
+            None => false,
+        };
+        if reclaimed {
+            self.posts[lane as usize].station.parked.remove(&number);
+        } else {
+            self.reclaim_later(lane, number);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Does the kernel hold what it should? Others can detach a program or delete a map's entry behind our back: it is found
+//! within a second, told, and mended.
+
+use super::node::Node;
+use super::reach::found_in_kernel;
+use crate::kernel::program::ProgramError;
+use relay_common::table::Kernel;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::AsFd as _;
+
+/// What was found wrong: a health check's name and the text.
+pub type Problem = (&'static str, String);
+
+impl Node {
+    /// Looks, mends what can be mended at once, and says what was wrong.
+    pub async fn inspect(&mut self) -> Vec<Problem> {
+        let mut problems = self.inspect_programs();
+        match self.inspect_maps() {
+            Ok(found) => problems.extend(found),
+            Err(error) => problems.push(("maps", format!("the program's maps cannot be read: {error:#}"))),
+        }
+        problems.extend(self.inspect_sockets());
+        problems
+    }
+
+    fn inspect_programs(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let wanted = [self.program().id("pass"), self.program().id("relay")];
+        for (link, hold) in &self.attached {
+            // A link that is gone took its program along; it is told as missing.
+            if self.facts.link(link).is_none_or(|known| known.ifindex != hold.ifindex) {
+                continue;
+            }
+            let problem = match hold.attached.info() {
+                Ok(info) if info.ifindex != hold.ifindex => {
+                    format!("the XDP program was detached from {link} behind mcr's back: it is attached again")
+                }
+                Ok(info) if wanted[usize::from(hold.relays)].as_ref().is_ok_and(|id| *id != info.program) => {
+                    format!("another XDP program stands in the place of mcr's on {link}: it is put back")
+                }
+                Ok(_) => continue,
+                Err(error) => format!("the XDP program on {link} cannot be asked for: {error}"),
+            };
+            problems.push(("program", problem));
+        }
+        let bare = self.place.inputs().filter(|(link, _)| self.facts.link(link).is_some());
+        for (link, _) in bare.filter(|(link, _)| !self.attached.contains_key(*link)) {
+            let why = self.facts.unusable.get(link).map_or("it could not be attached", String::as_str);
+            problems.push(("program", format!("{link} has no XDP program: {why}")));
+        }
+        problems
+    }
+
+    /// Puts programs back that were found elsewhere than where they were attached. That is done at the look after: what
+    /// took them away may be about to put them back itself.
+    pub async fn mend_programs_found(&mut self, found: &[(u64, Problem)]) {
+        if !found.iter().any(|(_, (check, _))| *check == "program") {
+            return;
+        }
+        let gone: Vec<String> = self
+            .attached
+            .iter()
+            .filter(|(_, hold)| !hold.attached.info().is_ok_and(|info| info.ifindex == hold.ifindex))
+            .map(|(link, _)| link.clone())
+            .collect();
+        for link in &gone {
+            self.detach(link).await;
+        }
+        if !gone.is_empty() {
+            let (plan, facts, place) = (self.plan.clone(), self.facts.clone(), self.place.clone());
+            for (link, problem) in self.attach(&plan, &facts, &place).await {
+                tracing::warn!(%link, "the program could not be attached again: {problem}");
+            }
+        }
+        if let Err(error) = self.replace_programs().await {
+            tracing::warn!("a program could not be put back: {error}");
+        }
+    }
+
+    fn inspect_maps(&mut self) -> anyhow::Result<Vec<Problem>> {
+        let found = found_in_kernel(self.program())?;
+        let mut differences = Vec::new();
+        let Kernel { inputs, sources, own_macs, .. } = self.kernel.clone();
+        compare(&inputs, &found.inputs, "INPUTS", &mut differences);
+        compare(&as_map(&sources), &as_map(&found.sources), "SOURCES", &mut differences);
+        compare(&as_map(&own_macs), &as_map(&found.own_macs), "OWN_MACS", &mut differences);
+        if !differences.is_empty() {
+            self.mend_maps(&found)?;
+        }
+        Ok(differences.into_iter().map(|text| ("maps", text)).collect())
+    }
+
+    fn mend_maps(&mut self, found: &Kernel) -> Result<(), ProgramError> {
+        let wanted = &self.kernel;
+        for key in found.inputs.keys().filter(|key| !wanted.inputs.contains_key(key)) {
+            self.program.remove_input(*key)?;
+        }
+        for (key, value) in wanted.inputs.iter().filter(|(key, value)| found.inputs.get(key) != Some(value)) {
+            self.program.put_input(*key, *value)?;
+        }
+        for source in found.sources.difference(&wanted.sources) {
+            self.program.remove_source(*source)?;
+        }
+        for source in wanted.sources.difference(&found.sources) {
+            self.program.put_source(*source)?;
+        }
+        for mac in found.own_macs.difference(&wanted.own_macs) {
+            self.program.remove_own_mac(*mac)?;
+        }
+        for mac in wanted.own_macs.difference(&found.own_macs) {
+            self.program.put_own_mac(*mac)?;
+        }
+        Ok(())
+    }
+
+    /// Every queue that should have a socket has it, in the lane and in the program's map.
+    fn inspect_sockets(&mut self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for need in super::sockets::needs(&self.plan, &self.place, &self.facts).into_keys() {
+            let Some(socket) = self.crew.socket(&need).cloned() else {
+                let why = self.facts.unusable.get(&need.link).map_or("it is being made", String::as_str);
+                problems.push(("sockets", format!("{} queue {} has no socket: {why}", need.link, need.queue)));
+                continue;
+            };
+            let Some(place) = self.place.input(&need.link).filter(|_| need.receives) else { continue };
+            let (at, fd) = (place.socket_base() + need.queue, socket.bound.fd.as_fd());
+            if matches!(self.program.has_socket(at, fd), Ok(false)) {
+                let mended = self.program.put_socket(at, fd).map_or_else(|error| error.to_string(), |()| "put back".into());
+                problems.push((
+                    "sockets",
+                    format!("the entry of {} queue {} in the program's socket map was missing: {mended}", need.link, need.queue),
+                ));
+            }
+        }
+        problems
+    }
+}
+
+fn compare<K: Ord, V: PartialEq>(wanted: &BTreeMap<K, V>, found: &BTreeMap<K, V>, map: &str, texts: &mut Vec<String>) {
+    let missing = wanted.iter().filter(|(key, value)| found.get(key) != Some(value)).count();
+    let foreign = found.keys().filter(|key| !wanted.contains_key(key)).count();
+    if missing > 0 {
+        texts.push(format!("{missing} entries of the map {map} were missing or wrong: put back"));
+    }
+    if foreign > 0 {
+        texts.push(format!("{foreign} entries of the map {map} were not mcr's: taken out"));
+    }
+}
+
+fn as_map<K: Ord + Copy>(keys: &BTreeSet<K>) -> BTreeMap<K, ()> {
+    keys.iter().map(|key| (*key, ())).collect()
+}

@@ -1,0 +1,298 @@
+//! From one state to the next: sockets that are new, the table and the maps, programs on links that are new, and then
+//! away with what nobody needs. A change that fails is taken back by reaching for the state before it.
+
+use super::apply::{Effects, apply};
+use super::crew::{Crew, Trouble};
+use super::membership::Memberships;
+use super::memo::Memo;
+use super::node::Node;
+use super::sockets::{Need, needs};
+use super::view::Origin;
+use crate::kernel::program::Program;
+use anyhow::Context as _;
+use relay_common::abi::{InputKey, InputValue, MacKey, SourceKey};
+use relay_common::facts::Facts;
+use relay_common::plan::Plan;
+use relay_common::table::{Join, Kernel, Pending, Placement, Table, compile, diff, towards};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// Why a state could not be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreached {
+    /// It does not fit this node.
+    #[error("{}", .0.join("; "))]
+    Conflict(Vec<String>),
+    /// Something on the way failed; the state before is in force again.
+    #[error("{0:#}")]
+    Failed(anyhow::Error),
+    /// Something on the way failed, and so did the way back: control goes on trying.
+    #[error("{failed:#}; and what was before could not be brought back yet: {back:#}")]
+    Torn {
+        /// What failed.
+        failed: anyhow::Error,
+        /// Why it could not be taken back.
+        back: anyhow::Error,
+    },
+}
+
+impl Node {
+    /// Carries out a change of the plan. Refused or failed, everything is as it was.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn change(&mut self, plan: Plan, origins: &BTreeMap<String, Origin>) -> Result<(), Unreached> {
+        let facts = super::facts::read(&self.netlink, &mut self.neighbours, &plan).await.map_err(Unreached::Failed)?;
+        let place = Placement::new(&plan, &facts, Some(&self.place));
+        let refused = compile(&plan, &facts, &place, Some(&self.table)).refused;
+        if !refused.is_empty() {
+            return Err(Unreached::Conflict(refused.iter().map(ToString::to_string).collect()));
+        }
+        let before = self.plan.clone();
+        let Err(failed) = self.reach(plan, facts.clone(), origins, Strictness::Demands).await else { return Ok(()) };
+        match self.reach(before, facts, origins, Strictness::Tolerates).await {
+            Ok(()) => Err(Unreached::Failed(failed)),
+            Err(back) => Err(Unreached::Torn { failed, back }),
+        }
+    }
+
+    /// Reads the links again and carries out what that changes.
+    ///
+    /// # Errors
+    /// What failed on the way; it is tried again at the next look.
+    pub async fn follow_links(&mut self, origins: &BTreeMap<String, Origin>) -> anyhow::Result<()> {
+        let plan = self.plan.clone();
+        let facts = super::facts::read(&self.netlink, &mut self.neighbours, &plan).await?;
+        self.reach(plan, facts, origins, Strictness::Tolerates).await
+    }
+
+    async fn reach(
+        &mut self,
+        plan: Plan,
+        mut facts: Facts,
+        origins: &BTreeMap<String, Origin>,
+        strictness: Strictness,
+    ) -> anyhow::Result<()> {
+        let place = Placement::new(&plan, &facts, Some(&self.place));
+        let needed = needs(&plan, &place, &facts);
+        self.drop_sockets_in_the_way(&needed, &facts).await?;
+        facts.unusable = self.take_sockets(&needed, strictness).await?;
+        self.fill_table(&plan, &facts, &place, origins).await?;
+        let troubled = self.attach(&plan, &facts, &place).await;
+        if let Some((link, problem)) = troubled.first_key_value()
+            && strictness == Strictness::Demands
+            && !self.facts.unusable.contains_key(link)
+        {
+            anyhow::bail!("{problem}");
+        }
+        if !troubled.is_empty() {
+            facts.unusable.extend(troubled);
+            self.fill_table(&plan, &facts, &place, origins).await?;
+        }
+        self.detach_what_nobody_needs(&place).await;
+        self.drop_sockets_that_nobody_needs(&needed).await;
+        (self.plan, self.facts, self.place) = (plan, facts, place);
+        Ok(())
+    }
+
+    /// Away with sockets of links that are gone or were made anew, and of queues that want another: nothing comes in on
+    /// the first any more, and a queue has one socket.
+    async fn drop_sockets_in_the_way(
+        &mut self,
+        needed: &BTreeMap<Need, Option<u16>>,
+        facts: &Facts,
+    ) -> anyhow::Result<()> {
+        let is_alive = |need: &Need| facts.links.iter().any(|l| l.ifindex == need.ifindex && l.name == need.link);
+        let is_wanted_otherwise = |need: &Need| {
+            let same_queue = |other: &Need| other.ifindex == need.ifindex && other.queue == need.queue;
+            needed.keys().any(|other| same_queue(other) && other != need)
+        };
+        let sockets: Vec<Need> = self.crew.sockets().map(|socket| socket.need.clone()).collect();
+        for need in sockets.iter().filter(|need| !is_alive(need) || is_wanted_otherwise(need)) {
+            self.crew.drop_socket(need).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives lanes the sockets that they lack. Says which links cannot be used, and why. Where the user demands it,
+    /// the first link that could be used before, or was not wanted, ends the change.
+    async fn take_sockets(
+        &mut self,
+        needed: &BTreeMap<Need, Option<u16>>,
+        strictness: Strictness,
+    ) -> anyhow::Result<BTreeMap<String, String>> {
+        let mut unusable = BTreeMap::new();
+        for (need, output) in needed {
+            if unusable.contains_key(&need.link) {
+                continue;
+            }
+            let taken = match self.crew.socket(need).map(|socket| socket.output) {
+                None => self.take_socket(need, *output, needed).await,
+                Some(before) if before != *output => self.crew.use_as(need, *output).await,
+                Some(_) => Ok(()),
+            };
+            let Err(trouble) = taken else { continue };
+            let is_new = !self.facts.unusable.contains_key(&need.link);
+            if strictness == Strictness::Demands && is_new {
+                return Err(trouble.into());
+            }
+            unusable.insert(need.link.clone(), trouble.to_string());
+        }
+        Ok(unusable)
+    }
+
+    async fn take_socket(
+        &mut self,
+        need: &Need,
+        output: Option<u16>,
+        needed: &BTreeMap<Need, Option<u16>>,
+    ) -> Result<(), Trouble> {
+        self.crew.check_frames(need.lane, needed)?;
+        self.crew.take(need, output).await
+    }
+
+    /// Compiles the table and brings it into force; the memo first, so that no successor knows less than the lanes.
+    async fn fill_table(
+        &mut self,
+        plan: &Plan,
+        facts: &Facts,
+        place: &Placement,
+        origins: &BTreeMap<String, Origin>,
+    ) -> anyhow::Result<()> {
+        self.give_queues_their_sockets(place)?;
+        let mut compiled = compile(plan, facts, place, Some(&self.table));
+        // A number is used once: lanes may still read what a failed attempt wrote.
+        compiled.table.generation = compiled.table.generation.max(self.crew.generation() + 1);
+        let is_whole = self.crew.generation() == self.table.generation && self.kernel == self.table.kernel;
+        // After a change that failed half-way what is in force is no table: start from what lies in the kernel.
+        let changes =
+            if is_whole { diff(&self.table, &compiled.table) } else { towards(&self.kernel, &compiled.table) };
+        if compiled.table.relays != self.table.relays || *place != self.place || !changes.is_empty() {
+            self.write_memo(&compiled.table, place, origins)?;
+        }
+        if !changes.is_empty() {
+            let Self { crew, program, memberships, held_memberships, kernel, .. } = self;
+            let mut world = World { crew, program, memberships, held: held_memberships };
+            apply(&mut world, kernel, &changes, &compiled.table).await?;
+            tracing::debug!(generation = compiled.table.generation, changes = changes.len(), "in force");
+            self.table = compiled.table;
+        } else {
+            // Names and switches that no lane reads may differ all the same.
+            compiled.table.generation = self.table.generation;
+            self.table = compiled.table;
+        }
+        self.pending = compiled.pending;
+        Ok(())
+    }
+
+    pub(super) fn write_memo(
+        &mut self,
+        table: &Table,
+        place: &Placement,
+        origins: &BTreeMap<String, Origin>,
+    ) -> anyhow::Result<()> {
+        let memo = Memo {
+            object: Program::object_hash(),
+            binary: self.lanes_run.clone(),
+            restarts: self.crew.posts.iter().map(|post| post.restarts).collect(),
+            ..Memo::of(table, place, origins)
+        };
+        self.memo.write(&memo).context("cannot write down what a successor needs")
+    }
+
+    fn give_queues_their_sockets(&mut self, place: &Placement) -> anyhow::Result<()> {
+        use std::os::fd::AsFd as _;
+        for socket in self.crew.sockets().filter(|socket| socket.need.receives) {
+            let Some(at) = place.input(&socket.need.link) else { continue };
+            self.program.put_socket(at.socket_base() + socket.need.queue, socket.bound.fd.as_fd())?;
+        }
+        Ok(())
+    }
+
+    async fn drop_sockets_that_nobody_needs(&mut self, needed: &BTreeMap<Need, Option<u16>>) {
+        let sockets: Vec<Need> = self.crew.sockets().map(|socket| socket.need.clone()).collect();
+        for need in sockets.iter().filter(|need| !needed.contains_key(need)) {
+            // It does no harm until it can be taken away.
+            if let Err(trouble) = self.crew.drop_socket(need).await {
+                tracing::warn!(link = %need.link, queue = need.queue, "a socket stays for now: {trouble}");
+            }
+        }
+    }
+}
+
+/// What to make of a link that cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Strictness {
+    /// Somebody asked for it and waits for the answer: it is an error.
+    Demands,
+    /// The rest works: what uses the link is pending.
+    Tolerates,
+}
+
+/// The effects of a change on the world.
+struct World<'a> {
+    crew: &'a mut Crew,
+    program: &'a mut Program,
+    memberships: &'a mut Memberships,
+    held: &'a mut (u64, u64),
+}
+
+impl Effects for World<'_> {
+    async fn publish(&mut self, table: &Table) -> anyhow::Result<()> {
+        self.crew.publish(table).await
+    }
+    fn put_input(&mut self, key: InputKey, value: InputValue) -> anyhow::Result<()> {
+        Ok(self.program.put_input(key, value)?)
+    }
+    fn remove_input(&mut self, key: InputKey) -> anyhow::Result<()> {
+        Ok(self.program.remove_input(key)?)
+    }
+    fn put_source(&mut self, source: SourceKey) -> anyhow::Result<()> {
+        Ok(self.program.put_source(source)?)
+    }
+    fn remove_source(&mut self, source: SourceKey) -> anyhow::Result<()> {
+        Ok(self.program.remove_source(source)?)
+    }
+    fn put_own_mac(&mut self, mac: MacKey) -> anyhow::Result<()> {
+        Ok(self.program.put_own_mac(mac)?)
+    }
+    fn remove_own_mac(&mut self, mac: MacKey) -> anyhow::Result<()> {
+        Ok(self.program.remove_own_mac(mac)?)
+    }
+    async fn join(&mut self, join: &Join) -> anyhow::Result<()> {
+        let sources: Vec<IpAddr> = join.sources.iter().copied().collect();
+        self.memberships.join(join.ifindex, join.group, &sources)?;
+        hold_memberships(self.crew, self.memberships, self.held).await
+    }
+    async fn leave(&mut self, ifindex: u32, group: IpAddr) {
+        self.memberships.leave(ifindex, group);
+    }
+}
+
+/// Has the lanes hold membership sockets that are new: a group is left when its last descriptor closes.
+pub(super) async fn hold_memberships(
+    crew: &mut Crew,
+    memberships: &Memberships,
+    (first, held): &mut (u64, u64),
+) -> anyhow::Result<()> {
+    for fd in memberships.fds().skip(usize::try_from(*held)?) {
+        crew.hold(*first + *held, fd, "membership").await?;
+        *held += 1;
+    }
+    Ok(())
+}
+
+/// What has become pending, and what works again, between two looks.
+#[must_use]
+pub fn pending_changes<'a>(before: &'a [Pending], now: &'a [Pending]) -> (Vec<&'a Pending>, Vec<&'a Pending>) {
+    let new = now.iter().filter(|new| !before.contains(new)).collect();
+    let is_pending = |old: &Pending| now.iter().any(|new| (&new.relay, new.part) == (&old.relay, old.part));
+    let works = before.iter().filter(|old| !is_pending(old)).collect();
+    (new, works)
+}
+
+/// What a successor finds in the kernel's maps.
+pub(super) fn found_in_kernel(program: &Program) -> anyhow::Result<Kernel> {
+    let (inputs, sources, own_macs) = (program.inputs()?, program.sources()?, program.own_macs()?);
+    Ok(Kernel { inputs, sources, own_macs, joins: BTreeMap::new() })
+}

@@ -1,0 +1,140 @@
+//! Where events come from: signals, the kernel's notices, the clock, the configuration file, and whoever asks.
+
+use super::driver::SETTLE;
+use super::event::Event;
+use crate::link::event::LinkEvents;
+use anyhow::Context as _;
+use nix::sys::signal::SigSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+/// How often control looks whether everybody is well.
+const TICK: Duration = Duration::from_secs(1);
+
+/// SIGTERM and SIGINT ask to end, SIGHUP to read the file again.
+pub fn signals(events: &UnboundedSender<Event>) -> anyhow::Result<()> {
+    // Whoever started us may have had them blocked, and that is inherited.
+    SigSet::all().thread_unblock().context("cannot unblock signals")?;
+    let wanted: [(SignalKind, fn() -> Event); 3] = [
+        (SignalKind::terminate(), || Event::Stop),
+        (SignalKind::interrupt(), || Event::Stop),
+        (SignalKind::hangup(), || Event::Reload),
+    ];
+    for (kind, event) in wanted {
+        let mut signal = signal(kind).context("cannot listen for signals")?;
+        let events = events.clone();
+        tokio::spawn(async move {
+            while signal.recv().await.is_some() {
+                let _ = events.send(event());
+            }
+        });
+    }
+    Ok(())
+}
+
+/// The kernel's notices of links, addresses, neighbours and routes.
+pub fn links(events: &UnboundedSender<Event>) -> anyhow::Result<()> {
+    let mut notices = LinkEvents::new().context("cannot listen to the kernel's notices of links")?;
+    let events = events.clone();
+    tokio::spawn(async move {
+        loop {
+            match notices.next().await {
+                Ok(event) => {
+                    if events.send(Event::Link(event)).is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the kernel's notices of links have ended: restart mcr");
+                    return;
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+/// A burst of notices is read once, a while after the first.
+pub fn settle(events: &UnboundedSender<Event>) {
+    let events = events.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(SETTLE).await;
+        let _ = events.send(Event::LinksSettled);
+    });
+}
+
+/// One tick a second. While control is busy none piles up.
+#[must_use]
+pub fn ticks() -> Interval {
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tick
+}
+
+/// A file that is looked at now and then.
+#[derive(Debug)]
+pub struct Watched {
+    path: PathBuf,
+    /// As it was when it was last taken.
+    taken: Option<Signature>,
+    /// As it was at the last look: a file that is being written is taken once it stays the same.
+    last: Option<Signature>,
+}
+
+/// What changes when a file is written or replaced.
+type Signature = (u64, u64, u64, i64, i64);
+
+impl Watched {
+    /// The file as it is now counts as taken.
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
+        let now = signature(path);
+        Self { path: path.to_owned(), taken: now, last: now }
+    }
+
+    /// The file as it is now counts as taken.
+    pub fn seen(&mut self) {
+        self.taken = signature(&self.path);
+        self.last = self.taken;
+    }
+
+    /// Whether it is another than was taken, and as it was at the look before. One that is gone has not changed.
+    pub fn has_changed(&mut self) -> bool {
+        let now = signature(&self.path);
+        let settled = now == std::mem::replace(&mut self.last, now);
+        settled && now.is_some() && now != self.taken
+    }
+}
+
+fn signature(path: &Path) -> Option<Signature> {
+    let file = fs::metadata(path).ok()?;
+    Some((file.dev(), file.ino(), file.len(), file.mtime(), file.mtime_nsec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Watched;
+    use std::fs;
+
+    #[test]
+    fn a_file_is_taken_once_it_stays_the_same() {
+        let path = std::env::temp_dir().join(format!("mcr-watched-{}", std::process::id()));
+        fs::write(&path, "one").unwrap();
+        let mut watched = Watched::new(&path);
+        assert!(!watched.has_changed());
+        fs::write(&path, "one and").unwrap();
+        assert!(!watched.has_changed(), "it may be half written");
+        fs::write(&path, "one and another").unwrap();
+        assert!(!watched.has_changed(), "it was being written");
+        assert!(watched.has_changed());
+        watched.seen();
+        assert!(!watched.has_changed());
+        fs::remove_file(&path).unwrap();
+        assert!(!watched.has_changed() && !watched.has_changed(), "a file that is gone changes nothing");
+    }
+}

@@ -1,0 +1,165 @@
+//! What control tells of what it did and saw: each thing is an event with a stable name.
+
+use super::book::Book;
+use super::crew::Stall;
+use super::desk::{Applied, Ask, Refusal, Switch, Who};
+use super::inspect::Problem;
+use super::node::Node;
+use super::reach::pending_changes;
+use crate::config::relay_to_json;
+use crate::events::{Event, EventLog, Kind};
+use crate::link::event::LinkEvent;
+use crate::link::neighbour::Learned;
+use relay_common::facts::Facts;
+use relay_common::table::Pending;
+use serde_json::{Value, json};
+
+/// Whether a notice of the kernel can change the table.
+pub fn matters(node: &mut Node, event: &LinkEvent) -> bool {
+    match event {
+        LinkEvent::NeighbourChanged { .. } => node.learn(event) != Learned::Nothing,
+        LinkEvent::LinkChanged { .. }
+        | LinkEvent::AddressChanged { .. }
+        | LinkEvent::RouteChanged
+        | LinkEvent::Lost => true,
+    }
+}
+
+/// Something cannot work yet.
+#[must_use]
+pub fn pending(pending: &Pending) -> Event {
+    Event::new(Kind::PartPending, format!("pending: {pending}"))
+        .with("relay", pending.relay.clone())
+        .with("part", pending.part.to_string())
+        .with("reason", pending.reason.name())
+}
+
+fn works(pending: &Pending) -> Event {
+    let text = format!("relay \"{}\" {}: no longer pending", pending.relay, pending.part);
+    Event::new(Kind::PartWorks, text).with("relay", pending.relay.clone()).with("part", pending.part.to_string())
+}
+
+/// What has become of links, inputs and outputs since they were looked at before.
+pub fn links(log: &EventLog, (pending_before, facts_before): &(Vec<Pending>, Facts), node: &Node) {
+    let (new, again) = pending_changes(pending_before, &node.pending);
+    for link in node.links_in_use() {
+        let is_well = |facts: &Facts| facts.link(&link).is_some_and(|link| link.up && link.carrier);
+        let event = match (is_well(facts_before), is_well(&node.facts)) {
+            (true, false) => Event::new(Kind::LinkLost, format!("interface {link} is gone, down or without carrier")),
+            (false, true) => Event::new(Kind::LinkReturned, format!("interface {link} is back")),
+            _ => continue,
+        };
+        log.record(event.with("link", link));
+    }
+    new.into_iter().for_each(|one| log.record(pending(one)));
+    again.into_iter().for_each(|one| log.record(works(one)));
+}
+
+/// What has become of relays.
+pub fn relays(log: &EventLog, applied: &Applied) {
+    let tell = |kind: Kind, what: &str, names: &[String]| {
+        for name in names {
+            let event = Event::new(kind, format!("relay \"{name}\" {what}"));
+            log.record(event.with("relay", name.clone()).with("generation", applied.generation));
+        }
+    };
+    tell(Kind::RelayCreated, "is new", &applied.created);
+    tell(Kind::RelayChanged, "has changed", &applied.changed);
+    tell(Kind::RelayRemoved, "is gone", &applied.removed);
+}
+
+/// The configuration file is in force.
+#[must_use]
+pub fn applied(applied: &Applied) -> Event {
+    let text = format!("applied, generation {}: {} changes", applied.generation, applied.changes.len());
+    Event::new(Kind::ConfigApplied, text).with("generation", applied.generation)
+}
+
+/// The configuration file is not in force.
+#[must_use]
+pub fn refused(who: &Who, refusal: &Refusal) -> Event {
+    let kind = if matches!(refusal, Refusal::Failed(_)) { Kind::ConfigFailed } else { Kind::ConfigRefused };
+    let text = format!("the configuration file was not taken, what was in force stays: {refusal}");
+    Event::new(kind, text).with("who", name(who))
+}
+
+/// Who asked, in one word.
+#[must_use]
+pub fn name(who: &Who) -> String {
+    match who {
+        Who::User { uid, .. } => format!("uid:{uid}"),
+        Who::Token { name } => format!("token:{name}"),
+        Who::File => "file".to_owned(),
+    }
+}
+
+/// The relay that is asked about, as it is now; the number of relays where all are meant.
+#[must_use]
+pub fn named(book: &Book, ask: &Ask) -> Value {
+    let relay = |name: &str| book.relay(name).map_or(Value::Null, relay_to_json);
+    match ask {
+        Ask::Create(asked) | Ask::Put { relay: asked, .. } => relay(&asked.name),
+        Ask::Remove { name, .. } | Ask::Switch { name, .. } => relay(name),
+        Ask::PutAll { .. } => json!({ "relays": book.of_api.len() }),
+        Ask::Reload | Ask::Upgrade { .. } => Value::Null,
+    }
+}
+
+/// Who asked for what, what was before and what is now.
+#[must_use]
+pub fn audit(who: &Who, ask: &Ask, before: &Value, after: &Value, said: &Result<Applied, Refusal>) -> Event {
+    let (verb, object) = match ask {
+        Ask::Create(relay) => ("create", relay.name.clone()),
+        Ask::Put { relay, .. } => ("put", relay.name.clone()),
+        Ask::Remove { name, .. } => ("remove", name.clone()),
+        Ask::Switch { name, switch: Switch::Enabled(true) } => ("enable", name.clone()),
+        Ask::Switch { name, switch: Switch::Enabled(false) } => ("disable", name.clone()),
+        Ask::Switch { name, switch: Switch::Muted(true) } => ("mute", name.clone()),
+        Ask::Switch { name, switch: Switch::Muted(false) } => ("unmute", name.clone()),
+        Ask::PutAll { relays, .. } => ("put-all", format!("{} relays", relays.len())),
+        Ask::Reload => ("reload", "the configuration file".to_owned()),
+        Ask::Upgrade { binary } => ("upgrade", binary.display().to_string()),
+    };
+    let outcome = match said {
+        Ok(applied) => format!("applied, generation {}", applied.generation),
+        Err(refusal) => format!("refused: {refusal}"),
+    };
+    let who = name(who);
+    let event = Event::new(Kind::Audit, format!("{who} asked to {verb} {object}: {outcome}"));
+    let event = event.with("who", who).with("what", verb).with("object", object).with("outcome", outcome);
+    event.with("before", before.clone()).with("after", after.clone())
+}
+
+/// A lane's process ended.
+#[must_use]
+pub fn lane_died(lane: u32, pid: u32, ending: &str) -> Event {
+    let text = format!("lane {lane} died ({ending}): it is started again");
+    Event::new(Kind::LaneDied, text).with("lane", lane).with("pid", pid).with("ending", ending)
+}
+
+/// A lane that kept dying was started again.
+#[must_use]
+pub fn lane_started(lane: u32) -> Event {
+    Event::new(Kind::LaneStarted, format!("lane {lane} started again")).with("lane", lane)
+}
+
+/// A lane does not come round, or does again.
+#[must_use]
+pub fn stall(lane: u32, stall: Stall) -> Event {
+    let event = match stall {
+        Stall::Began => Event::new(Kind::LaneStalled, format!("lane {lane} stalled: it has not come round for a second")),
+        Stall::Hopeless => Event::new(
+            Kind::LaneStalled,
+            format!("lane {lane} has stalled for too long: it is ended, and another goes on where it stood"),
+        ),
+        Stall::Ended => Event::new(Kind::LaneResumed, format!("lane {lane} comes round again")),
+    };
+    event.with("lane", lane)
+}
+
+/// The kernel did not hold what it should.
+#[must_use]
+pub fn problem((check, text): &Problem) -> Event {
+    let kind = if *check == "program" { Kind::ProgramDetached } else { Kind::KernelDiffers };
+    Event::new(kind, text.clone()).with("check", *check)
+}
