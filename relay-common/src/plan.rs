@@ -104,6 +104,8 @@ pub struct Lanes {
     pub ring_size: u32,
     /// Frames per lane; `None` takes as many as the rings can hold.
     pub frames: Option<u32>,
+    /// Sockets that each lane can be given while it runs, besides those of the links in use when it starts.
+    pub spare_sockets: u32,
     /// Relays that the table has room for.
     pub max_relays: u32,
     /// Outputs that the table has room for, over all relays.
@@ -121,6 +123,8 @@ impl Default for Lanes {
             frame_size: 2048,
             ring_size: 2048,
             frames: None,
+            // 8 MiB each at the other defaults: one more input and one more output link.
+            spare_sockets: 2,
             max_relays: 4096,
             max_outputs: 16_384,
         }

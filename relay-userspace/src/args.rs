@@ -31,6 +31,9 @@ pub enum Command {
     Check(Check),
     /// Say what each interface can do, what mcr would use of it, and what hurts.
     Links(links::Options),
+    /// What must be the same in two binaries for one to take over from the other, as JSON; asked by `mcr upgrade`.
+    #[command(hide = true)]
+    Layouts,
     /// A lane; started by `mcr run` only.
     #[command(hide = true)]
     Lane {
@@ -45,9 +48,12 @@ pub struct Run {
     /// The configuration file; config/relay.toml documents every key.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// Where the lock lies that keeps a second mcr out of this network namespace.
+    /// Where mcr's lock, its lanes' doors and its API socket lie: one folder for each network namespace, or one for all.
     #[arg(long, value_name = "DIR", default_value = "/run/mcr")]
     pub run_dir: PathBuf,
+    /// Where the relays are kept that were made through the API (relays.toml), unless [state] file names it.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/mcr")]
+    pub state_dir: PathBuf,
     /// The log's form: lines for people, or JSON for programs.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

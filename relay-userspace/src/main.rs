@@ -5,7 +5,9 @@ use clap::Parser;
 use relay_common::facts::Facts;
 use relay_common::plan::Plan;
 use relay_userspace::args::{Check, Cli, Command, LogFormat, Run};
-use relay_userspace::control::{driver, facts};
+use relay_userspace::control::driver::Ended;
+use relay_userspace::control::upgrade::Layouts;
+use relay_userspace::control::{driver, facts, upgrade};
 use relay_userspace::{check, lane, links};
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -36,6 +38,10 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             runtime()?.block_on(links::run(&asked, &mut io::stdout().lock()))?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Layouts => {
+            serde_json::to_writer(io::stdout().lock(), &Layouts::own())?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Lane { number } => lane::run().with_context(|| format!("lane {number}")).map(|()| ExitCode::SUCCESS),
     }
 }
@@ -56,9 +62,16 @@ fn relay(options: &Run) -> anyhow::Result<()> {
     let driven = driver::Options {
         config: options.config.clone(),
         run_dir: options.run_dir.clone(),
+        state_dir: options.state_dir.clone(),
         debug_ebpf: options.debug_ebpf,
     };
-    let report = runtime()?.block_on(driver::run(&driven))?;
+    let report = match runtime()?.block_on(driver::run(&driven, |_, _, _| Ok(())))? {
+        Ended::Stopped(report) => report,
+        // Whoever waits for this process sees it go on under its number.
+        Ended::Becomes(binary) => {
+            return Err(upgrade::become_binary(&binary)).with_context(|| format!("cannot become {}", binary.display()));
+        }
+    };
     let mut out = io::stdout().lock();
     if options.json {
         serde_json::to_writer(&mut out, &report)?;

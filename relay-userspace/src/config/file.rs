@@ -24,7 +24,7 @@ pub const SCHEMA: &[(&str, &[&str])] = &[
 const ROOT: &[&str] = &["interface", "lanes", "relay"];
 const INTERFACE: &[&str] = &["name", "mode", "zero_copy", "queues"];
 const LANES: &[&str] =
-    &["cores", "poll", "spin_us", "busy_poll_us", "frame_size", "ring_size", "frames", "max_relays", "max_outputs"];
+    &["cores", "poll", "spin_us", "busy_poll_us", "frame_size", "ring_size", "frames", "spare_sockets", "max_relays", "max_outputs"];
 const RELAY: &[&str] = &["name", "enabled", "allow_link_local", "input", "outputs"];
 const INPUT: &[&str] = &["interface", "group", "address", "port", "sources", "vlan"];
 const OUTPUT: &[&str] = &["interface", "group", "address", "port", "ttl", "dscp", "source", "source_port", "vlan"];
@@ -149,6 +149,7 @@ fn read_lanes(section: &Section<'_>, errors: &mut Errors) -> Lanes {
     set(&mut lanes.frame_size, section.read("frame_size", frame_size, errors));
     set(&mut lanes.ring_size, section.read("ring_size", |value| power_of_two(value, 64..=32_768), errors));
     set(&mut lanes.frames, section.read("frames", |value| within_or(value, 64..=16_777_216, "auto"), errors));
+    set(&mut lanes.spare_sockets, section.read("spare_sockets", |value| within(value, 0..=64), errors));
     set(&mut lanes.max_relays, section.read("max_relays", |value| within(value, 1..=MAX_RELAYS), errors));
     set(&mut lanes.max_outputs, section.read("max_outputs", |value| within(value, 1..=MAX_OUTPUTS), errors));
     lanes
