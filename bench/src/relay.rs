@@ -104,6 +104,7 @@ impl Relay {
 fn spawn(binary: &Path, namespace: &Namespace, folder: &Folder, env: &[(&str, &str)]) -> Result<Process> {
     let mut command = namespace.command(binary);
     command.arg("run").arg("--json").arg("--run-dir").arg(&folder.0).arg("--config").arg(folder.0.join("relay.toml"));
+    command.arg("--state-dir").arg(&folder.0);
     command.envs(env.iter().copied());
     Process::start("mcr", command)
 }

@@ -23,8 +23,18 @@ pub const SCHEMA: &[(&str, &[&str])] = &[
 ];
 const ROOT: &[&str] = &["interface", "lanes", "relay"];
 const INTERFACE: &[&str] = &["name", "mode", "zero_copy", "queues"];
-const LANES: &[&str] =
-    &["cores", "poll", "spin_us", "busy_poll_us", "frame_size", "ring_size", "frames", "spare_sockets", "max_relays", "max_outputs"];
+const LANES: &[&str] = &[
+    "cores",
+    "poll",
+    "spin_us",
+    "busy_poll_us",
+    "frame_size",
+    "ring_size",
+    "frames",
+    "spare_sockets",
+    "max_relays",
+    "max_outputs",
+];
 const RELAY: &[&str] = &["name", "enabled", "allow_link_local", "input", "outputs"];
 const INPUT: &[&str] = &["interface", "group", "address", "port", "sources", "vlan"];
 const OUTPUT: &[&str] = &["interface", "group", "address", "port", "ttl", "dscp", "source", "source_port", "vlan"];

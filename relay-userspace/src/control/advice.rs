@@ -1,6 +1,6 @@
 //! What hurts on the links in use is said once at the start, with the remedy.
 
-use super::station::interface;
+use super::sockets::interface;
 use crate::link::ability::Ability;
 use crate::link::hint::{Hint, Use, hints};
 use crate::link::netlink::Netlink;

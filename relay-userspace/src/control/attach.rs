@@ -6,8 +6,9 @@ use super::sockets::interface;
 use super::station::LaneSocket;
 use super::vault::tag;
 use super::view::AttachedView;
+use crate::kernel::attached::Attached;
 use crate::kernel::link::Hook;
-use crate::kernel::program::{Attached, Program, ProgramError};
+use crate::kernel::program::{Program, ProgramError};
 use crate::xsk::socket::probe;
 use anyhow::Context as _;
 use relay_common::facts::{Facts, Link};
@@ -65,7 +66,7 @@ impl Hold {
             "generic" => Mode::Generic,
             _ => Mode::Auto,
         };
-        let attached = Attached::adopt(fd, hook);
+        let attached = Attached::adopt(fd, hook).ok()?;
         Some(((*link).to_owned(), Self { ifindex, attached, relays: *part == "relay", mode }))
     }
 }
@@ -95,7 +96,7 @@ impl Node {
         if let Some(hold) = self.attached.get_mut(name) {
             if hold.ifindex == link.ifindex && hold.mode == mode && hold.attached.info()?.ifindex == link.ifindex {
                 if hold.relays != relays {
-                    self.program.replace(&hold.attached, relays)?;
+                    replace(&self.program, hold, relays)?;
                     hold.relays = relays;
                     self.hold_attached(name).await?;
                 }
@@ -120,7 +121,7 @@ impl Node {
 
     async fn hold_attached(&mut self, name: &str) -> anyhow::Result<()> {
         let Some(hold) = self.attached.get(name) else { return Ok(()) };
-        self.crew.hold(tag::ATTACHED + u64::from(hold.ifindex), hold.attached.fd(), &hold.note(name)).await
+        self.crew.hold(tag::ATTACHED + u64::from(hold.ifindex), &hold.attached, &hold.note(name)).await
     }
 
     /// The links that want a program: inputs, and outputs in zero-copy.
@@ -143,8 +144,10 @@ impl Node {
     pub(super) async fn detach(&mut self, link: &str) {
         if let Some(hold) = self.attached.remove(link) {
             let tag = tag::ATTACHED + u64::from(hold.ifindex);
-            // It stays attached until the last copy of its descriptor is gone.
-            drop(hold);
+            // Lanes hold copies of the descriptor, so closing ours would not do.
+            if let Err(error) = hold.attached.detach() {
+                tracing::debug!(link, "nothing to detach: {error}");
+            }
             self.crew.forget(tag).await;
         }
     }
@@ -158,7 +161,7 @@ impl Node {
     /// Puts the present program in the place of a predecessor's, link by link: no frame finds none.
     pub(super) async fn replace_programs(&mut self) -> Result<(), ProgramError> {
         for hold in self.attached.values() {
-            self.program.replace(&hold.attached, hold.relays)?;
+            replace(&self.program, hold, hold.relays)?;
         }
         Ok(())
     }
@@ -209,4 +212,8 @@ impl Node {
     pub(super) const fn program(&self) -> &Program {
         &self.program
     }
+}
+
+fn replace(program: &Program, hold: &Hold, relays: bool) -> Result<(), ProgramError> {
+    if relays { program.replace(&hold.attached) } else { program.replace_pass(&hold.attached) }
 }

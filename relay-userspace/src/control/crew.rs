@@ -1,7 +1,8 @@
 //! The crew: all lanes with their stations, the table they run, and what they hold for a successor of control.
 
+use super::door;
 use super::event::Event;
-use super::process::{self, LaneProcess};
+use super::process::LaneProcess;
 use super::sockets::Need;
 use super::station::{self, Station};
 use super::vault::{Held, Vault};
@@ -22,8 +23,11 @@ use tokio::sync::mpsc::UnboundedSender;
 
 mod lives; // lanes die and are started again
 mod sockets; // sockets come and go while lanes work
+mod taken; // lanes that a dead control left
 
+pub use lives::Stall;
 pub use sockets::Trouble;
+pub use taken::{check_layout, lanes};
 
 /// A lane has so long to confirm a table.
 const CONFIRM_NS: u64 = 1_000_000_000;
@@ -60,7 +64,6 @@ pub struct Crew {
     table: OwnedFd,
     memory: TableMemory,
     vault: Vault,
-    run_dir: PathBuf,
     events: UnboundedSender<Event>,
 }
 
@@ -76,13 +79,21 @@ impl Crew {
         let image = image::image_size(lanes.max_relays, lanes.max_outputs);
         let table = memory::create(c"mcr-table", TableMemory::bytes(image))?;
         let memory = TableMemory::open(&table, image)?;
-        let mut posts = Vec::new();
-        for number in 0..lanes.n_lanes() {
+        let namespace = door::namespace()?;
+        let doors: Vec<PathBuf> = (0..lanes.n_lanes()).map(|lane| door::path(run_dir, namespace, lane)).collect();
+        let build = |(number, path): (u32, &PathBuf)| {
             let own = needs.iter().filter(|(need, _)| need.lane == number).map(|(need, output)| (need, *output));
-            let station = station::build(number, &lanes, &own.collect(), frames(number))?;
-            posts.push(Post::new(station, None, 0));
-        }
-        Ok(Self { posts, lanes, table, memory, vault: Vault::default(), run_dir: run_dir.to_owned(), events })
+            let station = station::build(number, &lanes, &own.collect(), frames(number), path.clone())?;
+            Ok(Post::new(station, None, 0))
+        };
+        let built: anyhow::Result<Vec<Post>> = (0..).zip(&doors).map(build).collect();
+        let posts = built.inspect_err(|_| {
+            for path in &doors {
+                // What stays is replaced by the next mcr.
+                let _ = door::remove_stale(path);
+            }
+        })?;
+        Ok(Self { posts, lanes, table, memory, vault: Vault::default(), events })
     }
 
     /// Starts every lane that does not run.
@@ -97,7 +108,14 @@ impl Crew {
 
     async fn start_lane(&self, at: usize) -> anyhow::Result<LaneProcess> {
         let station = &self.posts[at].station;
-        process::start(station, &self.lanes, &self.table, &self.vault, &self.run_dir, &self.events).await
+        let mut process = LaneProcess::start(station, &self.lanes, &self.table, now_ns()).await?;
+        process.watch(station.number, &self.events);
+        for (tag, held) in &self.vault.0 {
+            if let Err(error) = process.hold(*tag, held.note.as_bytes(), held.fd.as_fd()).await {
+                tracing::warn!(lane = station.number, tag, "a lane does not hold what must outlive mcr: {error:#}");
+            }
+        }
+        Ok(process)
     }
 
     /// Gives the lanes a table and waits until each that is alive runs it.
@@ -147,7 +165,7 @@ impl Crew {
         let fd = Arc::new(fd.as_fd().try_clone_to_owned().context("no descriptor left: raise LimitNOFILE")?);
         for process in self.posts.iter_mut().filter_map(|post| post.process.as_mut()) {
             // A lane that cannot be reached now is given everything when it is started again.
-            if let Err(error) = process.hold(tag, fd.as_fd(), note.as_bytes()).await {
+            if let Err(error) = process.hold(tag, note.as_bytes(), fd.as_fd()).await {
                 tracing::warn!(%error, tag, "a lane could not be given what it is to hold");
             }
         }
@@ -191,7 +209,7 @@ impl Crew {
     fn ring(&self) {
         for post in &self.posts {
             // A full counter means that the lane was rung often enough.
-            let _ = post.station.doorbell.write(1);
+            let _ = nix::unistd::write(&post.station.doorbell, &1_u64.to_ne_bytes());
         }
     }
 }

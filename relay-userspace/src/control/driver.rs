@@ -406,7 +406,8 @@ fn keep_lanes(plan: &mut Plan, running: &Lanes) -> Result<(), Refusal> {
 }
 
 fn lanes_differ() -> String {
-    "the keys of [lanes] count from the start of the lanes on: end mcr (mcr stop) and start it, or put them back".to_owned()
+    "the keys of [lanes] count from the start of the lanes on: end mcr (mcr stop) and start it, or put them back"
+        .to_owned()
 }
 
 /// How long the notices of links have to settle: they come in bursts, and are read once.

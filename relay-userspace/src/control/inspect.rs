@@ -25,7 +25,7 @@ impl Node {
 
     fn inspect_programs(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let wanted = [self.program().id("pass"), self.program().id("relay")];
+        let wanted = [self.program().pass_id(), self.program().id()];
         for (link, hold) in &self.attached {
             // A link that is gone took its program along; it is told as missing.
             if self.facts.link(link).is_none_or(|known| known.ifindex != hold.ifindex) {
@@ -125,10 +125,14 @@ impl Node {
             let Some(place) = self.place.input(&need.link).filter(|_| need.receives) else { continue };
             let (at, fd) = (place.socket_base() + need.queue, socket.bound.fd.as_fd());
             if matches!(self.program.has_socket(at, fd), Ok(false)) {
-                let mended = self.program.put_socket(at, fd).map_or_else(|error| error.to_string(), |()| "put back".into());
+                let mended =
+                    self.program.put_socket(at, fd).map_or_else(|error| error.to_string(), |()| "put back".into());
                 problems.push((
                     "sockets",
-                    format!("the entry of {} queue {} in the program's socket map was missing: {mended}", need.link, need.queue),
+                    format!(
+                        "the entry of {} queue {} in the program's socket map was missing: {mended}",
+                        need.link, need.queue
+                    ),
                 ));
             }
         }

@@ -25,7 +25,7 @@ use relay_common::facts::Facts;
 use relay_common::plan::{Plan, Relay};
 use relay_common::table::{Kernel, Pending, Placement, Table, compile};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -214,4 +214,3 @@ fn frames_of(lane: u32, plan: &Plan, needed: &BTreeMap<super::sockets::Need, Opt
     let spare = plan.lanes.spare_sockets.saturating_mul(2).saturating_mul(plan.lanes.ring_size);
     plan.lanes.frames.unwrap_or_else(|| Station::frames_for(own, plan.lanes.ring_size).saturating_add(spare))
 }
-

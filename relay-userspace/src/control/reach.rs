@@ -192,7 +192,7 @@ impl Node {
         origins: &BTreeMap<String, Origin>,
     ) -> anyhow::Result<()> {
         let memo = Memo {
-            object: Program::object_hash(),
+            object: object(),
             binary: self.lanes_run.clone(),
             restarts: self.crew.posts.iter().map(|post| post.restarts).collect(),
             ..Memo::of(table, place, origins)
@@ -295,4 +295,11 @@ pub fn pending_changes<'a>(before: &'a [Pending], now: &'a [Pending]) -> (Vec<&'
 pub(super) fn found_in_kernel(program: &Program) -> anyhow::Result<Kernel> {
     let (inputs, sources, own_macs) = (program.inputs()?, program.sources()?, program.own_macs()?);
     Ok(Kernel { inputs, sources, own_macs, joins: BTreeMap::new() })
+}
+
+/// The eBPF object of this binary, by its hash.
+#[must_use]
+pub(super) fn object() -> String {
+    Program::object_hash()
+        .map_or_else(|_| String::new(), |hash| hash.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -1,6 +1,8 @@
 //! A station: everything that one lane works with, held by control so that the lane can die and be started again.
 
+use super::door;
 use super::sockets::Need;
+use crate::lane::handoff::{Message, Outfit, kind};
 use crate::memory::counters::Counters;
 use crate::memory::log::Log;
 use crate::memory::{self, Mapping, whole_pages};
@@ -13,7 +15,8 @@ use relay_common::owner::Owner;
 use relay_common::plan::Lanes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -52,20 +55,60 @@ pub struct Station {
     /// The counters, mapped.
     pub counters: Arc<Counters>,
     /// Wakes the lane.
-    pub doorbell: EventFd,
+    pub doorbell: OwnedFd,
+    /// Where a later control comes in.
+    pub door: OwnedFd,
+    /// The door's file.
+    pub door_path: PathBuf,
     /// Its sockets.
     pub sockets: Vec<Arc<LaneSocket>>,
     /// Numbers of sockets that are gone while the kernel may still look at their frames.
     pub parked: BTreeSet<u16>,
 }
 
+impl LaneSocket {
+    /// What a lane is told of it when it is handed over.
+    #[must_use]
+    pub fn take_message(&self) -> Message {
+        take_message(self.number, &self.need, self.output, self.busy_polled)
+    }
+}
+
+/// What a lane is told of a socket when it is handed over.
+#[must_use]
+pub fn take_message(number: u16, need: &Need, output: Option<u16>, busy_polled: bool) -> Message {
+    Message {
+        number: u32::from(number),
+        a: need.ifindex,
+        b: output.map_or(0, |output| u32::from(output) + 1),
+        c: u32::from(need.receives),
+        d: u32::from(busy_polled),
+        e: need.queue,
+        f: u32::from(need.sends),
+        g: u32::from(need.zero_copy),
+        ..Message::of(kind::TAKE)
+    }
+}
+
 impl Station {
+    /// What its lane is given at the start, with the table that all lanes have.
+    #[must_use]
+    pub fn outfit<'a>(&'a self, table: BorrowedFd<'a>) -> Outfit<BorrowedFd<'a>> {
+        Outfit {
+            frames: self.frames.as_fd(),
+            ledger: self.ledger.as_fd(),
+            table,
+            counters: self.counters_fd.as_fd(),
+            doorbell: self.doorbell.as_fd(),
+            door: self.door.as_fd(),
+        }
+    }
+
     /// A number that no socket has, and none had whose frames are not back.
     #[must_use]
     pub fn free_number(&self) -> Option<u16> {
-        let taken = |number: &u16| {
-            self.parked.contains(number) || self.sockets.iter().any(|socket| socket.number == *number)
-        };
+        let taken =
+            |number: &u16| self.parked.contains(number) || self.sockets.iter().any(|socket| socket.number == *number);
         (0..MAX_SOCKETS).find(|number| !taken(number))
     }
 
@@ -78,16 +121,18 @@ impl Station {
 }
 
 /// Sockets that one lane can have.
-pub const MAX_SOCKETS: u16 = 128;
+#[expect(clippy::cast_possible_truncation, reason = "the journal has room for far fewer")]
+const MAX_SOCKETS: u16 = relay_common::journal::MAX_SOCKETS as u16;
 
-/// Builds a lane's station: memory first, then its sockets, each with a full fill ring before it is bound. `spare`
-/// sockets can come later.
+/// Builds a lane's station: its door and memory first, then its sockets, each with a full fill ring before it is bound.
 pub fn build(
     number: u32,
     lanes: &Lanes,
     needs: &BTreeMap<&Need, Option<u16>>,
     n_frames: u32,
+    door_path: PathBuf,
 ) -> anyhow::Result<Station> {
+    let door = door::make(&door_path)?;
     let filled = u32::try_from(needs.len())? * lanes.ring_size;
     // Whole huge pages, whatever the frames turn out to lie in.
     let n_frames = n_frames.max(filled).next_multiple_of(1024);
@@ -97,11 +142,25 @@ pub fn build(
     let ledger = Arc::new(memory::create(c"mcr-ledger", Log::BYTES + whole_pages(n_frames as usize * 4))?);
     let counters_fd = memory::create(c"mcr-counters", Counters::bytes(lanes.max_relays, lanes.max_outputs))?;
     let counters = Arc::new(Counters::open(&counters_fd, lanes.max_relays, lanes.max_outputs)?);
-    let doorbell = EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+    let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+    let doorbell = EventFd::from_value_and_flags(0, flags)?.as_fd().try_clone_to_owned()?;
     let core = lanes.cores.get(number as usize).copied();
     let (sockets, parked) = Default::default();
-    let mut station =
-        Station { number, core, n_frames, frames, huge, ledger, counters_fd, counters, doorbell, sockets, parked };
+    let mut station = Station {
+        number,
+        core,
+        n_frames,
+        frames,
+        huge,
+        ledger,
+        counters_fd,
+        counters,
+        doorbell,
+        door,
+        door_path,
+        sockets,
+        parked,
+    };
     let area = Mapping::shared(&station.frames, bytes).context("cannot map the frames")?;
     let words = Mapping::shared_at(&*station.ledger, whole_pages(n_frames as usize * 4), Log::BYTES as i64)?;
     for (number, (need, output)) in (0..MAX_SOCKETS).zip(needs) {

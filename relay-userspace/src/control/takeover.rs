@@ -3,15 +3,19 @@
 
 use super::attach::Hold;
 use super::book::Book;
-use super::crew::Crew;
+use super::crew::{self, Crew};
+use super::door;
 use super::facts;
 use super::membership::Memberships;
 use super::memo::{Memo, Pages};
 use super::node::{Node, Start};
-use super::process::{self, LaneProcess, Shown};
+use super::process::{AdoptError, LaneProcess};
+use super::talk::{self, Shown};
 use super::upgrade;
-use super::vault::{Vault, tag};
+use super::vault::{Held, Vault, tag};
+use crate::clock::now_ns;
 use crate::kernel::program::{Loading, Program};
+use crate::lane::handoff::Message;
 use crate::link::neighbour::Neighbours;
 use crate::link::netlink::Netlink;
 use anyhow::Context as _;
@@ -19,6 +23,7 @@ use relay_common::plan::{Lanes, Plan};
 use relay_common::table::Kernel;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 /// Lanes that relay without a control, and what they hold.
 #[derive(Debug)]
@@ -37,19 +42,32 @@ impl Orphans {
     /// When there are lanes that cannot be taken over, with the remedy.
     pub async fn find(start: &Start) -> anyhow::Result<Option<Self>> {
         let mut lanes = Vec::new();
-        for door in process::find_doors(&start.run_dir).context("cannot look for lanes of a control that died")? {
-            lanes.extend(process::adopt(&door, &start.events).await?);
+        for (number, path) in door::find(&start.run_dir, door::namespace()?)? {
+            match LaneProcess::adopt(&path, now_ns()).await {
+                Ok(lane) => lanes.push(lane),
+                Err(AdoptError::Nobody) => {}
+                Err(error) => {
+                    return Err(error).with_context(|| {
+                        let path = path.display();
+                        format!("lane {number} relays without a control and cannot be taken over by its door {path}")
+                    });
+                }
+            }
         }
         if lanes.is_empty() {
             return Ok(None);
         }
-        lanes.sort_by_key(|(_, shown)| shown.outfit.number);
         let mut vault = Vault::default();
         for (_, shown) in &mut lanes {
-            vault.0.extend(std::mem::take(&mut shown.held));
+            crew::check_layout(shown)?;
+            for talk::Held { tag, note, descriptor } in std::mem::take(&mut shown.held) {
+                let note = String::from_utf8_lossy(&note).into_owned();
+                vault.0.insert(tag, Held { fd: Arc::new(descriptor), note });
+            }
         }
         let copy = |tag: u64| -> anyhow::Result<OwnedFd> {
-            let held = vault.0.get(&tag).context("the lanes that run hold no memo: end them (mcr stop) and start anew")?;
+            let held =
+                vault.0.get(&tag).context("the lanes that run hold no memo: end them (mcr stop) and start anew")?;
             Ok(held.fd.try_clone()?)
         };
         let [first, second] = tag::MEMO;
@@ -60,9 +78,13 @@ impl Orphans {
     /// How the lanes run: what the configuration says of it counts from the next start on.
     #[must_use]
     pub fn lanes(&self, configured: &Lanes) -> Lanes {
-        let Some((_, first)) = self.lanes.first() else { return configured.clone() };
-        let cores = self.lanes.iter().map(|(_, shown)| shown.outfit.core).collect::<Option<Vec<u32>>>();
-        Lanes { cores: cores.unwrap_or_default(), ..first.outfit.lanes(configured) }
+        let starts: Vec<&Message> = self.lanes.iter().map(|(_, shown)| &shown.start).collect();
+        let running = crew::lanes(&starts, configured);
+        // A lane that has died since keeps its core.
+        if running.cores.len() < configured.cores.len() && configured.cores.starts_with(&running.cores) {
+            return Lanes { cores: configured.cores.clone(), ..running };
+        }
+        running
     }
 
     /// Goes on where the dead control stood. When this returns, what runs is what should.
@@ -78,11 +100,9 @@ impl Orphans {
         let attached = attached(&vault);
         let old_memberships: Vec<u64> = vault.range(tag::MEMBERSHIP).map(|(tag, _)| tag).collect();
         let next_membership = old_memberships.last().map_or(tag::MEMBERSHIP, |last| last + 1);
-        let is_same_object = noted.object == Program::object_hash();
-        let parts = (tag::PROGRAM..).zip(Program::PARTS).filter_map(|(tag, name)| {
-            let fd = vault.0.get(&tag)?.fd.try_clone().ok()?;
-            Some((name, fd))
-        });
+        let is_same_object = noted.object == super::reach::object();
+        let parts = vault.0.range(tag::PROGRAM..tag::MEMBERSHIP);
+        let parts = parts.filter_map(|(_, held)| Some((held.note.clone(), held.fd.try_clone().ok()?)));
         let program = if is_same_object {
             Program::adopt(parts)?
         } else {
@@ -91,7 +111,10 @@ impl Orphans {
         };
         let kernel = if is_same_object { super::reach::found_in_kernel(&program)? } else { Kernel::default() };
         let room = (plan.lanes.max_relays, plan.lanes.max_outputs);
-        let crew = Crew::taken_over(found, vault, plan.lanes.clone(), &noted.restarts, &facts, start)?;
+        let events = start.events.clone();
+        let (lanes, restarts) = (plan.lanes.clone(), &noted.restarts);
+        let mut crew = Crew::taken_over(found, vault, lanes, restarts, &facts, &start.run_dir, events)?;
+        crew.start().await?;
         let mut node = Node {
             plan: Plan { relays: Vec::new(), ..plan.clone() },
             table: noted.table(room),
@@ -127,7 +150,7 @@ impl Orphans {
 
 /// What is attached to links, as far as the lanes hold it.
 fn attached(vault: &Vault) -> BTreeMap<String, Hold> {
-    let one = |(tag, held): (u64, &super::vault::Held)| {
+    let one = |(tag, held): (u64, &Held)| {
         let ifindex = u32::try_from(tag - tag::ATTACHED).ok()?;
         Hold::taken_over(ifindex, held.fd.try_clone().ok()?, &held.note)
     };

@@ -147,7 +147,9 @@ pub fn lane_started(lane: u32) -> Event {
 #[must_use]
 pub fn stall(lane: u32, stall: Stall) -> Event {
     let event = match stall {
-        Stall::Began => Event::new(Kind::LaneStalled, format!("lane {lane} stalled: it has not come round for a second")),
+        Stall::Began => {
+            Event::new(Kind::LaneStalled, format!("lane {lane} stalled: it has not come round for a second"))
+        }
         Stall::Hopeless => Event::new(
             Kind::LaneStalled,
             format!("lane {lane} has stalled for too long: it is ended, and another goes on where it stood"),

@@ -49,6 +49,11 @@ pub fn create_for_frames(name: &CStr, len: usize) -> io::Result<(OwnedFd, bool)>
     Ok((create(name, len)?, false))
 }
 
+/// Whether a memfd is of huge pages.
+pub fn is_huge(fd: impl AsFd) -> bool {
+    nix::sys::statfs::fstatfs(fd).is_ok_and(|found| found.block_size() as usize == HUGE_PAGE)
+}
+
 /// A piece of mapped memory, unmapped when dropped.
 #[derive(Debug)]
 pub struct Mapping {

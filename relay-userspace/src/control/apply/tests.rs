@@ -131,7 +131,8 @@ fn whatever_step_fails_everything_is_as_it_was() {
         let mut back = before.0.clone();
         back.generation = world.lanes.0 + 1;
         world.fail_at = None;
-        run(apply(&mut world, &mut kernel, &towards(&kernel.clone(), &back), &back)).unwrap();
+        let changes = towards(&kernel, &back);
+        run(apply(&mut world, &mut kernel, &changes, &back)).unwrap();
         assert_eq!((&world.holds, &kernel), (&before.0.kernel, &before.0.kernel), "step {fail_at}");
         assert_eq!(world.lanes, (back.generation, 2), "step {fail_at}");
     }

@@ -2,6 +2,7 @@
 
 use super::{Crew, LOOK_AGAIN, Post};
 use crate::clock::now_ns;
+use crate::control::door;
 use crate::control::event::Event;
 use crate::control::process::LaneProcess;
 use crate::control::station::Station;
@@ -13,7 +14,7 @@ const SHORT_LIFE_NS: u64 = 1_000_000_000;
 /// The longest wait before a lane is started again.
 const LONGEST_PAUSE_MS: u64 = 2_000;
 /// A heartbeat older than this is a stalled lane: ten of its longest sleeps.
-pub const STALLED_NS: u64 = 1_000_000_000;
+const STALLED_NS: u64 = 1_000_000_000;
 /// A lane that has stalled for so long will not come round: it is ended, and another goes on where it stood.
 const HOPELESS_NS: u64 = 15_000_000_000;
 
@@ -127,6 +128,10 @@ impl Crew {
                 }
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
+            let path = &post.station.door_path;
+            if let Err(error) = door::remove(path) {
+                tracing::warn!(%error, "cannot remove {}", path.display());
+            }
         }
         Ok(())
     }
@@ -134,11 +139,10 @@ impl Crew {
     /// Ends a lane at the edge of a batch and starts it anew, with everything as it stood: for a newer binary.
     pub async fn renew(&mut self, number: u32) -> anyhow::Result<()> {
         let at = number as usize;
-        if let Some(mut process) = self.posts.get_mut(at).and_then(|post| post.process.take()) {
-            if let Err(error) = process.stop_at_edge().await {
-                tracing::warn!(lane = number, %error, "a lane does not stop at the edge of a batch and is killed");
-            }
-            process.end().await;
+        if let Some(process) = self.posts.get_mut(at).and_then(|post| post.process.take())
+            && let Err(error) = process.stop_at_edge().await
+        {
+            anyhow::bail!("lane {number} does not stop at the edge of a batch: {error:#}");
         }
         self.posts[at].process = Some(self.start_lane(at).await?);
         Ok(())

@@ -4,6 +4,7 @@ use super::Crew;
 use crate::control::event::Event;
 use crate::control::sockets::Need;
 use crate::control::station::{self, LaneSocket, Station};
+use crate::lane::handoff::Refusal;
 use crate::xsk::socket::{SocketError, Tries, Unbound, finish};
 use relay_common::plan::Lanes;
 use std::collections::BTreeMap;
@@ -104,9 +105,23 @@ impl Crew {
         };
         let process = post.process.as_mut().ok_or_else(|| unreachable("it is being started again".to_owned()))?;
         let busy_polled = lanes.busy_poll_us > 0;
-        let taken = process.take(number, need, output, busy_polled, unbound.fd()).await;
-        taken.map_err(|error| unreachable(format!("{error:#}")))?;
+        let message = station::take_message(number, need, output, busy_polled);
+        if let Err(error) = process.take(message, unbound.fd()).await {
+            self.settle(lane, &error);
+            return Err(unreachable(format!("{error:#}")));
+        }
         Ok((number, unbound))
+    }
+
+    /// After a request that failed nobody knows how far the lane came, unless it refused. Another one begins from what
+    /// control knows, and that loses nothing.
+    fn settle(&self, lane: u32, error: &anyhow::Error) {
+        if error.downcast_ref::<Refusal>().is_none()
+            && let Some(process) = self.posts.get(lane as usize).and_then(|post| post.process.as_ref())
+        {
+            tracing::warn!(lane, "a lane that does not answer is ended, and started again: {error:#}");
+            process.kill();
+        }
     }
 
     /// A bound socket is the lane's from now on.
@@ -171,7 +186,11 @@ impl Crew {
         let unreachable = |problem: String| Trouble::Lane { lane, problem };
         let process = post.process.as_mut().ok_or_else(|| unreachable("it is being started again".to_owned()))?;
         let number = post.station.sockets[at].number;
-        process.drop_socket(number).await.map_err(|error| unreachable(format!("{error:#}")))?;
+        if let Err(error) = process.drop_socket(number).await {
+            self.settle(lane, &error);
+            return Err(unreachable(format!("{error:#}")));
+        }
+        let post = &mut self.posts[lane as usize];
         post.station.sockets.remove(at);
         post.station.parked.insert(number);
         self.reclaim_later(lane, number);

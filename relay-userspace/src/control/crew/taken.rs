@@ -1,0 +1,159 @@
+//! A crew of lanes that a dead control left: each shows what it has, and works on meanwhile.
+
+use super::{Crew, Post};
+use crate::control::door;
+use crate::control::event::Event;
+use crate::control::process::LaneProcess;
+use crate::control::sockets::Need;
+use crate::control::station::{self, LaneSocket, Station};
+use crate::control::talk::Shown;
+use crate::control::vault::Vault;
+use crate::lane::handoff::{Message, Outfit, PROTOCOL};
+use crate::memory::counters::Counters;
+use crate::memory::log::Log;
+use crate::memory::table::TableMemory;
+use crate::memory::{Mapping, whole_pages};
+use crate::xsk::options::is_zero_copy;
+use crate::xsk::socket::Bound;
+use anyhow::{Context as _, bail};
+use relay_common::facts::Facts;
+use relay_common::journal::LAYOUT;
+use relay_common::owner::Owner;
+use relay_common::plan::{Lanes, Poll};
+use relay_common::table::image;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Refuses lanes that this version cannot take over. Nothing is done to them.
+///
+/// # Errors
+/// With the remedy.
+pub fn check_layout(shown: &Shown) -> anyhow::Result<()> {
+    if (shown.protocol, shown.layout) != (PROTOCOL, LAYOUT) {
+        bail!(
+            "lane {} is of a version that this mcr cannot take over (protocol {} and {PROTOCOL}, layout {} and {LAYOUT}): \
+             go on with that version, or end its lanes (kill -9 {}) and start this one afresh",
+            shown.number,
+            shown.protocol,
+            shown.layout,
+            shown.pid
+        );
+    }
+    Ok(())
+}
+
+/// How lanes run that were started with these messages; the rest as it is configured.
+#[must_use]
+pub fn lanes(starts: &[&Message], configured: &Lanes) -> Lanes {
+    let Some(first) = starts.first() else { return configured.clone() };
+    Lanes {
+        cores: starts.iter().map(|start| start.h.checked_sub(1)).collect::<Option<Vec<u32>>>().unwrap_or_default(),
+        poll: [Poll::Busy, Poll::Adaptive, Poll::Wait][first.f.min(2) as usize],
+        spin_us: first.g,
+        frame_size: first.a,
+        ring_size: first.c,
+        max_relays: first.d,
+        max_outputs: first.e,
+        ..configured.clone()
+    }
+}
+
+impl Crew {
+    /// Takes lanes over. One that died after its control is built anew, without a socket yet.
+    pub fn taken_over(
+        found: Vec<(LaneProcess, Shown)>,
+        vault: Vault,
+        lanes: Lanes,
+        restarts: &[u64],
+        facts: &Facts,
+        run_dir: &Path,
+        events: UnboundedSender<Event>,
+    ) -> anyhow::Result<Self> {
+        let (mut table, mut n_frames) = (None, 0);
+        let mut posts: BTreeMap<u32, Post> = BTreeMap::new();
+        let namespace = door::namespace()?;
+        for (process, mut shown) in found {
+            let outfit = shown.take_outfit().context("a lane does not show its memory")?;
+            table.get_or_insert(outfit.table.try_clone()?);
+            n_frames = shown.start.b;
+            let door_path = door::path(run_dir, namespace, shown.number);
+            let station = station_of(&shown, outfit, &lanes, facts, door_path)?;
+            process.watch(shown.number, &events);
+            let restarts = restarts.get(shown.number as usize).copied().unwrap_or(0);
+            posts.insert(shown.number, Post::new(station, Some(process), restarts));
+        }
+        for number in (0..lanes.n_lanes()).filter(|number| !posts.contains_key(number)).collect::<Vec<_>>() {
+            let door_path = door::path(run_dir, namespace, number);
+            let station = station::build(number, &lanes, &BTreeMap::new(), n_frames, door_path)?;
+            let restarts = restarts.get(number as usize).copied().unwrap_or(0) + 1;
+            posts.insert(number, Post::new(station, None, restarts));
+        }
+        let table: OwnedFd = table.context("no lane shows the table")?;
+        let memory = TableMemory::open(&table, image::image_size(lanes.max_relays, lanes.max_outputs))?;
+        let crew = Self { posts: posts.into_values().collect(), lanes, table, memory, vault, events };
+        for post in &crew.posts {
+            post.station.parked.iter().for_each(|number| crew.reclaim_later(post.station.number, *number));
+        }
+        Ok(crew)
+    }
+}
+
+fn station_of(
+    shown: &Shown,
+    outfit: Outfit,
+    lanes: &Lanes,
+    facts: &Facts,
+    door_path: std::path::PathBuf,
+) -> anyhow::Result<Station> {
+    let n_frames = shown.start.b;
+    let counters = Arc::new(Counters::open(&outfit.counters, lanes.max_relays, lanes.max_outputs)?);
+    let sockets = shown.sockets.iter().map(|(taken, fd)| socket_of(shown.number, taken, fd, facts));
+    let sockets: Vec<Arc<LaneSocket>> = sockets.collect::<anyhow::Result<_>>()?;
+    let words = Mapping::shared_at(&outfit.ledger, whole_pages(n_frames as usize * 4), Log::BYTES as i64)?;
+    let owners = words.words32(0, n_frames as usize).iter().map(|word| Owner::from_word(word.load(Relaxed)));
+    let filled: BTreeSet<u16> =
+        owners.filter_map(|owner| if let Some(Owner::Fill { socket }) = owner { Some(socket) } else { None }).collect();
+    let parked = filled.into_iter().filter(|number| !sockets.iter().any(|socket| socket.number == *number)).collect();
+    let Outfit { frames, ledger, counters: counters_fd, doorbell, door, .. } = outfit;
+    Ok(Station {
+        number: shown.number,
+        core: shown.start.h.checked_sub(1),
+        n_frames,
+        huge: crate::memory::is_huge(&frames),
+        frames,
+        ledger: Arc::new(ledger),
+        counters_fd,
+        counters,
+        doorbell,
+        door,
+        door_path,
+        sockets,
+        parked,
+    })
+}
+
+fn socket_of(lane: u32, taken: &Message, fd: &OwnedFd, facts: &Facts) -> anyhow::Result<Arc<LaneSocket>> {
+    let link = facts.links.iter().find(|link| link.ifindex == taken.a);
+    let need = Need {
+        lane,
+        // A link that is gone has no name any more; nobody needs its sockets.
+        link: link.map_or_else(|| format!("(gone: {})", taken.a), |link| link.name.clone()),
+        ifindex: taken.a,
+        queue: taken.e,
+        receives: taken.c != 0,
+        sends: taken.f != 0,
+        zero_copy: u8::try_from(taken.g).unwrap_or_default(),
+    };
+    let zero_copy = is_zero_copy(fd.as_fd()).unwrap_or_default();
+    Ok(Arc::new(LaneSocket {
+        number: u16::try_from(taken.number)?,
+        need,
+        output: taken.b.checked_sub(1).map(u16::try_from).transpose()?,
+        busy_polled: taken.d != 0,
+        bound: Arc::new(Bound { fd: fd.try_clone()?, zero_copy }),
+    }))
+}
