@@ -73,6 +73,8 @@ lane_counters! {
     Free = "free_frames",
     /// Frames whose owner word made no sense when the lane started: they are never used again.
     LostFrames = "lost_frames",
+    /// Packets that were not sent because the socket they lay on was dropped: its link went.
+    DroppedWithSocket = "dropped_with_socket",
 }
 
 /// Where the lane's drops that belong to no relay begin.

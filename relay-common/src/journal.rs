@@ -15,6 +15,8 @@ pub const LAYOUT: u32 = 1;
 pub const BATCH: usize = 64;
 /// Ring indices in one commit.
 pub const MAX_RINGS: usize = 512;
+/// Sockets of one lane: each has four rings.
+pub const MAX_SOCKETS: usize = MAX_RINGS / 4;
 /// Owner words in one commit: a batch may consume, copy, reap and refill.
 pub const MAX_WORDS: usize = 16_384;
 

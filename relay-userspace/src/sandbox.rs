@@ -1,12 +1,15 @@
 //! What a lane gives up before it looks at the first packet: strangers write what it parses.
 #![expect(unsafe_code, reason = "prctl for what nix does not wrap")]
 
+use crate::xsk::options::{SOL_XDP, XDP_MMAP_OFFSETS};
 use anyhow::Context;
 use caps::CapSet;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
 };
 use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 
 /// The system calls of a lane at work. Everything else ends it.
 const ALLOWED: &[libc::c_long] = &[
@@ -14,6 +17,7 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_recvfrom, // wake the receive side of a driver
     libc::SYS_sendmsg,  // answer control
     libc::SYS_recvmsg,  // hear control
+    libc::SYS_accept4,  // let the next control in
     libc::SYS_poll,     // sleep
     libc::SYS_ppoll,
     libc::SYS_read,          // the doorbell
@@ -33,13 +37,21 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_getpid,
     #[cfg(feature = "chaos")]
     libc::SYS_kill, // a signal to itself, in tests of sudden death
-    libc::SYS_brk, // the allocator, in a panic
+    libc::SYS_brk, // the allocator, when a socket is taken and in a panic
+    libc::SYS_mremap,
     libc::SYS_madvise,
 ];
 
-/// Ends this process when its parent does, however that ends.
-pub fn die_with_parent() -> anyhow::Result<()> {
-    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+/// Closes every descriptor but the three that each program has, and one. What control had open is none of a lane's
+/// business, and would be in use for as long as the lane lives.
+pub fn close_what_was_inherited(but: &OwnedFd) -> io::Result<()> {
+    let kept = but.as_raw_fd().cast_unsigned();
+    for (first, last) in [(3, kept.saturating_sub(1)), (kept + 1, u32::MAX)] {
+        // SAFETY: this call takes numbers only, and nothing in this process owns a descriptor that was inherited.
+        if first <= last && unsafe { libc::close_range(first, last, 0) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
     Ok(())
 }
 
@@ -61,7 +73,16 @@ pub fn give_up_rights() -> anyhow::Result<()> {
     let own = u64::from(std::process::id());
     let to_itself = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, own)?;
     rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![to_itself])?]);
-    // Memory for the allocator, in a panic; none that could be executed.
+    // Who is at the door, and where the rings of a new socket lie; nothing else is asked of any socket.
+    let asks = |level: i32, name: i32| {
+        let is = |argument, value: i32| {
+            SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value as u64)
+        };
+        SeccompRule::new(vec![is(1, level)?, is(2, name)?])
+    };
+    let asked = vec![asks(libc::SOL_SOCKET, libc::SO_PEERCRED)?, asks(SOL_XDP, XDP_MMAP_OFFSETS)?];
+    rules.insert(libc::SYS_getsockopt, asked);
+    // Memory for the allocator and for the rings of a new socket; none that could be executed.
     let executable = SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64);
     let not_executable = SeccompCondition::new(2, SeccompCmpArgLen::Dword, executable, 0)?;
     rules.insert(libc::SYS_mmap, vec![SeccompRule::new(vec![not_executable])?]);

@@ -58,7 +58,7 @@ impl Rig {
         let ledger = Mapping::anonymous(whole_pages(N_FRAMES * 4)).expect("memory");
         let words = ledger.words32(0, RING_SIZE as usize);
         words.iter().for_each(|word| word.store(Owner::Fill { socket: 0 }.word(), Relaxed));
-        let (frames, _) = Frames::take_stock(area, ledger, FRAME_SIZE, 1);
+        let (frames, _) = Frames::take_stock(area, ledger, FRAME_SIZE);
         let packet = packets::v4(&[]);
         let room = BATCH * usize::from(n_outputs);
         let stamp = if stamped { Stamp { magic: Stamp::MAGIC, slot: SLOT, time_ns: 1 } } else { Stamp::NONE };

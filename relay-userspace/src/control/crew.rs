@@ -1,7 +1,8 @@
 //! The crew: all lanes with their stations, and the table they run.
 
+use super::door;
 use super::event::Event;
-use super::process::{self, LaneProcess};
+use super::process::LaneProcess;
 use super::station::{self, Station};
 use crate::clock::now_ns;
 use crate::lane::pin;
@@ -11,7 +12,9 @@ use relay_common::counters::LaneCounter;
 use relay_common::facts::Facts;
 use relay_common::plan::{Lanes, Plan};
 use relay_common::table::{Placement, Table, image};
-use std::os::fd::OwnedFd;
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -49,6 +52,8 @@ pub struct Crew {
     table: OwnedFd,
     memory: TableMemory,
     events: UnboundedSender<Event>,
+    /// What every lane holds for a later control, by tag: a note and the descriptor.
+    vault: BTreeMap<u64, (String, OwnedFd)>,
 }
 
 impl Crew {
@@ -57,31 +62,79 @@ impl Crew {
         plan: &Plan,
         place: &Placement,
         facts: &Facts,
+        run_dir: &Path,
         events: UnboundedSender<Event>,
     ) -> anyhow::Result<Self> {
+        let namespace = door::namespace()?;
         let lanes = plan.lanes.clone();
         let image = image::image_size(lanes.max_relays, lanes.max_outputs);
         let table = memory::create(c"mcr-table", TableMemory::bytes(image))?;
         let memory = TableMemory::open(&table, image)?;
-        let mut posts = Vec::new();
-        for number in 0..lanes.n_lanes() {
-            let station = station::build(number, plan, place, facts)?;
-            posts.push(Post { station, process: None, short_lives: 0, restarts: 0, stalled: false });
-        }
-        Ok(Self { posts, lanes, table, memory, events })
+        let doors: Vec<_> = (0..lanes.n_lanes()).map(|number| door::path(run_dir, namespace, number)).collect();
+        let build = |(number, path): (u32, &PathBuf)| {
+            let station = station::build(number, plan, place, facts, path.clone())?;
+            Ok(Post { station, process: None, short_lives: 0, restarts: 0, stalled: false })
+        };
+        let built: anyhow::Result<Vec<Post>> = (0..).zip(&doors).map(build).collect();
+        let posts = built.inspect_err(|_| {
+            for path in &doors {
+                // What stays is replaced by the next mcr.
+                let _ = door::remove_stale(path);
+            }
+        })?;
+        Ok(Self { posts, lanes, table, memory, events, vault: BTreeMap::new() })
     }
 
     /// Starts every lane.
-    pub fn start(&mut self) -> anyhow::Result<()> {
-        for post in &mut self.posts {
-            post.process = Some(process::start(&post.station, &self.lanes, &self.table, now_ns(), &self.events)?);
+    pub async fn start(&mut self) -> anyhow::Result<()> {
+        for number in 0..self.posts.len() {
+            let process = self.start_one(number).await?;
+            self.posts[number].process = Some(process);
         }
         Ok(())
     }
 
+    async fn start_one(&self, number: usize) -> anyhow::Result<LaneProcess> {
+        let station = &self.posts[number].station;
+        let mut process = LaneProcess::start(station, &self.lanes, &self.table, now_ns()).await?;
+        process.watch(station.number, &self.events);
+        for (tag, (note, descriptor)) in &self.vault {
+            if let Err(error) = process.hold(*tag, note.as_bytes(), descriptor.as_fd()).await {
+                tracing::warn!(lane = number, %note, "a lane does not hold what must outlive mcr: {error:#}");
+            }
+        }
+        Ok(process)
+    }
+
+    /// Has every lane hold a descriptor that must outlive control, and every lane that is started later.
+    pub async fn hold(&mut self, tag: u64, note: String, descriptor: BorrowedFd<'_>) -> anyhow::Result<()> {
+        for post in &mut self.posts {
+            let Some(process) = &mut post.process else { continue };
+            if let Err(error) = process.hold(tag, note.as_bytes(), descriptor).await {
+                let lane = post.station.number;
+                tracing::warn!(lane, %note, "a lane does not hold what must outlive mcr: {error:#}");
+            }
+        }
+        self.vault.insert(tag, (note, descriptor.try_clone_to_owned()?));
+        Ok(())
+    }
+
+    /// Ends every lane at once and removes their doors: nothing is left behind.
+    pub async fn end(&mut self) {
+        for post in &mut self.posts {
+            if let Some(process) = post.process.take() {
+                process.end().await;
+            }
+            let path = &post.station.door_path;
+            if let Err(error) = door::remove(path) {
+                tracing::warn!(%error, "cannot remove {}", path.display());
+            }
+        }
+    }
+
     /// A lane ended: starts it again at once, or later if it keeps dying young. Says why it ended, if this was the
     /// lane's present process.
-    pub fn lane_ended(&mut self, number: u32, pid: u32) -> anyhow::Result<Option<String>> {
+    pub async fn lane_ended(&mut self, number: u32, pid: u32) -> anyhow::Result<Option<String>> {
         let Some(post) = self.posts.get_mut(number as usize) else { return Ok(None) };
         let Some(process) = post.process.as_mut().filter(|process| process.pid() == pid) else { return Ok(None) };
         let ending = process.ending().map_or_else(|| "unknown".to_owned(), |status| status.to_string());
@@ -90,7 +143,7 @@ impl Crew {
         post.short_lives = if life < SHORT_LIFE_NS { post.short_lives + 1 } else { 0 };
         // Tests of sudden death kill a lane more often than any bug would.
         if post.short_lives <= 1 || cfg!(feature = "chaos") {
-            self.restart(number)?;
+            self.restart(number).await?;
         } else {
             self.restart_later(number);
         }
@@ -98,15 +151,16 @@ impl Crew {
     }
 
     /// Starts a lane that is not running. If that fails it is tried again later.
-    pub fn restart(&mut self, number: u32) -> anyhow::Result<()> {
-        let Some(post) = self.posts.get_mut(number as usize).filter(|post| post.process.is_none()) else {
+    pub async fn restart(&mut self, number: u32) -> anyhow::Result<()> {
+        let place = number as usize;
+        let Some(post) = self.posts.get_mut(place).filter(|post| post.process.is_none()) else {
             return Ok(());
         };
         post.restarts += 1;
-        match process::start(&post.station, &self.lanes, &self.table, now_ns(), &self.events) {
-            Ok(process) => post.process = Some(process),
+        match self.start_one(place).await {
+            Ok(process) => self.posts[place].process = Some(process),
             Err(error) => {
-                post.short_lives += 1;
+                self.posts[place].short_lives += 1;
                 self.restart_later(number);
                 return Err(error);
             }
@@ -182,9 +236,9 @@ impl Crew {
         let deadline = now_ns() + u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
         for post in &mut self.posts {
             while let Some(process) = &mut post.process {
-                if let Some(status) = process.ending() {
-                    if !status.success() {
-                        tracing::warn!(lane = post.station.number, %status, "a lane did not end well");
+                if let Some(ending) = process.ending() {
+                    if ending.is_failure() {
+                        tracing::warn!(lane = post.station.number, %ending, "a lane did not end well");
                     }
                     break;
                 }
@@ -194,8 +248,9 @@ impl Crew {
                 }
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
-            post.process = None;
         }
+        // Who has not ended by now is ended.
+        self.end().await;
         Ok(())
     }
 

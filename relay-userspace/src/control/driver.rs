@@ -43,7 +43,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
     listen_for_signals(&sender)?;
     listen_to_links(&sender)?;
     let started = now_ns();
-    let mut node = Node::bring_up(plan, options.debug_ebpf, sender.clone()).await?;
+    let mut node = Node::bring_up(plan, options.debug_ebpf, &options.run_dir, sender.clone()).await?;
     if options.debug_ebpf {
         tokio::spawn(node.program_mut().follow_lines()?);
     }
@@ -78,9 +78,9 @@ async fn follow(node: &mut Node, events: &mut UnboundedReceiver<Event>) -> anyho
                         links_due.get_or_insert_with(|| Instant::now() + SETTLE);
                     }
                 }
-                Some(Event::LaneEnded { number, pid }) => lane_ended(node, number, pid),
+                Some(Event::LaneEnded { number, pid }) => lane_ended(node, number, pid).await,
                 Some(Event::LaneDue { number }) => {
-                    match node.crew.restart(number) {
+                    match node.crew.restart(number).await {
                         Ok(()) => tracing::info!(lane = number, "lane started again"),
                         Err(error) => tracing::error!(lane = number, "{error:#}; trying again"),
                     }
@@ -120,8 +120,8 @@ fn matters(node: &mut Node, event: &LinkEvent) -> bool {
     }
 }
 
-fn lane_ended(node: &mut Node, number: u32, pid: u32) {
-    match node.crew.lane_ended(number, pid) {
+async fn lane_ended(node: &mut Node, number: u32, pid: u32) {
+    match node.crew.lane_ended(number, pid).await {
         Ok(None) => {}
         Ok(Some(ending)) => tracing::error!(lane = number, pid, %ending, "lane died: it is started again"),
         Err(error) => {

@@ -5,7 +5,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// Held as long as this control lives; the kernel lets go of it however the process ends.
@@ -19,7 +19,7 @@ pub fn take(folder: &Path) -> anyhow::Result<Lock> {
     fs::create_dir_all(folder).with_context(|| {
         format!("cannot make {}: run mcr as root, or name another folder with --run-dir", folder.display())
     })?;
-    let namespace = fs::metadata("/proc/self/ns/net").context("cannot tell the network namespace")?.ino();
+    let namespace = super::door::namespace()?;
     let path = folder.join(format!("control.{namespace}.lock"));
     // Whoever can open the file can lock it and keep mcr from starting: nobody else may.
     let mut file =

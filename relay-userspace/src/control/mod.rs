@@ -7,6 +7,8 @@ pub mod facts; // what the kernel says of links and neighbours
 pub mod membership; // group joins that follow the table
 pub mod advice; // what hurts on the links in use
 pub mod station; // what one lane works with
+pub mod door; // where a later control comes in to a lane
+pub mod talk; // questions to a lane, its answers, and deadlines
 pub mod process; // a lane's process
 pub mod crew; // all lanes, and the table they run
 pub mod apply; // a change takes effect

@@ -4,10 +4,13 @@
 //! last, when everything that a packet needs is there. Down is the other way round: detach first.
 
 use super::crew::Crew;
+use super::door;
 use super::event::Event;
 use super::facts;
 use super::membership::Memberships;
+use super::process::{AdoptError, LaneProcess};
 use super::station::{LaneSocket, interface};
+use crate::clock::now_ns;
 use crate::kernel::program::{Attached, Loading, Program};
 use crate::link::neighbour::Neighbours;
 use crate::link::netlink::Netlink;
@@ -16,9 +19,10 @@ use crate::xsk::socket::probe;
 use anyhow::{Context, bail};
 use relay_common::facts::{Facts, Link};
 use relay_common::plan::{Plan, Relay};
-use relay_common::table::{Kernel, Pending, Placement, Table, compile, diff, towards};
+use relay_common::table::{Compiled, Kernel, Pending, Placement, Table, compile, diff, towards};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd as _;
+use std::path::Path;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -27,6 +31,10 @@ const STOP_PATIENCE: Duration = Duration::from_secs(2);
 /// Some drivers reset a link when a program is attached; that takes so long at most.
 const CARRIER_PATIENCE: Duration = Duration::from_secs(10);
 const CARRIER_STEP: Duration = Duration::from_millis(20);
+
+// What lanes hold for a later control: by these tags, and a number behind.
+const MEMBERSHIPS: u64 = 1 << 32;
+const LINKS: u64 = 2 << 32;
 
 /// Everything control holds.
 #[expect(missing_debug_implementations, reason = "aya's types have none")]
@@ -50,12 +58,20 @@ pub struct Node {
     at_start: BTreeMap<String, Link>,
     netlink: Netlink,
     attached: Vec<(String, Attached)>,
+    /// How many sockets of memberships the lanes hold.
+    memberships_held: usize,
 }
 
 impl Node {
     /// Brings everything up. When this returns packets flow; when it fails nothing is left behind.
-    pub async fn bring_up(plan: Plan, debug: bool, events: UnboundedSender<Event>) -> anyhow::Result<Self> {
+    pub async fn bring_up(
+        plan: Plan,
+        debug: bool,
+        run_dir: &Path,
+        events: UnboundedSender<Event>,
+    ) -> anyhow::Result<Self> {
         super::crew::check_cores(&plan.lanes)?;
+        refuse_orphans(run_dir).await?;
         let netlink = Netlink::new().context("cannot ask the kernel for its links")?;
         let mut neighbours = Neighbours::new();
         let facts = facts::read(&netlink, &mut neighbours, &plan).await?;
@@ -67,8 +83,7 @@ impl Node {
         }
         super::advice::advise(&netlink, &plan, &place).await?;
         let program = Program::load(Loading { max_relays: plan.lanes.max_relays, debug })?;
-        let mut crew = Crew::build(&plan, &place, &facts, events)?;
-        crew.start()?;
+        let crew = Crew::build(&plan, &place, &facts, run_dir, events)?;
         let empty = Table::empty(plan.lanes.max_relays, plan.lanes.max_outputs);
         let mut node = Self {
             table: empty,
@@ -83,15 +98,51 @@ impl Node {
             facts,
             netlink,
             attached: Vec::new(),
+            memberships_held: 0,
             plan,
         };
-        let changes = towards(&node.kernel, &compiled.table);
-        node.apply(&changes, &compiled.table).await?;
-        node.table = compiled.table;
-        node.tell_pending(compiled.pending);
-        node.give_queues_their_sockets()?;
-        node.attach().await?;
-        Ok(node)
+        match node.rise(compiled).await {
+            Ok(()) => Ok(node),
+            Err(error) => {
+                // Lanes live on without control; these must not.
+                node.detach();
+                node.crew.end().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn rise(&mut self, compiled: Compiled) -> anyhow::Result<()> {
+        self.crew.start().await?;
+        let changes = towards(&self.kernel, &compiled.table);
+        self.apply(&changes, &compiled.table).await?;
+        self.table = compiled.table;
+        self.tell_pending(compiled.pending);
+        self.give_queues_their_sockets()?;
+        self.attach().await?;
+        self.fill_vault().await
+    }
+
+    /// Has the lanes hold what must outlive control: the groups stay joined and the program stays attached.
+    async fn fill_vault(&mut self) -> anyhow::Result<()> {
+        for (number, socket) in (self.memberships_held..).zip(self.memberships.fds().skip(self.memberships_held)) {
+            let tag = MEMBERSHIPS + number as u64;
+            self.crew.hold(tag, format!("memberships {number}"), socket).await?;
+        }
+        self.memberships_held = self.memberships.fds().count();
+        for (number, (link, attached)) in (0..).zip(&self.attached) {
+            self.crew.hold(LINKS + number, format!("program {link}"), attached.descriptor()).await?;
+        }
+        Ok(())
+    }
+
+    /// Detaches every program. Closing the descriptors would not do: lanes hold them too.
+    fn detach(&mut self) {
+        for (link, attached) in self.attached.drain(..) {
+            if let Err(errno) = attached.detach() {
+                tracing::warn!(%link, %errno, "the program could not be detached");
+            }
+        }
     }
 
     fn give_queues_their_sockets(&mut self) -> anyhow::Result<()> {
@@ -211,6 +262,7 @@ impl Node {
             self.apply(&changes, &compiled.table).await?;
             tracing::info!(generation = compiled.table.generation, changes = changes.len(), "applied");
             self.table = compiled.table;
+            self.fill_vault().await?;
         }
         self.tell_pending(compiled.pending);
         Ok(())
@@ -236,7 +288,7 @@ impl Node {
 
     /// Goes down: no new packet comes in, everything that came is sent, then the lanes end and groups are left.
     pub async fn take_down(mut self) -> anyhow::Result<Report> {
-        self.attached.clear();
+        self.detach();
         self.crew.stop(STOP_PATIENCE).await?;
         let report = self.report();
         drop(self.memberships);
@@ -247,6 +299,23 @@ impl Node {
     pub const fn program_mut(&mut self) -> &mut Program {
         &mut self.program
     }
+}
+
+/// Lanes of a control that died relay on, with all the queues: what holds them is said here, in place of "in use".
+async fn refuse_orphans(run_dir: &Path) -> anyhow::Result<()> {
+    let mut pids = Vec::new();
+    for (_, path) in door::find(run_dir, door::namespace()?)? {
+        match LaneProcess::adopt(&path, now_ns()).await {
+            Ok((lane, _)) => pids.push(lane.pid().to_string()),
+            Err(AdoptError::Nobody) => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot talk to the lane at {}", path.display())),
+        }
+    }
+    if !pids.is_empty() {
+        let pids = pids.join(" ");
+        bail!("lanes of an mcr that died relay on here, and hold its queues: end them first (kill -9 {pids})");
+    }
+    Ok(())
 }
 
 fn uses(relay: &Relay, link: &str) -> bool {

@@ -1,97 +1,222 @@
-//! A lane's process: started, handed everything it works with, and watched.
+//! A lane's process: started or taken over, talked to, and watched. It lives on when this value goes.
 
+use super::door;
 use super::event::Event;
 use super::station::Station;
-use crate::kernel;
-use crate::lane::handoff::{self, Message, kind};
-use anyhow::{Context, ensure};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair, sockopt};
-use nix::sys::time::{TimeVal, TimeValLike};
+use super::talk::{PATIENCE, START_PATIENCE, Shown, Talk};
+use crate::kernel::process::{self, Ending};
+use crate::lane::handoff::{Message, kind};
+use anyhow::{Context, bail, ensure};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use relay_common::plan::{Lanes, Poll};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::process::{Child, Command, Stdio};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// A lane that does not answer for so long while it starts will not.
-const PATIENCE_S: i64 = 5;
+/// Why a lane ended is known so soon after it hung up.
+const ENDING_PATIENCE: Duration = Duration::from_millis(100);
+/// So long after it was killed a process is gone, on the worst of machines.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
+/// How often a lane is asked whether it is still busy with a control that has just gone.
+const BUSY_STEP: Duration = Duration::from_millis(10);
 
-/// A lane at work. Dropping this ends it.
+/// A lane at work: a child of ours, or of a control before us.
+///
+/// Dropping this leaves the lane alone: it relays on, and another control can take it over. [`LaneProcess::end`]
+/// ends it.
 #[derive(Debug)]
 pub struct LaneProcess {
-    child: Child,
-    /// When this side closes, the lane ends.
-    control: OwnedFd,
-    /// When it was started, in nanoseconds of the monotonic clock.
+    pid: u32,
+    process: Arc<AsyncFd<OwnedFd>>,
+    talk: Talk,
+    ending: Option<Ending>,
+    /// When it was started or taken over, in nanoseconds of the monotonic clock.
     pub started: u64,
 }
 
+/// Why a lane could not be taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum AdoptError {
+    /// Nobody stands behind the door; its file has been removed.
+    #[error("no lane is there any more")]
+    Nobody,
+    /// Another control has it.
+    #[error("another control has this lane")]
+    Busy,
+    /// It did not answer, or not what a lane answers.
+    #[error(transparent)]
+    Failed(#[from] anyhow::Error),
+}
+
 impl LaneProcess {
+    fn new(pid: u32, talk: Talk, started: u64) -> anyhow::Result<Self> {
+        let process = process::open(pid).and_then(process::waited_for).context("cannot watch the lane")?;
+        Ok(Self { pid, process: Arc::new(process), talk, ending: None, started })
+    }
+
+    /// Starts a lane and hands it everything. When this returns it relays; when it fails the lane is gone.
+    pub async fn start(station: &Station, lanes: &Lanes, table: &OwnedFd, now: u64) -> anyhow::Result<Self> {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let (ours, theirs) =
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).context("no socket pair")?;
+        let child = Command::new("/proc/self/exe")
+            .arg("lane")
+            .arg(station.number.to_string())
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::null())
+            .spawn()
+            .context("cannot start a lane")?;
+        let mut lane = Self::new(child.id(), Talk::new(ours)?, now)?;
+        if let Err(error) = lane.hand_over(station, lanes, table).await {
+            let ending = lane.ended_within(ENDING_PATIENCE).await;
+            let ending = ending.map_or_else(|| "it hangs and is killed".to_owned(), |ending| ending.to_string());
+            lane.end().await;
+            let number = station.number;
+            return Err(error.context(format!("lane {number} did not start ({ending}): see what it wrote above")));
+        }
+        Ok(lane)
+    }
+
+    /// Takes over a lane whose control has gone, by its door, and learns all that it has.
+    ///
+    /// # Errors
+    /// When nobody is there, another control is, or what is there does not behave like a lane. It is left as it was.
+    pub async fn adopt(path: &Path, now: u64) -> Result<(Self, Shown), AdoptError> {
+        let mut waited = Duration::ZERO;
+        let (talk, shown) = loop {
+            let connection = door::open(path)?.ok_or(AdoptError::Nobody)?;
+            let mut talk = Talk::with_a_lane(connection)?;
+            match talk.show(START_PATIENCE).await {
+                // The lane may not have noticed yet that its control is gone.
+                Err(AdoptError::Busy) if waited < PATIENCE => {
+                    tokio::time::sleep(BUSY_STEP).await;
+                    waited += BUSY_STEP;
+                }
+                shown => break (talk, shown?),
+            }
+        };
+        let lane = Self::new(shown.pid, talk, now)?;
+        // It has told its number itself. While it is there the number is its own; had it gone, it could be another's.
+        if !lane.talk.is_connected() {
+            return Err(AdoptError::Nobody);
+        }
+        Ok((lane, shown))
+    }
+
     /// Its process number.
     #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.child.id()
+    pub const fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// Whether it is alive.
     pub fn is_alive(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
-    }
-
-    /// How it ended, when that is known within a moment.
-    fn ending_soon(&mut self) -> String {
-        for _ in 0..50 {
-            if let Some(status) = self.ending() {
-                return status.to_string();
-            }
-            std::thread::sleep(std::time::Duration::from_millis(2));
-        }
-        "it still runs".to_owned()
+        self.ending().is_none()
     }
 
     /// How it ended, once it has.
-    pub fn ending(&mut self) -> Option<std::process::ExitStatus> {
-        self.child.try_wait().ok().flatten()
+    pub fn ending(&mut self) -> Option<Ending> {
+        if self.ending.is_none() {
+            self.ending = process::ending(self.process.get_ref().as_fd());
+        }
+        self.ending
+    }
+
+    /// How it ended, if it does so soon.
+    pub async fn ended_within(&mut self, patience: Duration) -> Option<Ending> {
+        let process = Arc::clone(&self.process);
+        let _ = tokio::time::timeout(patience, process.readable()).await;
+        self.ending()
+    }
+
+    /// Ends it at once, whatever it does. A successor finds everything where it stands.
+    pub async fn end(mut self) {
+        if self.is_alive() {
+            if let Err(error) = process::kill(self.process.get_ref().as_fd()) {
+                tracing::warn!(pid = self.pid, %error, "a lane could not be killed");
+            }
+            self.ended_within(KILL_PATIENCE).await;
+        }
+    }
+
+    /// Sends an event when the process ends.
+    pub fn watch(&self, number: u32, events: &UnboundedSender<Event>) {
+        let (pid, process, events) = (self.pid, Arc::clone(&self.process), events.clone());
+        tokio::spawn(async move {
+            let _ = process.readable().await;
+            // Nobody listens any more when control is ending.
+            let _ = events.send(Event::LaneEnded { number, pid });
+        });
+    }
+
+    async fn hand_over(&mut self, station: &Station, lanes: &Lanes, table: &OwnedFd) -> anyhow::Result<()> {
+        let start = start_message(station, lanes);
+        let outfit = station.outfit(table.as_fd()).into_array().map(|part| part.as_raw_fd());
+        self.talk.ask(start, &outfit, START_PATIENCE).await?;
+        for socket in &station.sockets {
+            self.talk.ask(socket.take_message(), &[socket.bound.fd.as_raw_fd()], START_PATIENCE).await?;
+        }
+        self.talk.ask(Message::of(kind::GO), &[], START_PATIENCE).await?;
+        Ok(())
+    }
+
+    /// Hands over a socket that has its rings and is not bound yet (see [`LaneSocket::take_message`]). It can be bound
+    /// when this returns.
+    ///
+    /// When this or [`LaneProcess::drop_socket`] fails with anything but a
+    /// [`Refusal`](crate::lane::handoff::Refusal), nobody knows how far the lane came:
+    /// [`end`](LaneProcess::end) it and start another with the sockets that it should have; that loses nothing.
+    ///
+    /// [`LaneSocket::take_message`]: super::station::LaneSocket::take_message
+    pub async fn take(&mut self, take: Message, socket: BorrowedFd<'_>) -> anyhow::Result<()> {
+        ensure!(take.kind == kind::TAKE, "not a socket");
+        self.talk.ask(take, &[socket.as_raw_fd()], PATIENCE).await.map(drop)
+    }
+
+    /// Has the lane take its packets off a socket, unmap and close it. Says how many packets were not sent.
+    pub async fn drop_socket(&mut self, number: u16) -> anyhow::Result<u32> {
+        let message = Message { number: number.into(), ..Message::of(kind::DROP) };
+        Ok(self.talk.ask(message, &[], PATIENCE).await?.a)
+    }
+
+    /// Tells the lane that the kernel has let go of a socket that was dropped. Says how many frames came free.
+    pub async fn reclaim(&mut self, number: u16) -> anyhow::Result<u32> {
+        let message = Message { number: number.into(), ..Message::of(kind::RECLAIM) };
+        Ok(self.talk.ask(message, &[], PATIENCE).await?.a)
+    }
+
+    /// Has the lane hold a descriptor, with a note of at most [`NOTE`](crate::lane::handoff::NOTE) bytes.
+    pub async fn hold(&mut self, tag: u64, note: &[u8], descriptor: BorrowedFd<'_>) -> anyhow::Result<()> {
+        ensure!(note.len() <= crate::lane::handoff::NOTE, "a note of {} bytes is too long", note.len());
+        self.talk.ask(Message::hold(tag, note), &[descriptor.as_raw_fd()], PATIENCE).await.map(drop)
+    }
+
+    /// Has the lane let a held descriptor go, if it has one of that tag.
+    pub async fn forget(&mut self, tag: u64) -> anyhow::Result<()> {
+        self.talk.ask(Message { tag, ..Message::of(kind::FORGET) }, &[], PATIENCE).await.map(drop)
+    }
+
+    /// All that the lane has.
+    pub async fn show(&mut self) -> Result<Shown, AdoptError> {
+        self.talk.show(PATIENCE).await
+    }
+
+    /// Has the lane end between two batches, with everything where it stands for a successor.
+    pub async fn stop_at_edge(mut self) -> anyhow::Result<()> {
+        self.talk.ask(Message::of(kind::STOP_AT_EDGE), &[], PATIENCE).await?;
+        if self.ended_within(PATIENCE).await.is_none() {
+            bail!("the lane said that it ends and is still there");
+        }
+        Ok(())
     }
 }
 
-impl Drop for LaneProcess {
-    fn drop(&mut self) {
-        // Only a lane that did not end by itself is still there; its number cannot be another's, for we have not waited.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Starts a lane and hands it everything. When this returns it relays.
-pub fn start(
-    station: &Station,
-    lanes: &Lanes,
-    table: &OwnedFd,
-    now: u64,
-    events: &UnboundedSender<Event>,
-) -> anyhow::Result<LaneProcess> {
-    let (ours, theirs) =
-        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).context("no socket pair")?;
-    setsockopt(&ours, sockopt::ReceiveTimeout, &TimeVal::seconds(PATIENCE_S))?;
-    let child = Command::new("/proc/self/exe")
-        .arg("lane")
-        .arg(station.number.to_string())
-        .stdin(Stdio::from(theirs))
-        .stdout(Stdio::null())
-        .spawn()
-        .context("cannot start a lane")?;
-    let mut process = LaneProcess { child, control: ours, started: now };
-    if let Err(error) = hand_over(&process, station, lanes, table) {
-        let ending = process.ending_soon();
-        return Err(error.context(format!("lane {} did not start ({ending}): see what it wrote above", station.number)));
-    }
-    watch(&process, station.number, events)?;
-    Ok(process)
-}
-
-fn hand_over(process: &LaneProcess, station: &Station, lanes: &Lanes, table: &OwnedFd) -> anyhow::Result<()> {
-    let start = Message {
-        kind: kind::START,
+fn start_message(station: &Station, lanes: &Lanes) -> Message {
+    Message {
         number: station.number,
         a: lanes.frame_size,
         b: station.n_frames,
@@ -105,48 +230,6 @@ fn hand_over(process: &LaneProcess, station: &Station, lanes: &Lanes, table: &Ow
         },
         g: lanes.spin_us,
         h: station.core.map_or(0, |core| core + 1),
-    };
-    let memory = [
-        station.frames.as_raw_fd(),
-        station.ledger.as_raw_fd(),
-        table.as_raw_fd(),
-        station.counters_fd.as_raw_fd(),
-        station.doorbell.as_fd().as_raw_fd(),
-    ];
-    say(process, &start, &memory)?;
-    for socket in &station.sockets {
-        let take = Message {
-            kind: kind::TAKE,
-            number: u32::from(socket.number),
-            a: socket.ifindex,
-            b: socket.output.map_or(0, |output| u32::from(output) + 1),
-            c: u32::from(socket.receives),
-            d: u32::from(socket.busy_polled),
-            ..Message::default()
-        };
-        say(process, &take, &[socket.bound.fd.as_raw_fd()])?;
+        ..Message::of(kind::START)
     }
-    say(process, &Message { kind: kind::GO, ..Message::default() }, &[])
-}
-
-/// Says something to a lane and waits for its answer.
-fn say(process: &LaneProcess, message: &Message, descriptors: &[RawFd]) -> anyhow::Result<()> {
-    let socket = process.control.as_fd();
-    handoff::send(socket, message, descriptors).context("cannot reach the lane")?;
-    let (answer, _) = handoff::receive(socket).context("no answer from the lane")?.context("the lane ended")?;
-    ensure!(answer.kind == kind::DONE, "the lane answered {} to {}", answer.kind, message.kind);
-    Ok(())
-}
-
-/// Sends an event when the process ends.
-fn watch(process: &LaneProcess, number: u32, events: &UnboundedSender<Event>) -> anyhow::Result<()> {
-    let pid = process.pid();
-    let fd = kernel::process::watch(pid).context("cannot watch the lane")?;
-    let events = events.clone();
-    tokio::spawn(async move {
-        let _ = fd.readable().await;
-        // Nobody listens any more when control is ending.
-        let _ = events.send(Event::LaneEnded { number, pid });
-    });
-    Ok(())
 }

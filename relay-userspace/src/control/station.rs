@@ -1,5 +1,7 @@
 //! A station: everything that one lane works with, held by control so that the lane can die and be started again.
 
+use super::door;
+use crate::lane::handoff::{Message, Outfit, kind};
 use crate::memory::counters::Counters;
 use crate::memory::frames::Census;
 use crate::memory::log::Log;
@@ -14,7 +16,8 @@ use relay_common::plan::{Interface, Mode, Plan, ZeroCopy};
 use relay_common::table::{Placement, frame_budget};
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// A socket of a lane.
@@ -38,6 +41,21 @@ pub struct LaneSocket {
     pub bound: Bound,
 }
 
+impl LaneSocket {
+    /// What a lane is told of it when it is handed over.
+    #[must_use]
+    pub fn take_message(&self) -> Message {
+        Message {
+            number: u32::from(self.number),
+            a: self.ifindex,
+            b: self.output.map_or(0, |output| u32::from(output) + 1),
+            c: u32::from(self.receives),
+            d: u32::from(self.busy_polled),
+            ..Message::of(kind::TAKE)
+        }
+    }
+}
+
 /// What one lane works with.
 #[derive(Debug)]
 pub struct Station {
@@ -59,6 +77,10 @@ pub struct Station {
     pub counters: Counters,
     /// Wakes the lane.
     pub doorbell: EventFd,
+    /// Where a later control comes in.
+    pub door: OwnedFd,
+    /// The door's file.
+    pub door_path: PathBuf,
     /// Its sockets.
     pub sockets: Vec<LaneSocket>,
 }
@@ -68,6 +90,19 @@ impl Station {
     #[must_use]
     pub fn is_busy_polled(&self) -> bool {
         !self.sockets.is_empty() && self.sockets.iter().all(|socket| socket.busy_polled)
+    }
+
+    /// What its lane is given at the start, with the table that all lanes have.
+    #[must_use]
+    pub fn outfit<'a>(&'a self, table: BorrowedFd<'a>) -> Outfit<BorrowedFd<'a>> {
+        Outfit {
+            frames: self.frames.as_fd(),
+            ledger: self.ledger.as_fd(),
+            table,
+            counters: self.counters_fd.as_fd(),
+            doorbell: self.doorbell.as_fd(),
+            door: self.door.as_fd(),
+        }
     }
 
     /// Whose its frames are.
@@ -100,9 +135,16 @@ fn uses<'a>(number: u32, n_lanes: u32, place: &'a Placement, facts: &Facts) -> B
     uses
 }
 
-/// Builds a lane's station: memory first, then its sockets, each with a full fill ring before it is bound.
-pub fn build(number: u32, plan: &Plan, place: &Placement, facts: &Facts) -> anyhow::Result<Station> {
+/// Builds a lane's station: its door and memory first, then its sockets, each with a full fill ring before it is bound.
+pub fn build(
+    number: u32,
+    plan: &Plan,
+    place: &Placement,
+    facts: &Facts,
+    door_path: PathBuf,
+) -> anyhow::Result<Station> {
     let lanes = &plan.lanes;
+    let door = door::make(&door_path)?;
     let uses = uses(number, lanes.n_lanes(), place, facts);
     let filled = u32::try_from(uses.len())? * lanes.ring_size;
     // Whole huge pages, whatever the frames turn out to lie in.
@@ -115,9 +157,32 @@ pub fn build(number: u32, plan: &Plan, place: &Placement, facts: &Facts) -> anyh
     let counters = Counters::open(&counters_fd, lanes.max_relays, lanes.max_outputs)?;
     let doorbell = EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
     let core = lanes.cores.get(number as usize).copied();
-    let mut station =
-        Station { number, core, n_frames, frames, huge, ledger, counters_fd, counters, doorbell, sockets: Vec::new() };
+    let mut station = Station {
+        number,
+        core,
+        n_frames,
+        frames,
+        huge,
+        ledger,
+        counters_fd,
+        counters,
+        doorbell,
+        door,
+        door_path,
+        sockets: Vec::new(),
+    };
+    build_sockets(&mut station, plan, facts, uses)?;
+    Ok(station)
+}
 
+fn build_sockets(
+    station: &mut Station,
+    plan: &Plan,
+    facts: &Facts,
+    uses: BTreeMap<(&str, u32), Use>,
+) -> anyhow::Result<()> {
+    let (lanes, n_frames) = (&plan.lanes, station.n_frames);
+    let bytes = n_frames as usize * lanes.frame_size as usize;
     let area = Mapping::shared(&station.frames, bytes).context("cannot map the frames")?;
     let words = Mapping::shared_at(&station.ledger, whole_pages(n_frames as usize * 4), Log::BYTES as i64)?;
     for (socket_number, ((link, queue), used)) in (0u16..).zip(uses) {
@@ -127,7 +192,7 @@ pub fn build(number: u32, plan: &Plan, place: &Placement, facts: &Facts) -> anyh
             word.store(Owner::Fill { socket: socket_number }.word(), Relaxed);
         }
         let busy_polled = lanes.busy_poll_us > 0
-            && crate::xsk::options::prefer_busy_poll(std::os::fd::AsFd::as_fd(&bound.fd), lanes.busy_poll_us).is_ok();
+            && crate::xsk::options::prefer_busy_poll(bound.fd.as_fd(), lanes.busy_poll_us).is_ok();
         if lanes.busy_poll_us > 0 && !busy_polled {
             tracing::warn!(
                 link,
@@ -146,7 +211,7 @@ pub fn build(number: u32, plan: &Plan, place: &Placement, facts: &Facts) -> anyh
             bound,
         });
     }
-    Ok(station)
+    Ok(())
 }
 
 fn bind(

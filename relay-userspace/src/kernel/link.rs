@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 const BPF_LINK_CREATE: libc::c_long = 28;
+const BPF_LINK_DETACH: libc::c_long = 34;
 const BPF_XDP: u32 = 37;
 const XDP_FLAGS_SKB_MODE: u32 = 2;
 const XDP_FLAGS_DRV_MODE: u32 = 4;
@@ -60,4 +61,19 @@ pub fn attach(program: BorrowedFd<'_>, ifindex: u32, hook: Hook) -> Result<Owned
         Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
         _ => Err(Errno::last()),
     }
+}
+
+/// The kernel's union bpf_attr, as far as BPF_LINK_DETACH reads it.
+#[repr(C)]
+struct LinkDetach {
+    link: u32,
+}
+
+/// Detaches the program at once, whoever has copies of the descriptor.
+pub fn detach(link: BorrowedFd<'_>) -> Result<(), Errno> {
+    let attr = LinkDetach { link: link.as_raw_fd().cast_unsigned() };
+    // SAFETY: the kernel reads `size_of` bytes of a value that lives until the call returns.
+    let done =
+        unsafe { libc::syscall(libc::SYS_bpf, BPF_LINK_DETACH, std::ptr::from_ref(&attr), size_of::<LinkDetach>()) };
+    Errno::result(done).map(drop)
 }

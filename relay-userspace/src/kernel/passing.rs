@@ -1,32 +1,77 @@
 //! Descriptors that go from one process to another beside a message.
 #![expect(unsafe_code, reason = "a descriptor that the kernel has just made for us becomes owned here")]
 
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, accept4, getsockopt, recvmsg, sendmsg, sockopt,
+};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// The most descriptors that one message brings.
 pub const MOST: usize = 8;
 
+/// Whether a call may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waits {
+    /// Until it is done.
+    Yes,
+    /// Never: what cannot be done now is refused with `WouldBlock`.
+    No,
+}
+
+impl Waits {
+    const fn flags(self) -> MsgFlags {
+        match self {
+            Self::Yes => MsgFlags::empty(),
+            Self::No => MsgFlags::MSG_DONTWAIT,
+        }
+    }
+}
+
 /// Sends a message with descriptors beside it.
-pub fn send(socket: BorrowedFd<'_>, message: &[u8], descriptors: &[RawFd]) -> io::Result<()> {
+pub fn send(socket: BorrowedFd<'_>, message: &[u8], descriptors: &[RawFd], waits: Waits) -> io::Result<()> {
     let rights = [ControlMessage::ScmRights(descriptors)];
     let control = if descriptors.is_empty() { &[][..] } else { &rights[..] };
-    let n = sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(message)], control, MsgFlags::MSG_NOSIGNAL, None)?;
+    let flags = MsgFlags::MSG_NOSIGNAL | waits.flags();
+    let n = sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(message)], control, flags, None)?;
     if n == message.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
 }
 
-/// Waits for a message: how long it is, 0 when the other side is gone, and the descriptors beside it.
-pub fn receive(socket: BorrowedFd<'_>, message: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+/// Takes a message: how long it is, 0 when the other side is gone, and the descriptors beside it. One that does not fit
+/// is an error.
+pub fn receive(socket: BorrowedFd<'_>, message: &mut [u8], waits: Waits) -> io::Result<(usize, Vec<OwnedFd>)> {
     let mut space = nix::cmsg_space!([RawFd; MOST]);
     let mut parts = [IoSliceMut::new(message)];
-    let received = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC | waits.flags();
+    let received = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
+    let is_whole = !received.flags.contains(MsgFlags::MSG_TRUNC);
     let mut descriptors = Vec::new();
-    for control in received.cmsgs()? {
+    // Where more descriptors came than there is room for, or than this process may have, nix shows none of them.
+    for control in received.cmsgs().into_iter().flatten() {
         if let ControlMessageOwned::ScmRights(fds) = control {
             // SAFETY: the kernel made these descriptors for this call; nobody else knows them.
             descriptors.extend(fds.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
         }
     }
-    Ok((received.bytes, descriptors))
+    if is_whole { Ok((received.bytes, descriptors)) } else { Err(io::ErrorKind::InvalidData.into()) }
+}
+
+/// Lets in who waits at a listening socket, without waiting for anybody.
+pub fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let fd = accept4(listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK)?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The user whose process is at the other end. At the end that connected it is the user who began to listen.
+pub fn peer_uid(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    Ok(getsockopt(&socket, sockopt::PeerCredentials)?.uid())
+}
+
+/// Whether the other end is there, whatever it has left to be read.
+#[must_use]
+pub fn is_connected(socket: BorrowedFd<'_>) -> bool {
+    let mut fds = [PollFd::new(socket, PollFlags::empty())];
+    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|n| n == 0)
 }

@@ -1,19 +1,90 @@
 //! Processes as descriptors: one that can be waited for like a socket, and that never means another process.
-#![expect(unsafe_code, reason = "pidfd_open, which nix does not wrap")]
+#![expect(unsafe_code, reason = "pidfd_open and pidfd_send_signal, which nix does not wrap")]
 
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use std::fmt;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use tokio::io::unix::AsyncFd;
 
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// By itself, with this exit code.
+    Exited(i32),
+    /// By a signal.
+    Killed(Signal),
+    /// It is gone; the kernel tells how only to its parent, which we are not.
+    Unknown,
+}
+
+impl Ending {
+    /// Whether something went wrong, as far as is known.
+    #[must_use]
+    pub const fn is_failure(self) -> bool {
+        !matches!(self, Self::Exited(0) | Self::Unknown)
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(code) => write!(f, "exit code {code}"),
+            Self::Killed(signal) => write!(f, "signal {} ({signal})", *signal as i32),
+            Self::Unknown => f.write_str("it is gone"),
+        }
+    }
+}
+
 /// A descriptor that becomes readable when the process ends.
-pub fn watch(pid: u32) -> io::Result<AsyncFd<OwnedFd>> {
+pub fn open(pid: u32) -> io::Result<OwnedFd> {
     // SAFETY: the call takes numbers only.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    let fd = match i32::try_from(fd) {
+    match i32::try_from(fd) {
         // SAFETY: the kernel has just made this descriptor for us.
-        Ok(fd) if fd >= 0 => unsafe { OwnedFd::from_raw_fd(fd) },
-        _ => return Err(io::Error::last_os_error()),
+        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// How the process ended, once it has; a child is buried by that.
+pub fn ending(process: BorrowedFd<'_>) -> Option<Ending> {
+    match waitid(Id::PIDFd(process), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG) {
+        Ok(WaitStatus::Exited(_, code)) => Some(Ending::Exited(code)),
+        Ok(WaitStatus::Signaled(_, signal, _)) => Some(Ending::Killed(signal)),
+        // Not a child of ours: its descriptor is readable once it has ended.
+        Err(Errno::ECHILD) => {
+            let mut fds = [nix::poll::PollFd::new(process, nix::poll::PollFlags::POLLIN)];
+            let ended = nix::poll::poll(&mut fds, nix::poll::PollTimeout::ZERO).is_ok_and(|n| n > 0);
+            ended.then_some(Ending::Unknown)
+        }
+        _ => None,
+    }
+}
+
+/// Ends the process with the signal that nothing can catch. That it has ended already is no error.
+pub fn kill(process: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the call takes numbers only; without a siginfo the kernel makes one as for kill(2).
+    let done = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), libc::SIGKILL, std::ptr::null::<()>(), 0)
     };
+    match Errno::result(done) {
+        Ok(_) | Err(Errno::ESRCH) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// A descriptor that the runtime waits for.
+pub fn waited_for(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: the descriptor is owned by what is registered, and nobody replaces it.
     Ok(unsafe { AsyncFd::register(fd) }?)
+}
+
+/// Makes a descriptor end with the next program that this process becomes.
+pub fn close_on_exec(fd: BorrowedFd<'_>) -> io::Result<()> {
+    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+    fcntl(fd.as_fd(), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    Ok(())
 }

@@ -67,12 +67,25 @@ pub enum ProgramError {
     },
 }
 
-/// A program on a link. It detaches when this is dropped.
+/// A program on a link. It detaches when the last copy of the descriptor is closed: lanes have copies.
 #[derive(Debug)]
 pub struct Attached {
     /// Where it runs.
     pub hook: Hook,
-    _link: OwnedFd,
+    link: OwnedFd,
+}
+
+impl Attached {
+    /// The descriptor that keeps it attached.
+    #[must_use]
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.link.as_fd()
+    }
+
+    /// Detaches it, whoever holds it too.
+    pub fn detach(self) -> Result<(), Errno> {
+        link::detach(self.link.as_fd())
+    }
 }
 
 /// How to load the program.
@@ -151,7 +164,7 @@ impl Program {
         let mut last = ProgramError::Lacks("XDP program");
         for &hook in hooks {
             match link::attach(self.fd("relay")?, ifindex, hook) {
-                Ok(held) => return Ok(Attached { hook, _link: held }),
+                Ok(held) => return Ok(Attached { hook, link: held }),
                 Err(errno) => last = attach_error(link, hook, errno),
             }
             if matches!(last, ProgramError::Occupied { .. } | ProgramError::NoRights) {
@@ -165,7 +178,7 @@ impl Program {
     pub fn attach_pass(&self, link: &str, ifindex: u32) -> Result<Attached, ProgramError> {
         let held = link::attach(self.fd("pass")?, ifindex, Hook::Native)
             .map_err(|errno| attach_error(link, Hook::Native, errno))?;
-        Ok(Attached { hook: Hook::Native, _link: held })
+        Ok(Attached { hook: Hook::Native, link: held })
     }
 
     fn fd(&self, name: &'static str) -> Result<BorrowedFd<'_>, ProgramError> {

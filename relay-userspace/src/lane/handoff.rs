@@ -1,32 +1,47 @@
-//! What control hands to a lane over their socket pair, and the lane's answers.
+//! What control and a lane say to each other: fixed messages over a sequenced socket, with descriptors beside them.
 //!
-//! A message is one datagram of fixed size with descriptors beside it. Each is answered, so that control knows what
-//! a lane has before it goes on. The socket is the lane's standard input: no number to agree on.
+//! Each request is answered, with its own serial number, so that control knows what a lane has before it goes on, and
+//! takes no late answer for the present one. At first the socket is the lane's standard input; a later control comes
+//! in by the lane's door.
+//!
+//! # What never changes
+//!
+//! A control takes over lanes of other versions. For that, [`Message`]'s length and the places of `kind`, `protocol`,
+//! `serial`, `number`, `tag` and `note` are frozen, and so are the numbers and the meaning of [`kind::HOLD`],
+//! [`kind::FORGET`], [`kind::SHOW`], [`kind::STOP_AT_EDGE`] and of every answer. A test pins them. The rest belongs
+//! to one [`PROTOCOL`]: a lane answers [`kind::UNKNOWN`] where it is asked in another.
 
-use crate::kernel::passing;
+use crate::kernel::passing::{self, Waits};
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Descriptors that come with a [`kind::START`]: frames, ledger, table, counters, doorbell.
-pub const START_DESCRIPTORS: usize = 5;
-const _: () = assert!(START_DESCRIPTORS <= passing::MOST);
+/// The version of everything here that is not frozen.
+pub const PROTOCOL: u32 = 1;
+/// The longest note that a held descriptor has.
+pub const NOTE: usize = 64;
 
 /// A message in either direction. What a field means depends on `kind`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Message {
     /// See [`kind`].
     pub kind: u32,
-    /// Start: the lane's number. Take: the socket's number within the lane.
+    /// The sender's [`PROTOCOL`].
+    pub protocol: u32,
+    /// A request's number; its answers repeat it.
+    pub serial: u32,
+    /// Start, shown: the lane's number. Take, drop, reclaim: the socket's number within the lane.
     pub number: u32,
-    /// Start: bytes per frame. Take: the link's index.
+    /// Start: bytes per frame. Take: the link's index. Hold: bytes of the note. Shown: the lane's process.
+    /// Done: how many frames came free by a reclaim, packets that went with a dropped socket. Refused: see [`Refusal`].
     pub a: u32,
-    /// Start: frames. Take: the output link's number plus 1, or 0 when it does not send.
+    /// Start: frames. Take: the output link's number plus 1, or 0 when it does not send. Shown: the journal's layout.
+    /// Refused: see [`Refusal`].
     pub b: u32,
-    /// Start: ring size. Take: 1 when it receives.
+    /// Start: ring size. Take: 1 when it receives. Shown: how many sockets follow.
     pub c: u32,
-    /// Start: relays that the table has room for. Take: 1 when it is busy polled.
+    /// Start: relays that the table has room for. Take: 1 when it is busy polled. Shown: held descriptors that follow.
     pub d: u32,
     /// Start: outputs that the table has room for.
     pub e: u32,
@@ -36,31 +51,201 @@ pub struct Message {
     pub g: u32,
     /// Start: the core to run on plus 1, or 0 for any.
     pub h: u32,
+    /// Not used yet.
+    pub spare: [u32; 2],
+    /// Hold, forget: by what the descriptor is known.
+    pub tag: u64,
+    /// Hold: what whoever has it held wants to remember with it.
+    pub note: [u8; NOTE],
+}
+
+impl Default for Message {
+    fn default() -> Self {
+        let (a, b, c, d, e, f, g, h) = Default::default();
+        let (kind, serial, number, tag) = Default::default();
+        Self { kind, protocol: PROTOCOL, serial, number, a, b, c, d, e, f, g, h, spare: [0; 2], tag, note: [0; NOTE] }
+    }
+}
+
+impl Message {
+    /// A message of a kind, with nothing in it.
+    #[must_use]
+    pub fn of(kind: u32) -> Self {
+        Self { kind, ..Self::default() }
+    }
+
+    /// A request to hold a descriptor. A longer note is cut.
+    #[must_use]
+    pub fn hold(tag: u64, note: &[u8]) -> Self {
+        let mut message = Self { tag, ..Self::of(kind::HOLD) };
+        for (place, byte) in message.note.iter_mut().zip(note) {
+            *place = *byte;
+            message.a += 1;
+        }
+        message
+    }
+
+    /// The note of a held descriptor.
+    #[must_use]
+    pub fn note(&self) -> &[u8] {
+        &self.note[..(self.a as usize).min(NOTE)]
+    }
 }
 
 /// Kinds of messages.
 pub mod kind {
-    /// Control: here is your memory.
+    /// Control: here is your [`Outfit`](super::Outfit).
     pub const START: u32 = 1;
-    /// Control: here is a socket.
+    /// Control: here is a socket. Before [`GO`] its fill ring is full; later it is empty and not bound, and the lane
+    /// fills it from its own pool before it answers.
     pub const TAKE: u32 = 2;
     /// Control: you have everything, go.
     pub const GO: u32 = 3;
-    /// The lane: done.
+    /// Control: this socket is going away. The lane takes its packets off its rings, unmaps and closes it.
+    pub const DROP: u32 = 4;
+    /// Control: the kernel has let go of a dropped socket; its frames are free.
+    pub const RECLAIM: u32 = 5;
+    /// Control, frozen: keep this descriptor for others. One with the same tag is let go.
+    pub const HOLD: u32 = 6;
+    /// Control, frozen: let the descriptor of that tag go. That there is none is no error.
+    pub const FORGET: u32 = 7;
+    /// Control, frozen: show what you have. Answered with [`SHOWN`], then [`START`] with the outfit, then a [`TAKE`]
+    /// with each socket, then a [`HOLD`] with each held descriptor, then [`DONE`].
+    pub const SHOW: u32 = 8;
+    /// Control, frozen: commit, answer, and end at once, with everything as it stands, for a successor.
+    pub const STOP_AT_EDGE: u32 = 9;
+    /// The lane, frozen: done.
     pub const DONE: u32 = 100;
+    /// The lane, frozen: not done; see [`Refusal`](super::Refusal).
+    pub const REFUSED: u32 = 101;
+    /// The lane, frozen: this is who I am.
+    pub const SHOWN: u32 = 102;
+    /// The lane, frozen, to who comes in by the door: control is here already.
+    pub const BUSY: u32 = 103;
+    /// The lane, frozen: I do not know what you mean.
+    pub const UNKNOWN: u32 = 104;
+}
+
+/// Why a lane did not do what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Its pool cannot fill another ring.
+    #[error("only {free} frames are free: raise lanes.frames")]
+    TooFewFrames {
+        /// How many are free.
+        free: u32,
+    },
+    /// The number is in use.
+    #[error("the lane has a socket of that number")]
+    Occupied,
+    /// The kernel may still look at frames of a socket of that number.
+    #[error("{frames} frames of an earlier socket of that number were not reclaimed")]
+    Parked {
+        /// How many.
+        frames: u32,
+    },
+    /// A number that no socket can have.
+    #[error("no socket can have that number")]
+    NoSuchNumber,
+    /// Not exactly one descriptor came beside the message.
+    #[error("the descriptor did not arrive: raise the limit of open files (LimitNOFILE)")]
+    NoDescriptor,
+    /// The rings of a socket could not be mapped.
+    #[error("the lane cannot map the socket's rings: {0}")]
+    Unmappable(nix::errno::Errno),
+    /// A reason of another version.
+    #[error("reason {code}")]
+    Other {
+        /// Its code.
+        code: u32,
+    },
+}
+
+impl Refusal {
+    /// The answer that says so.
+    #[must_use]
+    pub fn message(self) -> Message {
+        let (a, b) = match self {
+            Self::TooFewFrames { free } => (1, free),
+            Self::Occupied => (2, 0),
+            Self::Parked { frames } => (3, frames),
+            Self::NoSuchNumber => (4, 0),
+            Self::NoDescriptor => (5, 0),
+            Self::Unmappable(errno) => (6, (errno as i32).cast_unsigned()),
+            Self::Other { code } => (code, 0),
+        };
+        Message { a, b, ..Message::of(kind::REFUSED) }
+    }
+
+    /// What an answer says.
+    #[must_use]
+    pub const fn of(message: &Message) -> Self {
+        match (message.a, message.b) {
+            (1, free) => Self::TooFewFrames { free },
+            (2, _) => Self::Occupied,
+            (3, frames) => Self::Parked { frames },
+            (4, _) => Self::NoSuchNumber,
+            (5, _) => Self::NoDescriptor,
+            (6, errno) => Self::Unmappable(nix::errno::Errno::from_raw(errno.cast_signed())),
+            (code, _) => Self::Other { code },
+        }
+    }
+}
+
+/// Descriptors that come with a [`kind::START`].
+pub const OUTFIT: usize = 6;
+const _: () = assert!(OUTFIT <= passing::MOST);
+
+/// What a lane is given at its start, and shows to a later control: by these it can be started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outfit<T = OwnedFd> {
+    /// The frames.
+    pub frames: T,
+    /// The journal, and behind it the owner words.
+    pub ledger: T,
+    /// The table.
+    pub table: T,
+    /// The counters.
+    pub counters: T,
+    /// Wakes the lane.
+    pub doorbell: T,
+    /// Where a later control comes in.
+    pub door: T,
+}
+
+impl<T> Outfit<T> {
+    /// The parts as a message carries them.
+    pub fn into_array(self) -> [T; OUTFIT] {
+        let Self { frames, ledger, table, counters, doorbell, door } = self;
+        [frames, ledger, table, counters, doorbell, door]
+    }
+
+    /// The parts that a message carried.
+    pub fn from_array([frames, ledger, table, counters, doorbell, door]: [T; OUTFIT]) -> Self {
+        Self { frames, ledger, table, counters, doorbell, door }
+    }
+
+    /// Each part, borrowed.
+    pub const fn each_ref(&self) -> Outfit<&T> {
+        let Self { frames, ledger, table, counters, doorbell, door } = self;
+        Outfit { frames, ledger, table, counters, doorbell, door }
+    }
 }
 
 /// Sends a message with descriptors.
-pub fn send(socket: BorrowedFd<'_>, message: &Message, descriptors: &[RawFd]) -> io::Result<()> {
-    passing::send(socket, message.as_bytes(), descriptors)
+pub fn send(socket: BorrowedFd<'_>, message: &Message, descriptors: &[RawFd], waits: Waits) -> io::Result<()> {
+    passing::send(socket, message.as_bytes(), descriptors, waits)
 }
 
-/// Waits for a message. `None` when the other side is gone.
-pub fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<(Message, Vec<OwnedFd>)>> {
+/// Takes a message. `None` when the other side is gone; an error of kind `InvalidData` when it is none of these.
+pub fn receive(socket: BorrowedFd<'_>, waits: Waits) -> io::Result<Option<(Message, Vec<OwnedFd>)>> {
     let mut message = Message::default();
-    match passing::receive(socket, message.as_mut_bytes())? {
+    match passing::receive(socket, message.as_mut_bytes(), waits)? {
         (0, _) => Ok(None),
         (n, descriptors) if n == size_of::<Message>() => Ok(Some((message, descriptors))),
         _ => Err(io::ErrorKind::InvalidData.into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

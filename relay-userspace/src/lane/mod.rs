@@ -2,9 +2,12 @@
 //! queue on every output link, and no rights.
 
 pub mod forward; // what becomes of a batch: pure
-pub mod handoff; // what control hands to a lane, and the lane's answers
+pub mod handoff; // what control and a lane say to each other
 pub mod ports; // the lane's sockets, and the commit that moves their rings
-pub mod round; // the loop: all ring operations stand here
+pub mod round; // the loop: all ring operations of packets stand here
+pub mod change; // sockets come and go while it relays
+pub mod vault; // descriptors that are held for control
+pub mod desk; // where control is heard, and let in again after it died
 pub mod wait; // spin or sleep
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The ports of a lane, by their numbers: which of them receive, which of them send.
 
+use super::handoff::Message;
 use crate::xsk::port::Port;
-use relay_common::journal::ring;
+use relay_common::journal::{MAX_SOCKETS, ring};
 use std::os::fd::BorrowedFd;
 
 /// A port and what it is for.
@@ -15,8 +16,21 @@ pub struct Socket {
     pub output: Option<u16>,
     /// Whether it is driven by busy polling.
     pub busy_polled: bool,
+    /// What control said when it handed it over, for a later control.
+    pub taken: Message,
     /// Its rings.
     pub port: Port,
+}
+
+impl Socket {
+    /// What a [`kind::TAKE`](super::handoff::kind::TAKE) says, with the rings that were mapped. `None` when it has a
+    /// number that no socket can have.
+    #[must_use]
+    pub fn new(taken: Message, port: Port) -> Option<Self> {
+        let number = u16::try_from(taken.number).ok().filter(|number| (*number as usize) < MAX_SOCKETS)?;
+        let output = taken.b.checked_sub(1).map(u16::try_from).transpose().ok()?;
+        Some(Self { number, ifindex: taken.a, output, busy_polled: taken.d != 0, taken, port })
+    }
 }
 
 /// All ports of a lane.
@@ -30,7 +44,7 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Adds a port under its number.
+    /// Adds a port under its number. It sends for its output link from now on.
     pub fn add(&mut self, socket: Socket) {
         let number = socket.number as usize;
         if self.sockets.len() <= number {
@@ -49,10 +63,24 @@ impl Ports {
         self.sockets[number] = Some(socket);
     }
 
-    /// Numbers that ports can have: one more than the highest.
+    /// Takes a port out.
+    pub fn remove(&mut self, number: u16) -> Option<Socket> {
+        let number = usize::from(number);
+        let socket = self.sockets.get_mut(number)?.take()?;
+        self.receivers.retain(|receiver| *receiver != number);
+        self.senders.iter_mut().filter(|sender| **sender == Some(number)).for_each(|sender| *sender = None);
+        Some(socket)
+    }
+
+    /// The port of that number.
+    pub fn get_mut(&mut self, number: u16) -> Option<&mut Socket> {
+        self.sockets.get_mut(usize::from(number))?.as_mut()
+    }
+
+    /// Which of the ports that receive has that number.
     #[must_use]
-    pub const fn n_numbers(&self) -> usize {
-        self.sockets.len()
+    pub fn receiver_of(&self, number: u16) -> Option<usize> {
+        self.receivers.iter().position(|receiver| *receiver == usize::from(number))
     }
 
     /// How many ports receive.

@@ -4,7 +4,7 @@
 //! next ring is looked at, so that a busy link does not delay a quiet one by more than a batch.
 
 use super::forward::{Arrival, Bench, Outbox, Received, forward};
-use super::ports::{Ports, ring_name};
+use super::ports::{Ports, Socket, ring_name};
 use crate::clock::now_ns;
 use crate::memory::counters::Counters;
 use crate::memory::frames::Frames;
@@ -18,7 +18,7 @@ use relay_common::journal::{BATCH, MAX_RINGS, ring};
 use relay_common::table::image::Image;
 
 /// Completions taken and frames refilled in one commit, over all sockets: with the copies of a batch they fit the journal.
-const MAX_MOVES: usize = 4096;
+pub(super) const MAX_MOVES: usize = 4096;
 
 const _: () = assert!(BATCH * (1 + MAX_OUTPUTS_PER_RELAY) + 2 * MAX_MOVES < relay_common::journal::MAX_WORDS);
 const _: () = assert!(4 * 2 * relay_common::abi::MAX_LINKS as usize <= MAX_RINGS);
@@ -42,19 +42,26 @@ pub struct Lane {
     batch: usize,
     received: Vec<Received>,
     outboxes: Vec<Outbox>,
-    ring_size: u32,
+    pub(super) ring_size: u32,
 }
 
 impl Lane {
     /// Takes up the work with what control has handed over.
     #[must_use]
     pub fn new(ports: Ports, frames: Frames, log: Log, counters: Counters, table: TableMemory, ring_size: u32) -> Self {
+        let (received, outboxes) = (Vec::with_capacity(BATCH), Vec::new());
+        let mut lane =
+            Self { ports, frames, log, counters, table, generation: 0, batch: BATCH, received, outboxes, ring_size };
+        lane.set_up_outboxes();
+        lane
+    }
+
+    /// Makes an outbox for each output link that has none.
+    pub(super) fn set_up_outboxes(&mut self) {
         // A batch puts at most one descriptor per packet and output on a ring.
         let room = BATCH * MAX_OUTPUTS_PER_RELAY;
-        let outboxes =
-            (0..ports.n_outputs()).map(|_| Outbox { room: 0, descriptors: Vec::with_capacity(room) }).collect();
-        let received = Vec::with_capacity(BATCH);
-        Self { ports, frames, log, counters, table, generation: 0, batch: BATCH, received, outboxes, ring_size }
+        let n = self.ports.n_outputs();
+        self.outboxes.resize_with(n, || Outbox { room: 0, descriptors: Vec::with_capacity(room) });
     }
 
     /// Looks at everything once. Says whether there was anything to do.
@@ -101,7 +108,7 @@ impl Lane {
 
     /// Takes up to a batch from a receive ring.
     #[inline]
-    fn take_batch(&mut self, i: usize) -> bool {
+    pub(super) fn take_batch(&mut self, i: usize) -> bool {
         let Some(socket) = self.ports.receiver(i) else { return false };
         let number = socket.number;
         let Some(rx) = &mut socket.port.rx else { return false };
@@ -118,7 +125,7 @@ impl Lane {
     }
 
     #[inline]
-    fn forward_batch(&mut self, i: usize, now: u64) {
+    pub(super) fn forward_batch(&mut self, i: usize, now: u64) {
         self.reap();
         for (output, outbox) in self.outboxes.iter_mut().enumerate() {
             outbox.room = self.ports.sender(output).map_or(0, |socket| socket.port.tx_room());
@@ -162,24 +169,25 @@ impl Lane {
 
     /// Takes back what the kernel has sent.
     #[inline]
-    fn reap(&mut self) {
+    pub(super) fn reap(&mut self) {
         let Self { ports, frames, log, counters, .. } = self;
         let mut left = MAX_MOVES;
-        for socket in ports.iter_mut() {
-            let completion = &mut socket.port.completion;
-            let before = completion.next();
+        let shift = frames.frame_size().trailing_zeros();
+        for Socket { number, port, .. } in ports.iter_mut() {
+            let before = port.completion.next();
             while left > 0
-                && let Some(at) = completion.take()
+                && let Some(at) = port.completion.take()
             {
                 left -= 1;
+                port.strike(at, shift);
                 if !frames.complete(at, log) {
                     counters.add(LaneCounter::Foreign, 1);
                 }
             }
-            let n = completion.next().wrapping_sub(before);
-            if n > 0 {
-                counters.add(LaneCounter::Completed, u64::from(n));
-                log.ring(ring_name(socket.number, ring::COMPLETION), completion.next());
+            let next = port.completion.next();
+            if next != before {
+                counters.add(LaneCounter::Completed, u64::from(next.wrapping_sub(before)));
+                log.ring(ring_name(*number, ring::COMPLETION), next);
             }
         }
     }
@@ -227,7 +235,7 @@ impl Lane {
     }
 
     #[inline]
-    fn commit(&mut self) {
+    pub(super) fn commit(&mut self) {
         let Self { ports, frames, log, .. } = self;
         frames.commit(log, |ring, to| ports.publish(ring, to));
     }

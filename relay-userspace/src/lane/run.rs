@@ -1,10 +1,12 @@
 //! The life of a lane: take what control hands over, finish what a predecessor began, give up all rights, relay.
 
-use super::handoff::{self, Message, START_DESCRIPTORS, kind};
+use super::desk::Desk;
+use super::handoff::{self, Message, OUTFIT, Outfit, PROTOCOL, kind};
 use super::ports::{Ports, Socket};
 use super::round::Lane;
 use super::wait::{Waiting, sleep};
 use crate::clock::now_ns;
+use crate::kernel::passing::Waits;
 use crate::memory::counters::Counters;
 use crate::memory::frames::Frames;
 use crate::memory::log::Log;
@@ -20,18 +22,21 @@ use relay_common::counters::LaneCounter;
 use relay_common::plan::Poll;
 use relay_common::table::image::image_size;
 use std::ffi::CString;
+use std::fs::File;
 use std::io::stdin;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// How long a lane that is asked to end goes on sending what it has.
 const DRAIN_NS: u64 = 300_000_000;
 
-/// Relays until control asks to stop, or is gone.
+/// Relays until control asks to stop. Control may die meanwhile, but not before it said go.
 pub fn run() -> anyhow::Result<()> {
-    sandbox::die_with_parent().context("cannot tie this lane to control")?;
     leave_signals_to_control().context("cannot block signals")?;
     let control = stdin().as_fd().try_clone_to_owned().context("a lane is started by control, not by hand")?;
-    let (start, memory) = expect_message(control.as_fd(), kind::START)?;
+    // Or control would not notice when this lane hangs up.
+    nix::unistd::dup2_stdin(File::open("/dev/null")?).context("cannot give the standard input up")?;
+    sandbox::close_what_was_inherited(&control).context("cannot close what control had open")?;
+    let (start, outfit) = expect_start(control.as_fd())?;
     // Its name in ps and top; without one it would be called after the link that it was started by.
     let name = CString::new(format!("mcr-lane-{}", start.number))?;
     nix::sys::prctl::set_name(&name).context("cannot set this lane's name")?;
@@ -41,21 +46,24 @@ pub fn run() -> anyhow::Result<()> {
         })?;
     }
     let mut ports = Ports::default();
-    answer(control.as_fd())?;
-    loop {
+    answer(control.as_fd(), &start)?;
+    let go = loop {
         let (message, mut fds) = receive(control.as_fd())?;
         match (message.kind, fds.pop()) {
-            (kind::GO, None) => break,
-            (kind::TAKE, Some(fd)) => ports.add(take(&message, &start, fd)?),
+            (kind::GO, None) => break message,
+            (kind::TAKE, Some(fd)) => ports.add(take(message, &start, fd)?),
             other => bail!("control sent message {} where a socket or go was due", other.0),
         }
-        answer(control.as_fd())?;
-    }
-    let (mut lane, doorbell) = take_up(&start, memory, ports)?;
+        answer(control.as_fd(), &message)?;
+    };
+    let uid = nix::unistd::geteuid().as_raw();
+    let mut lane = take_up(&start, &outfit, ports)?;
     sandbox::give_up_rights().context("cannot give up this lane's rights")?;
-    answer(control.as_fd())?;
+    // From here on control may die.
+    let _ = answer(control.as_fd(), &go);
     let how = [Poll::Busy, Poll::Adaptive, Poll::Wait][start.f.min(2) as usize];
-    relay(&mut lane, Waiting::new(how, start.g), &doorbell, &control);
+    let desk = Desk::new(control, uid, start, outfit, now_ns());
+    relay(&mut lane, Waiting::new(how, start.g), desk);
     // The kernel takes everything back; taking it apart here would need more system calls than a lane has.
     std::process::exit(0)
 }
@@ -74,53 +82,57 @@ fn leave_signals_to_control() -> nix::Result<()> {
 }
 
 fn receive(control: BorrowedFd<'_>) -> anyhow::Result<(Message, Vec<OwnedFd>)> {
-    handoff::receive(control).context("cannot hear control")?.context("control is gone")
+    handoff::receive(control, Waits::Yes).context("cannot hear control")?.context("control is gone")
 }
 
-fn expect_message(control: BorrowedFd<'_>, wanted: u32) -> anyhow::Result<(Message, Vec<OwnedFd>)> {
+fn expect_start(control: BorrowedFd<'_>) -> anyhow::Result<(Message, Outfit)> {
     let (message, fds) = receive(control)?;
-    ensure!(message.kind == wanted, "control sent message {} where {wanted} was due", message.kind);
-    Ok((message, fds))
+    ensure!(message.kind == kind::START, "control sent message {} where the start was due", message.kind);
+    ensure!(message.protocol == PROTOCOL, "control speaks protocol {}, this lane {PROTOCOL}", message.protocol);
+    let Ok(outfit) = <[OwnedFd; OUTFIT]>::try_from(fds) else {
+        bail!("control sent the wrong number of descriptors");
+    };
+    Ok((message, Outfit::from_array(outfit)))
 }
 
-fn answer(control: BorrowedFd<'_>) -> anyhow::Result<()> {
-    handoff::send(control, &Message { kind: kind::DONE, ..Message::default() }, &[]).context("cannot answer control")
+fn answer(control: BorrowedFd<'_>, request: &Message) -> anyhow::Result<()> {
+    let done = Message { serial: request.serial, ..Message::of(kind::DONE) };
+    handoff::send(control, &done, &[], Waits::Yes).context("cannot answer control")
 }
 
-fn take(message: &Message, start: &Message, fd: OwnedFd) -> anyhow::Result<Socket> {
-    let output = message.b.checked_sub(1).map(u16::try_from).transpose()?;
-    let port = Port::open(fd, message.c != 0, output.is_some(), start.c).context("cannot map a socket's rings")?;
-    let number = u16::try_from(message.number)?;
-    Ok(Socket { number, ifindex: message.a, output, busy_polled: message.d != 0, port })
+fn take(message: Message, start: &Message, fd: OwnedFd) -> anyhow::Result<Socket> {
+    let port = Port::open(fd, message.c != 0, message.b != 0, start.c).context("cannot map a socket's rings")?;
+    Socket::new(message, port).with_context(|| format!("no socket can have number {}", message.number))
 }
 
 /// Maps the memory, finishes an interrupted commit and takes stock of the frames.
-pub(super) fn take_up(start: &Message, memory: Vec<OwnedFd>, mut ports: Ports) -> anyhow::Result<(Lane, OwnedFd)> {
-    let Ok([frames, ledger, table, counters, doorbell]) = <[OwnedFd; START_DESCRIPTORS]>::try_from(memory) else {
-        bail!("control sent the wrong number of descriptors");
-    };
+pub(super) fn take_up(start: &Message, outfit: &Outfit, mut ports: Ports) -> anyhow::Result<Lane> {
+    let Outfit { frames, ledger, table, counters, .. } = outfit;
     let (frame_size, n_frames) = (start.a, start.b as usize);
-    let mut area = Mapping::shared(&frames, n_frames * frame_size as usize).context("cannot map the frames")?;
-    let words = Mapping::shared_at(&ledger, whole_pages(n_frames * 4), Log::BYTES as i64)?;
-    let mut log = Log::open(Mapping::shared(&ledger, Log::BYTES)?)?;
-    let counters = Counters::open(&counters, start.d, start.e).context("cannot map the counters")?;
-    let table = TableMemory::open(&table, image_size(start.d, start.e)).context("cannot map the table")?;
+    let mut area = Mapping::shared(frames, n_frames * frame_size as usize).context("cannot map the frames")?;
+    let words = Mapping::shared_at(ledger, whole_pages(n_frames * 4), Log::BYTES as i64)?;
+    let mut log = Log::open(Mapping::shared(ledger, Log::BYTES)?)?;
+    let counters = Counters::open(counters, start.d, start.e).context("cannot map the counters")?;
+    let table = TableMemory::open(table, image_size(start.d, start.e)).context("cannot map the table")?;
     if log.was_interrupted() {
         log.redo(&words, &mut area, |ring, to| ports.publish(ring, to));
         counters.add(LaneCounter::Redone, 1);
         // The rings have moved: read their indices again.
         ports.look_again();
     }
-    let (frames, lost) = Frames::take_stock(area, words, frame_size, ports.n_numbers());
+    let (frames, lost) = Frames::take_stock(area, words, frame_size);
     counters.set(LaneCounter::LostFrames, lost as u64);
-    Ok((Lane::new(ports, frames, log, counters, table, start.c), doorbell))
+    Ok(Lane::new(ports, frames, log, counters, table, start.c))
 }
 
-fn relay(lane: &mut Lane, mut waiting: Waiting, doorbell: &OwnedFd, control: &OwnedFd) {
+fn relay(lane: &mut Lane, mut waiting: Waiting, mut desk: Desk) {
     let mut stop_at = None;
     loop {
         let now = now_ns();
         let busy = lane.round(now);
+        if desk.is_due(now) && desk.look(lane, now) {
+            return;
+        }
         if lane.table.is_stopping() {
             let deadline = *stop_at.get_or_insert(now + DRAIN_NS);
             let is_drained = !busy && lane.n_under_way() == 0;
@@ -133,8 +145,9 @@ fn relay(lane: &mut Lane, mut waiting: Waiting, doorbell: &OwnedFd, control: &Ow
         if waiting.should_sleep(busy, now) {
             lane.counters.add(LaneCounter::Sleeps, 1);
             lane.counters.set(LaneCounter::Free, lane.frames.n_free() as u64);
-            let has_unsent = lane.has_unsent();
-            if sleep(lane.ports.sockets(), doorbell, control, has_unsent) {
+            let naps = lane.has_unsent() || desk.is_showing();
+            let is_wanted = sleep(lane.ports.sockets(), desk.doorbell(), desk.descriptors(now), naps);
+            if is_wanted && desk.look(lane, now_ns()) {
                 return;
             }
         }

@@ -9,8 +9,9 @@ const SLEEP_MS: u8 = 100;
 /// While packets wait for the kernel, a lane only naps.
 const NAP_MS: u8 = 1;
 
-/// Sockets that wake a lane, the doorbell and control among them. A lane with more comes round for the rest.
-const MAX_FDS: usize = 130;
+/// Descriptors that wake a lane: the doorbell, the door and control, and sockets. A lane with more comes round for
+/// the rest.
+const MAX_FDS: usize = 3 + relay_common::journal::MAX_SOCKETS;
 
 /// Spin, or sleep, or a while of one and then the other.
 #[derive(Debug)]
@@ -42,29 +43,32 @@ impl Waiting {
     }
 }
 
-/// Sleeps until a packet comes, the doorbell rings, control says something or time is up.
-/// Says whether control is gone.
+/// Sleeps until a packet comes, the doorbell rings, one of the desk's descriptors wants something or time is up. A nap
+/// is short. Says whether the desk wants something.
 pub fn sleep<'a>(
     sockets: impl Iterator<Item = BorrowedFd<'a>>,
-    doorbell: &OwnedFd,
-    control: &OwnedFd,
-    has_unsent: bool,
+    doorbell: &'a OwnedFd,
+    desk: impl Iterator<Item = BorrowedFd<'a>>,
+    naps: bool,
 ) -> bool {
     let mut fds: [_; MAX_FDS] = std::array::from_fn(|_| PollFd::new(doorbell.as_fd(), PollFlags::POLLIN));
-    fds[0] = PollFd::new(control.as_fd(), PollFlags::POLLIN);
-    let mut n = 2;
-    for socket in sockets.take(MAX_FDS - 2) {
+    let mut n = 1;
+    for descriptor in desk.take(2) {
+        fds[n] = PollFd::new(descriptor, PollFlags::POLLIN);
+        n += 1;
+    }
+    let first_socket = n;
+    for socket in sockets.take(MAX_FDS - n) {
         fds[n] = PollFd::new(socket, PollFlags::POLLIN);
         n += 1;
     }
-    let timeout = PollTimeout::from(if has_unsent { NAP_MS } else { SLEEP_MS });
+    let timeout = PollTimeout::from(if naps { NAP_MS } else { SLEEP_MS });
     if poll(&mut fds[..n], timeout).is_err() {
         return false;
     }
-    let rang = |i: usize| fds[i].revents().unwrap_or(PollFlags::empty());
-    if rang(1).contains(PollFlags::POLLIN) {
+    if fds[0].any() == Some(true) {
         let mut count = [0; 8];
         let _ = nix::unistd::read(doorbell, &mut count);
     }
-    rang(0).intersects(PollFlags::POLLHUP | PollFlags::POLLERR)
+    fds[1..first_socket].iter().any(|descriptor| descriptor.any() == Some(true))
 }

@@ -5,6 +5,7 @@
 
 use super::{Mapping, log::Log};
 use relay_common::abi::Stamp;
+use relay_common::journal::MAX_SOCKETS;
 use relay_common::owner::Owner;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
@@ -73,20 +74,21 @@ pub struct Frames {
 
 impl Frames {
     /// Takes stock of the frames by their owner words. A word that makes no sense counts as lost: such a frame is
-    /// never used again, and the number of them is the second value.
+    /// never used again, and the number of them is the second value. Frames of a socket that is not there are no
+    /// such: they wait until the kernel has let go of them ([`Frames::reclaim`]).
     #[must_use]
-    pub fn take_stock(area: Mapping, ledger: Mapping, frame_size: u32, n_sockets: usize) -> (Self, usize) {
+    pub fn take_stock(area: Mapping, ledger: Mapping, frame_size: u32) -> (Self, usize) {
         let n = area.len() / frame_size as usize;
         let words = ledger.words32(0, n);
         let mine: Box<[u32]> = words.iter().map(|word| word.load(Relaxed)).collect();
         let mut free = Vec::with_capacity(n);
-        let mut filled = vec![0; n_sockets];
+        let mut filled = vec![0; MAX_SOCKETS];
         let mut lost = 0;
         // The first frames come out of the pool first.
         for (number, &word) in (0_u32..).zip(&mine).collect::<Vec<_>>().into_iter().rev() {
             match Owner::from_word(word) {
                 Some(Owner::Free) => free.push(number),
-                Some(Owner::Fill { socket }) if (socket as usize) < n_sockets => filled[socket as usize] += 1,
+                Some(Owner::Fill { socket }) if (socket as usize) < MAX_SOCKETS => filled[socket as usize] += 1,
                 Some(Owner::Transmit { .. }) => {}
                 _ => lost += 1,
             }
@@ -107,7 +109,7 @@ impl Frames {
         self.free.len()
     }
 
-    /// Frames that the kernel has through that socket's fill ring.
+    /// Frames that the kernel has through that socket's fill ring, or may still look at since that socket was dropped.
     #[must_use]
     pub fn n_filled(&self, socket: u16) -> u32 {
         self.filled[socket as usize]
@@ -214,6 +216,38 @@ impl Frames {
             }
             _ => false,
         }
+    }
+
+    /// Takes a frame off the transmit ring of a socket that is going away. If it lies on no other, it waits until the
+    /// kernel has let go of that socket. `false` when that frame is not being transmitted.
+    pub fn withdraw(&mut self, socket: u16, at: u64, log: &mut Log) -> bool {
+        let Ok(number) = u32::try_from(at >> self.shift) else { return false };
+        match self.mine.get(number as usize).map(|word| Owner::from_word(*word)) {
+            Some(Some(Owner::Transmit { rings: 1 })) => {
+                self.set(number, Owner::Fill { socket }, log);
+                self.filled[socket as usize] += 1;
+                true
+            }
+            Some(Some(Owner::Transmit { rings })) => {
+                self.set(number, Owner::Transmit { rings: rings - 1 }, log);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes back up to `most` frames of a socket that the kernel has let go of, with the commit under way. Says how
+    /// many.
+    pub fn reclaim(&mut self, socket: u16, most: usize, log: &mut Log) -> usize {
+        let wanted = (Owner::Fill { socket }).word();
+        let frames: Vec<u32> =
+            (0_u32..).zip(&self.mine).filter(|(_, word)| **word == wanted).map(|(frame, _)| frame).take(most).collect();
+        for &number in &frames {
+            self.set(number, Owner::Free, log);
+            self.freed.push(number);
+            self.filled[socket as usize] -= 1;
+        }
+        frames.len()
     }
 
     /// Commits what was logged: stores owner words and headers, then runs `publish` (which stores the ring indices),

@@ -4,8 +4,10 @@ use nix::errno::Errno;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-const SOL_XDP: i32 = 283;
-const XDP_MMAP_OFFSETS: i32 = 1;
+/// The level of AF_XDP's socket options.
+pub const SOL_XDP: i32 = 283;
+/// Where the rings of a socket lie.
+pub const XDP_MMAP_OFFSETS: i32 = 1;
 const XDP_STATISTICS: i32 = 7;
 const XDP_OPTIONS: i32 = 8;
 /// Linux 6.18: how many packets one transmit call sends in copy mode.

@@ -28,7 +28,12 @@ pub struct Port {
     pub completion: Consumer<u64>,
     /// The index of the completion ring that the kernel knows: what is not behind it is still under way.
     settled: u32,
+    /// Where on the transmit ring the next completed entry is looked for first.
+    strike_at: u32,
 }
+
+/// The length of a transmit entry that was struck out: it has been completed. No packet is as short.
+const STRUCK: u32 = 0;
 
 impl Port {
     /// Maps the rings of a socket. All rings have the same size, which the kernel does not tell.
@@ -40,15 +45,18 @@ impl Port {
         let (fill, fill_at) = map::<u64>(socket, all.fill, ring_size, PGOFF_FILL)?;
         let (completion, completion_at) = map::<u64>(socket, all.completion, ring_size, PGOFF_COMPLETION)?;
         let completion = Consumer::new(completion, completion_at, ring_size);
-        Ok(Self {
+        let mut port = Self {
             ring_size,
             fill: Producer::new(fill, fill_at, ring_size),
             rx: rx.map(|(map, at)| Consumer::new(map, at, ring_size)),
             tx: tx.map(|(map, at)| Producer::new(map, at, ring_size)),
             settled: completion.next(),
+            strike_at: 0,
             completion,
             fd,
-        })
+        };
+        port.look_again();
+        Ok(port)
     }
 
     /// The socket.
@@ -80,6 +88,54 @@ impl Port {
         self.tx.iter_mut().for_each(Producer::look_again);
         self.completion.look_again();
         self.settled = self.completion.next();
+        self.strike_at = self.tx.as_ref().map_or(0, |tx| tx.next().wrapping_sub(self.n_under_way()));
+    }
+
+    /// Strikes the entry of a frame that was sent out of the transmit ring. A copy-mode socket's packets need not be
+    /// completed in their order, and the owner words do not say on which ring a frame lies: by what is not struck out
+    /// a lane knows what is still under way, and so does its successor. `shift`: bytes of a frame, as a power of two.
+    #[inline]
+    pub fn strike(&mut self, at: u64, shift: u32) {
+        let Some(tx) = &mut self.tx else { return };
+        let is_it = |entry: Descriptor| entry.at >> shift == at >> shift;
+        let first = tx.look_at(self.strike_at);
+        if is_it(first) && first.len != STRUCK {
+            tx.overwrite(self.strike_at, Descriptor { len: STRUCK, ..first });
+            self.strike_at = self.strike_at.wrapping_add(1);
+        } else {
+            Self::strike_elsewhere(tx, &mut self.strike_at, is_it);
+        }
+    }
+
+    /// Out of order, or a second time: a predecessor died before it committed what it had struck out.
+    #[cold]
+    fn strike_elsewhere(tx: &mut Producer<Descriptor>, strike_at: &mut u32, is_it: impl Fn(Descriptor) -> bool) {
+        let oldest = tx.next().wrapping_sub(tx.size());
+        for index in (0..tx.size()).map(|place| oldest.wrapping_add(place)) {
+            let entry = tx.look_at(index);
+            if is_it(entry) && entry.len != STRUCK {
+                tx.overwrite(index, Descriptor { len: STRUCK, ..entry });
+                // The one that was passed over is late: what comes next most likely follows this one.
+                *strike_at = index.wrapping_add(1);
+                return;
+            }
+        }
+        if is_it(tx.look_at(*strike_at)) {
+            *strike_at = strike_at.wrapping_add(1);
+        }
+    }
+
+    /// Packets that were handed to the kernel and not completed, the oldest first: their frames, and whether the
+    /// kernel has not even taken them.
+    #[must_use]
+    pub fn under_way(&self) -> Vec<(u64, bool)> {
+        let Some(tx) = &self.tx else { return Vec::new() };
+        let waiting = tx.n_waiting();
+        let all = (0..tx.size()).map(|back| (tx.look_at(tx.next().wrapping_sub(1 + back)), back < waiting));
+        let open = all.filter(|(entry, _)| entry.len != STRUCK).map(|(entry, waits)| (entry.at, waits));
+        let mut newest_first: Vec<(u64, bool)> = open.take(self.n_under_way() as usize).collect();
+        newest_first.reverse();
+        newest_first
     }
 
     /// Stores one ring index; `which` as in the journal.

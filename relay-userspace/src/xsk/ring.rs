@@ -132,6 +132,28 @@ impl<T: Entry> Producer<T> {
         self.ring.index(self.ring.offsets.producer).store(to, Release);
     }
 
+    /// Reads an entry of the ring as it lies there: any of the last that were put in.
+    #[inline]
+    #[must_use]
+    pub fn look_at(&self, index: u32) -> T {
+        // SAFETY: inside the ring; this side alone writes entries, and every bit pattern is one.
+        unsafe { self.ring.entry(index).read() }
+    }
+
+    /// Overwrites an entry that the kernel has taken and will not read again.
+    #[inline]
+    pub fn overwrite(&mut self, index: u32, entry: T) {
+        // SAFETY: inside the ring; the kernel is past it, and what it would read otherwise is still an entry.
+        unsafe { self.ring.entry(index).write(entry) };
+    }
+
+    /// Entries that the ring has.
+    #[inline]
+    #[must_use]
+    pub const fn size(&self) -> u32 {
+        self.ring.size
+    }
+
     /// Published entries that the kernel has not taken.
     #[inline]
     #[must_use]
@@ -179,10 +201,14 @@ impl<T: Entry> Consumer<T> {
     #[inline]
     pub fn available(&mut self) -> u32 {
         if self.producer == self.next {
-            self.producer = self.ring.index(self.ring.offsets.producer).load(Acquire);
+            let producer = self.ring.index(self.ring.offsets.producer).load(Acquire);
+            // One more than a ring ahead is not of this kernel. One that is behind brings what a lane has already
+            // reckoned with, when it took a socket that is going away off its frames: believe nothing.
+            if producer.wrapping_sub(self.next) <= self.ring.size {
+                self.producer = producer;
+            }
         }
-        // A producer more than a ring ahead is not of this kernel; believe no more than a ring.
-        self.producer.wrapping_sub(self.next).min(self.ring.size)
+        self.producer.wrapping_sub(self.next)
     }
 
     /// Takes an entry.

@@ -41,7 +41,7 @@ impl Lab {
         let words = || Mapping::shared(&ledger, whole_pages(n * 4)).unwrap();
         let outbox = |room: &u32| Outbox { room: *room, descriptors: Vec::new() };
         Self {
-            frames: Frames::take_stock(area, words(), SIZE, 1).0,
+            frames: Frames::take_stock(area, words(), SIZE).0,
             ledger: words(),
             log: Log::open(Mapping::anonymous(Log::BYTES).unwrap()).unwrap(),
             counters: Counters::private(MAX_RELAYS, MAX_OUTPUTS).unwrap(),

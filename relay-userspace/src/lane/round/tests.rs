@@ -6,7 +6,7 @@ use super::*;
 use crate::lane::fixtures::{
     HEADROOM, IFINDEX, MAX_OUTPUTS, MAX_RELAYS, SIZE, key, output, rewritten, sharing, table_of,
 };
-use crate::lane::handoff::Message;
+use crate::lane::handoff::{Message, Outfit, kind};
 use crate::lane::ports::Socket;
 use crate::lane::run::take_up;
 use crate::memory::log::Died;
@@ -103,14 +103,20 @@ impl World {
         for (number, rings) in (0..).zip(&self.rings) {
             let output: Option<u16> = u16::checked_sub(number, 1);
             let port = rings.port(output.is_none(), output.is_some());
-            ports.add(Socket { number, ifindex: IFINDEX, output, busy_polled: false, port });
+            ports.add(Socket::new(take_message(number, output), port).unwrap());
         }
         let (a, b, c, d, e) = (SIZE, N_FRAMES, RING, MAX_RELAYS, MAX_OUTPUTS);
         let start = Message { a, b, c, d, e, ..Message::default() };
-        let doorbell = &self.counters;
-        let area = self.area.try_clone().unwrap().into();
-        let memory = [&self.ledger, &self.table, &self.counters, doorbell].map(|fd| fd.try_clone().unwrap());
-        take_up(&start, std::iter::once(area).chain(memory).collect(), ports).unwrap().0
+        let clone = |fd: &OwnedFd| fd.try_clone().unwrap();
+        let outfit = Outfit {
+            frames: self.area.try_clone().unwrap().into(),
+            ledger: clone(&self.ledger),
+            table: clone(&self.table),
+            counters: clone(&self.counters),
+            doorbell: clone(&self.counters),
+            door: clone(&self.counters),
+        };
+        take_up(&start, &outfit, ports).unwrap()
     }
 
     /// A round that dies after so many stores; a lane that died is replaced.
@@ -217,6 +223,17 @@ impl World {
         prop_assert_eq!(lane.counters.get(LaneCounter::Foreign), 0);
         prop_assert!(lane.counters.get(LaneCounter::Redone) <= self.deaths);
         Ok(())
+    }
+}
+
+/// What control says when it hands a socket over.
+fn take_message(number: u16, output: Option<u16>) -> Message {
+    Message {
+        number: number.into(),
+        a: IFINDEX,
+        b: output.map_or(0, |output| u32::from(output) + 1),
+        c: u32::from(output.is_none()),
+        ..Message::of(kind::TAKE)
     }
 }
 

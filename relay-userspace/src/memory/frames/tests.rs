@@ -5,6 +5,7 @@
 use super::{Census, Frame, Frames};
 use crate::memory::{Mapping, create, log::Log, whole_pages};
 use proptest::prelude::*;
+use relay_common::journal::MAX_SOCKETS;
 use relay_common::owner::Owner;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering::Relaxed;
@@ -39,7 +40,7 @@ impl Memory {
 
     fn take_stock(&self) -> (Frames, usize) {
         let area = Mapping::shared(&self.area, N * SIZE as usize).unwrap();
-        Frames::take_stock(area, self.words(), SIZE, SOCKETS.into())
+        Frames::take_stock(area, self.words(), SIZE)
     }
 
     fn log(&self) -> Log {
@@ -235,14 +236,14 @@ proptest! {
         memory.words().words32(0, N).iter().zip(&words).for_each(|(place, word)| place.store(*word, Relaxed));
         let (mut frames, lost) = memory.take_stock();
         let known = |word: &u32| match Owner::from_word(*word) {
-            Some(Owner::Fill { socket }) => socket < SOCKETS,
+            Some(Owner::Fill { socket }) => usize::from(socket) < MAX_SOCKETS,
             owner => owner.is_some(),
         };
         prop_assert_eq!(lost, words.iter().filter(|word| !known(word)).count());
         prop_assert_eq!(frames.n_free(), words.iter().filter(|word| **word == 0).count());
         for (socket, at, len) in descriptors {
             let (frame, offset) = ((at / u64::from(SIZE)) as usize, at % u64::from(SIZE));
-            let given = socket < SOCKETS && words.get(frame) == Some(&Owner::Fill { socket }.word());
+            let given = usize::from(socket) < MAX_SOCKETS && words.get(frame) == Some(&Owner::Fill { socket }.word());
             let fits = offset + u64::from(len) <= u64::from(SIZE);
             if let Some((token, _)) = frames.receive(socket, at, len) {
                 prop_assert!(given && fits);

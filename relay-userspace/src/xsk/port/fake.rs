@@ -52,15 +52,18 @@ impl Rings {
     /// The lane's side, as it finds the rings.
     pub fn port(&self, receives: bool, sends: bool) -> Port {
         let completion = Consumer::new(self.map(COMPLETION), OFFSETS, self.size);
-        Port {
+        let mut port = Port {
             fd: self.memory.try_clone().unwrap(),
             ring_size: self.size,
             fill: Producer::new(self.map(FILL), OFFSETS, self.size),
             rx: receives.then(|| Consumer::new(self.map(RX), OFFSETS, self.size)),
             tx: sends.then(|| Producer::new(self.map(TX), OFFSETS, self.size)),
             settled: completion.next(),
+            strike_at: 0,
             completion,
-        }
+        };
+        port.look_again();
+        port
     }
 
     /// The kernel's side, as it finds the rings.

@@ -1,0 +1,182 @@
+//! Control's end of the talk with a lane: a question, an answer, and a deadline. Nothing here waits for a lane that
+//! hangs, and no late answer is taken for the present one.
+
+use super::process::AdoptError;
+use crate::kernel::{passing, passing::Waits, process::waited_for};
+use crate::lane::handoff::{self, Message, Outfit, Refusal, kind};
+use anyhow::{Context, bail};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::time::Duration;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// A lane that does not answer for so long while it starts, or is taken over, will not.
+pub const START_PATIENCE: Duration = Duration::from_secs(5);
+/// A lane at work looks at its control a hundred times a second.
+pub const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The connection to a lane.
+#[derive(Debug)]
+pub struct Talk {
+    socket: AsyncFd<OwnedFd>,
+    serial: u32,
+}
+
+/// All that a lane has.
+#[derive(Debug)]
+pub struct Shown {
+    /// The lane's number.
+    pub number: u32,
+    /// Its process.
+    pub pid: u32,
+    /// The protocol it speaks: see [`handoff::PROTOCOL`].
+    pub protocol: u32,
+    /// The layout of its journal and owner words: see [`relay_common::journal::LAYOUT`].
+    pub layout: u32,
+    /// What it was started with.
+    pub start: Message,
+    /// The descriptors it was started with: an [`Outfit`], when the protocol is ours.
+    pub outfit: Vec<OwnedFd>,
+    /// Its sockets, each with the message that it was handed over with.
+    pub sockets: Vec<(Message, OwnedFd)>,
+    /// What it holds for others.
+    pub held: Vec<Held>,
+}
+
+impl Shown {
+    /// What it was started with, by names. `None` when it is of another protocol.
+    #[must_use]
+    pub fn take_outfit(&mut self) -> Option<Outfit> {
+        if self.protocol != handoff::PROTOCOL {
+            return None;
+        }
+        std::mem::take(&mut self.outfit).try_into().ok().map(Outfit::from_array)
+    }
+}
+
+/// A descriptor that a lane holds.
+#[derive(Debug)]
+pub struct Held {
+    /// By what it is known.
+    pub tag: u64,
+    /// What was to be remembered with it.
+    pub note: Vec<u8>,
+    /// The descriptor.
+    pub descriptor: OwnedFd,
+}
+
+impl Talk {
+    /// Begins with a lane that is being started.
+    pub fn new(socket: OwnedFd) -> anyhow::Result<Self> {
+        Ok(Self { socket: waited_for(socket).context("cannot talk to the lane")?, serial: 0 })
+    }
+
+    /// Begins with whoever stands behind a door, if that is a process of this user.
+    pub fn with_a_lane(connection: OwnedFd) -> anyhow::Result<Self> {
+        let uid = passing::peer_uid(connection.as_fd()).context("cannot tell whose lane it is")?;
+        if uid != nix::unistd::geteuid().as_raw() {
+            bail!("what stands behind this door belongs to user {uid}");
+        }
+        Self::new(connection)
+    }
+
+    /// Whether the lane is there.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        passing::is_connected(self.socket.get_ref().as_fd())
+    }
+
+    /// Asks for something and waits until it is done.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when the lane did not do it. With any other error nobody knows whether it did.
+    pub async fn ask(&mut self, message: Message, fds: &[RawFd], patience: Duration) -> anyhow::Result<Message> {
+        let asked = async {
+            let serial = self.say(message, fds).await?;
+            self.hear(serial).await
+        };
+        let answer = tokio::time::timeout(patience, asked).await.context("the lane does not answer")??.0;
+        match answer.kind {
+            kind::DONE => Ok(answer),
+            kind::REFUSED => Err(Refusal::of(&answer).into()),
+            other => bail!("the lane answered {other} to {}: it is of another version", message.kind),
+        }
+    }
+
+    /// Asks for all that the lane has.
+    ///
+    /// # Errors
+    /// When another control talks with it, when it does not answer in time, and when it does not make sense.
+    pub async fn show(&mut self, patience: Duration) -> Result<Shown, AdoptError> {
+        match tokio::time::timeout(patience, self.listen_to_all()).await {
+            Ok(shown) => shown,
+            Err(_) => Err(anyhow::anyhow!("the lane does not answer").into()),
+        }
+    }
+
+    async fn listen_to_all(&mut self) -> Result<Shown, AdoptError> {
+        // One that is busy with another control has said so and hung up.
+        let said = self.say(Message::of(kind::SHOW), &[]).await;
+        let serial = self.serial;
+        let (first, _) = match self.hear(serial).await {
+            Ok((first, _)) if first.kind == kind::BUSY => return Err(AdoptError::Busy),
+            heard => said.and(heard)?,
+        };
+        let (start, outfit) = self.hear(serial).await?;
+        if (first.kind, start.kind) != (kind::SHOWN, kind::START) {
+            return Err(anyhow::anyhow!("the lane showed {} and {}", first.kind, start.kind).into());
+        }
+        let mut shown = Shown {
+            number: first.number,
+            pid: first.a,
+            protocol: first.protocol,
+            layout: first.b,
+            start,
+            outfit,
+            sockets: Vec::new(),
+            held: Vec::new(),
+        };
+        loop {
+            let (message, mut fds) = self.hear(serial).await?;
+            match (message.kind, fds.pop()) {
+                (kind::TAKE, Some(socket)) => shown.sockets.push((message, socket)),
+                (kind::HOLD, Some(descriptor)) => {
+                    shown.held.push(Held { tag: message.tag, note: message.note().to_vec(), descriptor });
+                }
+                (kind::DONE, None) => break,
+                (other, _) => return Err(anyhow::anyhow!("the lane showed {other} without a descriptor").into()),
+            }
+        }
+        if (shown.sockets.len(), shown.held.len()) != (first.c as usize, first.d as usize) {
+            return Err(anyhow::anyhow!("the lane did not show all that it has").into());
+        }
+        Ok(shown)
+    }
+
+    async fn say(&mut self, message: Message, fds: &[RawFd]) -> anyhow::Result<u32> {
+        self.serial = self.serial.wrapping_add(1);
+        let message = Message { serial: self.serial, ..message };
+        let send = |socket: &OwnedFd| handoff::send(socket.as_fd(), &message, fds, Waits::No);
+        self.socket.async_io(Interest::WRITABLE, send).await.context("cannot reach the lane")?;
+        Ok(self.serial)
+    }
+
+    /// The answer to the request of that number; what is late of earlier ones is passed over.
+    async fn hear(&self, serial: u32) -> anyhow::Result<(Message, Vec<OwnedFd>)> {
+        let receive = |socket: &OwnedFd| match handoff::receive(socket.as_fd(), Waits::No)? {
+            Some(heard) => Ok(heard),
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        };
+        loop {
+            let heard = self.socket.async_io(Interest::READABLE, receive).await;
+            let (message, fds) = heard.map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => anyhow::anyhow!("the lane ended"),
+                _ => anyhow::Error::from(error).context("cannot hear the lane"),
+            })?;
+            if message.serial == serial || message.kind == kind::BUSY {
+                return Ok((message, fds));
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Sockets come and go while the lane relays. Each step is a commit like any other: a lane that dies in the middle
+//! leaves nothing that its successor cannot finish.
+
+use super::handoff::Refusal;
+use super::ports::{Socket, ring_name};
+use super::round::{Lane, MAX_MOVES};
+use crate::clock::now_ns;
+use relay_common::counters::LaneCounter;
+use relay_common::journal::ring;
+
+impl Lane {
+    /// Takes a socket that is not bound yet and fills its fill ring from the pool.
+    ///
+    /// # Errors
+    /// When the pool is too small or the number is not free; then nothing has changed.
+    pub fn take(&mut self, socket: Socket) -> Result<(), Refusal> {
+        let number = socket.number;
+        if self.ports.get_mut(number).is_some() {
+            return Err(Refusal::Occupied);
+        }
+        match self.frames.n_filled(number) {
+            0 => {}
+            frames => return Err(Refusal::Parked { frames }),
+        }
+        let free = u32::try_from(self.frames.n_free()).unwrap_or(u32::MAX);
+        if free < self.ring_size {
+            return Err(Refusal::TooFewFrames { free });
+        }
+        self.ports.add(socket);
+        self.set_up_outboxes();
+        let mut left = self.ring_size as usize;
+        while left > 0 {
+            let n = left.min(MAX_MOVES);
+            left -= n;
+            let Self { ports, frames, log, .. } = self;
+            let Some(Socket { port, .. }) = ports.get_mut(number) else { break };
+            for _ in 0..n.min(port.fill.room() as usize) {
+                let Some(at) = frames.fill(number, log) else { break };
+                port.fill.put(at);
+            }
+            log.ring(ring_name(number, ring::FILL), port.fill.next());
+            self.commit();
+        }
+        Ok(())
+    }
+
+    /// A socket is going away: what came in by it is relayed, what lies on its transmit ring is taken off. Frames that
+    /// the kernel may still look at wait to be reclaimed. Says how many packets were not sent. That it is not there
+    /// any more is no error.
+    pub fn drop_socket(&mut self, number: u16) -> u32 {
+        self.empty_receive_ring(number);
+        loop {
+            self.reap();
+            if self.log.is_empty() {
+                break;
+            }
+            self.commit();
+        }
+        let Some(socket) = self.ports.get_mut(number) else { return 0 };
+        let under_way = socket.port.under_way();
+        let missing = socket.port.n_under_way() - u32::try_from(under_way.len()).unwrap_or(u32::MAX);
+        // Descriptors that were overwritten before they were completed cannot be found: their frames stay as they are.
+        let mut settled = socket.port.completion.next().wrapping_add(missing);
+        let mut unsent = socket.port.rx.as_mut().map_or(0, |rx| rx.available());
+        for moves in under_way.chunks(MAX_MOVES) {
+            for (at, waits) in moves {
+                if !self.frames.withdraw(number, *at, &mut self.log) {
+                    self.counters.add(LaneCounter::Foreign, 1);
+                }
+                unsent += u32::from(*waits);
+                settled = settled.wrapping_add(1);
+            }
+            // With the words: a successor that drops this socket again goes on with what is left.
+            self.log.ring(ring_name(number, ring::COMPLETION), settled);
+            self.commit();
+        }
+        self.counters.add(LaneCounter::DroppedWithSocket, u64::from(unsent));
+        // Unmapped and closed.
+        drop(self.ports.remove(number));
+        unsent
+    }
+
+    /// Relays what came in before the socket was given up; no longer than a full ring takes.
+    fn empty_receive_ring(&mut self, number: u16) {
+        for _ in 0..self.ring_size {
+            let Some(i) = self.ports.receiver_of(number) else { return };
+            if !self.take_batch(i) {
+                return;
+            }
+            self.forward_batch(i, now_ns());
+        }
+    }
+
+    /// The kernel has let go of a socket that was dropped: its frames are free. Says how many.
+    ///
+    /// # Errors
+    /// When a socket of that number is there.
+    pub fn reclaim(&mut self, number: u16) -> Result<u32, Refusal> {
+        if self.ports.get_mut(number).is_some() {
+            return Err(Refusal::Occupied);
+        }
+        let mut all = 0;
+        loop {
+            let n = self.frames.reclaim(number, MAX_MOVES, &mut self.log);
+            if n == 0 {
+                return Ok(all);
+            }
+            self.commit();
+            all += u32::try_from(n).unwrap_or(u32::MAX);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What other versions rely on stays as it is.
+
+use super::{Message, NOTE, Outfit, Refusal, kind};
+use std::mem::offset_of;
+use zerocopy::IntoBytes as _;
+
+#[test]
+fn what_is_frozen_stays_as_it_is() {
+    assert_eq!((size_of::<Message>(), NOTE), (128, 64));
+    let places = [
+        offset_of!(Message, kind),
+        offset_of!(Message, protocol),
+        offset_of!(Message, serial),
+        offset_of!(Message, number),
+        offset_of!(Message, a),
+        offset_of!(Message, tag),
+        offset_of!(Message, note),
+    ];
+    assert_eq!(places, [0, 4, 8, 12, 16, 56, 64]);
+    assert_eq!([kind::HOLD, kind::FORGET, kind::SHOW, kind::STOP_AT_EDGE], [6, 7, 8, 9]);
+    assert_eq!([kind::DONE, kind::REFUSED, kind::SHOWN, kind::BUSY, kind::UNKNOWN], [100, 101, 102, 103, 104]);
+    // A message as it lies on the wire: little-endian, like every machine that it goes between.
+    let mut wanted = [0_u8; 128];
+    wanted[..20].copy_from_slice(&[6, 0, 0, 0, 1, 0, 0, 0, 0x2a, 0, 0, 0, 7, 0, 0, 0, 3, 0, 0, 0]);
+    wanted[56..64].copy_from_slice(&[8, 7, 6, 5, 4, 3, 2, 1]);
+    wanted[64..67].copy_from_slice(b"eth");
+    let message = Message { serial: 42, number: 7, ..Message::hold(0x0102_0304_0506_0708, b"eth") };
+    assert_eq!(message.as_bytes(), wanted);
+}
+
+#[test]
+fn notes_come_back_and_longer_ones_are_cut() {
+    for length in [0, 1, NOTE, NOTE + 9] {
+        let note = vec![b'x'; length];
+        assert_eq!(Message::hold(1, &note).note(), &note[..length.min(NOTE)]);
+    }
+    assert_eq!(Message { a: u32::MAX, ..Message::hold(1, b"") }.note().len(), NOTE, "a length that cannot be");
+}
+
+#[test]
+fn refusals_survive_their_message() {
+    let all = [
+        Refusal::TooFewFrames { free: 9 },
+        Refusal::Occupied,
+        Refusal::Parked { frames: 4 },
+        Refusal::NoSuchNumber,
+        Refusal::NoDescriptor,
+        Refusal::Unmappable(nix::errno::Errno::ENODEV),
+        Refusal::Other { code: 77 },
+    ];
+    for refusal in all {
+        assert_eq!(Refusal::of(&refusal.message()), refusal);
+    }
+}
+
+#[test]
+fn an_outfit_keeps_its_order() {
+    let parts = [1, 2, 3, 4, 5, 6];
+    let outfit = Outfit::from_array(parts);
+    assert_eq!((outfit.frames, outfit.door), (1, 6));
+    assert_eq!(outfit.into_array(), parts);
+}
