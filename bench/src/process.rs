@@ -17,7 +17,11 @@ use crate::sys;
 /// How many of its last lines an error shows.
 const LINES_SHOWN: usize = 20;
 
-/// A child process; killed on drop, and by the kernel when the thread that started it ends.
+/// A child is asked to end and has so long before it is killed.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
+
+/// A child process. It is asked to end on drop, and by the kernel when the thread that started it ends: killed, a
+/// relay's control would leave its lanes behind.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -148,6 +152,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) && self.signal(Signal::SIGTERM).is_ok() {
+            self.wait(ENDS_WITHIN).ok();
+        }
         self.child.kill().ok();
         self.child.wait().ok();
     }
@@ -208,10 +215,19 @@ mod tests {
     }
 
     #[test]
-    fn dropping_a_process_kills_it() {
+    fn dropping_a_process_ends_it() {
         let process = shell("exec sleep 60");
         let pid = process.pid();
         drop(process);
         assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+    }
+
+    #[test]
+    fn a_process_that_is_dropped_may_tidy_up() {
+        let folder = std::env::temp_dir().join(format!("mcr-lab-process-{}", std::process::id()));
+        let process = shell(&format!("trap 'echo > {}; exit' TERM; echo set; sleep 60 & wait", folder.display()));
+        process.wait_for("set", LONG).unwrap();
+        drop(process);
+        std::fs::remove_file(folder).unwrap();
     }
 }

@@ -1,14 +1,18 @@
 //! The relay under test, with a configuration of its own: started, waited for, ended, and its counters read.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-use std::{env, fs};
+use std::{env, fs, thread};
 
 use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::clock::Deadline;
 use crate::{Namespace, Process};
 
 /// The relay is ready so fast, with slack for a busy machine.
@@ -16,6 +20,8 @@ const READY_WITHIN: Duration = Duration::from_secs(20);
 /// The line that says so; the links have lines of their own that say "ready".
 const READY: &str = " ready relays=";
 const STOPS_WITHIN: Duration = Duration::from_secs(10);
+/// The network namespace of the thread that looks.
+const OWN_NAMESPACE: &str = "/proc/thread-self/ns/net";
 
 /// The relay's binary: the one named by the variable `MCR`, or else the release build.
 pub fn binary() -> PathBuf {
@@ -23,11 +29,13 @@ pub fn binary() -> PathBuf {
     env::var_os("MCR").map_or(built, PathBuf::from)
 }
 
-/// A running relay. Its folder goes when this is dropped.
+/// A running relay. It ends when this is dropped, its folder with it; lanes that have lost their control too.
 #[derive(Debug)]
 pub struct Relay {
     /// The control process.
     pub process: Process,
+    /// The number of its network namespace.
+    namespace: u64,
     folder: Folder,
 }
 
@@ -67,7 +75,8 @@ impl Relay {
         let file = folder.0.join("relay.toml");
         fs::write(&file, config).with_context(|| format!("write {}", file.display()))?;
         let process = spawn(binary, namespace, &folder, env)?;
-        Ok(Self { process, folder })
+        let own = namespace.run(|| fs::metadata(OWN_NAMESPACE)).context("tell the network namespace")?;
+        Ok(Self { process, namespace: own.ino(), folder })
     }
 
     /// Starts another control with this one's configuration and folder, and does not wait. Put in the place of
@@ -86,10 +95,26 @@ impl Relay {
         self.folder.0.join("relay.toml")
     }
 
-    /// The process of each lane, by number, the newest of each.
+    /// The folder of its lock and its lanes' doors.
+    pub fn folder(&self) -> &Path {
+        &self.folder.0
+    }
+
+    /// The process of each lane, by number, whoever is its parent.
     pub fn lanes(&self) -> Vec<u32> {
-        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.process.pid()));
-        children.unwrap_or_default().split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+        let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        let mut lanes: Vec<(u32, u32)> = pids.filter_map(|pid| Some((self.lane(pid)?, pid))).collect();
+        lanes.sort_unstable();
+        lanes.into_iter().map(|(_, pid)| pid).collect()
+    }
+
+    /// The number of the lane that this process is, if it is one of this relay's namespace and no zombie.
+    fn lane(&self, pid: u32) -> Option<u32> {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+        let number = name.strip_prefix("mcr-lane-")?.trim_end().parse().ok()?;
+        // That of a zombie cannot be read.
+        (fs::metadata(format!("/proc/{pid}/ns/net")).ok()?.ino() == self.namespace).then_some(number)
     }
 
     /// Ends the relay in order and returns the counters that it prints.
@@ -98,6 +123,32 @@ impl Relay {
         let lines = self.process.lines();
         let json = lines.iter().rev().find(|line| line.starts_with('{')).context("mcr printed no counters")?;
         Ok(Report(serde_json::from_str(json).context("mcr's counters are no JSON")?))
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        let ended = self.process.is_running().and_then(|running| {
+            if running {
+                self.process.signal(Signal::SIGTERM)?;
+                self.process.wait(STOPS_WITHIN)?;
+            }
+            Ok(())
+        });
+        if let Err(error) = ended {
+            eprintln!("a relay did not end in order: {error:#}");
+            // Before its lanes: it would start others.
+            self.process.signal(Signal::SIGKILL).and_then(|()| self.process.wait(STOPS_WITHIN).map(drop)).ok();
+        }
+        for pid in self.lanes() {
+            let pid = i32::try_from(pid).map(Pid::from_raw);
+            // It may have ended by now.
+            let _ = pid.map(|pid| kill(pid, Signal::SIGKILL));
+        }
+        let deadline = Deadline::after(STOPS_WITHIN);
+        while !self.lanes().is_empty() && !deadline.passed() {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 

@@ -21,11 +21,11 @@ pub const BATCH: usize = 64;
 /// Room for the control messages of one frame: two of them, each at most 48 bytes long.
 const CONTROL_WORDS: usize = 12;
 
-/// Has the kernel kill the child when the thread that started it ends.
+/// Has the kernel ask the child to end when the thread that started it ends.
 pub fn die_with_parent(command: &mut Command) {
     let parent = std::process::id();
     let prepare = move || {
-        nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+        nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)?;
         // The parent may have died before the call above.
         if std::os::unix::process::parent_id() == parent { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
     };

@@ -106,7 +106,8 @@ impl Crew {
         Ok(())
     }
 
-    async fn start_lane(&self, at: usize) -> anyhow::Result<LaneProcess> {
+    async fn start_lane(&mut self, at: usize) -> anyhow::Result<LaneProcess> {
+        self.leave_dead_sockets(at);
         let station = &self.posts[at].station;
         let mut process = LaneProcess::start(station, &self.lanes, &self.table, now_ns()).await?;
         process.watch(station.number, &self.events);

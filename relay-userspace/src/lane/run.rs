@@ -56,12 +56,13 @@ pub fn run() -> anyhow::Result<()> {
         }
         answer(control.as_fd(), &message)?;
     };
+    let uid = nix::unistd::geteuid().as_raw();
     let mut lane = take_up(&start, &outfit, ports)?;
     sandbox::give_up_rights().context("cannot give up this lane's rights")?;
     // From here on control may die.
     let _ = answer(control.as_fd(), &go);
     let how = [Poll::Busy, Poll::Adaptive, Poll::Wait][start.f.min(2) as usize];
-    let desk = Desk::new(control, start, outfit, now_ns());
+    let desk = Desk::new(control, uid, start, outfit, now_ns());
     relay(&mut lane, Waiting::new(how, start.g), desk);
     // The kernel takes everything back; taking it apart here would need more system calls than a lane has.
     std::process::exit(0)

@@ -5,6 +5,7 @@
 
 use super::options;
 use super::port::Port;
+use crate::kernel::process::close_on_exec;
 use crate::memory::Mapping;
 use nix::errno::Errno;
 use relay_common::plan::ZeroCopy;
@@ -222,6 +223,14 @@ impl Unbound {
         let user = umem.rx_tx(&socket, &config).map_err(|errno| failed("make receive and transmit rings", errno))?;
         // SAFETY: the descriptor belongs to `socket`, which is alive.
         let borrowed = unsafe { BorrowedFd::borrow_raw(socket.as_raw_fd()) };
+        // xdpilone leaves it open for every program that is started: a lane that nobody gave it would keep the queue.
+        let closed = close_on_exec(borrowed);
+        closed.map_err(|source| SocketError::Failed {
+            doing: "close a socket for others",
+            link: wanted.link.to_owned(),
+            queue: wanted.queue,
+            source,
+        })?;
         let fd = borrowed.try_clone_to_owned().map_err(|source| SocketError::Failed {
             doing: "keep the socket",
             link: wanted.link.to_owned(),

@@ -1,23 +1,84 @@
 //! Control dies, is asked to end under traffic, or is there twice.
 
-use crate::stage::{RATE, SOON, Stage, frames_are_all_there, is_alive, kill_now, wait_until};
+use crate::stage::{Account, RATE, SOON, Stage, frames_are_all_there, is_alive, kill_now, wait_until};
+use crate::wire::{Reports, Stranger, door};
+use bench::Relay;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+/// Kills control as nothing can be prepared for, and waits until it is gone.
+fn kill_control(relay: &mut Relay) {
+    relay.process.signal(Signal::SIGKILL).unwrap();
+    relay.process.wait(SOON).unwrap();
+}
+
+/// Nothing was lost but what a full ring or a full link has counted, and nobody can ask the sockets any more.
+fn nothing_is_lost(account: &Account, wanted: u64) {
+    assert!(account.wanted >= wanted, "{account:?}");
+    assert_eq!(account.lost(), account.lost_on_links, "{account:?}");
+}
+
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
-fn lanes_die_with_their_control_nothing_stays_behind_and_a_new_one_starts_at_once() {
+fn lanes_relay_on_without_their_control_and_a_new_one_says_who_holds_the_queues() {
+    let stage = Stage::new(2);
+    let mut relay = stage.start();
+    let traffic = stage.stream_at(RATE / 4);
+    let wire = Reports::listen(&stage);
+    traffic.pass(RATE / 20);
+    let lanes = relay.lanes();
+    assert!(stage.is_attached() && stage.is_joined() && lanes.len() == 1);
+    kill_control(&mut relay);
+    // Longer than any lane sleeps, and than everything that is done once a second.
+    traffic.pass(RATE);
+    assert_eq!(relay.lanes(), lanes, "a lane died with its control");
+    assert!(stage.is_attached() && stage.is_joined());
+    let mut next = stage.another(&relay);
+    assert!(!next.wait(SOON).unwrap().success());
+    let complaint = format!("end them first (kill -9 {})", lanes[0]);
+    assert!(next.lines().iter().any(|line| line.contains(&complaint)), "{:?}", next.lines());
+    // To be asked, and hung up on, changes nothing either.
+    traffic.pass(RATE / 20);
+    assert_eq!(relay.lanes(), lanes);
+    assert_eq!(wire.leaves(), 0, "the group was left");
+    let account = traffic.settle();
+    nothing_is_lost(&account, 2 * RATE);
+    drop(relay);
+    assert!(!lanes.into_iter().any(is_alive));
+    wait_until("something stays behind", || stage_is_bare(&stage));
+    assert!(wire.leaves() > 0, "who counts leaves sees one when there is one");
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn control_is_killed_under_traffic_ten_times_and_no_packet_knows() {
+    for _ in 0..10 {
+        let stage = Stage::new(1);
+        let mut relay = stage.start();
+        let traffic = stage.stream_at(RATE / 2);
+        let wire = Reports::listen(&stage);
+        traffic.pass(RATE / 20);
+        kill_control(&mut relay);
+        traffic.pass(RATE / 10);
+        let account = traffic.settle();
+        nothing_is_lost(&account, RATE / 10);
+        assert_eq!(wire.leaves(), 0, "the group was left");
+    }
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_lane_that_dies_while_control_is_dead_is_missed_and_leaves_nothing_behind() {
     let stage = Stage::new(1);
     let mut relay = stage.start();
     let traffic = stage.stream();
     traffic.pass(RATE / 10);
     let lanes = relay.lanes();
-    assert!(stage.is_attached() && stage.is_joined() && !lanes.is_empty());
-    relay.process.signal(Signal::SIGKILL).unwrap();
-    relay.process.wait(SOON).unwrap();
-    wait_until("a lane outlives its control", || !lanes.iter().any(|lane| is_alive(*lane)));
-    wait_until("the program stays attached", || !stage.is_attached());
-    wait_until("the group stays joined", || !stage.is_joined());
+    kill_control(&mut relay);
+    lanes.iter().copied().for_each(kill_now);
+    // Everything that the lane held goes with it.
+    wait_until("something stays behind", || stage_is_bare(&stage));
+    assert!(relay.lanes().is_empty());
     relay.process = stage.another(&relay);
     relay.wait_until_ready().unwrap();
     traffic.wait_until_it_arrives();
@@ -30,6 +91,39 @@ fn lanes_die_with_their_control_nothing_stays_behind_and_a_new_one_starts_at_onc
     assert!(account.wanted >= RATE / 10);
     account.balance(&report, 1);
     frames_are_all_there(&report, 1);
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn strangers_at_the_door_are_shown_out_and_nothing_is_lost() {
+    let stage = Stage::new(1);
+    let mut relay = stage.start();
+    let traffic = stage.stream_at(RATE / 4);
+    traffic.pass(RATE / 40);
+    let door = door(&relay);
+    // Control is there: whoever comes is told so and hung up on.
+    let told = Stranger::come_in(&door).hear();
+    assert_eq!(told.first_chunk(), Some(&103_u32.to_le_bytes()), "not told that the lane is busy");
+    kill_control(&mut relay);
+    // One that says nothing, one that says what makes no sense, one that asks for what only a control may ask.
+    let silent = Stranger::come_in(&door);
+    assert!(silent.hear().is_empty(), "a silent stranger may stay");
+    for nonsense in [&[7; 3][..], &[0xff; 128], &[0; 500], &[9; 128]] {
+        let stranger = Stranger::come_in(&door);
+        stranger.say(nonsense);
+        assert!(stranger.hear().is_empty(), "{nonsense:?} is answered");
+    }
+    // One that asks properly is shown the lane.
+    let asker = Stranger::come_in(&door);
+    let mut show = [0; 128];
+    show[0] = 8;
+    asker.say(&show);
+    let shown = asker.hear();
+    assert_eq!(shown.first_chunk(), Some(&102_u32.to_le_bytes()), "{shown:?}");
+    assert_eq!(shown[16..20], relay.lanes()[0].to_le_bytes());
+    traffic.pass(RATE / 40);
+    let account = traffic.settle();
+    nothing_is_lost(&account, RATE / 20);
 }
 
 #[test]

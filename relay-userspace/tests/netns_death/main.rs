@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 mod stage; // the links, the streams, the account
+mod wire; // what the neighbours see
 
 mod control; // control dies, is asked to end, or is there twice
 mod lanes; // lanes are killed from outside

@@ -27,7 +27,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 /// The links, without a relay.
 pub(crate) struct Stage {
-    source: Namespace,
+    pub(crate) source: Namespace,
     pub(crate) relay: Namespace,
     receiver: Namespace,
     from: Port,

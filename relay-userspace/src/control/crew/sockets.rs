@@ -197,6 +197,18 @@ impl Crew {
         Ok(())
     }
 
+    /// Leaves out the sockets of links that are gone: no lane that starts could map their rings.
+    pub(super) fn leave_dead_sockets(&mut self, at: usize) {
+        let station = &mut self.posts[at].station;
+        let is_dead = |socket: &Arc<LaneSocket>| nix::net::if_::if_indextoname(socket.need.ifindex).is_err();
+        let dead: Vec<Arc<LaneSocket>> = station.sockets.extract_if(.., |socket| is_dead(socket)).collect();
+        let lane = station.number;
+        for socket in dead {
+            self.posts[at].station.parked.insert(socket.number);
+            self.reclaim_later(lane, socket.number);
+        }
+    }
+
     /// Sends an event when the frames of a socket that was dropped can be had back.
     pub fn reclaim_later(&self, lane: u32, number: u16) {
         let events = self.events.clone();
