@@ -1,12 +1,14 @@
-//! Attaching a program to a link so that one descriptor is all that holds it: whoever dies, it detaches with the
-//! last copy of the descriptor, and a copy can be handed to another process. aya shows no such descriptor.
+//! A program on a link so that one descriptor is all that holds it: whoever dies, it detaches with the last copy of
+//! the descriptor, and a copy can be handed to another process. aya shows no such descriptor.
 #![expect(unsafe_code, reason = "bpf(2) itself")]
 
+use super::bpf::{self, command, number};
 use nix::errno::Errno;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-const BPF_LINK_CREATE: libc::c_long = 28;
 const BPF_XDP: u32 = 37;
+const LINK_TYPE_XDP: u32 = 6;
 const XDP_FLAGS_SKB_MODE: u32 = 2;
 const XDP_FLAGS_DRV_MODE: u32 = 4;
 
@@ -30,34 +32,75 @@ impl Hook {
     }
 }
 
-/// The kernel's union bpf_attr, as far as BPF_LINK_CREATE reads it; the rest is zero.
+/// What holds a program on a link, as the kernel has it now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkInfo {
+    /// The kernel's number of the attachment.
+    pub id: u32,
+    /// The program under it.
+    pub program: u32,
+    /// The link it runs on; 0 once it was detached behind our back or the link was removed.
+    pub ifindex: u32,
+}
+
+#[derive(IntoBytes, Immutable)]
 #[repr(C)]
 struct LinkCreate {
     program: u32,
     target: u32,
     attach_type: u32,
     flags: u32,
-    rest: [u64; 6],
 }
 
 /// Attaches an XDP program to a link.
-pub fn attach(program: BorrowedFd<'_>, ifindex: u32, hook: Hook) -> Result<OwnedFd, Errno> {
-    let attr = LinkCreate {
-        program: program.as_raw_fd().cast_unsigned(),
-        target: ifindex,
-        attach_type: BPF_XDP,
-        flags: match hook {
-            Hook::Native => XDP_FLAGS_DRV_MODE,
-            Hook::Generic => XDP_FLAGS_SKB_MODE,
-        },
-        rest: [0; 6],
+pub(super) fn attach(program: BorrowedFd<'_>, ifindex: u32, hook: Hook) -> Result<OwnedFd, Errno> {
+    let flags = match hook {
+        Hook::Native => XDP_FLAGS_DRV_MODE,
+        Hook::Generic => XDP_FLAGS_SKB_MODE,
     };
-    // SAFETY: the kernel reads `size_of` bytes of a value that lives until the call returns.
-    let fd =
-        unsafe { libc::syscall(libc::SYS_bpf, BPF_LINK_CREATE, std::ptr::from_ref(&attr), size_of::<LinkCreate>()) };
-    match i32::try_from(fd) {
-        // SAFETY: the kernel has just made this descriptor for us.
-        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
-        _ => Err(Errno::last()),
+    let mut attr = LinkCreate { program: number(program), target: ifindex, attach_type: BPF_XDP, flags };
+    // SAFETY: there is no address in it.
+    let fd = unsafe { bpf::call(command::LINK_CREATE, &mut attr) }?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+#[derive(IntoBytes, Immutable)]
+#[repr(C)]
+struct LinkUpdate {
+    link: u32,
+    program: u32,
+    flags: u32,
+    old_program: u32,
+}
+
+/// Puts another program in the place of the one that runs: each frame sees the one or the other.
+pub(super) fn update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut attr = LinkUpdate { link: number(link), program: number(program), flags: 0, old_program: 0 };
+    // SAFETY: there is no address in it.
+    unsafe { bpf::call(command::LINK_UPDATE, &mut attr) }.map(|_| ())
+}
+
+/// The kernel's struct bpf_link_info, as far as it is read.
+#[derive(Default, FromBytes, IntoBytes)]
+#[repr(C)]
+struct Raw {
+    kind: u32,
+    id: u32,
+    program: u32,
+    zero: u32,
+    ifindex: u32,
+    rest: u32,
+}
+
+/// Reads what a descriptor holds. The kernel waits for its lock of all links meanwhile.
+pub(super) fn info(link: BorrowedFd<'_>) -> Result<LinkInfo, Errno> {
+    let mut raw = Raw::default();
+    // SAFETY: the kernel knows what `link` is and refuses what is no object of bpf(2); of any other than a bpf link it
+    // writes numbers over numbers; it reads no address here, since all of it is zero.
+    unsafe { bpf::info(link, &mut raw) }?;
+    if raw.kind != LINK_TYPE_XDP {
+        return Err(Errno::EINVAL);
     }
+    Ok(LinkInfo { id: raw.id, program: raw.program, ifindex: raw.ifindex })
 }

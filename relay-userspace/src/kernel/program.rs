@@ -1,8 +1,21 @@
-//! The eBPF program and its maps: loaded once, attached to each input link, written by control only.
-#![expect(unsafe_code, reason = "map keys and values are declared plain data for aya")]
+//! The eBPF program and its maps: loaded once, attached to each input link, written by control only, and handed from
+//! one control to the next as descriptors.
+#![expect(
+    unsafe_code,
+    reason = "a logger is registered by its descriptor, and the kernel writes a list of map numbers"
+)]
 
+mod entries; // what lies in the maps
+mod error;
+
+pub use self::error::ProgramError;
+
+use self::error::{attach_error, load_error};
+use super::attached::Attached;
+use super::bpf;
 use super::link::{self, Hook};
-use aya::maps::{HashMap, MapData, MapError, PerCpuArray, XskMap};
+use super::map::{Kind, Map};
+use super::verdicts::VerdictReader;
 use aya::programs::Xdp;
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
@@ -10,70 +23,11 @@ use nix::errno::Errno;
 use relay_common::abi::{InputKey, InputValue, MacKey, SourceKey};
 use relay_common::decide::Verdict;
 use relay_common::plan::Mode;
-use std::error::Error;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use tokio::io::unix::AsyncFd;
-
-/// A key or value of a map. relay-common proves that these types have no padding.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct Plain<T>(T);
-
-// SAFETY: `T` is one of relay-common's map types, which zerocopy has checked to be plain bytes without padding.
-unsafe impl<T: zerocopy::IntoBytes + zerocopy::FromBytes + Copy + 'static> aya::Pod for Plain<T> {}
-
-/// Why the program could not be loaded, attached or told something.
-#[derive(Debug, thiserror::Error)]
-pub enum ProgramError {
-    /// This binary carries no program.
-    #[error("this mcr was built without its eBPF program: build it with `cargo xtask build`")]
-    NotEmbedded,
-    /// No rights.
-    #[error("no right to load eBPF programs: run mcr as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")]
-    NoRights,
-    /// The kernel would not have it.
-    #[error("the kernel does not take the eBPF program")]
-    Load(#[source] Box<dyn Error + Send + Sync>),
-    /// The object lacks a part: it is of another version.
-    #[error("the eBPF object has no {0}: build mcr anew with `cargo xtask build`")]
-    Lacks(&'static str),
-    /// Another program is attached.
-    #[error("another XDP program is attached to {link}: end what attached it, or `ip link set dev {link} xdp off`")]
-    Occupied {
-        /// The link.
-        link: String,
-    },
-    /// The link cannot do it.
-    #[error("cannot attach the XDP program to {link} in {hook} mode: {remedy}")]
-    Attach {
-        /// The link.
-        link: String,
-        /// The mode.
-        hook: &'static str,
-        /// What to do.
-        remedy: &'static str,
-        /// What the kernel said.
-        #[source]
-        errno: Errno,
-    },
-    /// A map could not be written.
-    #[error("cannot write the eBPF map {map}")]
-    Map {
-        /// The map.
-        map: &'static str,
-        /// What the kernel said.
-        #[source]
-        source: MapError,
-    },
-}
-
-/// A program on a link. It detaches when this is dropped.
-#[derive(Debug)]
-pub struct Attached {
-    /// Where it runs.
-    pub hook: Hook,
-    _link: OwnedFd,
-}
+use zerocopy::{FromBytes, IntoBytes};
 
 /// How to load the program.
 #[derive(Clone, Copy, Debug)]
@@ -87,16 +41,26 @@ pub struct Loading {
 /// Sources of one relay, on average, that there is room for.
 const SOURCES_PER_RELAY: u32 = 16;
 
+const RELAY: &str = "relay";
+const PASS: &str = "pass";
+const INPUTS: &str = "INPUTS";
+const SOURCES: &str = "SOURCES";
+const OWN_MACS: &str = "OWN_MACS";
+const SOCKETS: &str = "SOCKETS";
+const VERDICTS: &str = "VERDICTS";
+
 /// The loaded program and its maps.
 #[expect(missing_debug_implementations, reason = "aya's types have none")]
 pub struct Program {
-    inputs: HashMap<MapData, Plain<InputKey>, Plain<InputValue>>,
-    sources: HashMap<MapData, Plain<SourceKey>, u8>,
-    own_macs: HashMap<MapData, Plain<MacKey>, u8>,
-    sockets: XskMap<MapData>,
-    verdicts: PerCpuArray<MapData, u64>,
-    // The programs live as long as this does.
-    ebpf: Ebpf,
+    relay: OwnedFd,
+    pass: OwnedFd,
+    inputs: Map<InputKey, InputValue>,
+    sources: Map<SourceKey, u8>,
+    own_macs: Map<MacKey, u8>,
+    sockets: Map<u32, u32>,
+    verdicts: VerdictReader,
+    /// The object that it was loaded from in this process: it has the map of the program's own lines.
+    object: Option<Ebpf>,
 }
 
 impl Program {
@@ -107,29 +71,96 @@ impl Program {
         let mut loader = EbpfLoader::new();
         loader
             .override_global(aya_log::LEVEL, &level, false)
-            .map_max_entries("INPUTS", loading.max_relays)
-            .map_max_entries("SOURCES", loading.max_relays.saturating_mul(SOURCES_PER_RELAY));
+            .map_max_entries(INPUTS, loading.max_relays)
+            .map_max_entries(SOURCES, loading.max_relays.saturating_mul(SOURCES_PER_RELAY));
         let mut ebpf = loader.load(object).map_err(load_error)?;
-        for name in ["relay", "pass"] {
+        let mut parts = Vec::new();
+        for name in [RELAY, PASS] {
             let program: &mut Xdp = ebpf
                 .program_mut(name)
                 .and_then(|program| program.try_into().ok())
                 .ok_or(ProgramError::Lacks("XDP program"))?;
             program.load().map_err(load_error)?;
+            parts.push((name, program.fd().map_err(load_error)?.as_fd().try_clone_to_owned().map_err(load_error)?));
         }
-        Ok(Self {
-            inputs: map(&mut ebpf, "INPUTS")?,
-            sources: map(&mut ebpf, "SOURCES")?,
-            own_macs: map(&mut ebpf, "OWN_MACS")?,
-            sockets: map(&mut ebpf, "SOCKETS")?,
-            verdicts: map(&mut ebpf, "VERDICTS")?,
-            ebpf,
-        })
+        for name in [INPUTS, SOURCES, OWN_MACS, SOCKETS, VERDICTS] {
+            parts.push((name, take_map(&mut ebpf, name)?));
+        }
+        Ok(Self { object: Some(ebpf), ..Self::adopt(parts)? })
     }
 
-    /// Writes the program's own lines to the log, for a person who debugs one relay, for as long as it is polled.
+    /// Goes on with a program that another process has loaded, from what [`Program::parts`] gave there.
+    pub fn adopt(parts: impl IntoIterator<Item = (impl AsRef<str>, OwnedFd)>) -> Result<Self, ProgramError> {
+        let mut parts: BTreeMap<String, OwnedFd> =
+            parts.into_iter().map(|(name, fd)| (name.as_ref().to_owned(), fd)).collect();
+        let mut take = |name| parts.remove(name).ok_or(ProgramError::Missing(name));
+        let program = Self {
+            relay: take(RELAY)?,
+            pass: take(PASS)?,
+            inputs: Map::adopt(INPUTS, Kind::Hash, take(INPUTS)?)?,
+            sources: Map::adopt(SOURCES, Kind::Hash, take(SOURCES)?)?,
+            own_macs: Map::adopt(OWN_MACS, Kind::Hash, take(OWN_MACS)?)?,
+            sockets: Map::adopt(SOCKETS, Kind::Sockets, take(SOCKETS)?)?,
+            verdicts: VerdictReader::adopt(VERDICTS, take(VERDICTS)?)?,
+            object: None,
+        };
+        program.check()?;
+        Ok(program)
+    }
+
+    /// Its descriptors by name, to be handed to another process.
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, BorrowedFd<'_>)> {
+        [
+            (RELAY, self.relay.as_fd()),
+            (PASS, self.pass.as_fd()),
+            (INPUTS, self.inputs.as_fd()),
+            (SOURCES, self.sources.as_fd()),
+            (OWN_MACS, self.own_macs.as_fd()),
+            (SOCKETS, self.sockets.as_fd()),
+            (VERDICTS, self.verdicts.as_fd()),
+        ]
+        .into_iter()
+    }
+
+    /// The SHA-256 of the object that this binary carries: a program that was loaded from an object of the same hash
+    /// need not be replaced.
+    pub fn object_hash() -> Result<[u8; 32], ProgramError> {
+        Ok(Sha256::digest(object().ok_or(ProgramError::NotEmbedded)?).into())
+    }
+
+    /// The kernel's number of the relay program: what [`LinkInfo::program`](super::link::LinkInfo) says of an input link.
+    pub fn id(&self) -> Result<u32, ProgramError> {
+        read_info(RELAY, self.relay.as_fd()).map(|(info, _)| info.id)
+    }
+
+    /// The kernel's number of the program that passes everything.
+    pub fn pass_id(&self) -> Result<u32, ProgramError> {
+        read_info(PASS, self.pass.as_fd()).map(|(info, _)| info.id)
+    }
+
+    /// Relays that there is room for.
+    #[must_use]
+    pub const fn max_relays(&self) -> u32 {
+        self.inputs.capacity()
+    }
+
+    /// How often the program came to each verdict, over all processors.
+    pub fn verdicts(&self) -> Result<Vec<(Verdict, u64)>, ProgramError> {
+        self.verdicts.read()
+    }
+
+    /// Reads the verdicts elsewhere, in another thread for one.
+    pub fn verdict_reader(&self) -> Result<VerdictReader, ProgramError> {
+        self.verdicts.duplicate()
+    }
+
+    /// Writes the program's own lines to the log, for a person who debugs one relay, for as long as it is polled. Those
+    /// of a program that was adopted are found by its number, which needs root.
     pub fn follow_lines(&mut self) -> Result<impl Future<Output = ()> + Send + use<>, ProgramError> {
-        let logger = EbpfLogger::init(&mut self.ebpf).map_err(load_error)?;
+        let logger = match &mut self.object {
+            Some(object) => EbpfLogger::init(object).map_err(load_error)?,
+            None => EbpfLogger::init_from_id(self.id()?).map_err(load_error)?,
+        };
         // SAFETY: the logger owns the descriptor that it shows, and nobody replaces it.
         let lines = unsafe { AsyncFd::register(logger) };
         let mut lines = lines.map_err(|error| load_error(std::io::Error::from(error)))?;
@@ -150,8 +181,8 @@ impl Program {
         };
         let mut last = ProgramError::Lacks("XDP program");
         for &hook in hooks {
-            match link::attach(self.fd("relay")?, ifindex, hook) {
-                Ok(held) => return Ok(Attached { hook, _link: held }),
+            match link::attach(self.relay.as_fd(), ifindex, hook) {
+                Ok(held) => return Ok(Attached::from((held, hook))),
                 Err(errno) => last = attach_error(link, hook, errno),
             }
             if matches!(last, ProgramError::Occupied { .. } | ProgramError::NoRights) {
@@ -163,102 +194,86 @@ impl Program {
 
     /// Attaches the program that passes everything to a zero-copy output link: some drivers send nothing without.
     pub fn attach_pass(&self, link: &str, ifindex: u32) -> Result<Attached, ProgramError> {
-        let held = link::attach(self.fd("pass")?, ifindex, Hook::Native)
+        let held = link::attach(self.pass.as_fd(), ifindex, Hook::Native)
             .map_err(|errno| attach_error(link, Hook::Native, errno))?;
-        Ok(Attached { hook: Hook::Native, _link: held })
+        Ok(Attached::from((held, Hook::Native)))
     }
 
-    fn fd(&self, name: &'static str) -> Result<BorrowedFd<'_>, ProgramError> {
-        let program: &Xdp = self
-            .ebpf
-            .program(name)
-            .and_then(|program| program.try_into().ok())
-            .ok_or(ProgramError::Lacks("XDP program"))?;
-        Ok(program.fd().map_err(load_error)?.as_fd())
+    /// Takes the place of the relay program that runs on an input link, between one frame and the next. Whatever the
+    /// other one's maps held must stand in these before.
+    pub fn replace(&self, attached: &Attached) -> Result<(), ProgramError> {
+        attached.update(self.relay.as_fd())
     }
 
-    /// Puts an input, in place of what its key says now.
-    pub fn put_input(&mut self, key: InputKey, value: InputValue) -> Result<(), ProgramError> {
-        self.inputs.insert(Plain(key), Plain(value), 0).map_err(|source| ProgramError::Map { map: "INPUTS", source })
+    /// Takes the place of the passing program on an output link.
+    pub fn replace_pass(&self, attached: &Attached) -> Result<(), ProgramError> {
+        attached.update(self.pass.as_fd())
     }
 
-    /// Takes an input out.
-    pub fn remove_input(&mut self, key: InputKey) -> Result<(), ProgramError> {
-        absent_is_fine(self.inputs.remove(&Plain(key)), "INPUTS")
-    }
-
-    /// Allows a source.
-    pub fn put_source(&mut self, key: SourceKey) -> Result<(), ProgramError> {
-        self.sources.insert(Plain(key), 1, 0).map_err(|source| ProgramError::Map { map: "SOURCES", source })
-    }
-
-    /// Forbids a source.
-    pub fn remove_source(&mut self, key: SourceKey) -> Result<(), ProgramError> {
-        absent_is_fine(self.sources.remove(&Plain(key)), "SOURCES")
-    }
-
-    /// Adds a hardware address of ours.
-    pub fn put_own_mac(&mut self, key: MacKey) -> Result<(), ProgramError> {
-        self.own_macs.insert(Plain(key), 1, 0).map_err(|source| ProgramError::Map { map: "OWN_MACS", source })
-    }
-
-    /// Takes a hardware address of ours out.
-    pub fn remove_own_mac(&mut self, key: MacKey) -> Result<(), ProgramError> {
-        absent_is_fine(self.own_macs.remove(&Plain(key)), "OWN_MACS")
-    }
-
-    /// Gives a queue its socket.
-    pub fn put_socket(&mut self, place: u32, socket: BorrowedFd<'_>) -> Result<(), ProgramError> {
-        self.sockets.set(place, socket.as_raw_fd(), 0).map_err(|source| ProgramError::Map { map: "SOCKETS", source })
-    }
-
-    /// How often the program came to each verdict, over all processors.
-    pub fn verdicts(&self) -> Result<Vec<(Verdict, u64)>, ProgramError> {
-        let count = |verdict: Verdict| {
-            let values = self.verdicts.get(&verdict.index(), 0);
-            let values = values.map_err(|source| ProgramError::Map { map: "VERDICTS", source })?;
-            Ok((verdict, values.iter().sum()))
-        };
-        Verdict::ALL.into_iter().map(count).collect()
-    }
-}
-
-fn map<T: TryFrom<aya::maps::Map>>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, ProgramError> {
-    ebpf.take_map(name).and_then(|map| map.try_into().ok()).ok_or(ProgramError::Lacks(name))
-}
-
-fn absent_is_fine(removed: Result<(), MapError>, map: &'static str) -> Result<(), ProgramError> {
-    match removed {
-        Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
-        Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
-        Err(source) => Err(ProgramError::Map { map, source }),
-    }
-}
-
-fn load_error(error: impl Error + Send + Sync + 'static) -> ProgramError {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
-    while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<std::io::Error>()
-            && io.kind() == std::io::ErrorKind::PermissionDenied
-        {
-            return ProgramError::NoRights;
+    /// Whether the parts belong together: the relay program uses these maps and no others of their names.
+    fn check(&self) -> Result<(), ProgramError> {
+        let (info, maps) = read_info(RELAY, self.relay.as_fd())?;
+        let (pass, _) = read_info(PASS, self.pass.as_fd())?;
+        for (name, info) in [(RELAY, &info), (PASS, &pass)] {
+            if info.kind != PROGRAM_TYPE_XDP || !bpf::is_name(info.name, name) {
+                return Err(ProgramError::Foreign(name));
+            }
         }
-        cause = error.source();
+        let ids = [
+            (INPUTS, self.inputs.id()?),
+            (SOURCES, self.sources.id()?),
+            (OWN_MACS, self.own_macs.id()?),
+            (SOCKETS, self.sockets.id()?),
+            (VERDICTS, self.verdicts.map_id()?),
+        ];
+        let stranger = ids.into_iter().find(|(_, id)| !maps.contains(id));
+        stranger.map_or(Ok(()), |(name, _)| Err(ProgramError::Foreign(name)))
     }
-    ProgramError::Load(Box::new(error))
 }
 
-fn attach_error(link: &str, hook: Hook, errno: Errno) -> ProgramError {
-    let link = link.to_owned();
-    let remedy = match errno {
-        Errno::EBUSY | Errno::EEXIST => return ProgramError::Occupied { link },
-        Errno::EPERM | Errno::EACCES => return ProgramError::NoRights,
-        Errno::EOPNOTSUPP | Errno::EINVAL => "this driver has no native XDP: use mode = \"auto\" or \"generic\"",
-        Errno::ERANGE => "the MTU of the link or of its peer is too long for XDP: lower it",
-        Errno::ENOSPC => "give the link at least as many receive queues as its peer has transmit queues",
-        _ => "see what the kernel log says",
-    };
-    ProgramError::Attach { link, hook: hook.name(), remedy, errno }
+/// Takes a map's descriptor out of the object. The program itself keeps the map.
+fn take_map(ebpf: &mut Ebpf, name: &'static str) -> Result<OwnedFd, ProgramError> {
+    use aya::maps::Map::{HashMap, PerCpuArray, XskMap};
+    match ebpf.take_map(name) {
+        Some(HashMap(map) | PerCpuArray(map) | XskMap(map)) => {
+            map.fd().as_fd().try_clone_to_owned().map_err(load_error)
+        }
+        _ => Err(ProgramError::Lacks(name)),
+    }
+}
+
+const PROGRAM_TYPE_XDP: u32 = 6;
+/// Maps of a program that are looked at: it has five, one of constants and one of its lines.
+const MOST_MAPS: u32 = 16;
+
+/// The kernel's struct bpf_prog_info, as far as it is read.
+#[derive(Default, FromBytes, IntoBytes)]
+#[repr(C)]
+struct Info {
+    kind: u32,
+    id: u32,
+    tag: [u8; 8],
+    lengths: [u32; 2],
+    instructions: [u64; 2],
+    load_time: u64,
+    uid: u32,
+    n_maps: u32,
+    maps: u64,
+    name: [u8; 16],
+}
+
+/// What the kernel says of a program, with the numbers of its maps.
+fn read_info(name: &'static str, fd: BorrowedFd<'_>) -> Result<(Info, Vec<u32>), ProgramError> {
+    let mut maps = vec![0_u32; MOST_MAPS as usize];
+    let mut info = Info { n_maps: MOST_MAPS, maps: bpf::address(maps.as_mut_ptr()), ..Info::default() };
+    // SAFETY: there is room for `n_maps` numbers at `maps`, and every other address and length is zero. A descriptor of
+    // something else gets numbers written over numbers, and only its own kind of it says so.
+    unsafe { bpf::info(fd, &mut info) }.map_err(|errno| match errno {
+        Errno::EPERM | Errno::EACCES => ProgramError::NoRights,
+        _ => ProgramError::Foreign(name),
+    })?;
+    maps.truncate(info.n_maps as usize);
+    Ok((info, maps))
 }
 
 #[cfg(feature = "embed-ebpf")]
