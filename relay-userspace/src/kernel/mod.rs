@@ -3,10 +3,10 @@
 mod bpf; // bpf(2) itself
 mod map; // a map of the program
 pub mod attached; // a program on a link: looked at, replaced, handed on
-pub mod verdicts; // how often it came to each verdict
 pub mod link; // attaching a program so that a descriptor is all that holds it
 pub mod passing; // descriptors that go from one process to another
 pub mod process; // processes as descriptors
 pub mod program; // the program and its maps
+pub mod verdicts; // how often it came to each verdict
 pub mod multicast; // joining and leaving groups on a socket
 pub mod sysctl; // the kernel's limits
