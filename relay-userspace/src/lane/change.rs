@@ -110,3 +110,6 @@ impl Lane {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
