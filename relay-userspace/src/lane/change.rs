@@ -122,3 +122,6 @@ impl Lane {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

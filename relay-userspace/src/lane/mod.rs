@@ -12,5 +12,7 @@ pub mod wait; // spin or sleep
 
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod world;
 mod run;
 pub use run::{pin, run};

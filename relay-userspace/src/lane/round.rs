@@ -198,12 +198,12 @@ impl Lane {
             if outbox.descriptors.is_empty() {
                 continue;
             }
-            if let Some(socket) = self.ports.sender(output)
-                && let Some(tx) = &mut socket.port.tx
-            {
+            if let Some(Socket { number, port, .. }) = self.ports.sender(output) {
                 self.counters.add(LaneCounter::Transmitted, outbox.descriptors.len() as u64);
-                outbox.descriptors.drain(..).for_each(|descriptor| tx.put(descriptor));
-                self.log.ring(ring_name(socket.number, ring::TX), tx.next());
+                outbox.descriptors.drain(..).for_each(|descriptor| port.send(descriptor));
+                if let Some(tx) = &port.tx {
+                    self.log.ring(ring_name(*number, ring::TX), tx.next());
+                }
             }
         }
     }

@@ -30,7 +30,12 @@ pub struct Port {
     settled: u32,
     /// Where on the transmit ring the next completed entry is looked for first.
     strike_at: u32,
+    /// Entries that were overwritten before they were completed: so far out of order that the ring came round.
+    late: Vec<u64>,
 }
+
+/// So many late entries are remembered.
+const MOST_LATE: usize = 64;
 
 /// The length of a transmit entry that was struck out: it has been completed. No packet is as short.
 const STRUCK: u32 = 0;
@@ -52,6 +57,7 @@ impl Port {
             tx: tx.map(|(map, at)| Producer::new(map, at, ring_size)),
             settled: completion.next(),
             strike_at: 0,
+            late: Vec::with_capacity(MOST_LATE),
             completion,
             fd,
         };
@@ -91,6 +97,17 @@ impl Port {
         self.strike_at = self.tx.as_ref().map_or(0, |tx| tx.next().wrapping_sub(self.n_under_way()));
     }
 
+    /// Puts a packet on the transmit ring, which has room for it.
+    #[inline]
+    pub fn send(&mut self, packet: Descriptor) {
+        let Some(tx) = &mut self.tx else { return };
+        let before = tx.look_at(tx.next());
+        if before.len != STRUCK && tx.next() != self.completion.next() && self.late.len() < MOST_LATE {
+            self.late.push(before.at);
+        }
+        tx.put(packet);
+    }
+
     /// Strikes the entry of a frame that was sent out of the transmit ring. A copy-mode socket's packets need not be
     /// completed in their order, and the owner words do not say on which ring a frame lies: by what is not struck out
     /// a lane knows what is still under way, and so does its successor. `shift`: bytes of a frame, as a power of two.
@@ -103,13 +120,18 @@ impl Port {
             tx.overwrite(self.strike_at, Descriptor { len: STRUCK, ..first });
             self.strike_at = self.strike_at.wrapping_add(1);
         } else {
-            Self::strike_elsewhere(tx, &mut self.strike_at, is_it);
+            Self::strike_elsewhere(tx, &mut self.strike_at, &mut self.late, is_it);
         }
     }
 
     /// Out of order, or a second time: a predecessor died before it committed what it had struck out.
     #[cold]
-    fn strike_elsewhere(tx: &mut Producer<Descriptor>, strike_at: &mut u32, is_it: impl Fn(Descriptor) -> bool) {
+    fn strike_elsewhere(
+        tx: &mut Producer<Descriptor>,
+        strike_at: &mut u32,
+        late: &mut Vec<u64>,
+        is_it: impl Fn(Descriptor) -> bool,
+    ) {
         let oldest = tx.next().wrapping_sub(tx.size());
         for index in (0..tx.size()).map(|place| oldest.wrapping_add(place)) {
             let entry = tx.look_at(index);
@@ -120,7 +142,9 @@ impl Port {
                 return;
             }
         }
-        if is_it(tx.look_at(*strike_at)) {
+        if let Some(place) = late.iter().position(|&at| is_it(Descriptor { at, ..Descriptor::default() })) {
+            late.swap_remove(place);
+        } else if is_it(tx.look_at(*strike_at)) {
             *strike_at = strike_at.wrapping_add(1);
         }
     }
@@ -133,7 +157,8 @@ impl Port {
         let waiting = tx.n_waiting();
         let all = (0..tx.size()).map(|back| (tx.look_at(tx.next().wrapping_sub(1 + back)), back < waiting));
         let open = all.filter(|(entry, _)| entry.len != STRUCK).map(|(entry, waits)| (entry.at, waits));
-        let mut newest_first: Vec<(u64, bool)> = open.take(self.n_under_way() as usize).collect();
+        let late = self.late.iter().map(|at| (*at, false));
+        let mut newest_first: Vec<(u64, bool)> = open.chain(late).take(self.n_under_way() as usize).collect();
         newest_first.reverse();
         newest_first
     }

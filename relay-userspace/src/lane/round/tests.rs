@@ -3,244 +3,31 @@
 #![expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
 
 use super::*;
-use crate::lane::fixtures::{
-    HEADROOM, IFINDEX, MAX_OUTPUTS, MAX_RELAYS, SIZE, key, output, rewritten, sharing, table_of,
-};
-use crate::lane::handoff::{Message, Outfit, kind};
-use crate::lane::ports::Socket;
-use crate::lane::run::take_up;
-use crate::memory::log::Died;
-use crate::memory::{self, Mapping, whole_pages};
-use crate::xsk::port::fake::{Kernel, Rings};
+use crate::lane::fixtures::SIZE;
+use crate::lane::world::{N_FRAMES, RING, SOCKETS, World};
+use crate::xsk::port::fake::Kernel;
 use crate::xsk::ring::Descriptor;
 use proptest::prelude::*;
-use relay_common::fixtures::Recipe;
 use relay_common::owner::Owner;
-use relay_common::table::image;
-use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt as _;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::Ordering::Relaxed;
 
-/// Entries of every ring.
-const RING: u32 = 128;
-const N_FRAMES: u32 = 1152;
-/// Socket 0 receives, sockets 1 and 2 send on output links 0 and 1.
-const SOCKETS: u16 = 3;
-
-/// What outlives a lane.
-struct World {
-    area: File,
-    ledger: OwnedFd,
-    table: OwnedFd,
-    counters: OwnedFd,
-    rings: Vec<Rings>,
-    kernels: Vec<Kernel>,
-    /// Packets that the kernel has taken from a transmit ring and not completed, by socket.
-    under_way: Vec<VecDeque<u64>>,
-    completed: Vec<u32>,
-    delivered: u32,
-    /// What went out, by socket and destination.
-    sent: BTreeMap<(u16, u8), Vec<u32>>,
-    deaths: u64,
-}
-
-impl World {
-    fn new(index: u32) -> Self {
-        let rings: Vec<Rings> = (0..SOCKETS).map(|_| Rings::new(RING, index)).collect();
-        let world = Self {
-            area: memory::create(c"area", (N_FRAMES * SIZE) as usize).unwrap().into(),
-            ledger: memory::create(c"ledger", Log::BYTES + whole_pages(N_FRAMES as usize * 4)).unwrap(),
-            table: memory::create(c"table", TableMemory::bytes(image::image_size(MAX_RELAYS, MAX_OUTPUTS))).unwrap(),
-            counters: memory::create(c"counters", Counters::bytes(MAX_RELAYS, MAX_OUTPUTS)).unwrap(),
-            kernels: rings.iter().map(Rings::kernel).collect(),
-            rings,
-            under_way: vec![VecDeque::new(); SOCKETS.into()],
-            completed: vec![0; SOCKETS.into()],
-            delivered: 0,
-            sent: BTreeMap::new(),
-            deaths: 0,
-        };
-        world.fill();
-        // The frame itself to both links, a copy of it to the first one, another copy to the second.
-        let outputs = vec![output(0, 0, 1), sharing(1, 1, 1), output(2, 0, 2), output(3, 1, 3)];
-        let table = table_of(&[(key(5000, false), outputs)]);
-        TableMemory::open(&world.table, image::image_size(MAX_RELAYS, MAX_OUTPUTS))
-            .unwrap()
-            .publish(1, |bytes| image::write(&table, bytes));
-        world
+/// Everything that came in went out everywhere, once and in order, and every frame is where it should be.
+fn check(world: &World, lane: &Lane) -> Result<(), TestCaseError> {
+    let all: Vec<u32> = (0..world.delivered).collect();
+    for place in [(1, 1), (2, 1), (1, 2), (2, 3)].iter().filter(|_| world.delivered > 0) {
+        prop_assert_eq!(world.sent.get(place), Some(&all), "lost, doubled or out of order at {:?}", place);
     }
-
-    /// Full fill rings, as control leaves them.
-    fn fill(&self) {
-        let words = self.words();
-        let mut frame = 0_u32;
-        for (number, rings) in (0..).zip(&self.rings) {
-            let mut port = rings.port(true, true);
-            for _ in 0..RING {
-                port.fill.put(u64::from(frame) * u64::from(SIZE));
-                words.words32(frame as usize * 4, 1)[0].store(Owner::Fill { socket: number }.word(), Relaxed);
-                frame += 1;
-            }
-            port.fill.publish(port.fill.next());
-        }
+    let owners: Vec<Owner> = (0..N_FRAMES).map(|frame| world.owner(u64::from(frame) * u64::from(SIZE))).collect();
+    for socket in 0..SOCKETS {
+        let filled = owners.iter().filter(|owner| **owner == Owner::Fill { socket }).count();
+        prop_assert_eq!(filled, RING as usize);
     }
-
-    fn words(&self) -> Mapping {
-        Mapping::shared_at(&self.ledger, whole_pages(N_FRAMES as usize * 4), Log::BYTES as i64).unwrap()
-    }
-
-    fn owner(&self, at: u64) -> Owner {
-        let frame = usize::try_from(at / u64::from(SIZE)).unwrap();
-        Owner::from_word(self.words().words32(frame * 4, 1)[0].load(Relaxed)).unwrap()
-    }
-
-    /// A lane takes up what its predecessor left, by the code that real lanes run.
-    fn start_lane(&self) -> Lane {
-        let mut ports = Ports::default();
-        for (number, rings) in (0..).zip(&self.rings) {
-            let output: Option<u16> = u16::checked_sub(number, 1);
-            let port = rings.port(output.is_none(), output.is_some());
-            ports.add(Socket::new(take_message(number, output), port).unwrap());
-        }
-        let (a, b, c, d, e) = (SIZE, N_FRAMES, RING, MAX_RELAYS, MAX_OUTPUTS);
-        let start = Message { a, b, c, d, e, ..Message::default() };
-        let clone = |fd: &OwnedFd| fd.try_clone().unwrap();
-        let outfit = Outfit {
-            frames: self.area.try_clone().unwrap().into(),
-            ledger: clone(&self.ledger),
-            table: clone(&self.table),
-            counters: clone(&self.counters),
-            doorbell: clone(&self.counters),
-            door: clone(&self.counters),
-        };
-        take_up(&start, &outfit, ports).unwrap()
-    }
-
-    /// A round that dies after so many stores; a lane that died is replaced.
-    fn round(&mut self, lane: &mut Lane, death: Option<u64>) -> bool {
-        lane.log.die_after(death);
-        match catch_unwind(AssertUnwindSafe(|| lane.round(1))) {
-            Ok(busy) => busy,
-            Err(panic) if panic.is::<Died>() => {
-                self.deaths += 1;
-                // The kernel does not wait for a successor.
-                for _ in 0..self.deaths % 8 {
-                    self.deliver();
-                    self.transmit(1);
-                    self.complete(1);
-                    self.transmit(2);
-                }
-                *lane = self.start_lane();
-                true
-            }
-            Err(panic) => resume_unwind(panic),
-        }
-    }
-
-    /// A packet comes in, unless a ring that it will lie on could be full.
-    fn deliver(&mut self) {
-        for socket in 1..usize::from(SOCKETS) {
-            let not_reaped = RING - self.kernels[socket].completion.room();
-            // Two descriptors per packet and socket.
-            if 2 * (self.delivered + 1) + not_reaped > self.completed[socket] + RING {
-                return;
-            }
-        }
-        let Kernel { fill, rx, .. } = &mut self.kernels[0];
-        fill.look_again();
-        assert!(fill.available() <= rx.room(), "the kernel has more frames than its receive ring has places");
-        let Some(frame) = fill.take() else { return };
-        assert_eq!(self.owner(frame), Owner::Fill { socket: 0 });
-        let packet = packet(self.delivered).bytes();
-        let at = frame + u64::from(HEADROOM);
-        self.area.write_all_at(&packet, at).unwrap();
-        let Kernel { fill, rx, .. } = &mut self.kernels[0];
-        fill.publish(fill.next());
-        rx.put(Descriptor { at, len: packet.len() as u32, options: 0 });
-        rx.publish(rx.next());
-        self.delivered += 1;
-    }
-
-    /// The kernel takes a packet from a transmit ring.
-    fn transmit(&mut self, socket: u16) {
-        let tx = &mut self.kernels[usize::from(socket)].tx;
-        let Some(descriptor) = tx.take() else { return };
-        tx.publish(tx.next());
-        let owner = self.owner(descriptor.at);
-        assert!(matches!(owner, Owner::Transmit { .. }), "the kernel is sending a frame that is {owner:?}");
-        let mut bytes = vec![0; descriptor.len as usize];
-        self.area.read_exact_at(&mut bytes, descriptor.at).unwrap();
-        let number = u32::from_be_bytes(bytes[42..46].try_into().unwrap());
-        let last = bytes[33];
-        assert_eq!(bytes, rewritten(&packet(number), last), "number {number} to {last}");
-        self.sent.entry((socket, last)).or_default().push(number);
-        self.under_way[usize::from(socket)].push_back(descriptor.at);
-    }
-
-    /// The kernel has sent a packet.
-    fn complete(&mut self, socket: u16) {
-        let socket = usize::from(socket);
-        let Some(at) = self.under_way[socket].pop_front() else { return };
-        let completion = &mut self.kernels[socket].completion;
-        assert!(completion.room() > 0, "more was sent than the completion ring takes");
-        completion.put(at);
-        completion.publish(completion.next());
-        self.completed[socket] += 1;
-    }
-
-    /// Everything that is there goes its way, and nobody dies any more.
-    fn come_to_rest(&mut self, lane: &mut Lane) {
-        for _ in 0..1000 {
-            let busy = self.round(lane, None);
-            for socket in 1..SOCKETS {
-                (0..RING).for_each(|_| self.transmit(socket));
-                (0..RING).for_each(|_| self.complete(socket));
-            }
-            if !busy && lane.n_under_way() == 0 {
-                return;
-            }
-        }
-        panic!("the lane does not come to rest");
-    }
-
-    fn check(&self, lane: &Lane) -> Result<(), TestCaseError> {
-        let all: Vec<u32> = (0..self.delivered).collect();
-        for place in [(1, 1), (2, 1), (1, 2), (2, 3)].iter().filter(|_| self.delivered > 0) {
-            prop_assert_eq!(self.sent.get(place), Some(&all), "lost, doubled or out of order at {:?}", place);
-        }
-        let owners: Vec<Owner> = (0..N_FRAMES).map(|frame| self.owner(u64::from(frame) * u64::from(SIZE))).collect();
-        for socket in 0..SOCKETS {
-            let filled = owners.iter().filter(|owner| **owner == Owner::Fill { socket }).count();
-            prop_assert_eq!(filled, RING as usize);
-        }
-        let free = owners.iter().filter(|owner| **owner == Owner::Free).count();
-        prop_assert_eq!(free, (N_FRAMES - u32::from(SOCKETS) * RING) as usize);
-        prop_assert_eq!(lane.frames.n_free(), free);
-        prop_assert_eq!(lane.counters.get(LaneCounter::LostFrames), 0);
-        prop_assert_eq!(lane.counters.get(LaneCounter::Foreign), 0);
-        prop_assert!(lane.counters.get(LaneCounter::Redone) <= self.deaths);
-        Ok(())
-    }
-}
-
-/// What control says when it hands a socket over.
-fn take_message(number: u16, output: Option<u16>) -> Message {
-    Message {
-        number: number.into(),
-        a: IFINDEX,
-        b: output.map_or(0, |output| u32::from(output) + 1),
-        c: u32::from(output.is_none()),
-        ..Message::of(kind::TAKE)
-    }
-}
-
-/// Packets are told apart by their payload.
-fn packet(number: u32) -> Recipe {
-    let payload = number.to_be_bytes().into_iter().chain(0..60).collect();
-    Recipe { payload, ..Recipe::default() }
+    let free = owners.iter().filter(|owner| **owner == Owner::Free).count();
+    prop_assert_eq!(free, (N_FRAMES - u32::from(SOCKETS) * RING) as usize);
+    prop_assert_eq!(lane.frames.n_free(), free);
+    prop_assert_eq!(lane.counters.get(LaneCounter::LostFrames), 0);
+    prop_assert_eq!(lane.counters.get(LaneCounter::Foreign), 0);
+    prop_assert!(lane.counters.get(LaneCounter::Redone) <= world.deaths);
+    Ok(())
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -284,7 +71,7 @@ proptest! {
             }
         }
         world.come_to_rest(&mut lane);
-        world.check(&lane)?;
+        check(&world, &lane)?;
     }
 }
 
@@ -304,7 +91,7 @@ fn every_point_of_one_batch_can_be_the_last() {
         world.round(&mut lane, Some(point));
         let died = world.deaths == 1;
         world.come_to_rest(&mut lane);
-        world.check(&lane).unwrap();
+        check(&world, &lane).unwrap();
         if !died {
             // Words, headers and ring indices of the batch, and the three points around them.
             assert!(point > 3 * 3 + 15 + 3 + 6, "only {point} points");

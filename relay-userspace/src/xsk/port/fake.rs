@@ -60,6 +60,7 @@ impl Rings {
             tx: sends.then(|| Producer::new(self.map(TX), OFFSETS, self.size)),
             settled: completion.next(),
             strike_at: 0,
+            late: Vec::with_capacity(super::MOST_LATE),
             completion,
         };
         port.look_again();
