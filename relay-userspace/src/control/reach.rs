@@ -174,7 +174,7 @@ impl Node {
             let Self { crew, program, memberships, held_memberships, kernel, .. } = self;
             let mut world = World { crew, program, memberships, held: held_memberships };
             apply(&mut world, kernel, &changes, &compiled.table).await?;
-            tracing::debug!(generation = compiled.table.generation, changes = changes.len(), "in force");
+            tracing::info!(generation = compiled.table.generation, changes = changes.len(), "applied");
             self.table = compiled.table;
         } else {
             // Names and switches that no lane reads may differ all the same.

@@ -133,7 +133,7 @@ pub fn audit(who: &Who, ask: &Ask, before: &Value, after: &Value, said: &Result<
 /// A lane's process ended.
 #[must_use]
 pub fn lane_died(lane: u32, pid: u32, ending: &str) -> Event {
-    let text = format!("lane {lane} died ({ending}): it is started again");
+    let text = format!("lane died: it is started again (lane {lane}, {ending})");
     Event::new(Kind::LaneDied, text).with("lane", lane).with("pid", pid).with("ending", ending)
 }
 

@@ -89,7 +89,7 @@ fn without_carrier_an_output_is_pending_and_with_it_goes_on() {
     let dark = send(2);
     std::thread::sleep(SILENCE);
     Rig::set_link(&rig.receivers, "rx0", &["up"]);
-    show.wait_for(mark, "relay=two/2 part=outputs[0]");
+    show.wait_for(mark, "relay \"two/2\" outputs[0]: no longer pending");
     let again = send(3);
 
     let ledgers = show.ledgers.clone();
@@ -186,7 +186,7 @@ fn an_input_link_that_comes_back_is_joined_and_relayed_again() {
     Rig::set_link(&rig.relay, "in0", &["down"]);
     show.wait_for(mark, "pending: relay \"one\" input: interface \"in0\" is down");
     Rig::set_link(&rig.relay, "in0", &["up"]);
-    show.wait_for(mark, "relay=one part=input");
+    show.wait_for(mark, "relay \"one\" input: no longer pending");
     let groups = ip(&["-n", rig.relay.name(), "maddress", "show", "dev", "in0"]).unwrap();
     assert!(groups.contains("239.1.1.1"), "{groups}");
     let flow = show.expect(1, 0, "239.2.1.1:5001");
