@@ -31,6 +31,14 @@ pub enum Command {
     Check(Check),
     /// Say what each interface can do, what mcr would use of it, and what hurts.
     Links(links::Options),
+    /// End mcr in this network namespace, and lanes whose control has died.
+    ///
+    /// Detaches first, sends everything that came in, leaves the groups. Exit code 0 when nothing is left running.
+    Stop {
+        /// The run folder that mcr was started with.
+        #[arg(long, value_name = "DIR", default_value = "/run/mcr")]
+        run_dir: PathBuf,
+    },
     /// What must be the same in two binaries for one to take over from the other, as JSON; asked by `mcr upgrade`.
     #[command(hide = true)]
     Layouts,

@@ -7,7 +7,7 @@ use relay_common::plan::Plan;
 use relay_userspace::args::{Check, Cli, Command, LogFormat, Run};
 use relay_userspace::control::driver::Ended;
 use relay_userspace::control::upgrade::Layouts;
-use relay_userspace::control::{driver, facts, upgrade};
+use relay_userspace::control::{driver, facts, stop, upgrade};
 use relay_userspace::{check, lane, links};
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -36,6 +36,11 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(asked) => check(&asked),
         Command::Links(asked) => {
             runtime()?.block_on(links::run(&asked, &mut io::stdout().lock()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Stop { run_dir } => {
+            let ended = runtime()?.block_on(stop::stop(&run_dir))?;
+            writeln!(io::stdout().lock(), "{ended}")?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Layouts => {

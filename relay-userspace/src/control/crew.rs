@@ -120,36 +120,47 @@ impl Crew {
     }
 
     /// Gives the lanes a table and waits until each that is alive runs it.
-    ///
-    /// A half is written only while every lane reads the other one. A lane that has not confirmed may read either: then
-    /// only what that half holds already can be put in force anew, which is how a change is taken back.
     pub async fn publish(&mut self, table: &Table) -> anyhow::Result<()> {
-        let late = self.first_behind(self.generation());
-        if let Some(number) = late {
-            if !self.memory.holds_already(table.generation, |bytes| image::write(table, bytes)) {
-                bail!("lane {number} has not confirmed generation {}: the change waits for it", self.generation());
-            }
-            self.memory.publish_again(table.generation);
-        } else {
-            self.memory.publish(table.generation, |bytes| image::write(table, bytes));
+        // A half is written only while every lane reads the other one. A lane that has not confirmed may read either.
+        if let Some(number) = self.first_behind(self.generation(), None) {
+            bail!("lane {number} has not confirmed generation {}: the change waits for it", self.generation());
         }
+        self.memory.publish(table.generation, |bytes| image::write(table, bytes));
+        self.confirm(None).await
+    }
+
+    /// Gives the lanes back what they had. A lane that hangs may read either half: none is written then, what is wanted
+    /// lies in one of them already, and it is no use to wait for that lane.
+    pub async fn publish_back(&mut self, table: &Table) -> anyhow::Result<()> {
+        let Some(late) = self.first_behind(self.generation(), None) else { return self.publish(table).await };
+        let image = |bytes: &mut [u8]| image::write(table, bytes);
+        if !self.memory.holds_already(self.generation(), image) {
+            let next = self.generation() + 1;
+            if !self.memory.holds_already(next, image) {
+                bail!("lane {late} hangs and keeps generation {} in use", self.generation());
+            }
+            self.memory.publish_again(next);
+        }
+        self.confirm(Some(late)).await
+    }
+
+    async fn confirm(&mut self, but: Option<u32>) -> anyhow::Result<()> {
         self.ring();
-        let deadline = now_ns() + CONFIRM_NS;
+        let (generation, deadline) = (self.generation(), now_ns() + CONFIRM_NS);
         loop {
-            let Some(number) = self.first_behind(table.generation).filter(|number| late != Some(*number)) else {
-                return Ok(());
-            };
+            let Some(number) = self.first_behind(generation, but) else { return Ok(()) };
             if now_ns() > deadline {
-                bail!("lane {number} did not confirm generation {} within a second: it hangs", table.generation);
+                bail!("lane {number} did not confirm generation {generation} within a second: it hangs");
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 
-    /// The first lane that is alive and runs another generation.
-    fn first_behind(&mut self, generation: u64) -> Option<u32> {
+    /// The first lane that is alive and runs another generation, `but` that one.
+    fn first_behind(&mut self, generation: u64, but: Option<u32>) -> Option<u32> {
         let is_behind = |post: &mut Post| {
-            post.station.counters.get(LaneCounter::Generation) != generation
+            but != Some(post.station.number)
+                && post.station.counters.get(LaneCounter::Generation) != generation
                 && post.process.as_mut().is_some_and(LaneProcess::is_alive)
         };
         self.posts.iter_mut().find_map(|post| is_behind(post).then_some(post.station.number))

@@ -29,6 +29,7 @@ pub mod reach; // from one state to the next
 pub mod inspect; // does the kernel hold what it should?
 pub mod takeover; // going on where a dead control stood
 pub mod upgrade; // a newer binary in the place of this one
+pub mod stop; // the end, also of lanes that have no control
 
 // The loop.
 pub mod sources; // where events come from

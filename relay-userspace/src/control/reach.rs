@@ -50,7 +50,7 @@ impl Node {
         }
         let before = self.plan.clone();
         let Err(failed) = self.reach(plan, facts.clone(), origins, Strictness::Demands).await else { return Ok(()) };
-        match self.reach(before, facts, origins, Strictness::Tolerates).await {
+        match self.reach(before, facts, origins, Strictness::TakesBack).await {
             Ok(()) => Err(Unreached::Failed(failed)),
             Err(back) => Err(Unreached::Torn { failed, back }),
         }
@@ -77,7 +77,7 @@ impl Node {
         let needed = needs(&plan, &place, &facts);
         self.drop_sockets_in_the_way(&needed, &facts).await?;
         facts.unusable = self.take_sockets(&needed, strictness).await?;
-        self.fill_table(&plan, &facts, &place, origins).await?;
+        self.fill_table(&plan, &facts, &place, origins, strictness).await?;
         let troubled = self.attach(&plan, &facts, &place).await;
         if let Some((link, problem)) = troubled.first_key_value()
             && strictness == Strictness::Demands
@@ -87,7 +87,7 @@ impl Node {
         }
         if !troubled.is_empty() {
             facts.unusable.extend(troubled);
-            self.fill_table(&plan, &facts, &place, origins).await?;
+            self.fill_table(&plan, &facts, &place, origins, strictness).await?;
         }
         self.detach_what_nobody_needs(&place).await;
         self.drop_sockets_that_nobody_needs(&needed).await;
@@ -158,6 +158,7 @@ impl Node {
         facts: &Facts,
         place: &Placement,
         origins: &BTreeMap<String, Origin>,
+        strictness: Strictness,
     ) -> anyhow::Result<()> {
         self.give_queues_their_sockets(place)?;
         let mut compiled = compile(plan, facts, place, Some(&self.table));
@@ -172,15 +173,16 @@ impl Node {
         }
         if !changes.is_empty() {
             let Self { crew, program, memberships, held_memberships, kernel, .. } = self;
-            let mut world = World { crew, program, memberships, held: held_memberships };
+            let takes_back = strictness == Strictness::TakesBack;
+            let mut world = World { crew, program, memberships, held: held_memberships, takes_back };
             apply(&mut world, kernel, &changes, &compiled.table).await?;
             tracing::info!(generation = compiled.table.generation, changes = changes.len(), "applied");
-            self.table = compiled.table;
+            compiled.table.generation = self.crew.generation();
         } else {
             // Names and switches that no lane reads may differ all the same.
             compiled.table.generation = self.table.generation;
-            self.table = compiled.table;
         }
+        self.table = compiled.table;
         self.pending = compiled.pending;
         Ok(())
     }
@@ -227,6 +229,8 @@ enum Strictness {
     Demands,
     /// The rest works: what uses the link is pending.
     Tolerates,
+    /// As before; and a lane that hangs may be left where it is, because what it reads is what is brought back.
+    TakesBack,
 }
 
 /// The effects of a change on the world.
@@ -235,11 +239,12 @@ struct World<'a> {
     program: &'a mut Program,
     memberships: &'a mut Memberships,
     held: &'a mut (u64, u64),
+    takes_back: bool,
 }
 
 impl Effects for World<'_> {
     async fn publish(&mut self, table: &Table) -> anyhow::Result<()> {
-        self.crew.publish(table).await
+        if self.takes_back { self.crew.publish_back(table).await } else { self.crew.publish(table).await }
     }
     fn put_input(&mut self, key: InputKey, value: InputValue) -> anyhow::Result<()> {
         Ok(self.program.put_input(key, value)?)

@@ -19,6 +19,7 @@ use crate::lane::handoff::Message;
 use crate::link::neighbour::Neighbours;
 use crate::link::netlink::Netlink;
 use anyhow::Context as _;
+use relay_common::facts::Facts;
 use relay_common::plan::{Lanes, Plan};
 use relay_common::table::Kernel;
 use std::collections::BTreeMap;
@@ -85,6 +86,24 @@ impl Orphans {
             return Lanes { cores: configured.cores.clone(), ..running };
         }
         running
+    }
+
+    /// Ends the lanes: no new packet comes in, everything that came is sent, and nothing is left behind. Says how many.
+    ///
+    /// # Errors
+    /// When they cannot be reached.
+    pub async fn end(self, start: &Start) -> anyhow::Result<usize> {
+        for hold in attached(&self.vault).into_values() {
+            // A link that is gone has nothing to detach from.
+            let _ = hold.attached.detach();
+        }
+        let lanes = self.lanes(&Lanes::default());
+        let (facts, events) = (Facts::default(), start.events.clone());
+        let Self { lanes: found, vault, .. } = self;
+        let n = found.len();
+        let mut crew = Crew::taken_over(found, vault, lanes, &[], &facts, &start.run_dir, events)?;
+        crew.stop(super::node::STOP_PATIENCE).await?;
+        Ok(n)
     }
 
     /// Goes on where the dead control stood. When this returns, what runs is what should.

@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// Kills control as nothing can be prepared for, and waits until it is gone.
-fn kill_control(relay: &mut Relay) {
+pub(crate) fn kill_control(relay: &mut Relay) {
     relay.process.signal(Signal::SIGKILL).unwrap();
     relay.process.wait(SOON).unwrap();
 }
@@ -20,7 +20,7 @@ fn nothing_is_lost(account: &Account, wanted: u64) {
 
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
-fn lanes_relay_on_without_their_control_and_a_new_one_says_who_holds_the_queues() {
+fn lanes_relay_on_without_their_control_until_they_end_too() {
     let stage = Stage::new(2);
     let mut relay = stage.start();
     let traffic = stage.stream_at(RATE / 4);
@@ -33,13 +33,6 @@ fn lanes_relay_on_without_their_control_and_a_new_one_says_who_holds_the_queues(
     traffic.pass(RATE);
     assert_eq!(relay.lanes(), lanes, "a lane died with its control");
     assert!(stage.is_attached() && stage.is_joined());
-    let mut next = stage.another(&relay);
-    assert!(!next.wait(SOON).unwrap().success());
-    let complaint = format!("end them first (kill -9 {})", lanes[0]);
-    assert!(next.lines().iter().any(|line| line.contains(&complaint)), "{:?}", next.lines());
-    // To be asked, and hung up on, changes nothing either.
-    traffic.pass(RATE / 20);
-    assert_eq!(relay.lanes(), lanes);
     assert_eq!(wire.leaves(), 0, "the group was left");
     let account = traffic.settle();
     nothing_is_lost(&account, 2 * RATE);

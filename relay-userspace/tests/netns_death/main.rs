@@ -6,5 +6,6 @@ mod wire; // what the neighbours see
 
 mod control; // control dies, is asked to end, or is there twice
 mod lanes; // lanes are killed from outside
+mod takeover; // the next control goes on where a dead one stood
 #[cfg(feature = "chaos")]
 mod phases; // lanes kill themselves in the middle of a commit

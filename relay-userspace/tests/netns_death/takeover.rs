@@ -1,0 +1,114 @@
+//! Control is killed and the next one takes the lanes over: no packet knows, and everything can be changed afterwards.
+
+use crate::control::kill_control;
+use crate::stage::{RATE, SOON, Stage, frames_are_all_there, is_alive, kill_now, wait_until};
+use crate::wire::Reports;
+use bench::Relay;
+use nix::sys::signal::Signal;
+use std::fs;
+
+/// The next control of a relay, ready.
+fn next(stage: &Stage, relay: &mut Relay) -> String {
+    relay.process = stage.another(relay);
+    relay.wait_until_ready().unwrap()
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn control_is_killed_ten_times_and_each_next_one_goes_on() {
+    let stage = Stage::new(2);
+    let mut relay = stage.start();
+    let traffic = stage.stream_at(RATE / 2);
+    let wire = Reports::listen(&stage);
+    let lanes = relay.lanes();
+    for _ in 0..10 {
+        traffic.pass(RATE / 40);
+        kill_control(&mut relay);
+        traffic.pass(RATE / 40);
+        let ready = next(&stage, &mut relay);
+        assert!(ready.contains("pending=0"), "{ready}");
+        assert!(relay.process.lines().iter().any(|line| line.contains("took over the lanes")), "{ready}");
+    }
+    traffic.pass(RATE / 40);
+    assert_eq!(relay.lanes(), lanes, "a lane was started anew");
+    assert!(stage.is_attached() && stage.is_joined());
+    assert_eq!(wire.leaves(), 0, "the group was left");
+    let account = traffic.settle();
+    let report = relay.stop().unwrap();
+    assert!(account.wanted >= RATE);
+    account.balance(&report, 2);
+    assert_eq!(report.restarts(), 0);
+    frames_are_all_there(&report, 2);
+    wait_until("something stays behind", || !stage.is_attached() && !stage.is_joined());
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn the_next_control_changes_only_what_differs_and_can_change_everything() {
+    let stage = Stage::new(2);
+    let mut relay = stage.start();
+    let traffic = stage.stream_at(RATE / 4);
+    traffic.pass(RATE / 40);
+    kill_control(&mut relay);
+    // What the file says has changed meanwhile.
+    let text = fs::read_to_string(relay.config()).unwrap();
+    let second = "[[relay]]\nname = \"two\"\ninput = { interface = \"in0\", group = \"239.1.1.2\", port = 5000 }\n\
+                  outputs = [{ interface = \"out1\", group = \"239.9.1.1\", port = 5001 }]\n";
+    fs::write(relay.config(), format!("{text}\n{second}")).unwrap();
+    let ready = next(&stage, &mut relay);
+    assert!(ready.contains("relays=2"), "{ready}");
+    traffic.pass(RATE / 40);
+    let mark = relay.process.mark();
+    fs::write(relay.config(), &text).unwrap();
+    relay.process.signal(Signal::SIGHUP).unwrap();
+    relay.process.wait_for_after(mark, "relay \"two\" is gone", SOON).unwrap();
+    traffic.pass(RATE / 40);
+    let account = traffic.settle();
+    let report = relay.stop().unwrap();
+    account.balance(&report, 2);
+    frames_are_all_there(&report, 2);
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn lanes_that_a_control_took_over_are_restarted_like_its_own() {
+    let stage = Stage::new(1);
+    let mut relay = stage.start();
+    let traffic = stage.stream_at(RATE / 4);
+    traffic.pass(RATE / 40);
+    kill_control(&mut relay);
+    next(&stage, &mut relay);
+    for _ in 0..5 {
+        traffic.pass(RATE / 40);
+        let lanes = relay.lanes();
+        lanes.iter().copied().for_each(kill_now);
+        wait_until("a lane is not started again", || {
+            let now = relay.lanes();
+            now.len() == 1 && now != lanes && is_alive(now[0])
+        });
+    }
+    traffic.pass(RATE / 40);
+    let account = traffic.settle();
+    let report = relay.stop().unwrap();
+    account.balance(&report, 1);
+    assert_eq!(report.restarts(), 5);
+    frames_are_all_there(&report, 1);
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_file_with_other_lanes_is_taken_but_for_them() {
+    let stage = Stage::new(1);
+    let mut relay = stage.start();
+    let traffic = stage.stream_at(RATE / 4);
+    kill_control(&mut relay);
+    let text = fs::read_to_string(relay.config()).unwrap();
+    fs::write(relay.config(), text.replace("ring_size = 4096", "ring_size = 1024")).unwrap();
+    let ready = next(&stage, &mut relay);
+    assert!(ready.contains("relays=1"), "{ready}");
+    traffic.pass(RATE / 40);
+    let account = traffic.settle();
+    let report = relay.stop().unwrap();
+    account.balance(&report, 1);
+    frames_are_all_there(&report, 1);
+}
