@@ -136,6 +136,42 @@ pub fn create(frames: &Mapping, wanted: &Wanted<'_>, mut fill: impl FnMut(&mut P
     })
 }
 
+/// A socket that has its rings and is not bound: a lane that relays can take it and fill it before it is.
+pub struct Prepared(Attempt);
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Prepared").field(&self.0.fd).finish()
+    }
+}
+
+/// Creates a socket over a lane's frames and binds nothing yet: [`ZeroCopy::Auto`] is tried in zero-copy.
+pub fn prepare(frames: &Mapping, wanted: &Wanted<'_>) -> Result<Prepared, SocketError> {
+    let mode = match wanted.zero_copy {
+        ZeroCopy::Auto | ZeroCopy::Always => SocketConfig::XDP_BIND_ZEROCOPY,
+        ZeroCopy::Never => SocketConfig::XDP_BIND_COPY,
+    };
+    Attempt::prepare(frames, wanted, mode).map(Prepared)
+}
+
+impl Prepared {
+    /// The socket, to hand over.
+    #[must_use]
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.0.fd.as_fd()
+    }
+
+    /// Binds it, once its fill ring is full. The outer error is final; the inner one is what bind said. Such a socket
+    /// cannot be trusted for another attempt: have the lane drop it and reclaim its frames, and prepare another, in
+    /// copy mode, or later when the queue was busy.
+    pub fn bind(self, wanted: &Wanted<'_>) -> Result<Result<Bound, Errno>, SocketError> {
+        match self.0.umem.bind(&self.0.user) {
+            Ok(()) => finish(self.0.fd, wanted).map(Ok),
+            Err(errno) => Ok(Err(Errno::from_raw(errno.get_raw()))),
+        }
+    }
+}
+
 struct Attempt {
     // Dropped in this order: rings before the socket, the socket before the UMEM.
     user: xdpilone::User,
