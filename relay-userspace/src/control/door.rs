@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 /// Controls that wait to be let in. There is one at a time; the others are strangers.
 const WAITING: i32 = 8;
 
-/// The number of the network namespace that this process is in.
+/// The number of the network namespace that this thread is in.
 pub fn namespace() -> anyhow::Result<u64> {
-    Ok(fs::metadata("/proc/self/ns/net").context("cannot tell the network namespace")?.ino())
+    Ok(fs::metadata("/proc/thread-self/ns/net").context("cannot tell the network namespace")?.ino())
 }
 
 /// Where a lane's door is.

@@ -170,6 +170,10 @@ impl Talk {
         };
         loop {
             let heard = self.socket.async_io(Interest::READABLE, receive).await;
+            // It hung up without reading all that we said. What it said before can still be read.
+            if heard.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset) {
+                continue;
+            }
             let (message, fds) = heard.map_err(|error| match error.kind() {
                 io::ErrorKind::UnexpectedEof => anyhow::anyhow!("the lane ended"),
                 _ => anyhow::Error::from(error).context("cannot hear the lane"),

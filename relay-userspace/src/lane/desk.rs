@@ -274,3 +274,6 @@ fn take(lane: &mut Lane, message: &Message, descriptor: OwnedFd, ring_size: u32)
     let port = Port::open(descriptor, message.c != 0, message.f != 0, ring_size).map_err(unmappable)?;
     lane.take(Socket::new(*message, port).ok_or(Refusal::NoSuchNumber)?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 mod stage; // the links, the streams, the account
 mod wire; // what the neighbours see
 
+mod adopt; // somebody takes over lanes whose control was killed
 mod control; // control dies, is asked to end, or is there twice
 mod lanes; // lanes are killed from outside
 mod takeover; // the next control goes on where a dead one stood

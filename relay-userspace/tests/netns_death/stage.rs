@@ -48,7 +48,7 @@ impl Stage {
         Self { source, relay, receiver, from, n_outputs }
     }
 
-    fn config(&self) -> String {
+    pub(crate) fn config(&self) -> String {
         let output = |number| {
             format!(r#"{{ interface = "out{number}", group = "239.2.{number}.1", port = 5001, ttl = {} }}"#, 7 + number)
         };
