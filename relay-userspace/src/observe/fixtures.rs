@@ -61,7 +61,7 @@ impl Node {
 
     /// The counters of a lane.
     pub(crate) fn lane(&self, number: u64) -> &Counters {
-        &self.view.lanes[number as usize].counters
+        &self.view.lanes.iter().find(|lane| u64::from(lane.number) == number).unwrap().counters
     }
 
     /// The desk of this node, well at [`NOW`].

@@ -134,7 +134,7 @@ fn an_event_goes_over_the_wire_as_it_is() {
     let log = log();
     log.record_at(interrupted("one"), SECOND, START_MS + 7);
     let event = model::Event::from(&*log.follow(0).0[0]);
-    assert_eq!(event.id, (START_MS / 1000 << 20) + 1);
+    assert_eq!(event.id, ((START_MS / 1000) << 20) + 1);
     assert_eq!((event.time.as_str(), event.level.as_str()), ("2025-11-24T16:00:00.007Z", "warn"));
     assert_eq!((event.event.as_str(), &event.fields["relay"]), ("stream.interrupted", &"one".into()));
 }

@@ -32,12 +32,15 @@ impl Type {
     }
 }
 
+/// Takes a number and the value of its last label.
+pub(super) type Tell<'a> = dyn FnMut(&str, Value) + 'a;
+
 /// Where the numbers of a family stand. Most are data, so that a new counter is a line of the table.
 pub(super) enum Read {
     /// One number of the node.
     Node(fn(&Scrape<'_>) -> Value),
     /// Several of the node, each with one label.
-    NodeBy(fn(&Scrape<'_>, &mut dyn FnMut(&str, Value))),
+    NodeBy(fn(&Scrape<'_>, &mut Tell<'_>)),
     /// Whatever else there is of the node.
     Other(fn(&Scrape<'_>, &mut Exposition)),
     /// A word of each relay's line, added over the lanes.
@@ -48,7 +51,7 @@ pub(super) enum Read {
     /// A number of each relay, where there is one.
     Relay(fn(&Scrape<'_>, &RelayRow<'_>) -> Option<Value>),
     /// Several of each relay, each with one more label.
-    RelayBy(fn(&RelayRow<'_>, &mut dyn FnMut(&str, Value))),
+    RelayBy(fn(&RelayRow<'_>, &mut Tell<'_>)),
     /// The drops of each relay, by reason.
     RelayDrops,
     /// A word of each output's line, added over the lanes.
@@ -65,7 +68,7 @@ pub(super) enum Read {
     /// A number of each lane that is found otherwise.
     LaneOther(fn(&Scrape<'_>, &LaneRow<'_>) -> Option<Value>),
     /// Several of each lane, each with one more label.
-    LaneBy(fn(&LaneRow<'_>, &mut dyn FnMut(&str, Value))),
+    LaneBy(fn(&LaneRow<'_>, &mut Tell<'_>)),
     /// The drops of each lane that belong to no relay, by reason.
     LaneDrops,
     /// A histogram of each lane over powers of two: how many buckets, the first that has a bound of its own, how to
@@ -74,7 +77,7 @@ pub(super) enum Read {
     /// A number of each socket.
     Socket(fn(&SocketRow) -> Value),
     /// Several of each socket, each with one more label.
-    SocketBy(fn(&SocketRow, &mut dyn FnMut(&str, Value))),
+    SocketBy(fn(&SocketRow, &mut Tell<'_>)),
 }
 
 /// One family: numbers of one meaning.

@@ -1,7 +1,7 @@
 //! Families of the XDP program, of control and of the API.
 
 use super::super::exposition::{Value, labels};
-use super::super::family::{Family, Read};
+use super::super::family::{Family, Read, Tell};
 use super::super::scrape::Scrape;
 use super::{counter, gauge, info};
 use crate::events::Kind;
@@ -148,7 +148,7 @@ impl Scrape<'_> {
     }
 }
 
-fn pending(scrape: &Scrape<'_>, tell: &mut dyn FnMut(&str, Value)) {
+fn pending(scrape: &Scrape<'_>, tell: &mut Tell<'_>) {
     let mut counts: Vec<(&str, u64)> = PendingReason::NAMES.iter().map(|name| (*name, 0)).collect();
     for pending in &scrape.view.pending {
         let name = pending.reason.name();
