@@ -33,6 +33,13 @@ pub mod plan; // the configuration that is true
 #[cfg(feature = "alloc")]
 pub mod table; // plan and facts become what lanes and kernel read
 
+// What is said of a running node.
+#[cfg(feature = "alloc")]
+pub mod health; // whether packets can flow
+pub mod silence; // when a stream counts as interrupted
+#[cfg(feature = "alloc")]
+pub mod throttle; // how often something is said
+
 // Beside both.
 #[cfg(any(feature = "fixtures", test))]
 pub mod fixtures; // frames and what becomes of them, for tests here and in the kernel

@@ -14,10 +14,12 @@ use super::view::ConfigState;
 use super::{lock, upgrade};
 use crate::clock::now_ns;
 use crate::config::{self, Configuration};
+use crate::events::audit::audit;
+use crate::events::streams::Streams;
 use crate::events::{self, EventLog, Kind};
 use crate::report::Report;
 use crate::{notify, preflight};
-use relay_common::plan::{Lanes, Plan};
+use relay_common::plan::{Lanes, Plan, Relay};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -107,6 +109,7 @@ struct Control {
     /// What the kernel's check found, and when.
     found: Vec<(u64, super::inspect::Problem)>,
     file: sources::Watched,
+    streams: Streams,
     links_due: bool,
     ticks: u64,
 }
@@ -151,8 +154,8 @@ impl Control {
         }
         let (desk, asks) = Desk::open(node.view(&book, config.clone()), log);
         let file = sources::Watched::new(&options.config);
-        let (found, links_due, ticks) = Default::default();
-        Ok((Self { node, book, store, desk, config, found, file, links_due, ticks }, asks))
+        let (found, streams, links_due, ticks) = Default::default();
+        Ok((Self { node, book, store, desk, config, found, file, streams, links_due, ticks }, asks))
     }
 
     fn tell_ready(&self, started: u64) {
@@ -231,16 +234,29 @@ impl Control {
     }
 
     async fn asked(&mut self, who: &Who, ask: &Ask, dry: bool) -> Result<Applied, Refusal> {
-        let before = tell::named(&self.book, ask);
+        let before = self.touched(ask);
         let said = match ask {
             Ask::Reload => self.reload(who, dry).await,
             Ask::Upgrade { binary } => self.upgrade(binary),
             _ => self.change(ask, dry).await,
         };
         if !dry {
-            self.record(tell::audit(who, ask, &before, &tell::named(&self.book, ask), &said));
+            let after = self.touched(ask);
+            self.record(audit(who, ask, &before, &after, &said));
         }
         said
+    }
+
+    /// The relays that are asked about, as they are now.
+    fn touched(&self, ask: &Ask) -> Vec<Relay> {
+        let one = |name: &str| self.book.relay(name).cloned().into_iter().collect();
+        match ask {
+            Ask::Create(relay) | Ask::Put { relay, .. } => one(&relay.name),
+            Ask::Remove { name, .. } | Ask::Switch { name, .. } => one(name),
+            Ask::PutAll { .. } => self.book.of_api.values().cloned().collect(),
+            Ask::Reload => self.book.of_file.relays.clone(),
+            Ask::Upgrade { .. } => Vec::new(),
+        }
     }
 
     fn upgrade(&self, binary: &std::path::Path) -> Result<Applied, Refusal> {
@@ -374,6 +390,10 @@ impl Control {
         self.found.extend(problems.into_iter().map(|problem| (now, problem)));
         let problems = self.found.iter().map(|(_, problem)| problem.clone()).collect();
         self.desk.pulse.found.store(Arc::new(Findings { at: now, problems }));
+        for event in self.streams.tick(&self.desk.view(), now) {
+            self.record(event);
+        }
+        self.desk.events.tick();
         if self.file.has_changed() {
             let _ = self.reload(&Who::File, false).await;
         }

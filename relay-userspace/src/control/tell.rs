@@ -1,18 +1,15 @@
 //! What control tells of what it did and saw: each thing is an event with a stable name.
 
-use super::book::Book;
 use super::crew::Stall;
-use super::desk::{Applied, Ask, Refusal, Switch, Who};
+use super::desk::{Applied, Refusal, Who};
 use super::inspect::Problem;
 use super::node::Node;
 use super::reach::pending_changes;
-use crate::config::relay_to_json;
 use crate::events::{Event, EventLog, Kind};
 use crate::link::event::LinkEvent;
 use crate::link::neighbour::Learned;
 use relay_common::facts::Facts;
 use relay_common::table::Pending;
-use serde_json::{Value, json};
 
 /// Whether a notice of the kernel can change the table.
 pub fn matters(node: &mut Node, event: &LinkEvent) -> bool {
@@ -91,43 +88,6 @@ pub fn name(who: &Who) -> String {
         Who::Token { name } => format!("token:{name}"),
         Who::File => "file".to_owned(),
     }
-}
-
-/// The relay that is asked about, as it is now; the number of relays where all are meant.
-#[must_use]
-pub fn named(book: &Book, ask: &Ask) -> Value {
-    let relay = |name: &str| book.relay(name).map_or(Value::Null, relay_to_json);
-    match ask {
-        Ask::Create(asked) | Ask::Put { relay: asked, .. } => relay(&asked.name),
-        Ask::Remove { name, .. } | Ask::Switch { name, .. } => relay(name),
-        Ask::PutAll { .. } => json!({ "relays": book.of_api.len() }),
-        Ask::Reload | Ask::Upgrade { .. } => Value::Null,
-    }
-}
-
-/// Who asked for what, what was before and what is now.
-#[must_use]
-pub fn audit(who: &Who, ask: &Ask, before: &Value, after: &Value, said: &Result<Applied, Refusal>) -> Event {
-    let (verb, object) = match ask {
-        Ask::Create(relay) => ("create", relay.name.clone()),
-        Ask::Put { relay, .. } => ("put", relay.name.clone()),
-        Ask::Remove { name, .. } => ("remove", name.clone()),
-        Ask::Switch { name, switch: Switch::Enabled(true) } => ("enable", name.clone()),
-        Ask::Switch { name, switch: Switch::Enabled(false) } => ("disable", name.clone()),
-        Ask::Switch { name, switch: Switch::Muted(true) } => ("mute", name.clone()),
-        Ask::Switch { name, switch: Switch::Muted(false) } => ("unmute", name.clone()),
-        Ask::PutAll { relays, .. } => ("put-all", format!("{} relays", relays.len())),
-        Ask::Reload => ("reload", "the configuration file".to_owned()),
-        Ask::Upgrade { binary } => ("upgrade", binary.display().to_string()),
-    };
-    let outcome = match said {
-        Ok(applied) => format!("applied, generation {}", applied.generation),
-        Err(refusal) => format!("refused: {refusal}"),
-    };
-    let who = name(who);
-    let event = Event::new(Kind::Audit, format!("{who} asked to {verb} {object}: {outcome}"));
-    let event = event.with("who", who).with("what", verb).with("object", object).with("outcome", outcome);
-    event.with("before", before.clone()).with("after", after.clone())
 }
 
 /// A lane's process ended.

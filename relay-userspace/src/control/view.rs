@@ -93,12 +93,16 @@ pub struct LaneView {
 pub struct SocketView {
     /// The link.
     pub link: String,
+    /// The link's index.
+    pub ifindex: u32,
     /// The link's queue.
     pub queue: u32,
     /// Whether it receives.
     pub receives: bool,
     /// Whether packets leave by it.
     pub sends: bool,
+    /// Whether it has a transmit ring: some have one before their link becomes an output.
+    pub has_transmit_ring: bool,
     /// Whether it is zero-copy.
     pub zero_copy: bool,
     /// Whether the kernel has granted busy polling.
@@ -113,20 +117,27 @@ impl SocketView {
     pub fn of(socket: &LaneSocket) -> Self {
         Self {
             link: socket.need.link.clone(),
+            ifindex: socket.need.ifindex,
             queue: socket.need.queue,
             receives: socket.need.receives,
             sends: socket.output.is_some(),
+            has_transmit_ring: socket.need.sends,
             zero_copy: socket.bound.zero_copy,
             busy_polled: socket.busy_polled,
             socket: Arc::downgrade(&socket.bound),
         }
     }
 
+    /// The socket itself, if control has it still.
+    #[must_use]
+    pub fn bound(&self) -> Option<Arc<Bound>> {
+        self.socket.upgrade()
+    }
+
     /// What the kernel has counted; nothing of a socket that is gone.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        let socket = self.socket.upgrade();
-        socket.and_then(|socket| statistics(socket.fd.as_fd()).ok()).unwrap_or_default()
+        self.bound().and_then(|socket| statistics(socket.fd.as_fd()).ok()).unwrap_or_default()
     }
 }
 
