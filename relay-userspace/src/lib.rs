@@ -18,5 +18,6 @@ pub mod check; // the command `mcr check`
 pub mod links; // the command `mcr links`
 pub mod preflight; // what must be so before anything is made
 pub mod report; // what was counted
+pub mod why; // what is known of a relay's way
 pub mod notify; // what systemd is told
 mod clock; // the one clock
