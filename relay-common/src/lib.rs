@@ -32,6 +32,8 @@ pub mod facts; // what is known of a link
 pub mod plan; // the configuration that is true
 #[cfg(feature = "alloc")]
 pub mod table; // plan and facts become what lanes and kernel read
+#[cfg(feature = "alloc")]
+pub mod why; // the first broken step of a relay's way
 
 // What is said of a running node.
 #[cfg(feature = "alloc")]

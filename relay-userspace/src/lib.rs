@@ -21,5 +21,6 @@ pub mod preflight; // what must be so before anything is made
 pub mod report; // what was counted
 pub mod events; // what happened
 pub mod observe; // how the node does, and its numbers
+pub mod why; // what is known of a relay's way
 pub mod notify; // what systemd is told
 mod clock; // the one clock

@@ -152,6 +152,12 @@ impl Memberships {
         self.held.iter().map(one).collect()
     }
 
+    /// How many sockets hold a group: each of them is one membership to the kernel.
+    #[must_use]
+    pub fn n_sockets(&self, ifindex: u32, group: IpAddr) -> usize {
+        self.held.get(&(ifindex, group)).map_or(0, Vec::len)
+    }
+
     /// The sockets, to be held by other processes too: a group is left when its last descriptor closes.
     pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.sockets.iter().map(|socket| socket.descriptor.as_fd())
