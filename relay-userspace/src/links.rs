@@ -153,7 +153,11 @@ impl View {
     #[must_use]
     pub fn new(ability: &Ability, usage: &Use) -> Self {
         let link = &ability.reading.link;
-        let (mode, reason) = ability.outlook();
+        let hints = hint::hints(ability, usage);
+        let (mode, reason) = match hints.iter().find(|hint| hint.name == "cut-packets") {
+            Some(_) => ("native, copy", "in zero-copy the NIC would cut packets: see below"),
+            None => ability.outlook(),
+        };
         let driver = ability.driver.clone().map(|driver| DriverView {
             name: driver.name,
             version: driver.version,
@@ -195,7 +199,7 @@ impl View {
                 attached: attached.map(|one| AttachedView { mode: one.place.name(), program: one.program }).collect(),
             },
             would_use: OutlookView { mode, reason },
-            hints: hint::hints(ability, usage)
+            hints: hints
                 .into_iter()
                 .map(|hint| HintView { name: hint.name, text: hint.text, remedy: hint.remedy })
                 .collect(),

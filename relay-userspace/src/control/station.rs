@@ -1,5 +1,6 @@
 //! A station: everything that one lane works with, held by control so that the lane can die and be started again.
 
+use crate::link::{ethtool, quirk};
 use crate::memory::counters::Counters;
 use crate::memory::frames::Census;
 use crate::memory::log::Log;
@@ -121,7 +122,8 @@ pub fn build(number: u32, plan: &Plan, place: &Placement, facts: &Facts) -> anyh
     let area = Mapping::shared(&station.frames, bytes).context("cannot map the frames")?;
     let words = Mapping::shared_at(&station.ledger, whole_pages(n_frames as usize * 4), Log::BYTES as i64)?;
     for (socket_number, ((link, queue), used)) in (0u16..).zip(uses) {
-        let bound = bind(&area, plan, (link, queue), used, u32::from(socket_number) * lanes.ring_size)?;
+        let mtu = facts.link(link).map_or(0, |link| link.mtu);
+        let bound = bind(&area, plan, (link, queue, mtu), used, u32::from(socket_number) * lanes.ring_size)?;
         let first = usize::from(socket_number) * lanes.ring_size as usize;
         for word in &words.words32(0, n_frames as usize)[first..first + lanes.ring_size as usize] {
             word.store(Owner::Fill { socket: socket_number }.word(), Relaxed);
@@ -152,7 +154,7 @@ pub fn build(number: u32, plan: &Plan, place: &Placement, facts: &Facts) -> anyh
 fn bind(
     area: &Mapping,
     plan: &Plan,
-    (link, queue): (&str, u32),
+    (link, queue, mtu): (&str, u32, u32),
     used: Use,
     first_frame: u32,
 ) -> Result<Bound, SocketError> {
@@ -163,8 +165,7 @@ fn bind(
         queue,
         receives: used.receives,
         sends: used.output.is_some(),
-        // Behind the driver there is nothing to share with it.
-        zero_copy: if interface.mode == Mode::Generic { ZeroCopy::Never } else { interface.zero_copy },
+        zero_copy: zero_copy(&interface, used, mtu, lanes.frame_size)?,
         ring_size: lanes.ring_size,
         frame_size: lanes.frame_size,
     };
@@ -174,6 +175,20 @@ fn bind(
         }
         port.fill.publish(port.fill.next());
     })
+}
+
+/// Whether zero-copy is tried: not behind the driver, where there is nothing to share with it, and not where the NIC
+/// would cut what it receives.
+fn zero_copy(interface: &Interface, used: Use, mtu: u32, frame_size: u32) -> Result<ZeroCopy, SocketError> {
+    let driver = || ethtool::driver(&interface.name).map_or_else(String::new, |driver| driver.name);
+    if interface.mode == Mode::Generic || interface.zero_copy == ZeroCopy::Never {
+        return Ok(ZeroCopy::Never);
+    }
+    match quirk::cuts_above(&driver(), mtu, frame_size).filter(|_| used.receives) {
+        None => Ok(interface.zero_copy),
+        Some(_) if interface.zero_copy == ZeroCopy::Auto => Ok(ZeroCopy::Never),
+        Some(longest) => Err(SocketError::Cuts { link: interface.name.clone(), mtu, longest, frame_size }),
+    }
 }
 
 /// How the plan wants a link to be used.

@@ -148,3 +148,14 @@ fn lanes_run_on_the_node_of_the_link() {
     ability.hardware.as_mut().unwrap().numa_node = None;
     assert_eq!(hints(&ability, &Use { cores: vec![2], ..Use::default() }), [], "a machine with one node");
 }
+
+#[test]
+fn a_driver_that_would_cut_packets_copies_and_says_so() {
+    let driver = crate::link::ethtool::Driver { name: "igb".to_owned(), ..Default::default() };
+    let igb = Ability { driver: Some(driver), xdp: Some(Support::of(0b1111, 1)), ..ability() };
+    let hint = only(&igb, &Use::default());
+    assert_eq!(hint.name, "cut-packets");
+    assert_eq!(hint.remedy, "set lanes.frame_size = 4096, or: ip link set dev ens1f0 mtu 998");
+    assert_eq!(hints(&igb, &Use { frame_size: 4096, ..Use::default() }), []);
+    assert_eq!(hints(&igb, &Use { zero_copy: false, ..Use::default() }), []);
+}
