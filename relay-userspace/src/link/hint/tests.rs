@@ -21,7 +21,7 @@ fn ability() -> Ability {
         n_tx_queues: 4,
     };
     Ability {
-        reading: Reading { link, kind: String::new(), vlan: None, attached: Vec::new() },
+        reading: Reading { link, kind: String::new(), vlan: None, attached: Vec::new(), carrier_changes: 0 },
         driver: None,
         channels: Some(Channels { rx: 4, tx: 4, max_rx: 8, max_tx: 8, combined: true }),
         rings: None,
