@@ -2,8 +2,9 @@
 
 use anyhow::{Context, bail};
 
-/// The oldest kernel that has everything in use here: Debian 12's.
-const OLDEST: (u32, u32) = (6, 1);
+/// The oldest kernel that has everything in use here: before it the rings of a bound socket cannot be mapped, and that is
+/// how a lane takes its sockets up.
+const OLDEST: (u32, u32) = (6, 4);
 
 /// Looks at this machine.
 pub fn check() -> anyhow::Result<()> {
@@ -26,7 +27,9 @@ fn check_kernel(release: &str) -> anyhow::Result<()> {
     };
     if (major, minor) < OLDEST {
         let (old_major, old_minor) = OLDEST;
-        bail!("this kernel is {release}: mcr needs Linux {old_major}.{old_minor} or newer");
+        bail!(
+            "this kernel is {release}: mcr needs Linux {old_major}.{old_minor} or newer, which Debian 12 has in its backports"
+        );
     }
     Ok(())
 }
@@ -45,11 +48,11 @@ mod tests {
 
     #[test]
     fn old_kernels_are_refused_with_both_versions() {
-        for old in ["5.10.0-32-amd64", "6.0.12", "4.19.0"] {
+        for old in ["5.10.0-32-amd64", "6.1.0-50-amd64", "6.3.12", "4.19.0"] {
             let text = check_kernel(old).unwrap_err().to_string();
-            assert!(text.contains(old) && text.contains("6.1"), "{text}");
+            assert!(text.contains(old) && text.contains("6.4"), "{text}");
         }
-        for new in ["6.1.0-18-amd64", "6.18.44", "7.2.1", "custom"] {
+        for new in ["6.4.0-1-amd64", "6.12.9", "6.18.44", "7.2.1", "custom"] {
             check_kernel(new).unwrap();
         }
     }
