@@ -16,6 +16,7 @@ pub mod control; // a plan becomes changes, and changes are applied
 pub mod args; // what can be said on the command line
 pub mod check; // the command `mcr check`
 pub mod links; // the command `mcr links`
+pub mod probe; // the command `mcr probe`
 pub mod preflight; // what must be so before anything is made
 pub mod report; // what was counted
 pub mod notify; // what systemd is told

@@ -117,10 +117,13 @@ pub async fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()> 
 
 /// The kernel's numbers of programs that have the name of ours: a running relay is not in its own way. Without the
 /// rights to ask there are none, and a hint too many.
-fn own_programs() -> Vec<u32> {
-    const NAME: &str = "relay"; // of the function in relay-ebpf
+pub(crate) fn own_programs() -> Vec<u32> {
+    const NAMES: [&str; 2] = ["relay", "pass"]; // of the functions in relay-ebpf
     let loaded = aya::programs::loaded_programs().filter_map(Result::ok);
-    loaded.filter(|program| program.name_as_str() == Some(NAME)).map(|program| program.id()).collect()
+    loaded
+        .filter(|program| program.name_as_str().is_some_and(|name| NAMES.contains(&name)))
+        .map(|program| program.id())
+        .collect()
 }
 
 /// The links of these names, or all but loopback, judged for this use. A link that carries VLAN devices is taken to be

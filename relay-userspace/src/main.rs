@@ -6,7 +6,7 @@ use relay_common::facts::Facts;
 use relay_common::plan::Plan;
 use relay_userspace::args::{Check, Cli, Command, LogFormat, Run};
 use relay_userspace::control::{driver, facts};
-use relay_userspace::{check, lane, links};
+use relay_userspace::{check, lane, links, probe};
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
@@ -34,6 +34,10 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(asked) => check(&asked),
         Command::Links(asked) => {
             runtime()?.block_on(links::run(&asked, &mut io::stdout().lock()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Probe(asked) => {
+            runtime()?.block_on(probe::run(&asked, &mut io::stdout().lock()))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Lane { number } => lane::run().with_context(|| format!("lane {number}")).map(|()| ExitCode::SUCCESS),

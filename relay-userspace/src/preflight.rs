@@ -10,6 +10,11 @@ const OLDEST: (u32, u32) = (6, 4);
 pub fn check() -> anyhow::Result<()> {
     let name = nix::sys::utsname::uname().context("cannot tell the kernel's version")?;
     check_kernel(&name.release().to_string_lossy())?;
+    check_own_rights("mcr run")
+}
+
+/// Looks whether this process has the rights that `command` needs.
+pub fn check_own_rights(command: &str) -> anyhow::Result<()> {
     let effective = caps::read(None, caps::CapSet::Effective).context("cannot read the capabilities")?;
     let needed = [
         caps::Capability::CAP_NET_ADMIN,
@@ -17,10 +22,11 @@ pub fn check() -> anyhow::Result<()> {
         caps::Capability::CAP_BPF,
         caps::Capability::CAP_PERFMON,
     ];
-    check_rights(&needed.map(|right| (right.to_string(), effective.contains(&right))))
+    check_rights(command, &needed.map(|right| (right.to_string(), effective.contains(&right))))
 }
 
-fn check_kernel(release: &str) -> anyhow::Result<()> {
+/// Looks whether a kernel of this release is new enough.
+pub fn check_kernel(release: &str) -> anyhow::Result<()> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
     let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
         return Ok(()); // A name of its own: let the kernel itself refuse what it cannot.
@@ -34,10 +40,10 @@ fn check_kernel(release: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn check_rights(rights: &[(String, bool)]) -> anyhow::Result<()> {
+fn check_rights(command: &str, rights: &[(String, bool)]) -> anyhow::Result<()> {
     let missing: Vec<&str> = rights.iter().filter(|(_, held)| !held).map(|(name, _)| name.as_str()).collect();
     if !missing.is_empty() {
-        bail!("mcr run needs {}: run it as root, or let systemd give it these capabilities", missing.join(", "));
+        bail!("{command} needs {}: run it as root, or let systemd give it these capabilities", missing.join(", "));
     }
     Ok(())
 }
@@ -59,8 +65,10 @@ mod tests {
 
     #[test]
     fn missing_rights_are_named() {
-        check_rights(&[("CAP_BPF".into(), true)]).unwrap();
-        let text = check_rights(&[("CAP_BPF".into(), false), ("CAP_NET_RAW".into(), true)]).unwrap_err().to_string();
+        check_rights("mcr run", &[("CAP_BPF".into(), true)]).unwrap();
+        let text = check_rights("mcr run", &[("CAP_BPF".into(), false), ("CAP_NET_RAW".into(), true)])
+            .unwrap_err()
+            .to_string();
         assert!(text.contains("CAP_BPF") && !text.contains("CAP_NET_RAW"), "{text}");
     }
 }
