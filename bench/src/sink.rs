@@ -246,10 +246,14 @@ impl Sink {
     pub fn start_keeping(frames: usize, namespace: &Namespace, interface: &str, flows: Vec<Flow>) -> Result<Self> {
         let index = namespace.index(interface)?;
         let socket = namespace.run(|| sys::frame_receiver(index));
-        let socket = socket.with_context(|| format!("open a packet socket on {interface}"))?;
+        Self::over_packets(socket.with_context(|| format!("open a packet socket on {interface}"))?, frames, flows)
+    }
+
+    /// Starts taking frames of a packet socket (see [`sys::frame_receiver`]), and keeps those of the first datagrams.
+    pub fn over_packets(socket: OwnedFd, frames: usize, flows: Vec<Flow>) -> Result<Self> {
         setsockopt(&socket, sockopt::RcvBufForce, &SOCKET_BUFFER).context("enlarge the sink's buffer")?;
         setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(0, 20_000))?;
-        Self::spawn(socket, frames, flows, |socket| sys::frames_missed(socket))
+        Self::spawn(socket, frames, flows, sys::frames_missed)
     }
 
     /// Starts taking the datagrams of a Unix socket, each of them a frame: what an emulated NIC sends. Such a socket
