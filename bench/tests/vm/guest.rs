@@ -15,8 +15,8 @@ use crate::nic::Nic;
 use crate::parts::Parts;
 use crate::wire::Wire;
 
-/// A guest boots in ten seconds where nothing else runs.
-const BOOTS_WITHIN: Duration = Duration::from_secs(90);
+/// A guest boots in ten seconds where nothing else runs, and in a minute where much does.
+const BOOTS_WITHIN: Duration = Duration::from_secs(180);
 /// The longest that one line may take.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(90);
 /// What each line's answer ends with, before how it ended.
@@ -49,7 +49,8 @@ impl Guest {
             command.arg(what).arg(format!("unix:{},server=on,wait=off", path.display()));
         }
         command.arg("-kernel").arg(parts.image(kernel)?).arg("-initrd").arg(&first);
-        let mut line = "console=ttyS0 panic=-1 quiet mitigations=off".to_owned();
+        // A kernel that is emulated on a busy machine finds its timer too slow, and would give up.
+        let mut line = "console=ttyS0 panic=-1 quiet mitigations=off no_timer_check".to_owned();
         for (number, nic) in nics.iter().enumerate() {
             let (theirs, ours) = (sockets.path(&format!("{}.q", nic.name)), sockets.path(&format!("{}.h", nic.name)));
             command.args(nic.arguments(number, &theirs, &ours));
