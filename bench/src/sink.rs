@@ -246,15 +246,30 @@ impl Sink {
     pub fn start_keeping(frames: usize, namespace: &Namespace, interface: &str, flows: Vec<Flow>) -> Result<Self> {
         let index = namespace.index(interface)?;
         let socket = namespace.run(|| sys::frame_receiver(index));
-        let socket = socket.with_context(|| format!("open a packet socket on {interface}"))?;
+        Self::over_packets(socket.with_context(|| format!("open a packet socket on {interface}"))?, frames, flows)
+    }
+
+    /// Starts taking frames of a packet socket (see [`sys::frame_receiver`]), and keeps those of the first datagrams.
+    pub fn over_packets(socket: OwnedFd, frames: usize, flows: Vec<Flow>) -> Result<Self> {
         setsockopt(&socket, sockopt::RcvBufForce, &SOCKET_BUFFER).context("enlarge the sink's buffer")?;
         setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(0, 20_000))?;
+        Self::spawn(socket, frames, flows, sys::frames_missed)
+    }
+
+    /// Starts taking the datagrams of a Unix socket, each of them a frame: what an emulated NIC sends. Such a socket
+    /// loses nothing; a sender that finds it full waits.
+    pub fn over(socket: OwnedFd, flows: Vec<Flow>) -> Result<Self> {
+        setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(0, 20_000))?;
+        Self::spawn(socket, 0, flows, |_| Ok(0))
+    }
+
+    fn spawn(socket: OwnedFd, frames: usize, flows: Vec<Flow>, missed: Missed) -> Result<Self> {
         let kept = Mutex::new(Kept { room: frames, ..Kept::default() });
         let shared = Arc::new(Shared { kept, ..Shared::default() });
         let flows = flows.into_iter().map(|flow| (flow.destination, flow)).collect();
         let for_thread = Arc::clone(&shared);
         let thread = thread::Builder::new().name("sink".to_owned());
-        let thread = thread.spawn(move || run(&socket, flows, &for_thread))?;
+        let thread = thread.spawn(move || run(&socket, flows, missed, &for_thread))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -310,7 +325,10 @@ impl Drop for Sink {
     }
 }
 
-fn run(socket: &OwnedFd, mut flows: HashMap<SocketAddr, Flow>, shared: &Shared) -> Result<()> {
+/// Asks a socket how many frames it had no room for.
+type Missed = fn(&OwnedFd) -> io::Result<u32>;
+
+fn run(socket: &OwnedFd, mut flows: HashMap<SocketAddr, Flow>, missed: Missed, shared: &Shared) -> Result<()> {
     let mut batch = ReceiveBatch::new(FRAME_ROOM, TAG);
     let mut end: Option<Deadline> = None;
     // When told to stop it takes what is in the socket, but not for ever if the streams go on.
@@ -337,7 +355,7 @@ fn run(socket: &OwnedFd, mut flows: HashMap<SocketAddr, Flow>, shared: &Shared) 
             Err(error) => return Err(anyhow!(error).context("the sink failed")),
         }
     }
-    shared.missed.fetch_add(sys::frames_missed(socket)?.into(), Ordering::Relaxed);
+    shared.missed.fetch_add(missed(socket)?.into(), Ordering::Relaxed);
     Ok(())
 }
 

@@ -164,8 +164,13 @@ impl Report {
 impl Source {
     /// Starts sending `load` by an interface of a namespace.
     pub fn start(namespace: &Namespace, interface: &str, load: Load) -> Result<Self> {
+        Self::over(open(namespace, interface, load.around_qdisc)?, load)
+    }
+
+    /// Starts sending `load` over a socket that takes frames as they are: a packet socket, or a Unix socket whose other
+    /// end is an emulated NIC.
+    pub fn over(socket: OwnedFd, load: Load) -> Result<Self> {
         ensure!(!load.streams.is_empty(), "a source without streams has nothing to send");
-        let socket = open(namespace, interface, load.around_qdisc)?;
         let sent = load.streams.iter().map(|stream| (stream.id, AtomicU64::new(0))).collect();
         let shared = Arc::new(Shared { stop: AtomicBool::new(false), retries: AtomicU64::new(0), sent });
         let started_ns = monotonic_ns();

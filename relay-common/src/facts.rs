@@ -84,6 +84,8 @@ pub struct Facts {
     pub neighbours: Vec<Neighbour>,
     /// The VLAN devices of this node.
     pub vlan_devices: Vec<VlanDevice>,
+    /// Links whose NIC cuts, in zero-copy, what it receives above so many bytes (a whole IP packet).
+    pub cut_above: BTreeMap<String, u32>,
     /// Links that packets can neither come in on nor leave by now although they are there, and why.
     pub unusable: BTreeMap<String, String>,
 }

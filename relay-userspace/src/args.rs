@@ -1,6 +1,6 @@
 //! What can be said on the command line.
 
-use crate::links;
+use crate::{links, probe};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -17,6 +17,7 @@ const EXAMPLES: &str = "\
 Examples:
   mcr check /etc/mcr/relay.toml         is the file right, and what would it do here?
   mcr links                             what can the interfaces of this machine do?
+  mcr probe ens1f0                      does this interface do zero-copy? (tries it; links only asks)
   mcr run --config /etc/mcr/relay.toml  relay until Ctrl-C or SIGTERM";
 
 /// The commands.
@@ -42,6 +43,13 @@ pub enum Command {
     /// What must be the same in two binaries for one to take over from the other, as JSON; asked by `mcr upgrade`.
     #[command(hide = true)]
     Layouts,
+    /// Find out by trying whether an interface does XDP and zero-copy.
+    ///
+    /// Attaches the XDP program, binds a socket to each queue, asks the driver to send nothing, and takes everything away
+    /// again. Tells driver, queues, XDP mode, zero-copy, transmit metadata and limits. Each queue is reset for a moment,
+    /// and some drivers drop the link for seconds: not for an interface that carries what must not stop. Refused where
+    /// mcr or another XDP program is at work. Exit code 0: probed, whatever was found; 1: could not be probed.
+    Probe(probe::Options),
     /// A lane; started by `mcr run` only.
     #[command(hide = true)]
     Lane {

@@ -17,6 +17,7 @@ pub mod api; // where people and programs ask for changes and look
 pub mod args; // what can be said on the command line
 pub mod check; // the command `mcr check`
 pub mod links; // the command `mcr links`
+pub mod probe; // the command `mcr probe`
 pub mod preflight; // what must be so before anything is made
 pub mod report; // what was counted
 pub mod events; // what happened

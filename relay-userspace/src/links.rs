@@ -117,10 +117,13 @@ pub async fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()> 
 
 /// The kernel's numbers of programs that have the name of ours: a running relay is not in its own way. Without the
 /// rights to ask there are none, and a hint too many.
-fn own_programs() -> Vec<u32> {
-    const NAME: &str = "relay"; // of the function in relay-ebpf
+pub(crate) fn own_programs() -> Vec<u32> {
+    const NAMES: [&str; 2] = ["relay", "pass"]; // of the functions in relay-ebpf
     let loaded = aya::programs::loaded_programs().filter_map(Result::ok);
-    loaded.filter(|program| program.name_as_str() == Some(NAME)).map(|program| program.id()).collect()
+    loaded
+        .filter(|program| program.name_as_str().is_some_and(|name| NAMES.contains(&name)))
+        .map(|program| program.id())
+        .collect()
 }
 
 /// The links of these names, or all but loopback, judged for this use. A link that carries VLAN devices is taken to be
@@ -153,7 +156,11 @@ impl View {
     #[must_use]
     pub fn new(ability: &Ability, usage: &Use) -> Self {
         let link = &ability.reading.link;
-        let (mode, reason) = ability.outlook();
+        let hints = hint::hints(ability, usage);
+        let (mode, reason) = match hints.iter().find(|hint| hint.name == "cut-packets") {
+            Some(_) => ("native, copy", "in zero-copy the NIC would cut packets: see below"),
+            None => ability.outlook(),
+        };
         let driver = ability.driver.clone().map(|driver| DriverView {
             name: driver.name,
             version: driver.version,
@@ -195,7 +202,7 @@ impl View {
                 attached: attached.map(|one| AttachedView { mode: one.place.name(), program: one.program }).collect(),
             },
             would_use: OutlookView { mode, reason },
-            hints: hint::hints(ability, usage)
+            hints: hints
                 .into_iter()
                 .map(|hint| HintView { name: hint.name, text: hint.text, remedy: hint.remedy })
                 .collect(),

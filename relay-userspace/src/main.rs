@@ -11,6 +11,9 @@ use relay_userspace::control::{driver, facts, stop, upgrade};
 use relay_userspace::events::logging::{self, LogHandle};
 use relay_userspace::{check, lane, links};
 use std::io::{self, Write};
+use relay_userspace::control::{driver, facts};
+use relay_userspace::{check, lane, links, probe};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
 
@@ -46,6 +49,8 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Layouts => {
             serde_json::to_writer(io::stdout().lock(), &Layouts::own())?;
+        Command::Probe(asked) => {
+            runtime()?.block_on(probe::run(&asked, &mut io::stdout().lock()))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Lane { number } => lane::run().with_context(|| format!("lane {number}")).map(|()| ExitCode::SUCCESS),

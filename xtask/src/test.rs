@@ -25,8 +25,9 @@ mod root_suite; // compiled by the user, run by root
 mod table; // what is printed at the end
 mod tally; // counting what libtest says
 mod unit;
+mod vm; // real drivers on emulated NICs
 
-/// Run the tests: unit needs nothing, instructions valgrind, kernel and netns root and a kernel with AF_XDP.
+/// Run the tests: unit and vm need nothing, instructions valgrind, kernel and netns root and a kernel with AF_XDP.
 ///
 /// Installs what is missing, compiles as you, runs as root what needs root, and says what it skips and why.
 /// It ends with a table and fails when any test failed.
@@ -50,7 +51,9 @@ pub(crate) enum Choice {
     Kernel,
     /// Streams through a whole relay between network namespaces.
     Netns,
-    /// unit, instructions, kernel and netns.
+    /// Zero-copy on virtio_net and igb, in virtual machines: no rights. Brings an emulator and kernels to target/vm.
+    Vm,
+    /// unit, instructions, kernel, netns and vm.
     All,
     /// netns again and again with longer runs, then a minute of fuzzing each target.
     Long,
@@ -83,6 +86,9 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     }
     let rounds = if args.suite == Choice::Long { ROUNDS } else { 1 };
     rows.extend(privileged(workspace, &suites, rounds));
+    if matches!(args.suite, Choice::Vm | Choice::All) {
+        rows.push(vm::run(workspace));
+    }
     if args.suite == Choice::Long {
         rows.extend(fuzz::run(workspace));
     }

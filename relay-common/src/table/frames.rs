@@ -18,6 +18,13 @@ pub const fn longest_mtu(frame_size: u32) -> u32 {
     frame_size.saturating_sub(HEADROOM + LINK_HEADERS)
 }
 
+/// The longest MTU whose frames fit the receive buffers of a NIC that counts them in whole kilobytes: in zero-copy it
+/// uses the whole kilobytes of a frame and cuts what is longer.
+#[must_use]
+pub const fn longest_mtu_in_kilobytes(frame_size: u32) -> u32 {
+    (frame_size.saturating_sub(HEADROOM) / 1024 * 1024).saturating_sub(LINK_HEADERS)
+}
+
 /// The frames that a lane needs so that no ring of its can ever run dry: each receive queue's fill and rx rings,
 /// each output link's tx and completion rings, and the batch in hand.
 #[must_use]
@@ -54,4 +61,16 @@ pub fn frame_budget(lanes: &Lanes, place: &Placement) -> FrameBudget {
     let n_tx_links = u32::try_from(place.outputs().count()).unwrap_or(u32::MAX);
     let needed = frames_needed(n_rx_queues, n_tx_links, lanes.ring_size);
     FrameBudget { n_rx_queues, n_tx_links, needed, frames: lanes.frames.unwrap_or(needed) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{longest_mtu, longest_mtu_in_kilobytes};
+
+    #[test]
+    fn whole_kilobytes_hold_less_than_the_frame() {
+        assert_eq!([2048, 4096].map(longest_mtu), [1766, 3814]);
+        assert_eq!([2048, 4096].map(longest_mtu_in_kilobytes), [998, 3046]);
+        assert_eq!(longest_mtu_in_kilobytes(1024), 0);
+    }
 }

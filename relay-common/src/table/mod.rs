@@ -21,7 +21,7 @@ pub mod image;
 
 pub use compile::{Compiled, Conflict, compile};
 pub use diff::{Change, diff, towards};
-pub use frames::{FrameBudget, HEADROOM, frame_budget, frames_needed, longest_mtu};
+pub use frames::{FrameBudget, HEADROOM, frame_budget, frames_needed, longest_mtu, longest_mtu_in_kilobytes};
 pub use numbers::Numbers;
 pub use pending::{Part, Pending, PendingReason};
 pub use place::{InputPlace, Placement};

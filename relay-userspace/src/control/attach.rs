@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use relay_common::facts::{Facts, Link};
 use relay_common::plan::{Mode, Plan};
 use relay_common::table::Placement;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,11 @@ use std::time::Duration;
 /// Some drivers reset a link when a program is attached; that takes so long at most.
 const CARRIER_PATIENCE: Duration = Duration::from_secs(10);
 const CARRIER_STEP: Duration = Duration::from_millis(20);
+/// A carrier that has stayed for so long after a reset stays.
+const CARRIER_STEADY: Duration = Duration::from_secs(1);
+
+/// Whether links have a carrier, and how often that has changed, by name.
+pub(super) type Carriers = BTreeMap<String, (bool, u32)>;
 
 /// A program on a link, and what it was attached for.
 #[derive(Debug)]
@@ -188,19 +193,31 @@ impl Node {
         Ok(())
     }
 
-    /// Waits until every link that had a carrier before the program was attached has it again.
-    pub(super) async fn wait_for_carriers(&mut self) -> anyhow::Result<()> {
-        let had: BTreeSet<&str> =
-            self.facts.links.iter().filter(|link| link.carrier).map(|link| link.name.as_str()).collect();
-        let ours: BTreeSet<&str> = self.attached.keys().map(String::as_str).collect();
-        let mut waited = Duration::ZERO;
+    /// The carrier of every link, and how often it has changed.
+    pub(super) async fn carriers(&self) -> anyhow::Result<Carriers> {
+        let readings = self.netlink.readings(None).await?;
+        Ok(readings.into_iter().map(|one| (one.link.name, (one.link.carrier, one.carrier_changes))).collect())
+    }
+
+    /// Waits until every link that its driver reset for the program has its carrier back for good: after a reset it may
+    /// come and go once more.
+    pub(super) async fn wait_for_carriers(&mut self, before: &Carriers) -> anyhow::Result<()> {
+        let ours: Vec<&str> = self.attached.keys().map(String::as_str).collect();
+        let (mut waited, mut steady, mut last) = (Duration::ZERO, Duration::ZERO, Carriers::new());
         while waited < CARRIER_PATIENCE {
-            let links = self.netlink.facts(None).await?;
-            let without = |name: &&&str| links.iter().any(|link| link.name == ***name && !link.carrier);
-            let Some(name) = had.intersection(&ours).find(without) else { return Ok(()) };
+            let now = self.carriers().await?;
+            let was_reset = |name: &&&str| before.get(**name).is_some_and(|was| was.0 && now.get(**name) != Some(was));
+            let mut reset = ours.iter().filter(was_reset).peekable();
+            let Some(first) = reset.peek() else { return Ok(()) };
             if waited.is_zero() {
-                tracing::info!(link = %name, "waiting for the carrier: this driver resets the link for a program");
+                tracing::info!(link = %first, "waiting for the carrier: this driver resets the link for a program");
             }
+            let is_back = reset.all(|name| now.get(*name).is_some_and(|is| is.0 && last.get(*name) == Some(is)));
+            steady = if is_back { steady + CARRIER_STEP } else { Duration::ZERO };
+            if steady >= CARRIER_STEADY {
+                return Ok(());
+            }
+            last = now;
             tokio::time::sleep(CARRIER_STEP).await;
             waited += CARRIER_STEP;
         }

@@ -1,17 +1,19 @@
 //! What the kernel says of the links and neighbours that a plan needs.
 
 use crate::link::neighbour::{Destination, Neighbours};
+use crate::link::{ethtool, quirk};
 use crate::link::netlink::Netlink;
 use anyhow::Context;
 use relay_common::entry::Vlans;
 use relay_common::facts::{Facts, Neighbour};
 use relay_common::plan::{Output, Plan};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Reads links and neighbours, and has the kernel keep the neighbours. One that cannot be asked for now is asked for
 /// again at the next look.
 pub(super) async fn read(netlink: &Netlink, neighbours: &mut Neighbours, plan: &Plan) -> anyhow::Result<Facts> {
     let mut facts = links(netlink).await?;
+    facts.cut_above = cut_above(&facts, plan);
     if let Err(error) = neighbours.want(netlink, &destinations(&facts, plan)).await {
         tracing::debug!(%error, "a neighbour could not be asked for");
     }
@@ -30,6 +32,16 @@ pub async fn look_at(plan: &Plan) -> anyhow::Result<Facts> {
         }
     }
     Ok(facts)
+}
+
+/// Input links whose NIC would cut what it receives in zero-copy.
+fn cut_above(facts: &Facts, plan: &Plan) -> BTreeMap<String, u32> {
+    let inputs: BTreeSet<&str> = plan.relays.iter().map(|relay| relay.input.interface.as_str()).collect();
+    let cut = |name: &str| {
+        let driver = ethtool::driver(name).ok()?.name;
+        quirk::cuts_above(&driver, facts.link(name)?.mtu, plan.lanes.frame_size)
+    };
+    inputs.into_iter().filter_map(|name| Some((name.to_owned(), cut(name)?))).collect()
 }
 
 async fn links(netlink: &Netlink) -> anyhow::Result<Facts> {

@@ -11,7 +11,7 @@ use super::event::Event;
 use super::facts;
 use super::membership::Memberships;
 use super::memo::Pages;
-use super::sockets::needs;
+use super::sockets::{needs, would_be_cut};
 use super::station::Station;
 use super::vault::tag;
 use super::view::View;
@@ -84,6 +84,9 @@ impl Node {
         refuse_conflicts(&plan, &facts, &place)?;
         super::advice::advise(&netlink, &plan, &place).await?;
         let program = Program::load(Loading { max_relays: plan.lanes.max_relays, debug: start.debug })?;
+        if let Some(error) = would_be_cut(&plan, &place, &facts).into_values().next() {
+            return Err(error.into());
+        }
         let needed = needs(&plan, &place, &facts);
         let frames = |lane| frames_of(lane, &plan, &needed);
         let mut crew = Crew::build(plan.lanes.clone(), &needed, frames, &start.run_dir, start.events.clone())?;
@@ -118,8 +121,9 @@ impl Node {
 
     async fn begin(&mut self, book: &Book, plan: &Plan) -> anyhow::Result<()> {
         self.hold_for_successors().await?;
+        let before = self.carriers().await?;
         self.change(plan.clone(), &book.origins()).await?;
-        self.wait_for_carriers().await?;
+        self.wait_for_carriers(&before).await?;
         self.probe_zero_copy()
     }
 

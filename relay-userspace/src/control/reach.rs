@@ -6,7 +6,7 @@ use super::crew::{Crew, Trouble};
 use super::membership::Memberships;
 use super::memo::Memo;
 use super::node::Node;
-use super::sockets::{Need, needs};
+use super::sockets::{Need, needs, would_be_cut};
 use super::view::Origin;
 use crate::kernel::program::Program;
 use anyhow::Context as _;
@@ -76,7 +76,14 @@ impl Node {
         let place = Placement::new(&plan, &facts, Some(&self.place));
         let needed = needs(&plan, &place, &facts);
         self.drop_sockets_in_the_way(&needed, &facts).await?;
-        facts.unusable = self.take_sockets(&needed, strictness).await?;
+        let cut = would_be_cut(&plan, &place, &facts);
+        if strictness == Strictness::Demands
+            && let Some((_, error)) = cut.iter().find(|(link, _)| !self.facts.unusable.contains_key(*link))
+        {
+            anyhow::bail!("{error}");
+        }
+        facts.unusable = cut.into_iter().map(|(link, error)| (link, error.to_string())).collect();
+        self.take_sockets(&needed, strictness, &mut facts.unusable).await?;
         self.fill_table(&plan, &facts, &place, origins, strictness).await?;
         let troubled = self.attach(&plan, &facts, &place).await;
         if let Some((link, problem)) = troubled.first_key_value()
@@ -114,14 +121,14 @@ impl Node {
         Ok(())
     }
 
-    /// Gives lanes the sockets that they lack. Says which links cannot be used, and why. Where the user demands it,
+    /// Gives lanes the sockets that they lack. Adds the links that cannot be used, and why. Where the user demands it,
     /// the first link that could be used before, or was not wanted, ends the change.
     async fn take_sockets(
         &mut self,
         needed: &BTreeMap<Need, Option<u16>>,
         strictness: Strictness,
-    ) -> anyhow::Result<BTreeMap<String, String>> {
-        let mut unusable = BTreeMap::new();
+        unusable: &mut BTreeMap<String, String>,
+    ) -> anyhow::Result<()> {
         for (need, output) in needed {
             if unusable.contains_key(&need.link) {
                 continue;
@@ -138,7 +145,7 @@ impl Node {
             }
             unusable.insert(need.link.clone(), trouble.to_string());
         }
-        Ok(unusable)
+        Ok(())
     }
 
     async fn take_socket(

@@ -1,5 +1,6 @@
 //! Which sockets each lane must have, and what is to be done when that changes. Nothing here has an effect.
 
+use crate::xsk::socket::SocketError;
 use relay_common::facts::Facts;
 use relay_common::plan::{Interface, Mode, Plan, ZeroCopy};
 use relay_common::table::Placement;
@@ -46,11 +47,28 @@ pub fn needs(plan: &Plan, place: &Placement, facts: &Facts) -> BTreeMap<Need, Op
     let full = |((lane, link, queue), (receives, output)): ((u32, &str, u32), (bool, Option<u16>))| {
         let known = facts.link(link)?;
         let sends = output.is_some() || (lane == queue && lane < known.n_tx_queues);
-        let zero_copy = wanted_zero_copy(&interface(plan, link));
+        let cuts = receives && facts.cut_above.contains_key(link);
+        let zero_copy = match wanted_zero_copy(&interface(plan, link)) {
+            1 if cuts => 0,
+            wanted => wanted,
+        };
         let need = Need { lane, link: link.to_owned(), ifindex: known.ifindex, queue, receives, sends, zero_copy };
         Some((need, output))
     };
     needs.into_iter().filter_map(full).collect()
+}
+
+/// Input links on which zero-copy is demanded although their NIC would cut what it receives.
+#[must_use]
+pub fn would_be_cut(plan: &Plan, place: &Placement, facts: &Facts) -> BTreeMap<String, SocketError> {
+    let frame_size = plan.lanes.frame_size;
+    let cut = |(link, _): (&str, _)| {
+        let longest = *facts.cut_above.get(link)?;
+        let is_demanded = wanted_zero_copy(&interface(plan, link)) == 2;
+        let mtu = facts.link(link).filter(|_| is_demanded)?.mtu;
+        Some((link.to_owned(), SocketError::Cuts { link: link.to_owned(), mtu, longest, frame_size }))
+    };
+    place.inputs().filter_map(cut).collect()
 }
 
 /// How the plan wants a link to be used.

@@ -21,7 +21,7 @@ const NAME: usize = 32;
 const MAX_FEATURES: usize = 256;
 
 /// A link's driver.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Driver {
     /// Its name.
     pub name: String,

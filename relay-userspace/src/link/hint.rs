@@ -1,6 +1,7 @@
 //! What hurts on a link, and the remedy. Pure: it looks at what was read and says what a person should do.
 
 use super::ability::Ability;
+use super::quirk;
 use relay_common::table::longest_mtu;
 
 /// What a node does with its links: what hints depend on besides the link.
@@ -50,7 +51,7 @@ pub struct Hint {
 /// Everything that hurts on a link, worst first.
 #[must_use]
 pub fn hints(ability: &Ability, usage: &Use) -> Vec<Hint> {
-    let all = [down, program, mtu, merged, vlan_offload, queues, rings, nodes, partial_checksums];
+    let all = [down, program, mtu, cut, merged, vlan_offload, queues, rings, nodes, partial_checksums];
     all.iter().filter_map(|hint| hint(ability, usage)).collect()
 }
 
@@ -114,6 +115,29 @@ fn mtu(ability: &Ability, usage: &Use) -> Option<Hint> {
             format!("set lanes.frame_size = {LARGEST_FRAME}, or: ip link set dev {name} mtu {limit}")
         } else {
             format!("ip link set dev {name} mtu {limit}")
+        },
+    })
+}
+
+/// Some NICs cut long packets in zero-copy, so that copying is what works.
+fn cut(ability: &Ability, usage: &Use) -> Option<Hint> {
+    const LARGEST_FRAME: u32 = 4096;
+    let (mtu, driver) = (ability.reading.link.mtu, ability.driver_name());
+    let name = name(ability);
+    let zero_copy = usage.zero_copy && ability.xdp.is_none_or(|xdp| xdp.zero_copy());
+    let longest = quirk::cuts_above(driver, mtu, usage.frame_size).filter(|_| zero_copy)?;
+    let fits = quirk::cuts_above(driver, mtu, LARGEST_FRAME).is_none();
+    Some(Hint {
+        name: "cut-packets",
+        text: format!(
+            "{driver} receives in whole kilobytes: in zero-copy, frames of {} bytes would cut packets above {longest}, so \
+             {name} copies",
+            usage.frame_size
+        ),
+        remedy: if fits {
+            format!("set lanes.frame_size = {LARGEST_FRAME}, or: ip link set dev {name} mtu {longest}")
+        } else {
+            format!("ip link set dev {name} mtu {longest}")
         },
     })
 }

@@ -7,4 +7,5 @@ pub mod hardware; // NUMA node, near cores, interrupts
 pub mod hint; // what hurts, and the remedy
 pub mod neighbour; // hardware addresses of unicast destinations
 pub mod netlink; // links, addresses, routes, neighbours
+pub mod quirk; // what is known of drivers besides
 pub mod xdp; // what a driver says of XDP

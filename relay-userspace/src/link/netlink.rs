@@ -68,6 +68,8 @@ pub struct Reading {
     pub vlan: Option<(u32, u16)>,
     /// XDP programs that are attached.
     pub attached: Vec<Attached>,
+    /// How often its carrier has come or gone.
+    pub carrier_changes: u32,
 }
 
 /// How the kernel keeps a neighbour.
@@ -316,6 +318,7 @@ fn reading(message: &LinkMessage) -> Reading {
         n_tx_queues: 1,
     };
     let (mut parent, mut vlan_id, mut kind, mut attached) = (None, None, String::new(), Vec::new());
+    let mut carrier_changes = 0;
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name.clone_from(name),
@@ -324,12 +327,13 @@ fn reading(message: &LinkMessage) -> Reading {
             LinkAttribute::NumRxQueues(n) => link.n_rx_queues = *n,
             LinkAttribute::NumTxQueues(n) => link.n_tx_queues = *n,
             LinkAttribute::Link(index) => parent = Some(*index),
+            LinkAttribute::CarrierChanges(n) => carrier_changes = *n,
             LinkAttribute::Xdp(parts) => attached = xdp::attached(parts),
             LinkAttribute::LinkInfo(parts) => (kind, vlan_id) = kind_and_vlan(parts),
             _ => {}
         }
     }
-    Reading { link, kind, vlan: parent.zip(vlan_id), attached }
+    Reading { link, kind, vlan: parent.zip(vlan_id), attached, carrier_changes }
 }
 
 fn kind_and_vlan(parts: &[LinkInfo]) -> (String, Option<u16>) {

@@ -66,6 +66,7 @@ pub(super) fn attached(parts: &[LinkXdp]) -> Vec<Attached> {
 pub struct Support {
     features: u64,
     metadata: u64,
+    transmit: u64,
     /// Buffers that one frame may be spread over in zero-copy mode; 1 when it may not.
     pub zero_copy_segments: u32,
 }
@@ -74,7 +75,7 @@ impl Support {
     /// A driver that advertises these features.
     #[cfg(test)]
     pub(super) const fn of(features: u64, zero_copy_segments: u32) -> Self {
-        Self { features, metadata: 0, zero_copy_segments }
+        Self { features, metadata: 0, transmit: 0, zero_copy_segments }
     }
 
     /// Runs programs in the driver.
@@ -119,6 +120,13 @@ impl Support {
         self.metadata & 1 << 2 != 0
     }
 
+    /// What the driver does for frames that are sent, if their metadata asks for it (kernel 6.8 and later).
+    #[must_use]
+    pub fn transmit_metadata(&self) -> Vec<&'static str> {
+        let all = [(1, "timestamp"), (2, "checksum"), (4, "launch-time")];
+        all.into_iter().filter_map(|(bit, name)| (self.transmit & bit != 0).then_some(name)).collect()
+    }
+
     /// The names of what is advertised, for people and programs.
     #[must_use]
     pub fn names(&self) -> Vec<&'static str> {
@@ -152,6 +160,7 @@ const NETDEV_A_DEV_IFINDEX: u16 = 1;
 const NETDEV_A_DEV_XDP_FEATURES: u16 = 3;
 const NETDEV_A_DEV_XDP_ZC_MAX_SEGS: u16 = 4;
 const NETDEV_A_DEV_XDP_RX_METADATA_FEATURES: u16 = 5;
+const NETDEV_A_DEV_XSK_FEATURES: u16 = 6;
 const NLMSG_ERROR: u16 = 2;
 const NLM_F_REQUEST: u16 = 1;
 /// nlmsghdr and genlmsghdr.
@@ -181,6 +190,7 @@ impl Netdev {
         Ok(answer.map(|answer| Support {
             features: attribute(&answer, NETDEV_A_DEV_XDP_FEATURES).unwrap_or(0),
             metadata: attribute(&answer, NETDEV_A_DEV_XDP_RX_METADATA_FEATURES).unwrap_or(0),
+            transmit: attribute(&answer, NETDEV_A_DEV_XSK_FEATURES).unwrap_or(0),
             zero_copy_segments: attribute(&answer, NETDEV_A_DEV_XDP_ZC_MAX_SEGS)
                 .and_then(|segments| u32::try_from(segments).ok())
                 .unwrap_or(1),

@@ -23,6 +23,7 @@ fn ability() -> Ability {
             kind: String::new(),
             vlan: None,
             attached: Vec::new(),
+            carrier_changes: 0,
         },
         driver: Some(Driver {
             name: String::from("ice"),

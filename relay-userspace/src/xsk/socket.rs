@@ -62,6 +62,21 @@ pub enum SocketError {
         #[source]
         source: io::Error,
     },
+    /// Zero-copy was demanded and would spoil what comes in.
+    #[error(
+        "{link} would cut packets in zero-copy: its MTU is {mtu}, and with frames of {frame_size} bytes its NIC receives \
+         {longest}: use lanes.frame_size = 4096, a smaller MTU, or zero_copy = \"auto\""
+    )]
+    Cuts {
+        /// The link.
+        link: String,
+        /// Its MTU.
+        mtu: u32,
+        /// The longest packet that is received whole.
+        longest: u32,
+        /// Bytes of a frame.
+        frame_size: u32,
+    },
     /// Another program has the queue.
     #[error("{link} queue {queue} is in use by another AF_XDP program: end that one first")]
     InUse {

@@ -12,6 +12,7 @@ mod oracles;
 mod video;
 mod refused_file;
 mod refusals;
+mod probe;
 mod hostile;
 mod words;
 mod idle;

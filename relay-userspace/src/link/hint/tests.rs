@@ -21,7 +21,7 @@ fn ability() -> Ability {
         n_tx_queues: 4,
     };
     Ability {
-        reading: Reading { link, kind: String::new(), vlan: None, attached: Vec::new() },
+        reading: Reading { link, kind: String::new(), vlan: None, attached: Vec::new(), carrier_changes: 0 },
         driver: None,
         channels: Some(Channels { rx: 4, tx: 4, max_rx: 8, max_tx: 8, combined: true }),
         rings: None,
@@ -147,4 +147,15 @@ fn lanes_run_on_the_node_of_the_link() {
     assert_eq!(hint.remedy, "choose lanes.cores among 8-15");
     ability.hardware.as_mut().unwrap().numa_node = None;
     assert_eq!(hints(&ability, &Use { cores: vec![2], ..Use::default() }), [], "a machine with one node");
+}
+
+#[test]
+fn a_driver_that_would_cut_packets_copies_and_says_so() {
+    let driver = crate::link::ethtool::Driver { name: "igb".to_owned(), ..Default::default() };
+    let igb = Ability { driver: Some(driver), xdp: Some(Support::of(0b1111, 1)), ..ability() };
+    let hint = only(&igb, &Use::default());
+    assert_eq!(hint.name, "cut-packets");
+    assert_eq!(hint.remedy, "set lanes.frame_size = 4096, or: ip link set dev ens1f0 mtu 998");
+    assert_eq!(hints(&igb, &Use { frame_size: 4096, ..Use::default() }), []);
+    assert_eq!(hints(&igb, &Use { zero_copy: false, ..Use::default() }), []);
 }

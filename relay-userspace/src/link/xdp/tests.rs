@@ -21,7 +21,8 @@ fn several_programs_are_all_told() {
 
 #[test]
 fn features_are_read_from_their_bits() {
-    let support = Support { features: 0b101_1011, metadata: 0b101, zero_copy_segments: 8 };
+    let support = Support { features: 0b101_1011, metadata: 0b101, transmit: 0b11, zero_copy_segments: 8 };
+    assert_eq!(support.transmit_metadata(), ["timestamp", "checksum"]);
     assert_eq!(support.names(), ["native", "redirect", "zero-copy", "timestamps", "vlan-tags"]);
     assert_eq!(Support::default().names(), [""; 0]);
 }

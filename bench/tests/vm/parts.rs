@@ -1,0 +1,155 @@
+//! What `cargo xtask test vm` has brought: an emulator, kernels, a shell and a static mcr; and one file system of them.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::cpio::Archive;
+
+/// Where the parts lie.
+#[derive(Clone, Debug)]
+pub(crate) struct Parts {
+    root: PathBuf,
+}
+
+/// Kernel modules that guests may need. Those that a kernel does not have are left out: the cloud flavours have no igb,
+/// and what is built in needs no module.
+const MODULES: [&str; 4] = ["virtio_pci", "virtio_net", "igb", "8021q"];
+
+impl Parts {
+    /// As the variable `MCR_VM` says.
+    pub(crate) fn find() -> Result<Self> {
+        let root = env::var_os("MCR_VM").context("MCR_VM is not set: run this by `cargo xtask test vm`")?;
+        Ok(Self { root: root.into() })
+    }
+
+    /// A new folder for a guest's sockets, its console and its file system; what an earlier run left there is removed.
+    pub(crate) fn folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.root.join("run").join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
+        }
+        fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
+        Ok(folder)
+    }
+
+    /// The emulator, started by its own loader with its own libraries: it may be of another Debian than this machine.
+    pub(crate) fn emulator(&self) -> Command {
+        let usr = self.root.join("emulator/usr");
+        let libraries = usr.join("lib/x86_64-linux-gnu");
+        let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
+        command.arg("--library-path").arg(&libraries).arg(usr.join("bin/qemu-system-x86_64"));
+        for firmware in ["qemu", "seabios"] {
+            command.arg("-L").arg(usr.join("share").join(firmware));
+        }
+        command
+    }
+
+    /// The image of a kernel.
+    pub(crate) fn image(&self, kernel: &str) -> Result<PathBuf> {
+        let all = self.files(kernel);
+        let is_image =
+            |file: &&PathBuf| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz"));
+        all.iter().find(is_image).cloned().with_context(|| format!("no image of the kernel {kernel}"))
+    }
+
+    /// The first file system of a guest with this kernel: the shell, mcr, the modules, and `init`.
+    pub(crate) fn file_system(&self, kernel: &str, init: &str) -> Result<Vec<u8>> {
+        let mut archive = Archive::default();
+        for folder in ["bin", "modules", "dev", "proc", "sys", "tmp", "run"] {
+            archive.folder(folder);
+        }
+        archive.file("init", init.as_bytes());
+        let shell = self.root.join("shell/usr/bin/busybox");
+        archive.file("bin/busybox", &read(&shell)?);
+        archive.file("bin/mcr", &read(&self.root.join("build/x86_64-unknown-linux-gnu/release/mcr"))?);
+        let order = self.modules(kernel)?;
+        for (number, (name, content)) in order.iter().enumerate() {
+            archive.file(&format!("modules/{number:02}-{name}.ko"), content);
+        }
+        Ok(archive.finish())
+    }
+
+    /// The modules in an order in which they can be loaded.
+    fn modules(&self, kernel: &str) -> Result<Vec<(String, Vec<u8>)>> {
+        let files = self.files(kernel);
+        let mut order = Vec::new();
+        let mut seen = BTreeSet::new();
+        for name in MODULES {
+            self.module(name, &files, &mut seen, &mut order)?;
+        }
+        Ok(order)
+    }
+
+    fn module(
+        &self,
+        name: &str,
+        files: &[PathBuf],
+        seen: &mut BTreeSet<String>,
+        order: &mut Vec<(String, Vec<u8>)>,
+    ) -> Result<()> {
+        let wanted = [format!("{name}.ko.xz"), format!("{}.ko.xz", name.replace('_', "-")), format!("{name}.ko")];
+        let is_it = |file: &&PathBuf| wanted.iter().any(|wanted| file.ends_with(wanted));
+        let Some(file) = files.iter().find(is_it).filter(|_| seen.insert(name.to_owned())) else { return Ok(()) };
+        let content = if file.extension().is_some_and(|end| end == "xz") { self.unpacked(file)? } else { read(file)? };
+        for dependency in dependencies(&content) {
+            self.module(&dependency, files, seen, order)?;
+        }
+        order.push((name.to_owned(), content));
+        Ok(())
+    }
+
+    fn unpacked(&self, file: &Path) -> Result<Vec<u8>> {
+        let shell = self.root.join("shell/usr/bin/busybox");
+        let output = Command::new(&shell).arg("xzcat").arg(file).output().context("start busybox")?;
+        ensure!(output.status.success(), "cannot unpack {}", file.display());
+        Ok(output.stdout)
+    }
+
+    fn files(&self, kernel: &str) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        let mut folders = vec![self.root.join(kernel)];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                    Ok(kind) if kind.is_file() => files.push(entry.path()),
+                    _ => {}
+                }
+            }
+        }
+        files
+    }
+
+    /// Writes the lines of the table that a guest's cases made: xtask prints those of all guests.
+    pub(crate) fn write_table(&self, guest: &str, lines: &str) -> Result<()> {
+        let folder = self.root.join("table");
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join(guest), lines).context("write the table")
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>> {
+    fs::read(file).with_context(|| format!("read {}", file.display()))
+}
+
+/// The modules that a module says it needs, in its section of facts about itself.
+fn dependencies(module: &[u8]) -> Vec<String> {
+    const KEY: &[u8] = b"\0depends=";
+    let Some(at) = module.windows(KEY.len()).position(|window| window == KEY) else { return Vec::new() };
+    let rest = &module[at + KEY.len()..];
+    let end = rest.iter().position(|byte| *byte == 0).unwrap_or(0);
+    let names = String::from_utf8_lossy(&rest[..end]);
+    names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_module_names_what_it_needs() {
+    let module = b"\x7fELF\0license=GPL\0depends=dca,i2c-algo-bit\0vermagic=7\0";
+    assert_eq!(dependencies(module), ["dca", "i2c-algo-bit"]);
+    assert!(dependencies(b"license=GPL\0depends=\0").is_empty());
+    assert!(dependencies(b"").is_empty());
+}

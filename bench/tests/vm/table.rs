@@ -1,0 +1,79 @@
+//! The table of what was proved: a line for each case, which xtask prints in the end.
+
+use std::fmt::Write;
+
+use anyhow::{Result, ensure};
+
+use crate::guest::Guest;
+use crate::parts::Parts;
+use crate::play::{Case, Played};
+
+/// The lines of one guest, and what failed in it.
+#[derive(Debug)]
+pub(crate) struct Table {
+    guest: &'static str,
+    driver: &'static str,
+    kernel: String,
+    lines: String,
+    failures: Vec<String>,
+}
+
+impl Table {
+    /// An empty table.
+    pub(crate) fn new(guest: &'static str, driver: &'static str, kernel: &str) -> Self {
+        Self { guest, driver, kernel: kernel.to_owned(), lines: String::new(), failures: Vec::new() }
+    }
+
+    /// Enters how a case with streams ended.
+    pub(crate) fn played(&mut self, case: &Case, played: Result<Played>) {
+        match played {
+            Ok(played) => {
+                let copies = if played.calls.are_told() { played.calls.copying().to_string() } else { "-".to_owned() };
+                let mode = |(link, zero_copy): &(&str, bool)| {
+                    format!("{link} {}", if *zero_copy { "zero-copy" } else { "copy" })
+                };
+                let modes: Vec<String> = case.links.iter().map(mode).collect();
+                self.line(
+                    case.name,
+                    &modes.join(", "),
+                    &played.sent().to_string(),
+                    &played.lost().to_string(),
+                    &copies,
+                );
+            }
+            Err(error) => self.failed(case.name, &error),
+        }
+    }
+
+    /// Enters how a case without streams ended: what was seen, in words.
+    pub(crate) fn seen(&mut self, case: &str, seen: Result<String>) {
+        match seen {
+            Ok(seen) => self.line(case, &seen, "-", "-", "-"),
+            Err(error) => self.failed(case, &error),
+        }
+    }
+
+    /// Enters a case that cannot be played here.
+    pub(crate) fn skipped(&mut self, case: &str, why: &str) {
+        self.line(case, &format!("skipped: {why}"), "-", "-", "-");
+    }
+
+    /// Writes the table down; an error, with the guest's console, when a case failed.
+    pub(crate) fn close(self, parts: &Parts, guest: &Guest) -> Result<()> {
+        parts.write_table(self.guest, &self.lines)?;
+        let failures = self.failures.join("\n\n");
+        ensure!(failures.is_empty(), "{failures}\n\nthe guest's console:\n{}", guest.console());
+        Ok(())
+    }
+
+    fn failed(&mut self, case: &str, error: &anyhow::Error) {
+        self.line(case, "FAILED", "-", "-", "-");
+        self.failures.push(format!("{case}: {error:#}"));
+    }
+
+    fn line(&mut self, case: &str, mode: &str, frames: &str, lost: &str, copies: &str) {
+        let Self { driver, kernel, .. } = self;
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.lines, "{case}\t{driver}\t{kernel}\t{mode}\t{frames}\t{lost}\t{copies}");
+    }
+}

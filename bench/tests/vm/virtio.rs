@@ -1,0 +1,160 @@
+//! virtio-net in one guest: all that can be said of zero-copy with it.
+
+use std::env;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use bench::packet::{Headers, Vlan};
+use bench::source::{Load, Stream};
+
+use crate::guest::Guest;
+use crate::nic::Nic;
+use crate::parts::Parts;
+use crate::play::{Case, RATE, Through, play};
+use crate::table::Table;
+use crate::{kills, mcr, unplug};
+
+/// The last two have two queue pairs, and taps as their networks: they are there where taps can be had.
+const NICS: [Nic; 8] = [
+    Nic::virtio("in0"),
+    Nic::virtio("out1"),
+    Nic::virtio("out2"),
+    Nic::virtio("out3"),
+    Nic::virtio("out4"),
+    Nic::copying("slow"),
+    Nic::pairs("in2", "mcrvm0"),
+    Nic::pairs("out2q", "mcrvm1"),
+];
+
+#[test]
+#[ignore = "needs an emulator and kernels: cargo xtask test vm"]
+fn virtio_net_relays_in_zero_copy() {
+    let parts = Parts::find().unwrap();
+    let taps = env::var_os("MCR_VM_TAPS").is_some();
+    let nics = if taps { &NICS[..] } else { &NICS[..NICS.len() - 2] };
+    let mut guest = Guest::boot(&parts, "virtio", "kernel-zero-copy", nics).unwrap();
+    let kernel = set_up(&mut guest, nics).unwrap();
+    let mut table = Table::new("virtio", "virtio_net", &kernel);
+    table.seen("mcr probe", mcr::probe(&mut guest, "in0", true, &["in0: virtio_net", "mcr relays here in zero-copy."]));
+    table.seen("mcr probe", mcr::probe(&mut guest, "slow", false, &["mcr relays here, and the kernel copies"]));
+    for case in plain() {
+        table.played(&case, play(&mut guest, &case));
+    }
+    let lanes = two_lanes();
+    if taps {
+        table.played(&lanes, play(&mut guest, &lanes).and_then(|played| played.both_lanes().map(|()| played)));
+    } else {
+        table.skipped(lanes.name, "several queues need a tap device, and that root");
+    }
+    table.seen("groups that nobody joined", filtered(&mut guest));
+    table.seen("zero_copy = \"always\"", refused(&mut guest));
+    let killed = kills::case("10 kills", &plain()[0]);
+    table.played(&killed, kills::play(&mut guest, &killed));
+    let (before, after) = unplugged();
+    let (number, nic) = NICS.iter().enumerate().find(|(_, nic)| nic.name == "out4").unwrap();
+    table.seen("out4 unplugged", unplug::play_through(&mut guest, &before, nic, number));
+    table.played(&after, unplug::play_after(&mut guest, &after));
+    table.close(&parts, &guest).unwrap();
+}
+
+fn set_up(guest: &mut Guest, nics: &[Nic]) -> Result<String> {
+    for (number, Nic { name, .. }) in (1..).zip(nics) {
+        let addresses = [format!("10.{number}.0.1/24"), format!("fd00:{number}::1/64")];
+        for address in addresses {
+            guest.run(&format!("ip address add {address} dev {name}"))?;
+        }
+        guest.run(&format!("ip link set {name} up"))?;
+    }
+    guest.run("ip link add link in0 name in0.100 type vlan id 100 && ip link set in0.100 up")?;
+    Ok(guest.run("uname -r")?.trim().to_owned())
+}
+
+const ONE: &str = r#"
+[[relay]]
+name = "one"
+input = { interface = "in0", group = "239.1.1.1", port = 5000 }
+outputs = [{ interface = "out1", group = "239.2.1.1", port = 5001 }]
+"#;
+const IN: &str = "239.1.1.1:5000";
+const OUT: &str = "239.2.1.1:5001";
+
+/// Cases in which nothing happens but frames.
+fn plain() -> Vec<Case> {
+    let one = || vec![Through::new(IN, &[("out1", OUT)])];
+    let fan = r#"
+[[relay]]
+name = "fan"
+input = { interface = "in0", group = "239.1.1.1", port = 5000 }
+outputs = [
+  { interface = "out1", group = "239.2.1.1", port = 5001 }, { interface = "out2", group = "239.2.1.1", port = 5001 },
+  { interface = "out3", group = "239.2.1.1", port = 5001 }, { interface = "out4", group = "239.2.1.1", port = 5001 },
+]
+"#;
+    let four = ["out1", "out2", "out3", "out4"];
+    let all = [("in0", true), ("out1", true), ("out2", true), ("out3", true), ("out4", true)];
+    let tagged = ONE.replace("port = 5000", "port = 5000, vlan = 100").replace("port = 5001", "port = 5001, vlan = 7");
+    let mut vlan = Case::new("tagged", &tagged, "in0", one(), &all[..2]);
+    vlan.streams[0].vlans = vec![Vlan::new(100)];
+    vlan.vlans = vec![Vlan::new(7)];
+    let v6 = ONE.replace("239.1.1.1", "ff3e::8000:1").replace("239.2.1.1", "ff3e::8000:2");
+    let six = vec![Through::new("[ff3e::8000:1]:5000", &[("out1", "[ff3e::8000:2]:5001")])];
+    let to_slow = vec![Through::new(IN, &[("slow", OUT)])];
+    vec![
+        Case::new("1 to 1", ONE, "in0", one(), &all[..2]),
+        Case::new("1 to 4", fan, "in0", vec![Through::new(IN, &four.map(|link| (link, OUT)))], &all),
+        vlan,
+        Case::new("IPv6", &v6, "in0", six, &all[..2]),
+        Case::new("zero-copy to copy", &ONE.replace("out1", "slow"), "in0", to_slow, &[("in0", true), ("slow", false)]),
+        Case::new("copy to zero-copy", &ONE.replace("in0", "slow"), "slow", one(), &[("slow", false), ("out1", true)]),
+    ]
+}
+
+/// Sixteen groups, which a tap spreads over the queues, one for each lane.
+fn two_lanes() -> Case {
+    let ranges = ONE.replace("239.1.1.1", "239.1.1.0-15").replace("239.2.1.1", "239.2.1.0-15");
+    let config = format!("[lanes]\ncores = [0, 1]\n{}", ranges.replace("in0", "in2").replace("out1", "out2q"));
+    let through =
+        |group| Through::new(&format!("239.1.1.{group}:5000"), &[("out2q", &format!("239.2.1.{group}:5001"))]);
+    let links = [("in2", true), ("out2q", true)];
+    Case::new("2 queues, 2 lanes", &config, "in2", (0..16).map(through).collect(), &links)
+}
+
+/// Two relays from one input, the second to a link that can be unplugged; the same with all in order.
+fn unplugged() -> (Case, Case) {
+    let two = |number: u32, output: &str| {
+        ONE.replace("\"one\"", &format!("\"{output}\""))
+            .replace("239.1.1.1", &format!("239.1.1.{number}"))
+            .replace("out1", output)
+    };
+    let config = format!("{}{}", two(1, "out1"), two(2, "out4"));
+    let streams = vec![Through::new(IN, &[("out1", OUT)]), Through::new("239.1.1.2:5000", &[("out4", OUT)])];
+    let links = [("in0", true), ("out1", true), ("out4", true)];
+    let mut before = Case::new("out4 unplugged", &config, "in0", streams, &links);
+    before.frames *= 2;
+    before.rate = RATE;
+    let after = Case { name: "out4 plugged in again", ..before.clone() };
+    (before, after)
+}
+
+/// This NIC delivers the groups that were joined and no others; a veth would deliver all.
+fn filtered(guest: &mut Guest) -> Result<String> {
+    const FRAMES: u64 = 500;
+    mcr::start(guest, ONE)?;
+    let headers = |to: &str| -> Result<Headers> { Ok(Headers::new("10.9.0.9:4000".parse()?, to.parse()?)) };
+    let streams = vec![Stream::new(0, headers(IN)?, 100), Stream::new(1, headers("239.7.7.7:5000")?, 100)];
+    guest.wire("in0")?.source(Load::new(streams).rate(1_000).packets(FRAMES))?.finish()?;
+    thread::sleep(Duration::from_secs(1));
+    let report = mcr::stop(guest)?;
+    let (ours, others) = (report.verdict("ours"), report.verdict("not_ours"));
+    ensure!(ours == FRAMES, "{ours} of {FRAMES} frames of a joined group came");
+    ensure!(others == 0, "{others} frames of a group came that nobody had joined: this NIC proves nothing of joins");
+    Ok(format!("{FRAMES} joined came, {FRAMES} others did not"))
+}
+
+fn refused(guest: &mut Guest) -> Result<String> {
+    let always = "[[interface]]\nname = \"slow\"\nzero_copy = \"always\"\n";
+    let said = mcr::refusal(guest, &format!("{always}{}", ONE.replace("in0", "slow")))?;
+    ensure!(said.contains("slow queue 0 cannot do zero-copy: use zero_copy = \"auto\""), "{said}");
+    Ok("refused: slow queue 0 cannot do zero-copy".to_owned())
+}

@@ -1,0 +1,86 @@
+//! Kernels that have no zero-copy for these NICs: the program loads, mcr copies and says so.
+
+use anyhow::{Result, ensure};
+
+use crate::guest::Guest;
+use crate::mcr;
+use crate::nic::Nic;
+use crate::parts::Parts;
+use crate::play::{Case, Through, play};
+use crate::table::Table;
+
+const NICS: [Nic; 2] = [Nic::virtio("in0"), Nic::virtio("out1")];
+
+#[test]
+#[ignore = "needs an emulator and kernels: cargo xtask test vm"]
+fn linux_6_1_takes_the_program_and_is_refused_in_words() {
+    let parts = Parts::find().unwrap();
+    let (mut guest, mut table) = boot(&parts, "kernel-6.1", "6.1.");
+    table.seen("mcr probe", probed(&mut guest, "mcr does not run here: this kernel is 6.1."));
+    table.seen("mcr run", too_old(&mut guest));
+    table.close(&parts, &guest).unwrap();
+}
+
+#[test]
+#[ignore = "needs an emulator and kernels: cargo xtask test vm"]
+fn linux_6_12_copies_and_says_so() {
+    let parts = Parts::find().unwrap();
+    let (mut guest, mut table) = boot(&parts, "kernel-6.12", "6.12.");
+    table.seen("mcr probe", probed(&mut guest, "mcr relays here, and the kernel copies each frame."));
+    let through = Through::new("239.1.1.1:5000", &[("out1", "239.2.1.1:5001")]);
+    let one = Case::new("1 to 1", ONE, "in0", vec![through], &[("in0", false), ("out1", false)]);
+    table.played(&one, play(&mut guest, &one));
+    table.seen("what mcr says", says_so(&mut guest));
+    table.seen("zero_copy = \"always\"", refuses(&mut guest));
+    table.close(&parts, &guest).unwrap();
+}
+
+fn boot(parts: &Parts, kernel: &'static str, release: &str) -> (Guest, Table) {
+    let mut guest = Guest::boot(parts, kernel, kernel, &NICS).unwrap();
+    for (number, Nic { name, .. }) in (1..).zip(&NICS) {
+        guest.run(&format!("ip address add 10.{number}.0.1/24 dev {name}; ip link set {name} up")).unwrap();
+    }
+    let running = guest.run("uname -r").unwrap();
+    assert!(running.starts_with(release), "the guest runs {running}");
+    let table = Table::new(kernel, "virtio_net", running.trim());
+    (guest, table)
+}
+
+const ONE: &str = r#"
+[[relay]]
+name = "one"
+input = { interface = "in0", group = "239.1.1.1", port = 5000 }
+outputs = [{ interface = "out1", group = "239.2.1.1", port = 5001 }]
+"#;
+
+/// The program loads and attaches, and a socket is bound, which copies.
+fn probed(guest: &mut Guest, verdict: &str) -> Result<String> {
+    let found = guest.run("mcr probe in0")?;
+    for words in ["XDP                attached native", "queue 0            copy", verdict] {
+        ensure!(found.contains(words), "no \"{words}\":\n{found}");
+    }
+    Ok("attached native, bound copy".to_owned())
+}
+
+/// A lane cannot map the rings of a bound socket before Linux 6.4.
+fn too_old(guest: &mut Guest) -> Result<String> {
+    let said = mcr::refusal(guest, ONE)?;
+    ensure!(said.contains("mcr needs Linux 6.4 or newer"), "{said}");
+    Ok("refused: needs Linux 6.4".to_owned())
+}
+
+/// The last run's log.
+fn says_so(guest: &mut Guest) -> Result<String> {
+    let log = mcr::log(guest)?;
+    for words in ["input attached link=in0 mode=\"native\" zero_copy=false", "output ready link=out1 zero_copy=false"] {
+        ensure!(log.contains(words), "no \"{words}\":\n{log}");
+    }
+    Ok("native, zero_copy=false".to_owned())
+}
+
+fn refuses(guest: &mut Guest) -> Result<String> {
+    let always = "[[interface]]\nname = \"in0\"\nzero_copy = \"always\"\n";
+    let said = mcr::refusal(guest, &format!("{always}{ONE}"))?;
+    ensure!(said.contains("in0 queue 0 cannot do zero-copy: use zero_copy = \"auto\""), "{said}");
+    Ok("refused: in0 queue 0 cannot do zero-copy".to_owned())
+}
