@@ -35,6 +35,8 @@ fn plan(text: &str) -> Plan {
 #[test]
 fn the_manual_is_the_defaults() {
     assert_eq!(plan(&manual()), plan(""));
+    let settings = |text: &str| parse("relay.toml", text).unwrap().settings;
+    assert_eq!(settings(&manual()).http, settings("").http);
 }
 
 #[test]
@@ -106,7 +108,7 @@ fn node() -> Facts {
 }
 
 fn golden(name: &str) -> String {
-    let plan = load(&file(&format!("examples/{name}.toml"))).unwrap_or_else(|errors| panic!("{errors}"));
+    let plan = load(&file(&format!("examples/{name}.toml"))).unwrap_or_else(|errors| panic!("{errors}")).plan;
     let facts = node();
     let compiled = compile(&plan, &facts, &Placement::new(&plan, &facts, None), None);
     assert_eq!((compiled.pending.as_slice(), compiled.refused.as_slice()), (&[][..], &[][..]));

@@ -49,14 +49,8 @@ pub struct Token {
 }
 
 /// What control keeps on disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// The relays that were made through the API.
-    pub file: PathBuf,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self { file: PathBuf::from("/var/lib/mcr/relays.toml") }
-    }
+    /// The relays that were made through the API; `relays.toml` in the state folder without.
+    pub file: Option<PathBuf>,
 }

@@ -125,6 +125,9 @@ pub enum Refusal {
     /// There is such a relay already.
     #[error("there is a relay \"{0}\" already: change it (mcr relay set, PUT), or use another name")]
     Exists(String),
+    /// One set names a relay twice.
+    #[error("relay \"{0}\" is named twice: give one of them another name")]
+    Twice(String),
     /// The relay stands in the configuration file.
     #[error("relay \"{name}\" stands in {file}: change it there; the API changes only what came through it")]
     OfFile {
