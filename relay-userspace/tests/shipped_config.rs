@@ -35,6 +35,8 @@ fn plan(text: &str) -> Plan {
 #[test]
 fn the_manual_is_the_defaults() {
     assert_eq!(plan(&manual()), plan(""));
+    let settings = |text: &str| parse("relay.toml", text).unwrap().settings;
+    assert_eq!(settings(&manual()).http, settings("").http);
 }
 
 #[test]

@@ -289,3 +289,19 @@ pub struct Step {
     /// What to do, when it is broken.
     pub remedy: Option<String>,
 }
+
+/// What the log says, and how much.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// `off`, `error`, `warn`, `info`, `debug` or `trace`; or `MODULE=LEVEL`, with commas between.
+    pub level: String,
+}
+
+/// The binary that is to take over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Upgrade {
+    /// Its whole path.
+    pub binary: String,
+}

@@ -3,6 +3,10 @@
 use serde::Serialize;
 use std::fmt;
 
+/// Errors that are told at once. Nobody mends more before asking again, and a stranger's body must not become a
+/// hundred times its own length.
+const MOST: usize = 1000;
+
 /// One error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ConfigError {
@@ -77,7 +81,12 @@ impl Errors {
 
     pub(super) fn add(&mut self, place: &Place, fault: Fault) {
         let Place { line, key } = place.clone();
-        self.errors.push(ConfigError { line, key, problem: fault.problem, remedy: fault.remedy });
+        let problem = match self.errors.len() {
+            MOST => "is not all: there are more errors".to_owned(),
+            n if n > MOST => return,
+            _ => return self.errors.push(ConfigError { line, key, problem: fault.problem, remedy: fault.remedy }),
+        };
+        self.errors.push(ConfigError { line, key: String::new(), problem, remedy: "mend these first".to_owned() });
     }
 
     /// The value, if nothing is wrong.

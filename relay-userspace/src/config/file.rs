@@ -2,6 +2,7 @@
 
 use super::address::{Ids, groups, host, hosts, input_vlan, interface, link, output_vlan};
 use super::error::{At, Errors, Fault, Place};
+use super::http::{HTTP, STATE, TOKEN, read_http, read_state};
 use super::number::{describe, power_of_two, within, within_or};
 use super::range::{Run, ports};
 use super::section::{Section, boolean, choice, text};
@@ -15,13 +16,16 @@ use std::num::{NonZeroU8, NonZeroU16};
 /// Every section and its keys. `config/relay.toml` shows each of them.
 pub const SCHEMA: &[(&str, &[&str])] = &[
     ("", ROOT),
+    ("http", HTTP),
+    ("http.tokens", TOKEN),
     ("interface", INTERFACE),
     ("lanes", LANES),
     ("relay", RELAY),
     ("relay.input", INPUT),
     ("relay.outputs", OUTPUT),
+    ("state", STATE),
 ];
-const ROOT: &[&str] = &["interface", "lanes", "relay"];
+const ROOT: &[&str] = &["http", "interface", "lanes", "relay", "state"];
 const INTERFACE: &[&str] = &["name", "mode", "zero_copy", "queues"];
 const LANES: &[&str] = &[
     "cores",
@@ -116,6 +120,12 @@ pub(super) fn read(root: &Value, errors: &mut Errors) -> File {
     }
     for (i, value) in section.elements("relay", errors).iter().enumerate() {
         file.relays.push(read_relay(value, i, errors));
+    }
+    if let Some(http) = section.value("http").and_then(|value| Section::open(value, "http", HTTP, errors)) {
+        file.settings.http = read_http(&http, errors);
+    }
+    if let Some(state) = section.value("state").and_then(|value| Section::open(value, "state", STATE, errors)) {
+        file.settings.state = read_state(&state, errors);
     }
     file
 }
@@ -273,7 +283,8 @@ fn destination(section: &Section<'_>, errors: &mut Errors) -> Option<At<Run<IpAd
     group.or(address)
 }
 
-fn name(value: &Value) -> Result<String, Fault> {
+/// The name of a relay or of a token.
+pub(super) fn name(value: &Value) -> Result<String, Fault> {
     let name = text(value)?;
     let remedy = format!("use 1 to {MAX_NAME} letters, digits, '-', '_' and '.', the first a letter or a digit");
     let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -321,7 +332,8 @@ fn path_of(value: &Value, section: &str, i: usize) -> String {
     }
 }
 
-fn set<T>(value: &mut T, read: Option<At<T>>) {
+/// Takes a value over, if one was read.
+pub(super) fn set<T>(value: &mut T, read: Option<At<T>>) {
     if let Some(read) = read {
         *value = read.value;
     }

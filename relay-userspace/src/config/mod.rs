@@ -7,6 +7,7 @@ mod address; // groups, hosts and interfaces
 mod cross; // what only all relays together can get wrong
 mod error;
 mod file;
+mod http; // where the API answers
 mod json; // a relay as the API shows it
 mod number; // ports, TTLs and all that is counted
 mod plan;
@@ -73,6 +74,18 @@ pub fn parse_relay(json: &serde_json::Value) -> Result<Vec<Relay>, Errors> {
     let mut errors = Errors::new("request");
     let relay = file::read_relay(&value::from_json(json), 0, &mut errors);
     let relays = plan::make_relay(&relay, &mut errors);
+    errors.or(relays)
+}
+
+/// Reads relays that came by the API: what [`relay_to_json`] writes of each, and what the API shows beside it, which is
+/// ignored. A range is refused: what is shown under a name must be what was sent under it.
+///
+/// # Errors
+///
+/// Everything that is wrong with any of them, at once.
+pub fn parse_relays(definitions: &[serde_json::Value]) -> Result<Vec<Relay>, Errors> {
+    let mut errors = Errors::new("request");
+    let relays = definitions.iter().enumerate().filter_map(|(i, json)| json::read_sent(json, i, &mut errors)).collect();
     errors.or(relays)
 }
 

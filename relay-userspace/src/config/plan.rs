@@ -66,6 +66,8 @@ fn check_input(relay: &FileRelay, input: &FileInput, errors: &mut Errors) {
         let place = Place { line: input.place.line, key: format!("{}.sources", input.place.key) };
         let problem = format!("names {} sources", input.sources.len());
         errors.add(&place, Fault::new(problem, format!("name at most {MAX_SOURCES}, or none to accept any")));
+        // Comparing each with each is for few: a stranger can send a hundred thousand.
+        return;
     }
     for (i, source) in input.sources.iter().enumerate() {
         if source.value.is_ipv4() != destination.value.first().is_ipv4() {
@@ -126,6 +128,7 @@ fn check_outputs(relay: &FileRelay, errors: &mut Errors) {
         let problem = format!("has {} outputs", relay.outputs.len());
         let remedy = format!("a relay can have {MAX_OUTPUTS_PER_RELAY}: let one of them feed a second relay");
         errors.add(&place, Fault::new(problem, remedy));
+        return; // See `check_input`.
     }
     for (i, output) in relay.outputs.iter().enumerate() {
         let same = |other: &FileOutput| leads_to(other).is_some_and(|to| Some(to) == leads_to(output));

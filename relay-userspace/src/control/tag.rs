@@ -14,7 +14,13 @@ pub fn of_relay(relay: &Relay) -> String {
 /// The tag of a set of relays, whatever their order.
 #[must_use]
 pub fn of_relays<'a>(relays: impl IntoIterator<Item = &'a Relay>) -> String {
-    let mut tags: Vec<String> = relays.into_iter().map(of_relay).collect();
+    of_tags(relays.into_iter().map(of_relay))
+}
+
+/// The tag of a set of relays whose tags are known.
+#[must_use]
+pub fn of_tags(tags: impl IntoIterator<Item = String>) -> String {
+    let mut tags: Vec<String> = tags.into_iter().collect();
     tags.sort_unstable();
     hex(&Sha256::digest(tags.join(",")))
 }

@@ -104,6 +104,25 @@ refused! {
 }
 
 refused! {
+    http:
+    reachable_without_a_token: errors("[http]\nlisten = '0.0.0.0:9280'");
+    reachable_without_a_token_v6: errors("[http]\nsocket = '/run/x'\nlisten = '[::]:9280'\ninsecure = false\ntokens = []");
+    no_address_to_listen_on: errors("[http]\nlisten = 'localhost:9280'");
+    no_port_to_listen_on: errors("[http]\nlisten = '127.0.0.1'");
+    listen_is_a_port: errors("[http]\nlisten = 9280");
+    socket_is_no_whole_path: errors("[http]\nsocket = 'mcr.sock'");
+    socket_is_too_long: errors(&format!("[http]\nsocket = '/{}'", "x".repeat(120)));
+    group_is_a_number: errors("[http]\nsocket_group = 107");
+    group_is_empty: errors("[http]\nsocket_group = ''");
+    token_is_no_hash: errors("[http]\nlisten = '0.0.0.0:1'\ntokens = [{ name = 'ops', sha256 = 'open sesame' }]");
+    token_without_a_name: errors(&format!("[http]\ntokens = [{{ sha256 = '{}', nmae = 'ops' }}]", "0".repeat(64)));
+    token_twice: errors(&format!("[http]\ntokens = [{{ name = 'a', sha256 = '{0}' }}, {{ name = 'a', sha256 = '{0}' }}]", "0".repeat(64)));
+    token_is_a_text: errors("[http]\ntokens = ['open sesame']");
+    unknown_keys: errors("[http]\nlisen = 'off'\n[state]\npath = '/x'");
+    state_is_a_folder: errors("[state]\nfile = '/var/lib/mcr/'");
+}
+
+refused! {
     together:
     families_mixed: output("239.2.1.1", "ff3e::1");
     source_of_other_family: input("port", "sources = [\"fd00::1\"], port");
