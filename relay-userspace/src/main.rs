@@ -6,20 +6,19 @@ use relay_common::facts::Facts;
 use relay_common::plan::Plan;
 use relay_userspace::args::{Check, Cli, Command, LogFormat, Run};
 use relay_userspace::control::{driver, facts};
-use relay_userspace::{check, lane, links};
+use relay_userspace::{check, cli, lane, links};
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match execute(cli.command) {
+    match execute(Cli::parse().command) {
         Ok(code) => code,
         // Whoever read our output has read enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "mcr: {error:#}");
-            ExitCode::FAILURE
+            cli::Exit::of(&error).into()
         }
     }
 }
@@ -37,6 +36,12 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Lane { number } => lane::run().with_context(|| format!("lane {number}")).map(|()| ExitCode::SUCCESS),
+        Command::Completions { shell } => {
+            Ok(cli::complete(shell, &mut io::stdout().lock()).map(|()| ExitCode::SUCCESS)?)
+        }
+        Command::Man => Ok(cli::manual(&mut io::stdout().lock()).map(|()| ExitCode::SUCCESS)?),
+        Command::HashToken(asked) => Ok(cli::hash_token(&asked, &mut cli::standard())?.into()),
+        asked => Ok(runtime()?.block_on(cli::run(&asked, &mut cli::standard()))?.into()),
     }
 }
 
