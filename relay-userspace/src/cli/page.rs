@@ -39,9 +39,7 @@ pub fn manual(out: &mut impl Write) -> io::Result<()> {
     for sub in shown(&command) {
         part(&mut text, "mcr", sub)?;
     }
-    let mut extra = Vec::new();
-    man.render_extra_section(&mut extra)?;
-    text.push_str(&self::text(extra)?.replace(".SH EXTRA", ".SH EXAMPLES, EXIT CODES, ENVIRONMENT"));
+    text.push_str(&remarks(&command, ".SH"));
     text.push_str(FILES);
     out.write_all(text.as_bytes())
 }
@@ -75,8 +73,8 @@ fn part(text: &mut String, path: &str, command: &Command) -> io::Result<()> {
         man.render_description_section(&mut page)?;
         man.render_synopsis_section(&mut page)?;
         man.render_options_section(&mut page)?;
-        man.render_extra_section(&mut page)?;
         text.push_str(&lowered(&self::text(page)?));
+        text.push_str(&remarks(command, ".SS"));
     }
     below.iter().try_for_each(|sub| part(text, &path, sub))
 }
@@ -85,12 +83,29 @@ fn part(text: &mut String, path: &str, command: &Command) -> io::Result<()> {
 fn lowered(page: &str) -> String {
     let heading = |line: &str| match line {
         ".SH DESCRIPTION" => String::new(),
-        ".SH EXTRA" => String::new(),
         ".SH SYNOPSIS" => ".SS Usage\n".to_owned(),
         ".SH OPTIONS" => ".SS Options\n".to_owned(),
         _ => format!("{}\n", line.strip_prefix(".SH").map_or_else(|| line.to_owned(), |name| format!(".SS{name}"))),
     };
     page.lines().map(heading).collect()
+}
+
+/// What stands below the options of a help: a line that ends with a colon is a heading, what is indented stays as it
+/// is, and the rest is text.
+fn remarks(command: &Command, heading: &str) -> String {
+    let help = command.get_after_long_help().or_else(|| command.get_after_help());
+    let help = help.map_or_else(String::new, ToString::to_string);
+    let mut page = String::new();
+    for line in help.lines() {
+        let escaped = line.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq");
+        match line.strip_suffix(':') {
+            _ if line.is_empty() => page.push_str(".PP\n"),
+            Some(name) if !line.starts_with(' ') => page.push_str(&format!("{heading} {name}\n")),
+            _ if line.starts_with(' ') => page.push_str(&format!(".nf\n{escaped}\n.fi\n")),
+            _ => page.push_str(&format!("{escaped}\n")),
+        }
+    }
+    page
 }
 
 fn text(page: Vec<u8>) -> io::Result<String> {
