@@ -1,12 +1,23 @@
 //! What can be said on the command line.
 
+mod change; // what asks control for something
+mod look; // what shows something
+mod node; // which control is asked
+mod relay; // what is done with relays
+
+pub use change::{Apply, HashToken, Log, Reload, Stop, Upgrade};
+pub use look::{Capture, Direction, Events, Health, Status, Why};
+pub use node::{Node, duration};
+pub use relay::{Add, List, MeterLevel, Names, Parts, Relay, Set, Show};
+
 use crate::{links, probe};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Takes multicast streams in on one interface and sends them out on others, rewritten and copied, at wire speed.
 #[derive(Debug, Parser)]
-#[command(name = "mcr", version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "mcr", version, max_term_width = 100, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{CODES}"))]
+#[command(disable_help_subcommand = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -18,7 +29,28 @@ Examples:
   mcr check /etc/mcr/relay.toml         is the file right, and what would it do here?
   mcr links                             what can the interfaces of this machine do?
   mcr probe ens1f0                      does this interface do zero-copy? (tries it; links only asks)
-  mcr run --config /etc/mcr/relay.toml  relay until Ctrl-C or SIGTERM";
+  mcr run --config /etc/mcr/relay.toml  relay until Ctrl-C or SIGTERM
+  mcr relay add ch1 --in ens1f0/239.1.1.1:5000 --out ens1f1/239.2.1.1:5001
+  mcr relay ls                          what runs, and how fast
+  mcr why ch1                           why is it dark?
+  mcr events -f                         what happens
+
+mcr COMMAND --help has more, with examples for each command.";
+
+const CODES: &str = "\
+Exit codes:
+  0  done
+  1  refused or failed; of health: it fails; of why: the stream does not flow
+  2  the command line is wrong
+  3  the running mcr cannot be reached, or does not answer in time
+  4  apply --exit-code: there was nothing to change
+
+Environment:
+  MCR_SOCKET  the Unix socket of the running mcr, as --socket
+  MCR_URL     its address, as --url
+  MCR_TOKEN   the token for changes over TCP, where there is no --token-file
+  MCR_LOG     the level of mcr run's log: error, warn, info, debug or trace
+  NO_COLOR    no colours, also on a terminal";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -29,20 +61,10 @@ pub enum Command {
     ///
     /// Every error is told at once, with file, line, key and what to do. Then the table that the file becomes here, and
     /// what cannot work yet. Exit code 0: good; 1: refused.
+    #[command(after_help = CHECK_EXAMPLES)]
     Check(Check),
     /// Say what each interface can do, what mcr would use of it, and what hurts.
     Links(links::Options),
-    /// End mcr in this network namespace, and lanes whose control has died.
-    ///
-    /// Detaches first, sends everything that came in, leaves the groups. Exit code 0 when nothing is left running.
-    Stop {
-        /// The run folder that mcr was started with.
-        #[arg(long, value_name = "DIR", default_value = "/run/mcr")]
-        run_dir: PathBuf,
-    },
-    /// What must be the same in two binaries for one to take over from the other, as JSON; asked by `mcr upgrade`.
-    #[command(hide = true)]
-    Layouts,
     /// Find out by trying whether an interface does XDP and zero-copy.
     ///
     /// Attaches the XDP program, binds a socket to each queue, asks the driver to send nothing, and takes everything away
@@ -50,6 +72,43 @@ pub enum Command {
     /// and some drivers drop the link for seconds: not for an interface that carries what must not stop. Refused where
     /// mcr or another XDP program is at work. Exit code 0: probed, whatever was found; 1: could not be probed.
     Probe(probe::Options),
+    /// Add, change, remove and look at relays of the running mcr.
+    #[command(subcommand, disable_help_subcommand = true)]
+    Relay(Relay),
+    /// Make the relays of a file the relays of the API: all of them, in one step.
+    Apply(Apply),
+    /// Show the running mcr at a glance: health, configuration, lanes, what cannot work yet.
+    Status(Status),
+    /// Say why a relay's stream is dark: its way, step by step, and what to do at the first broken one.
+    Why(Why),
+    /// Write a relay's packets to a pcapng file, as they come in and as they go out.
+    Capture(Capture),
+    /// Show what happened, and follow what happens.
+    Events(Events),
+    /// Say whether packets can flow: the exit code for keepalived, scripts and probes.
+    Health(Health),
+    /// Read the configuration file anew.
+    Reload(Reload),
+    /// Put a newer binary in the place of the running mcr, without losing a packet.
+    Upgrade(Upgrade),
+    /// End mcr in this network namespace, and lanes whose control has died.
+    Stop(Stop),
+    /// Set the level of the running mcr's log.
+    Log(Log),
+    /// Make the configuration's line for a token, which is read on standard input.
+    HashToken(HashToken),
+    /// Print what a shell needs to complete mcr's commands and options.
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print mcr's manual page.
+    #[command(after_help = "Examples:\n  mcr man > /usr/local/share/man/man1/mcr.1\n  mcr man | man -l -")]
+    Man,
+    /// What must be the same in two binaries for one to take over from the other, as JSON; asked by `mcr upgrade`.
+    #[command(hide = true)]
+    Layouts,
     /// A lane; started by `mcr run` only.
     #[command(hide = true)]
     Lane {
@@ -57,6 +116,17 @@ pub enum Command {
         number: u32,
     },
 }
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  mcr check /etc/mcr/relay.toml           everything that is wrong, or what it would do here
+  mcr check --strict /etc/mcr/relay.toml  the same, and what only cannot work yet is wrong too";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  mcr completions bash > /etc/bash_completion.d/mcr
+  mcr completions zsh > /usr/local/share/zsh/site-functions/_mcr
+  mcr completions fish > ~/.config/fish/completions/mcr.fish";
 
 /// How to run.
 #[derive(Debug, Args)]
@@ -102,3 +172,17 @@ pub struct Check {
     #[arg(long)]
     pub json: bool,
 }
+
+/// A shell that can complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// Bash.
+    Bash,
+    /// Zsh.
+    Zsh,
+    /// Fish.
+    Fish,
+}
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ pub mod api; // where people and programs ask for changes and look
 
 // Beside both.
 pub mod args; // what can be said on the command line
+pub mod cli; // the commands that ask a running mcr
 pub mod check; // the command `mcr check`
 pub mod links; // the command `mcr links`
 pub mod probe; // the command `mcr probe`

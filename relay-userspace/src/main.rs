@@ -9,23 +9,19 @@ use relay_userspace::control::driver::Ended;
 use relay_userspace::control::upgrade::Layouts;
 use relay_userspace::control::{driver, facts, stop, upgrade};
 use relay_userspace::events::logging::{self, LogHandle};
-use relay_userspace::{check, lane, links};
+use relay_userspace::{check, cli, lane, links, probe, serve};
 use std::io::{self, Write};
-use relay_userspace::control::{driver, facts};
-use relay_userspace::{check, lane, links, probe};
-use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match execute(cli.command) {
+    match execute(Cli::parse().command) {
         Ok(code) => code,
         // Whoever read our output has read enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "mcr: {error:#}");
-            ExitCode::FAILURE
+            cli::Exit::of(&error).into()
         }
     }
 }
@@ -42,24 +38,32 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             runtime()?.block_on(links::run(&asked, &mut io::stdout().lock()))?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Stop { run_dir } => {
-            let ended = runtime()?.block_on(stop::stop(&run_dir))?;
+        Command::Stop(asked) if asked.socket.is_none() && std::env::var_os("MCR_SOCKET").is_none() => {
+            let ended = runtime()?.block_on(stop::stop(&asked.run_dir))?;
             writeln!(io::stdout().lock(), "{ended}")?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Layouts => {
             serde_json::to_writer(io::stdout().lock(), &Layouts::own())?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Probe(asked) => {
             runtime()?.block_on(probe::run(&asked, &mut io::stdout().lock()))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Lane { number } => lane::run().with_context(|| format!("lane {number}")).map(|()| ExitCode::SUCCESS),
+        Command::Completions { shell } => {
+            Ok(cli::complete(shell, &mut io::stdout().lock()).map(|()| ExitCode::SUCCESS)?)
+        }
+        Command::Man => Ok(cli::manual(&mut io::stdout().lock()).map(|()| ExitCode::SUCCESS)?),
+        Command::HashToken(asked) => Ok(cli::hash_token(&asked, &mut cli::standard())?.into()),
+        asked => Ok(runtime()?.block_on(cli::run(&asked, &mut cli::standard()))?.into()),
     }
 }
 
 fn run(options: &Run) -> anyhow::Result<ExitCode> {
-    let _log = start_log(options.log_format, options.debug_ebpf);
-    match relay(options) {
+    let log = start_log(options.log_format, options.debug_ebpf);
+    match relay(options, &log) {
         // A program that reads the log reads its last line too.
         Err(error) if options.log_format == LogFormat::Json && !is_broken_pipe(&error) => {
             tracing::error!("{error:#}");
@@ -69,14 +73,16 @@ fn run(options: &Run) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn relay(options: &Run) -> anyhow::Result<()> {
+fn relay(options: &Run, log: &LogHandle) -> anyhow::Result<()> {
     let driven = driver::Options {
         config: options.config.clone(),
         run_dir: options.run_dir.clone(),
         state_dir: options.state_dir.clone(),
         debug_ebpf: options.debug_ebpf,
     };
-    let report = match runtime()?.block_on(driver::run(&driven, |_, _, _| Ok(())))? {
+    let run_dir = options.run_dir.clone();
+    let serve = |settings: &_, desk, node: &mut _| serve::start(settings, desk, node, log, &run_dir);
+    let report = match runtime()?.block_on(driver::run(&driven, serve))? {
         Ended::Stopped(report) => report,
         // Whoever waits for this process sees it go on under its number.
         Ended::Becomes(binary) => {

@@ -1,0 +1,124 @@
+//! What asks control for something, besides relays.
+
+use super::node::Node;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Which relays to apply.
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Make the relays of a file the relays of the API: all of them, in one step.\n\nThe [[relay]] sections of \
+                  FILE take the place of every relay that was made through the API; relays of the node's own configuration \
+                  file stay. Either all of it is in force afterwards, or nothing has changed. Relays that stay the same lose \
+                  no packet. What mcr relay ls --json prints can be given too. Other sections are left out.",
+    after_help = "\
+Examples:
+  mcr apply relays.toml --dry-run      what would change
+  mcr apply relays.toml
+  mcr apply --keep more.toml           leaves relays that the file does not name
+  mcr apply --exit-code relays.toml    exit code 4 when there was nothing to change
+
++ is a new relay, ~ one that changes, - one that goes."
+)]
+pub struct Apply {
+    /// The file, TOML or JSON; - reads standard input.
+    pub file: PathBuf,
+    /// Only say what would change.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Leave relays of the API that the file does not name.
+    #[arg(long)]
+    pub keep: bool,
+    /// Exit with 4 when there is nothing to change.
+    #[arg(long)]
+    pub exit_code: bool,
+    /// Print the API's JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which mcr.
+    #[command(flatten)]
+    pub node: Node,
+}
+
+/// How to reload.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mcr check /etc/mcr/relay.toml && mcr reload
+
+A file that is wrong changes nothing, and every error is told. mcr reloads by itself when the file changes.")]
+pub struct Reload {
+    /// Only say what would change.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the API's JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which mcr.
+    #[command(flatten)]
+    pub node: Node,
+}
+
+/// What to upgrade to.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  /usr/local/bin/mcr upgrade       to the binary that is called here
+  mcr upgrade /opt/mcr-0.2/mcr     to another one
+
+Where the two cannot follow each other it is refused, and a fresh start is the way.")]
+pub struct Upgrade {
+    /// The newer binary, on the node; without, the one that is called.
+    pub binary: Option<PathBuf>,
+    /// Print the API's JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which mcr.
+    #[command(flatten)]
+    pub node: Node,
+}
+
+/// How to stop.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mcr stop
+
+Where systemd runs mcr, use systemctl stop mcr: systemd may start it again otherwise.")]
+pub struct Stop {
+    /// The run folder that mcr was started with: lanes whose control has died are found there too.
+    #[arg(long, value_name = "DIR", default_value = "/run/mcr")]
+    pub run_dir: PathBuf,
+    /// The Unix socket of the one to end, in place of the run folder [env: MCR_SOCKET]
+    #[arg(long, value_name = "PATH", conflicts_with = "run_dir")]
+    pub socket: Option<PathBuf>,
+}
+
+/// Which level to log at.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mcr log debug
+  mcr log info
+  mcr log info,relay_userspace::control=trace    in the form of MCR_LOG")]
+pub struct Log {
+    /// error, warn, info, debug, trace, or a filter in the form of MCR_LOG.
+    pub level: String,
+    /// Which mcr.
+    #[command(flatten)]
+    pub node: Node,
+}
+
+/// Whose token to hash.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  openssl rand -hex 32 | tee token | mcr hash-token --name ops    the line for [http] tokens
+  mcr relay ls --url http://10.0.0.7:9280 --token-file token
+
+Only the hash stands in the configuration; whoever reads it cannot use the API.")]
+pub struct HashToken {
+    /// Whose it is: the name in the audit lines.
+    #[arg(long, default_value = "operator")]
+    pub name: String,
+}

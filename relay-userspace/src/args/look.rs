@@ -1,0 +1,141 @@
+//! What shows something.
+
+use super::node::{Node, duration};
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What of the status to show.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  mcr status\n  mcr status --json | jq .generation\n  mcr status --url http://10.0.0.7:9280"
+)]
+pub struct Status {
+    /// Print the API's JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which mcr.
+    #[command(flatten)]
+    pub node: Node,
+}
+
+/// Which relay to explain.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mcr why ch1
+  mcr why ch1 --json | jq -r '.steps[] | select(.state == \"broken\") | .remedy'
+
+Exit code 0: the stream flows; 1: it is dark, or some of its outputs are; 3: mcr cannot be reached.")]
+pub struct Why {
+    /// The relay.
+    pub name: String,
+    /// Print the API's JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which mcr.
+    #[command(flatten)]
+    pub node: Node,
+}
+
+/// What to capture.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mcr capture ch1 -w ch1.pcapng                     until Ctrl-C
+  mcr capture ch1 -w ch1.pcapng -c 1000             1000 packets
+  mcr capture ch1 -w ch1.pcapng --seconds 10 --snap 128
+  mcr capture ch1 -w - | tshark -r -                straight into tshark
+
+The relay goes on meanwhile. tcpdump sees nothing of what mcr relays: the frames never reach the kernel's stack.")]
+pub struct Capture {
+    /// The relay.
+    pub name: String,
+    /// The pcapng file; - writes to standard output.
+    #[arg(short = 'w', long = "write", value_name = "FILE")]
+    pub file: PathBuf,
+    /// Stop after so many packets.
+    #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub packets: Option<u64>,
+    /// Stop after so many seconds.
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
+    pub seconds: Option<u64>,
+    /// Keep only so many bytes of each packet.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub snap: Option<u32>,
+    /// On the way in, on the way out, or both.
+    #[arg(long, value_enum, default_value_t = Direction::Both)]
+    pub direction: Direction,
+    /// Which mcr.
+    #[command(flatten)]
+    pub node: Node,
+}
+
+/// The way of captured packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Direction {
+    /// As they come in.
+    In,
+    /// As they go out.
+    Out,
+    /// Both.
+    Both,
+}
+
+/// Which events to show.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mcr events                                  what is kept: the last thousand
+  mcr events -f                               the same, and then what happens
+  mcr events -f --kind stream --relay ch1     the interruptions of one stream
+  mcr events -f --json | jq -r .text
+  mcr events --kind config.refused --kind lane
+  mcr events --after 1041                     what came after that number")]
+pub struct Events {
+    /// Go on with what happens; a connection that ends is made again, and nothing is missed or shown twice.
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only events after this number.
+    #[arg(long, value_name = "ID", default_value_t = 0)]
+    pub after: u64,
+    /// Only this kind: a name as stream.interrupted, its first word, or a pattern with *.
+    #[arg(long, value_name = "KIND")]
+    pub kind: Vec<String>,
+    /// Only what concerns these relays; * stands for anything.
+    #[arg(long, value_name = "PATTERN")]
+    pub relay: Vec<String>,
+    /// Print the API's JSON, one event a line.
+    #[arg(long)]
+    pub json: bool,
+    /// Which mcr.
+    #[command(flatten)]
+    pub node: Node,
+}
+
+/// Which health to tell.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mcr health                          0: packets can flow; 1: they cannot, and why; 3: mcr does not answer
+  mcr health --ready                  the same, and this node is active and nothing is pending
+  mcr health --quiet --timeout 500ms  for a vrrp_script of keepalived
+
+It never takes longer than the timeout, whatever mcr does.")]
+pub struct Health {
+    /// Whether the node is ready too: active, and nothing pending.
+    #[arg(long)]
+    pub ready: bool,
+    /// How long it may take in all.
+    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = duration)]
+    pub timeout: Duration,
+    /// Say nothing: only the exit code.
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Print the API's JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which mcr.
+    #[command(flatten)]
+    pub node: Node,
+}

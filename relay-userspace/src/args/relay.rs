@@ -1,0 +1,231 @@
+//! What is done with relays.
+
+use super::node::Node;
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// What is done with relays.
+#[derive(Debug, Subcommand)]
+pub enum Relay {
+    /// Make a new relay.
+    #[command(after_help = format!("{FORM}\n\n{ADD_EXAMPLES}"))]
+    Add(Add),
+    /// Change a relay: only what is given changes.
+    ///
+    /// --in replaces the input, --out all outputs. --add-out adds an output, or replaces the one that leads to the same
+    /// interface, address and port. If the relay changes in the meantime, it is read again and the change made to that.
+    #[command(after_help = SET_EXAMPLES)]
+    Set(Set),
+    /// Remove relays.
+    #[command(alias = "remove", after_help = "Examples:\n  mcr relay rm ch1\n  mcr relay rm ch1 ch2 --dry-run")]
+    Rm(Names),
+    /// List the relays: what runs, and how fast.
+    #[command(alias = "list", after_help = LS_EXAMPLES)]
+    Ls(List),
+    /// Show one relay: definition, traffic, drops, and what of it cannot work yet.
+    #[command(after_help = SHOW_EXAMPLES)]
+    Show(Show),
+    /// Let relays run.
+    #[command(after_help = "Examples:\n  mcr relay enable ch1 ch2")]
+    Enable(Names),
+    /// Let relays rest: they join nothing and send nothing, but keep their place.
+    #[command(after_help = "Examples:\n  mcr relay disable ch1")]
+    Disable(Names),
+    /// Receive and measure, but send nothing.
+    #[command(
+        after_help = "Examples:\n  mcr relay mute ch1      the groups stay joined, so unmute takes effect at once"
+    )]
+    Mute(Names),
+    /// Send again.
+    #[command(after_help = "Examples:\n  mcr relay unmute ch1")]
+    Unmute(Names),
+}
+
+/// The form of inputs and outputs, for the help.
+const FORM: &str = "\
+The short form:
+  --in   IFACE/ADDR:PORT[,sources=A+B][,vlan=V]
+  --out  IFACE/ADDR:PORT[,ttl=N][,dscp=N][,source=S][,source_port=N][,vlan=V]
+
+  ADDR    239.1.1.1, [ff3e::1], or a unicast address
+  vlan    100, 100.7 (outer.inner), none; of an output also keep. IFACE can say it too: ens1f0.100/239.1.1.1:5000
+  ttl     1 to 255 [default: 16]
+  dscp    0 to 63, or keep [default: keep]
+  source  link (the output link's address), keep (the datagram's own), or an address [default: link]";
+
+const ADD_EXAMPLES: &str = "\
+Examples:
+  mcr relay add ch1 --in ens1f0/239.1.1.1:5000 --out ens1f1/239.2.1.1:5001
+  mcr relay add ch2 --in ens1f0/232.1.1.1:5000,sources=10.0.0.5+10.0.0.6 \\
+                    --out ens1f1/239.2.1.2:5001,ttl=8,dscp=34 --out ens1f1/10.1.1.9:6000
+  mcr relay add ch6 --in 'ens1f0.100/[ff3e::1]:5000' --out 'ens1f1/[ff3e::2]:5001,vlan=200'
+  mcr relay add --file ch3.toml            one [[relay]], or JSON
+  mcr relay show ch1 --json | mcr relay add ch1-spare --disabled --file -";
+
+const SET_EXAMPLES: &str = "\
+Examples:
+  mcr relay set ch1 --in ens1f0/239.1.1.9:5000
+  mcr relay set ch1 --add-out ens1f2/239.2.1.1:5001,ttl=8
+  mcr relay set ch1 --remove-out 239.2.1.1:5001
+  mcr relay set ch1 --remove-out 0 --dry-run
+  mcr relay set ch1 --file ch1.toml
+
+The short form of inputs and outputs is in mcr relay add --help.";
+
+const LS_EXAMPLES: &str = "\
+Examples:
+  mcr relay ls
+  mcr relay ls 'ch*' --state silent --state pending
+  mcr relay ls --json | jq -r '.relays[] | select(.status.input.pps == 0) | .name'
+  mcr relay ls --origin api --json > relays.json    a backup; mcr apply relays.json brings it back
+
+OUT is outputs that work/outputs; DROPS is what was not passed on since the start, at the input and all outputs.";
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  mcr relay show ch1
+  mcr relay show ch1 --json | mcr relay set ch1 --file -";
+
+/// A new relay.
+#[derive(Debug, Args)]
+pub struct Add {
+    /// Its name; with --file, in place of the name that stands there.
+    #[arg(required_unless_present = "file")]
+    pub name: Option<String>,
+    /// What it takes in, in the short form.
+    #[arg(long = "in", value_name = "INPUT", required_unless_present = "file")]
+    pub input: Option<String>,
+    /// Where it sends that, in the short form; as often as there are outputs.
+    #[arg(long = "out", value_name = "OUTPUT", required_unless_present = "file")]
+    pub outputs: Vec<String>,
+    /// The rest.
+    #[command(flatten)]
+    pub parts: Parts,
+}
+
+/// What of a relay is said by options that `add` and `set` share.
+#[derive(Debug, Default, Args)]
+pub struct Parts {
+    /// Take the definition from a file with one [[relay]], or from JSON; - reads standard input.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["input", "outputs"])]
+    pub file: Option<PathBuf>,
+    /// Do not let it run yet: mcr relay enable does.
+    #[arg(long)]
+    pub disabled: bool,
+    /// Receive and measure, but do not send yet: mcr relay unmute does.
+    #[arg(long)]
+    pub muted: bool,
+    /// Without packets for so long its stream counts as interrupted: 10ms to 1h, or off.
+    #[arg(long, value_name = "TIME")]
+    pub silence_after: Option<String>,
+    /// What of the input is measured besides packets, bytes and time.
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub meters: Option<MeterLevel>,
+    /// Take groups that belong to the protocols of a link, as 224.0.0.0/24.
+    #[arg(long)]
+    pub allow_link_local: bool,
+    /// Only say what would change.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the API's JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which mcr.
+    #[command(flatten)]
+    pub node: Node,
+}
+
+/// What of an input is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MeterLevel {
+    /// Nothing more.
+    Off,
+    /// Gaps in RTP's numbers.
+    Rtp,
+    /// RTP, and the counters of the MPEG transport stream.
+    Full,
+}
+
+impl MeterLevel {
+    /// The word of the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Rtp => "rtp",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// What to change of a relay.
+#[derive(Debug, Args)]
+pub struct Set {
+    /// The relay.
+    pub name: String,
+    /// Another input, in the short form.
+    #[arg(long = "in", value_name = "INPUT")]
+    pub input: Option<String>,
+    /// Other outputs, in the short form, in place of all that there are.
+    #[arg(long = "out", value_name = "OUTPUT", conflicts_with_all = ["add_outputs", "remove_outputs"])]
+    pub outputs: Vec<String>,
+    /// One more output, or other settings for the one that leads there.
+    #[arg(long = "add-out", value_name = "OUTPUT", conflicts_with = "file")]
+    pub add_outputs: Vec<String>,
+    /// An output less: ADDR:PORT, IFACE/ADDR:PORT, or its number from 0.
+    #[arg(long = "remove-out", value_name = "WHICH", conflicts_with = "file")]
+    pub remove_outputs: Vec<String>,
+    /// The rest.
+    #[command(flatten)]
+    pub parts: Parts,
+}
+
+/// Relays by their names.
+#[derive(Debug, Args)]
+pub struct Names {
+    /// The relays.
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Only say what would change.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the API's JSON, one line for each relay.
+    #[arg(long)]
+    pub json: bool,
+    /// Which mcr.
+    #[command(flatten)]
+    pub node: Node,
+}
+
+/// Which relays to list.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only relays with such a name; * stands for anything, ? for one character.
+    #[arg(value_name = "PATTERN")]
+    pub patterns: Vec<String>,
+    /// Only relays in this state: running, silent, pending, muted or disabled.
+    #[arg(long, value_name = "STATE", value_parser = ["running", "silent", "pending", "muted", "disabled"])]
+    pub state: Vec<String>,
+    /// Only relays from there.
+    #[arg(long, value_name = "ORIGIN", value_parser = ["file", "api"])]
+    pub origin: Option<String>,
+    /// Print the API's JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which mcr.
+    #[command(flatten)]
+    pub node: Node,
+}
+
+/// Which relay to show.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// The relay.
+    pub name: String,
+    /// Print the API's JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which mcr.
+    #[command(flatten)]
+    pub node: Node,
+}

@@ -1,0 +1,97 @@
+//! `mcr capture`: a relay's packets in a file.
+
+use super::client::{Client, Question, path_of};
+use super::exit::Exit;
+use super::failure::Failure;
+use super::number::{bytes, counted};
+use super::pcapng::Blocks;
+use super::screen::Screen;
+use crate::args::{Capture, Direction};
+use anyhow::Context as _;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Write};
+use std::time::Duration;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+/// How often it is said how far it is.
+const TELL: Duration = Duration::from_millis(500);
+
+/// `mcr capture`.
+pub(super) async fn run<O: Write, E: Write>(asked: &Capture, screen: &mut Screen<O, E>) -> anyhow::Result<Exit> {
+    let to_pipe = asked.file.as_os_str() == "-";
+    if to_pipe && io::stdout().is_terminal() {
+        let remedy = "write to a file, or pipe it: mcr capture ch1 -w - | tshark -r -";
+        return Err(Failure::usage(format!("packets are no text for a terminal: {remedy}")).into());
+    }
+    let client = Client::new(&asked.node)?;
+    let stream = client.stream(Question::get(path(asked))).await?;
+    let name = asked.file.display().to_string();
+    let blocks = if to_pipe {
+        copy(stream, &mut screen.out, &mut screen.side, screen.live).await?
+    } else {
+        // Made only now: what is refused spoils no older file.
+        let mut file = File::create(&asked.file).with_context(|| format!("cannot write {name}"))?;
+        let copied = copy(stream, &mut file, &mut screen.side, screen.live).await;
+        copied.with_context(|| format!("cannot write {name}"))?
+    };
+    let n = usize::try_from(blocks.packets).unwrap_or(usize::MAX);
+    let place = if to_pipe { "standard output".to_owned() } else { name };
+    screen.note(&format!("{}, {} in {place}", counted(n, "packet"), bytes(blocks.bytes)));
+    Ok(Exit::Done)
+}
+
+fn path(asked: &Capture) -> String {
+    let direction = match asked.direction {
+        Direction::In => "in",
+        Direction::Out => "out",
+        Direction::Both => "both",
+    };
+    let mut path = format!("{}/capture?direction={direction}", path_of(&asked.name));
+    let snap = asked.snap.map(u64::from);
+    for (key, value) in [("packets", asked.packets), ("seconds", asked.seconds), ("snap", snap)] {
+        if let Some(value) = value {
+            path.push_str(&format!("&{key}={value}"));
+        }
+    }
+    path
+}
+
+/// Copies whole blocks until the capture ends, or somebody presses Ctrl-C.
+async fn copy(mut stream: Incoming, to: &mut impl Write, side: &mut impl Write, live: bool) -> io::Result<Blocks> {
+    let mut blocks = Blocks::default();
+    let mut clock = every(TELL);
+    loop {
+        tokio::select! {
+            frame = stream.frame() => match frame {
+                None => break,
+                Some(Err(error)) => {
+                    let _ = writeln!(side, "mcr: the capture broke off ({error}): what came before is kept");
+                    break;
+                }
+                Some(Ok(frame)) => {
+                    let Ok(bytes) = frame.into_data() else { continue };
+                    let whole = blocks.feed(&bytes);
+                    to.write_all(&whole.ok_or_else(|| io::Error::other("the answer is no capture: is that mcr?"))?)?;
+                    to.flush()?;
+                }
+            },
+            _ = tokio::signal::ctrl_c() => break,
+            _ = clock.tick(), if live => {
+                let _ = write!(side, "\r{} packets, {} ", blocks.packets, super::number::bytes(blocks.bytes));
+                let _ = side.flush();
+            }
+        }
+    }
+    if live {
+        let _ = writeln!(side);
+    }
+    Ok(blocks)
+}
+
+fn every(period: Duration) -> Interval {
+    let mut clock = interval(period);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    clock
+}

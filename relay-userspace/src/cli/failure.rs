@@ -1,0 +1,80 @@
+//! Why a command could not be carried out, in the words that people read.
+
+use crate::api::model::Problem;
+use std::fmt;
+
+/// Why a command could not be carried out.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Control said no.
+    Refused(Box<Problem>),
+    /// Control cannot be reached, or does not answer in time.
+    Unreachable(String),
+    /// The command line is wrong.
+    Usage(String),
+}
+
+impl Failure {
+    /// A wrong command line.
+    pub(super) fn usage(text: impl Into<String>) -> Self {
+        Self::Usage(text.into())
+    }
+
+    /// The status that control answered with, if it refused.
+    pub(super) fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused(problem) => Some(problem.status),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(text) | Self::Usage(text) => f.write_str(text),
+            Self::Refused(problem) if problem.errors.is_empty() => f.write_str(&problem.detail),
+            // The detail would say the same once more.
+            Self::Refused(problem) => {
+                let title = problem.title.trim_end_matches('.');
+                let first = title.chars().next().map(|c| c.to_ascii_lowercase());
+                write!(f, "{}{}:", first.map_or_else(String::new, String::from), title.get(1..).unwrap_or_default())?;
+                problem.errors.iter().try_for_each(|fault| {
+                    f.write_str("\n  ")?;
+                    if !fault.key.is_empty() {
+                        write!(f, "{}: ", fault.key)?;
+                    }
+                    write!(f, "{}: {}", fault.problem, fault.remedy)
+                })
+            }
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::model::Fault;
+
+    fn problem(errors: Vec<Fault>) -> Failure {
+        Failure::Refused(Box::new(Problem {
+            kind: "/problems/invalid".into(),
+            title: "What was asked for is wrong.".into(),
+            status: 422,
+            detail: "all of it in one text".into(),
+            errors,
+        }))
+    }
+
+    #[test]
+    fn every_error_has_its_own_line() {
+        let fault = |key: &str| Fault { key: key.into(), problem: "is bad".into(), remedy: "mend it".into() };
+        assert_eq!(problem(Vec::new()).to_string(), "all of it in one text");
+        assert_eq!(
+            problem(vec![fault("relay \"a\" input"), fault("")]).to_string(),
+            "what was asked for is wrong:\n  relay \"a\" input: is bad: mend it\n  is bad: mend it"
+        );
+    }
+}

@@ -1,0 +1,76 @@
+//! The commands that ask a running mcr: each is a question to its API and an answer for people or programs.
+//!
+//! Reading order: `target` and `client` reach control; `short`, `document` and `definition` make of what was written what
+//! is asked; then one file a command.
+
+mod target; // where control answers
+mod unreachable; // why it does not
+mod client; // questions and answers
+mod failure; // why a command could not be carried out
+mod exit; // how a command ends
+
+mod short; // the short form of inputs and outputs
+mod document; // definitions in a file
+mod definition; // a definition by options
+
+mod relay; // add, set, rm, ls, show, enable, disable, mute, unmute
+mod apply; // all relays of the API at once
+mod applied; // what a change did
+mod status; // a node at a glance
+mod health; // whether packets can flow
+mod why; // why a stream is dark
+mod events; // what happened, and happens
+mod sse; // a stream of events, line by line
+mod capture; // a relay's packets
+mod pcapng; // a capture, block by block
+mod process; // reload, upgrade, stop, log
+mod token; // the hash of a token
+mod page; // completions and the manual page
+
+mod screen; // where a command writes
+mod table; // columns
+mod number; // numbers as people read them
+mod pattern; // names with stars
+
+pub use exit::Exit;
+pub use page::{complete, manual};
+pub use screen::{Paint, Screen, standard};
+pub use token::hash_token;
+
+use crate::args::{Command, Relay};
+use std::io::Write;
+
+/// Carries out a command that asks a running mcr.
+///
+/// # Errors
+/// When it cannot be carried out; [`Exit::of`] tells the exit code.
+pub async fn run<O: Write, E: Write>(command: &Command, screen: &mut Screen<O, E>) -> anyhow::Result<Exit> {
+    match command {
+        Command::Relay(asked) => relay(asked, screen).await,
+        Command::Apply(asked) => apply::run(asked, screen).await,
+        Command::Status(asked) => status::run(asked, screen).await,
+        Command::Why(asked) => why::run(asked, screen).await,
+        Command::Capture(asked) => capture::run(asked, screen).await,
+        Command::Events(asked) => events::run(asked, screen).await,
+        Command::Health(asked) => health::run(asked, screen).await,
+        Command::Reload(asked) => process::reload(asked, screen).await,
+        Command::Upgrade(asked) => process::upgrade(asked, screen).await,
+        Command::Stop(asked) => process::stop(asked, screen).await,
+        Command::Log(asked) => process::log(asked, screen).await,
+        _ => anyhow::bail!("this command asks no running mcr"),
+    }
+}
+
+async fn relay<O: Write, E: Write>(asked: &Relay, screen: &mut Screen<O, E>) -> anyhow::Result<Exit> {
+    match asked {
+        Relay::Add(asked) => relay::add(asked, screen).await,
+        Relay::Set(asked) => relay::set(asked, screen).await,
+        Relay::Rm(asked) => relay::each(asked, relay::Deed::Remove, screen).await,
+        Relay::Ls(asked) => relay::list(asked, screen).await,
+        Relay::Show(asked) => relay::show(asked, screen).await,
+        Relay::Enable(asked) => relay::each(asked, relay::Deed::Enable, screen).await,
+        Relay::Disable(asked) => relay::each(asked, relay::Deed::Disable, screen).await,
+        Relay::Mute(asked) => relay::each(asked, relay::Deed::Mute, screen).await,
+        Relay::Unmute(asked) => relay::each(asked, relay::Deed::Unmute, screen).await,
+    }
+}

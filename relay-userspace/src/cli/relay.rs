@@ -1,0 +1,121 @@
+//! `mcr relay`: adds, changes, removes and switches relays.
+
+mod list; // all of them
+mod show; // one of them
+
+pub(super) use list::{list, tone};
+pub(super) use show::show;
+
+use super::client::{Answer, Client, Question, path_of};
+use super::document::{self, Definition, name_of};
+use super::exit::Exit;
+use super::failure::Failure;
+use super::screen::Screen;
+use super::{applied, definition};
+use crate::api::model::{Applied, Relay};
+use crate::args::{Add, Names, Set};
+use hyper::Method;
+use serde_json::Value;
+use std::io::Write;
+
+/// `mcr relay add`.
+pub(super) async fn add<O: Write, E: Write>(asked: &Add, screen: &mut Screen<O, E>) -> anyhow::Result<Exit> {
+    let client = Client::new(&asked.parts.node)?;
+    let definition = definition::of(asked)?;
+    let question = Question::of(Method::POST, "/api/v1/relays").with(&definition)?.dry(asked.parts.dry_run);
+    applied::show(&client.ask(question).await?, asked.parts.json, screen)?;
+    Ok(Exit::Done)
+}
+
+/// `mcr relay set`: reads, changes, and writes only if nobody else did meanwhile; once more if somebody did.
+pub(super) async fn set<O: Write, E: Write>(asked: &Set, screen: &mut Screen<O, E>) -> anyhow::Result<Exit> {
+    if !definition::says_something(asked) {
+        let remedy = "give --in, --out, --add-out, --remove-out or another option of mcr relay set --help";
+        return Err(Failure::usage(format!("nothing to change: {remedy}")).into());
+    }
+    let client = Client::new(&asked.parts.node)?;
+    let of_file = asked.parts.file.as_deref().map(document::read_one).transpose()?;
+    if let Some(name) = of_file.as_ref().map(name_of).filter(|name| !name.is_empty() && *name != asked.name) {
+        let remedy = "name the same relay; a relay gets another name by mcr relay add and rm";
+        return Err(Failure::usage(format!("the file's relay is \"{name}\", not \"{}\": {remedy}", asked.name)).into());
+    }
+    let answer = match set_once(&client, asked, of_file.as_ref()).await {
+        Err(error) if is_race(&error) => set_once(&client, asked, of_file.as_ref()).await?,
+        other => other?,
+    };
+    applied::show(&answer, asked.parts.json, screen)?;
+    Ok(Exit::Done)
+}
+
+/// Whether somebody else was faster.
+pub(super) fn is_race(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Failure>().and_then(Failure::status) == Some(412)
+}
+
+async fn set_once(client: &Client, asked: &Set, of_file: Option<&Definition>) -> anyhow::Result<Answer> {
+    let path = path_of(&asked.name);
+    let found = client.ask(Question::get(&path)).await?.read::<Relay>()?;
+    let mut definition = of_file.cloned().unwrap_or(found.definition);
+    definition.insert("name".to_owned(), asked.name.as_str().into());
+    definition::change(&mut definition, asked)?;
+    let question = Question::of(Method::PUT, path).with(&Value::Object(definition))?;
+    client.ask(question.only_if(&found.tag).dry(asked.parts.dry_run)).await
+}
+
+/// What is done to each of several relays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
+    Remove,
+    Enable,
+    Disable,
+    Mute,
+    Unmute,
+}
+
+impl Deed {
+    fn question(self, name: &str) -> Question {
+        let path = path_of(name);
+        let switch = match self {
+            Self::Remove => return Question::of(Method::DELETE, path),
+            Self::Enable => "enable",
+            Self::Disable => "disable",
+            Self::Mute => "mute",
+            Self::Unmute => "unmute",
+        };
+        Question::of(Method::POST, format!("{path}/{switch}"))
+    }
+
+    const fn done(self) -> &'static str {
+        match self {
+            Self::Remove => "removed",
+            Self::Enable => "enabled",
+            Self::Disable => "disabled",
+            Self::Mute => "muted",
+            Self::Unmute => "unmuted",
+        }
+    }
+}
+
+/// Does the same to several relays. One that is refused does not keep the others from it.
+pub(super) async fn each<O: Write, E: Write>(
+    asked: &Names,
+    deed: Deed,
+    screen: &mut Screen<O, E>,
+) -> anyhow::Result<Exit> {
+    let client = Client::new(&asked.node)?;
+    let mut exit = Exit::Done;
+    for name in &asked.names {
+        match client.ask(deed.question(name).dry(asked.dry_run)).await {
+            Ok(answer) if asked.json => screen.json(&answer.body)?,
+            Ok(answer) => applied::line(name, deed.done(), &answer.read::<Applied>()?, screen)?,
+            Err(error) => match error.downcast_ref::<Failure>() {
+                Some(Failure::Refused(_)) if asked.names.len() > 1 => {
+                    screen.note(&format!("{name}: {error:#}"));
+                    exit = Exit::Failed;
+                }
+                _ => return Err(error),
+            },
+        }
+    }
+    Ok(exit)
+}

@@ -1,0 +1,162 @@
+//! `mcr status`: a node at a glance.
+
+use super::client::{Client, Question};
+use super::exit::Exit;
+use super::health::{failing, paint_status};
+use super::number::{counted, span};
+use super::relay::tone;
+use super::screen::{Paint, Screen, Tone, plain};
+use super::table::{Cell, Table};
+use crate::api::model::{Lane, Status};
+use crate::args;
+use std::fmt::Write as _;
+use std::io::Write;
+
+/// A lane that did not come round for so long stands still.
+const STALE_MS: u64 = 1000;
+
+/// `mcr status`.
+pub(super) async fn run<O: Write, E: Write>(asked: &args::Status, screen: &mut Screen<O, E>) -> anyhow::Result<Exit> {
+    let client = Client::new(&asked.node)?;
+    let answer = client.ask(Question::get("/api/v1/status")).await?;
+    if asked.json {
+        screen.json(&answer.body)?;
+    } else {
+        write!(screen.out, "{}", text(&answer.read()?, screen.paint))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn text(status: &Status, paint: Paint) -> String {
+    let Status { version, pid, uptime_s, role, generation, .. } = status;
+    let mut text = format!(
+        "mcr {}, pid {pid}, up {}, {}, generation {generation}\n",
+        plain(version),
+        span(*uptime_s),
+        plain(role)
+    );
+    // Writing to a String cannot fail.
+    let mut line = |name: &str, value: &str| _ = writeln!(text, "{name:<8}{value}");
+    line("health", &paint_status(&status.health, paint));
+    line("ready", &paint_status(&status.ready, paint));
+    let config = &status.config;
+    let in_force = match (&config.error, config.in_force) {
+        (_, true) => paint.paint(Tone::Good, "in force"),
+        (Some(error), false) => {
+            paint.paint(Tone::Bad, &format!("NOT in force: {}", error.trim().replace('\n', "\n        ")))
+        }
+        (None, false) => paint.paint(Tone::Bad, "NOT in force: mcr check says why, mcr reload tries again"),
+    };
+    line("config", &format!("{}: {in_force}", plain(&config.file)));
+    let n_relays: u64 = status.relays.values().sum();
+    let states = status.relays.iter().filter(|(_, n)| **n > 0);
+    let states: Vec<String> =
+        states.map(|(state, n)| paint.paint(tone(state), &format!("{n} {}", plain(state)))).collect();
+    let relays = counted(usize::try_from(n_relays).unwrap_or(usize::MAX), "relay");
+    line("relays", &if states.is_empty() { relays } else { format!("{relays}: {}", states.join(", ")) });
+    // What keeps it from being healthy keeps it from being ready too; it is told once.
+    text.push_str(&section("not healthy", &failing(&status.health, paint), paint));
+    let mut ready = status.ready.clone();
+    ready.checks.retain(|check| !status.health.checks.contains(check));
+    text.push_str(&section("not ready", &failing(&ready, paint), paint));
+    let pending: String = status
+        .pending
+        .iter()
+        .map(|pending| {
+            format!(
+                "  {} {}: {}: {}\n",
+                plain(&pending.relay),
+                plain(&pending.part),
+                plain(&pending.reason),
+                plain(&pending.text)
+            )
+        })
+        .collect();
+    text.push_str(&section("cannot work yet", &pending, paint));
+    if !status.lanes.is_empty() {
+        let _ = write!(text, "\n{}", lanes(&status.lanes, *generation).show(paint));
+    }
+    text
+}
+
+fn section(name: &str, lines: &str, paint: Paint) -> String {
+    if lines.is_empty() {
+        String::new()
+    } else {
+        format!("\n{}\n{lines}", paint.paint(Tone::Head, &format!("{name}:")))
+    }
+}
+
+fn lanes(lanes: &[Lane], generation: u64) -> Table {
+    let mut table = Table::new(&[">LANE", ">CORE", ">PID", ">BEAT", ">GEN", ">RESTARTS", ">FREE/FRAMES", "SOCKETS"]);
+    let or_none = |number: Option<u32>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+    for lane in lanes {
+        let is_stale = lane.heartbeat_age_ms > STALE_MS;
+        let restarts = if lane.restarts > 0 { Tone::Warn } else { Tone::Plain };
+        table.row([
+            lane.number.to_string().into(),
+            or_none(lane.core).into(),
+            Cell::new(or_none(lane.pid), if lane.pid.is_none() { Tone::Bad } else { Tone::Plain }),
+            Cell::new(format!("{}ms", lane.heartbeat_age_ms), if is_stale { Tone::Bad } else { Tone::Plain }),
+            Cell::new(
+                lane.generation.to_string(),
+                if lane.generation == generation { Tone::Plain } else { Tone::Warn },
+            ),
+            Cell::new(lane.restarts.to_string(), restarts),
+            format!("{}/{}", lane.free_frames, lane.frames).into(),
+            sockets(lane).into(),
+        ]);
+    }
+    table
+}
+
+/// A lane's sockets by mode: `4 zero-copy, 1 copy`.
+fn sockets(lane: &Lane) -> String {
+    let count = |mode: &str| lane.sockets.iter().filter(|socket| socket.mode == mode).count();
+    let modes = ["zero-copy", "copy"].map(|mode| (count(mode), mode));
+    let told: Vec<String> = modes.iter().filter(|(n, _)| *n > 0).map(|(n, mode)| format!("{n} {mode}")).collect();
+    if told.is_empty() { "none".to_owned() } else { told.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn status(well: bool) -> Status {
+        let check = |name: &str, text: &str| json!({ "name": name, "ok": well, "text": if well { "" } else { text } });
+        let stuck = check("lanes", "lane 1 has not come round for 2100 ms: is it stopped?");
+        let pending = check("pending", "1 part cannot work yet");
+        let word = if well { "ok" } else { "failing" };
+        let socket =
+            |mode: &str| json!({ "link": "ens1f0", "queue": 0, "receives": true, "sends": true, "mode": mode });
+        let lane = |number: u32, age: u64| {
+            json!({ "number": number, "core": number + 2, "pid": 4243 + number, "heartbeat_age_ms": age, "generation": 7,
+                    "restarts": number, "frames": 20544, "free_frames": 16000, "sockets": [socket("zero-copy"), socket("copy")] })
+        };
+        let waiting = json!([{ "relay": "ch2", "part": "outputs[0]", "reason": "link_down", "text": "ens1f2 is down: ip link set ens1f2 up" }]);
+        serde_json::from_value(json!({
+            "version": "0.1.0", "pid": 4242, "uptime_s": 200_000.0, "role": "standalone", "generation": 7,
+            "health": { "status": word, "checks": [stuck] },
+            "ready": { "status": word, "checks": [stuck, pending] },
+            "config": { "file": "/etc/mcr/relay.toml", "in_force": well,
+                        "error": if well { None } else { Some("relay.toml:4: relay \"a\" name: is missing: add it\nrelay.toml:9: no") } },
+            "relays": { "running": 10, "pending": if well { 0 } else { 1 } },
+            "pending": if well { json!([]) } else { waiting },
+            "lanes": [lane(0, 1), lane(1, if well { 1 } else { 2100 })],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn all_is_well() {
+        insta::assert_snapshot!(text(&status(true), Paint::default()));
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_once() {
+        let text = text(&status(false), Paint::default());
+        assert_eq!(text.matches("lane 1 has not").count(), 1);
+        insta::assert_snapshot!(text);
+    }
+}
