@@ -56,6 +56,7 @@ Environment:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Relay until Ctrl-C or SIGTERM; prints at the end what was counted.
+    #[command(after_help = RUN_EXAMPLES)]
     Run(Run),
     /// Say whether a configuration file is right and what it would do on this machine.
     ///
@@ -64,6 +65,7 @@ pub enum Command {
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Check),
     /// Say what each interface can do, what mcr would use of it, and what hurts.
+    #[command(after_help = LINKS_EXAMPLES)]
     Links(links::Options),
     /// Find out by trying whether an interface does XDP and zero-copy.
     ///
@@ -116,6 +118,17 @@ pub enum Command {
         number: u32,
     },
 }
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  mcr run --config /etc/mcr/relay.toml
+  mcr run --config /etc/mcr/relay.toml --log-format json";
+
+const LINKS_EXAMPLES: &str = "\
+Examples:
+  mcr links                  all of them
+  mcr links ens1f0 --json    one, for programs
+  mcr links --lanes 4        would four lanes fit?";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
