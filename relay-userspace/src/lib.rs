@@ -24,5 +24,6 @@ pub mod report; // what was counted
 pub mod events; // what happened
 pub mod observe; // how the node does, and its numbers
 pub mod why; // what is known of a relay's way
+pub mod serve; // what the API shows of a running node
 pub mod notify; // what systemd is told
 mod clock; // the one clock

@@ -52,6 +52,7 @@ impl FromRequestParts<Api> for Asking {
 /// Stands before every address.
 pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
+    let method = parts.method.clone();
     let mut response = match admit(&api, &parts).await {
         Ok(asking) => {
             if let Some(who) = asking {
@@ -64,7 +65,7 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
     let headers = response.headers_mut();
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    api.counts.answered(response.status().as_u16());
+    api.counts.answered(method.as_str(), response.status().as_u16());
     response
 }
 

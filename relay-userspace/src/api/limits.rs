@@ -1,5 +1,7 @@
 //! How much of everything: what strangers send, how long they may take, and how many they may be.
 
+use crate::observe::Requests;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -67,6 +69,8 @@ impl Default for Limits {
 pub struct Counts {
     /// Answers, by the hundreds of their status: 1xx is 0, 5xx is 4.
     answers: [AtomicU64; 5],
+    /// The same by method, for the metrics.
+    pub requests: Arc<Requests>,
     /// Writes over TCP with a token that is none.
     pub wrong_tokens: AtomicU64,
     /// Clients that were turned away because there were too many.
@@ -77,7 +81,8 @@ pub struct Counts {
 
 impl Counts {
     /// Counts an answer.
-    pub(super) fn answered(&self, status: u16) {
+    pub(super) fn answered(&self, method: &str, status: u16) {
+        self.requests.count(method, status);
         let class = usize::from(status / 100).clamp(1, 5) - 1;
         self.answers[class].fetch_add(1, Relaxed);
     }

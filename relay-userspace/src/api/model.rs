@@ -273,6 +273,9 @@ pub struct Why {
     pub verdict: String,
     /// The steps, in order.
     pub steps: Vec<Step>,
+    /// What does not stop the stream but somebody should know.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// One step of a stream's way.

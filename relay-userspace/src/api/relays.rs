@@ -4,7 +4,7 @@ use super::access::Asking;
 use super::condition::{etag, expected, is_known, of_list, of_set, unconditional};
 use super::definition;
 use super::limits::{BODY, SET};
-use super::model::{Applied, Relay, Relays};
+use super::model::{Applied, Relay, Relays, Why};
 use super::problem::{Kind, Problem};
 use super::request::{self, Dry, Name, Params};
 use super::shared::Api;
@@ -47,6 +47,15 @@ pub(super) async fn show(State(api): State<Api>, Name(name): Name, headers: Head
     let mut answer = if known { StatusCode::NOT_MODIFIED.into_response() } else { Json(relay).into_response() };
     answer.headers_mut().insert(header::ETAG, tag);
     Ok(answer)
+}
+
+/// Why a relay's stream is dark, or that it is not: its way step by step, the first broken one with its remedy. The
+/// answer takes about a second, because its link is watched meanwhile.
+#[utoipa::path(get, path = "/api/v1/relays/{name}/why", tag = "relays", params(("name" = String, Path)),
+    responses((status = 200, body = Why)))]
+pub(super) async fn why(State(api): State<Api>, Name(name): Name) -> Result<Json<Why>, Problem> {
+    let look = api.sight.why(&name).ok_or(Refusal::NotFound(name))?;
+    Ok(Json(look.await))
 }
 
 /// A new relay.

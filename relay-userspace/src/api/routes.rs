@@ -16,6 +16,7 @@ fn all() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(relays::list, relays::create, relays::replace))
         .routes(routes!(relays::show, relays::put, relays::remove))
+        .routes(routes!(relays::why))
         .routes(routes!(relays::enable))
         .routes(routes!(relays::disable))
         .routes(routes!(relays::mute))

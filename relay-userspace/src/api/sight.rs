@@ -3,6 +3,7 @@
 use super::limits::Counts;
 use super::model;
 use crate::events::Logged;
+use std::pin::Pin;
 
 /// Sees the node. `live`, `health` and `ready` are called where every other client waits meanwhile, so they must be
 /// quick whatever hangs; the others are called on threads of their own.
@@ -25,6 +26,9 @@ pub trait Sight: Send + Sync + 'static {
     fn event(&self, logged: &Logged) -> model::Event;
     /// All numbers, as Prometheus' text or as OpenMetrics; `http` is what the API itself has counted.
     fn metrics(&self, openmetrics: bool, http: &Counts) -> String;
+    /// Why a relay's stream is dark, or that it is not: about a second passes while its link is watched. Nothing when
+    /// there is no relay of that name.
+    fn why(&self, name: &str) -> Option<Pin<Box<dyn Future<Output = model::Why> + Send>>>;
     /// What the log says now.
     fn log(&self) -> model::Log;
     /// Changes what the log says.

@@ -1,8 +1,8 @@
 //! What the kernel says of the links and neighbours that a plan needs.
 
 use crate::link::neighbour::{Destination, Neighbours};
-use crate::link::{ethtool, quirk};
 use crate::link::netlink::Netlink;
+use crate::link::{ethtool, quirk};
 use anyhow::Context;
 use relay_common::entry::Vlans;
 use relay_common::facts::{Facts, Neighbour};
@@ -38,7 +38,7 @@ pub async fn look_at(plan: &Plan) -> anyhow::Result<Facts> {
 fn cut_above(facts: &Facts, plan: &Plan) -> BTreeMap<String, u32> {
     let inputs: BTreeSet<&str> = plan.relays.iter().map(|relay| relay.input.interface.as_str()).collect();
     let cut = |name: &str| {
-        let driver = ethtool::driver(name).ok()?.name;
+        let driver = ethtool::driver(name)?.name;
         quirk::cuts_above(&driver, facts.link(name)?.mtu, plan.lanes.frame_size)
     };
     inputs.into_iter().filter_map(|name| Some((name.to_owned(), cut(name)?))).collect()

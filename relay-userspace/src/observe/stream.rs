@@ -20,8 +20,8 @@ pub const fn silence_after(_relay: &Relay) -> Option<u64> {
 
 /// Whether a relay is received and measured, and not sent.
 #[must_use]
-pub const fn is_muted(_relay: &Relay) -> bool {
-    false
+pub const fn is_muted(relay: &Relay) -> bool {
+    relay.muted
 }
 
 /// The state of a relay.

@@ -1,0 +1,134 @@
+//! What the API shows of a running node: the one place where control's view, what lanes count and what the kernel says
+//! come together for whoever looks.
+
+mod why; // why a relay's stream is dark
+
+use crate::api::{self, Counts, Server, Sight, model};
+use crate::clock::now_ns;
+use crate::config::{Configuration, Http};
+use crate::control::desk::Desk;
+use crate::control::node::Node;
+use crate::events::Logged;
+use crate::events::logging::LogHandle;
+use crate::kernel::verdicts::VerdictReader;
+use crate::observe::{self, Rates, metrics};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How often the counters are looked at for rates.
+const RATES: Duration = Duration::from_secs(1);
+
+/// Starts to answer. Dropping what is returned ends it.
+///
+/// # Errors
+/// When the API cannot be opened, with the key and what to do.
+pub fn start(
+    configuration: &Configuration,
+    desk: Desk,
+    node: &mut Node,
+    log: &LogHandle,
+    run_dir: &Path,
+) -> anyhow::Result<Server> {
+    let (mut http, default) = (configuration.settings.http.clone(), Http::default());
+    if http.socket == default.socket {
+        http.socket = run_dir.join("mcr.sock");
+    }
+    let verdicts = node.program_mut().verdict_reader()?;
+    let rates = Arc::new(Rates::default());
+    let (alive, ended) = watch::channel(());
+    tokio::spawn(follow_rates(desk.clone(), Arc::clone(&rates), ended));
+    let sight: Arc<dyn Sight> =
+        Arc::new(Eyes { desk: desk.clone(), rates, verdicts: Arc::new(verdicts), log: log.clone(), _alive: alive });
+    match api::start(&http, desk.clone(), Arc::clone(&sight)) {
+        // Nobody asked for that address; packets flow without it, and the Unix socket answers.
+        Err(error) if http.listen == default.listen => {
+            let server = api::start(&Http { listen: None, ..http }, desk, sight)?;
+            tracing::warn!("the API answers at its Unix socket only: {error:#}");
+            Ok(server)
+        }
+        started => started,
+    }
+}
+
+/// Rates are made of two looks; the looking ends with the API.
+async fn follow_rates(desk: Desk, rates: Arc<Rates>, mut ended: watch::Receiver<()>) {
+    loop {
+        rates.look(&desk.view(), now_ns());
+        if tokio::time::timeout(RATES, ended.changed()).await.is_ok() {
+            return;
+        }
+    }
+}
+
+struct Eyes {
+    desk: Desk,
+    rates: Arc<Rates>,
+    verdicts: Arc<VerdictReader>,
+    log: LogHandle,
+    /// Rates are followed as long as this lives.
+    _alive: watch::Sender<()>,
+}
+
+impl Sight for Eyes {
+    fn live(&self) -> model::Health {
+        observe::live(&self.desk, now_ns())
+    }
+
+    fn health(&self) -> model::Health {
+        observe::health(&self.desk, now_ns())
+    }
+
+    fn ready(&self) -> model::Health {
+        observe::ready(&self.desk, now_ns())
+    }
+
+    fn status(&self) -> model::Status {
+        observe::status(&self.desk, now_ns())
+    }
+
+    fn relays(&self) -> model::Relays {
+        observe::relays(&self.desk, &self.rates, now_ns())
+    }
+
+    fn relay(&self, name: &str) -> Option<model::Relay> {
+        observe::relay(&self.desk, &self.rates, name, now_ns())
+    }
+
+    fn links(&self) -> Vec<model::Link> {
+        observe::links(&self.desk)
+    }
+
+    fn event(&self, logged: &Logged) -> model::Event {
+        observe::event(logged)
+    }
+
+    fn metrics(&self, openmetrics: bool, http: &Counts) -> String {
+        let verdicts = Arc::clone(&self.verdicts);
+        let read: metrics::Verdicts = Arc::new(move || verdicts.read().unwrap_or_default());
+        let sources = metrics::Sources { verdicts: read, requests: Arc::clone(&http.requests) };
+        let format = if openmetrics { metrics::Format::OpenMetrics } else { metrics::Format::Text };
+        metrics::write(&self.desk, &sources, format, now_ns())
+    }
+
+    fn why(&self, name: &str) -> Option<std::pin::Pin<Box<dyn Future<Output = model::Why> + Send>>> {
+        let view = self.desk.view();
+        let verdicts = Arc::clone(&self.verdicts);
+        let findings = self.desk.pulse.found.load_full();
+        let known = why::known(&view, &findings, name, now_ns())?;
+        let name = name.to_owned();
+        Some(Box::pin(async move {
+            let count = || why::counts(&view, &name, verdicts.read().unwrap_or_default(), now_ns());
+            why::walk(&name, known, count).await
+        }))
+    }
+
+    fn log(&self) -> model::Log {
+        model::Log { level: self.log.get() }
+    }
+
+    fn set_log(&self, log: &model::Log) -> Result<(), String> {
+        self.log.set(&log.level)
+    }
+}
