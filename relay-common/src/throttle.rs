@@ -14,29 +14,26 @@ pub struct Rate {
     pub every: u64,
 }
 
-/// What may still pass, as the moment from which on nothing has been said: it is never further back than a burst.
+/// What has passed, as the moment up to which the rate is used up: one `every` further for each that passed, and never
+/// more than a burst of them beyond now.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
-    said_up_to: u64,
+    used_up_to: u64,
 }
 
 impl Bucket {
-    const FULL: Self = Self { said_up_to: 0 };
-
-    const fn floor(rate: Rate, now: u64) -> u64 {
-        now.saturating_sub(rate.burst * rate.every)
-    }
+    const FULL: Self = Self { used_up_to: 0 };
 
     fn may(self, rate: Rate, now: u64) -> bool {
-        self.said_up_to.max(Self::floor(rate, now)) + rate.every <= now
+        self.used_up_to.max(now) + rate.every <= now + rate.burst * rate.every
     }
 
     fn take(&mut self, rate: Rate, now: u64) {
-        self.said_up_to = self.said_up_to.max(Self::floor(rate, now)) + rate.every;
+        self.used_up_to = self.used_up_to.max(now) + rate.every;
     }
 
-    fn is_full(self, rate: Rate, now: u64) -> bool {
-        self.said_up_to <= Self::floor(rate, now)
+    const fn is_full(self, now: u64) -> bool {
+        self.used_up_to <= now
     }
 }
 
@@ -110,7 +107,7 @@ impl<T> Throttle<T> {
                 slot.bucket.take(per_subject, now);
                 due.extend(slot.held.take());
             }
-            slot.held.is_some() || !slot.bucket.is_full(per_subject, now)
+            slot.held.is_some() || !slot.bucket.is_full(now)
         });
         due
     }
@@ -146,6 +143,12 @@ mod tests {
         assert_eq!(throttle.due(now), []);
         assert_eq!(throttle.due(now + S), [Said { thing: 9, held_back: 6 }]);
         assert_eq!(throttle.due(now + 2 * S), []);
+    }
+
+    #[test]
+    fn a_machine_that_has_just_booted_is_not_held_back() {
+        let mut throttle = throttle();
+        assert_eq!((0..3).filter(|n| throttle.offer("lane", "0".into(), *n, 1).0.is_some()).count(), 3);
     }
 
     #[test]

@@ -158,6 +158,24 @@ impl PendingReason {
         }
     }
 
+    /// All names, so that metrics can tell of each before it occurs.
+    pub const NAMES: [&'static str; 14] = [
+        "link_missing",
+        "link_down",
+        "needs_restart",
+        "too_many_links",
+        "no_hardware_address",
+        "mtu_too_long",
+        "vlan_device_missing",
+        "not_own_address",
+        "queue_missing",
+        "too_many_queues",
+        "too_few_queues",
+        "no_address",
+        "broadcast_address",
+        "neighbour_unknown",
+    ];
+
     /// The name in metrics and in JSON.
     #[must_use]
     pub const fn name(&self) -> &'static str {
