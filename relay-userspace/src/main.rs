@@ -6,8 +6,9 @@ use relay_common::facts::Facts;
 use relay_common::plan::Plan;
 use relay_userspace::args::{Check, Cli, Command, LogFormat, Run};
 use relay_userspace::control::{driver, facts};
+use relay_userspace::events::logging::{self, LogHandle};
 use relay_userspace::{check, lane, links};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
 
@@ -41,7 +42,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn run(options: &Run) -> anyhow::Result<ExitCode> {
-    start_log(options.log_format, options.debug_ebpf);
+    let _log = start_log(options.log_format, options.debug_ebpf);
     match relay(options) {
         // A program that reads the log reads its last line too.
         Err(error) if options.log_format == LogFormat::Json && !is_broken_pipe(&error) => {
@@ -86,12 +87,6 @@ fn runtime() -> anyhow::Result<Runtime> {
     Builder::new_current_thread().enable_all().build().context("cannot start")
 }
 
-fn start_log(format: LogFormat, debug_ebpf: bool) {
-    let default = if debug_ebpf { "info,relay_ebpf=debug" } else { "info" };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("MCR_LOG").unwrap_or_else(|_| default.into());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
-    match format {
-        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
+fn start_log(format: LogFormat, debug_ebpf: bool) -> LogHandle {
+    logging::start(format, if debug_ebpf { "info,relay_ebpf=debug" } else { "info" })
 }

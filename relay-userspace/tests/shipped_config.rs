@@ -106,7 +106,7 @@ fn node() -> Facts {
 }
 
 fn golden(name: &str) -> String {
-    let plan = load(&file(&format!("examples/{name}.toml"))).unwrap_or_else(|errors| panic!("{errors}"));
+    let plan = load(&file(&format!("examples/{name}.toml"))).unwrap_or_else(|errors| panic!("{errors}")).plan;
     let facts = node();
     let compiled = compile(&plan, &facts, &Placement::new(&plan, &facts, None), None);
     assert_eq!((compiled.pending.as_slice(), compiled.refused.as_slice()), (&[][..], &[][..]));

@@ -13,17 +13,29 @@ pub enum Level {
     Error,
 }
 
+impl Level {
+    /// The word in the log and in the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident = $name:literal, $level:ident;)*) => {
+    ($($(#[doc = $doc:literal])+ $kind:ident = $name:literal, $level:ident, [$($field:literal),*];)*) => {
         /// What kind of thing happened. Names are stable: programs match on them.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Kind { $($(#[$doc])* $kind,)* }
+        pub enum Kind { $($(#[doc = $doc])+ $kind,)* }
 
         impl Kind {
-            /// All kinds.
+            /// All kinds, in the order of their numbers.
             pub const ALL: &'static [Self] = &[$(Self::$kind,)*];
 
-            /// The stable name.
+            /// The stable name: a topic, a dot, and what happened.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$kind => $name,)* }
@@ -34,70 +46,114 @@ macro_rules! kinds {
             pub const fn level(self) -> Level {
                 match self { $(Self::$kind => Level::$level,)* }
             }
+
+            /// What it means.
+            #[must_use]
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$kind => concat!($($doc),+).trim_ascii(),)* }
+            }
+
+            /// The fields that it can have.
+            #[must_use]
+            pub const fn fields(self) -> &'static [&'static str] {
+                match self { $(Self::$kind => &[$($field),*],)* }
+            }
         }
     };
 }
 
+// A name, a level, and the stable names of its fields. The first field that an event has of `relay`, `link`, `lane` and
+// `check` is its subject: how often things are said of one is limited for each subject.
 kinds! {
     /// Packets can flow.
-    NodeReady = "node.ready", Info;
+    NodeReady = "node.ready", Info, ["relays", "lanes", "pending", "generation", "took_ms"];
     /// The node is asked to end.
-    NodeStopping = "node.stopping", Info;
+    NodeStopping = "node.stopping", Info, ["reason"];
     /// A control took the lanes of a dead one over.
-    NodeTakenOver = "node.taken_over", Warn;
+    NodeTakenOver = "node.taken_over", Warn, ["lanes", "generation", "changes", "took_ms"];
     /// A newer binary took over.
-    NodeUpgraded = "node.upgraded", Info;
+    NodeUpgraded = "node.upgraded", Info, ["from", "to", "lanes", "generation", "took_ms"];
     /// A relay is new.
-    RelayCreated = "relay.created", Info;
+    RelayCreated = "relay.created", Info, ["relay", "origin", "generation"];
     /// A relay is another.
-    RelayChanged = "relay.changed", Info;
+    RelayChanged = "relay.changed", Info, ["relay", "origin", "generation"];
     /// A relay is gone.
-    RelayRemoved = "relay.removed", Info;
+    RelayRemoved = "relay.removed", Info, ["relay", "origin", "generation"];
     /// A part of a relay cannot work yet.
-    PartPending = "relay.pending", Warn;
+    PartPending = "relay.pending", Warn, ["relay", "part", "reason", "link"];
     /// A part of a relay works again.
-    PartWorks = "relay.works", Info;
-    /// A relay's input is silent.
-    StreamInterrupted = "stream.interrupted", Warn;
-    /// A relay's input is back.
-    StreamRestored = "stream.restored", Info;
+    PartWorks = "relay.works", Info, ["relay", "part"];
+    /// A relay's input is silent: nothing has come for longer than its `silence_after`.
+    StreamInterrupted = "stream.interrupted", Warn, ["relay", "input", "silent_s", "came_before"];
+    /// A relay's input is back, and has come for as long as its `silence_after` without such a pause.
+    StreamRestored = "stream.restored", Info, ["relay", "input", "silent_s"];
     /// A configuration is in force.
-    ConfigApplied = "config.applied", Info;
+    ConfigApplied = "config.applied", Info, ["generation", "changes", "created", "changed", "removed", "file", "took_ms"];
     /// A configuration was refused.
-    ConfigRefused = "config.refused", Error;
+    ConfigRefused = "config.refused", Error, ["file", "errors", "error"];
     /// A change could not be carried out, and was taken back.
-    ConfigFailed = "config.failed", Error;
+    ConfigFailed = "config.failed", Error, ["generation", "error"];
     /// Somebody asked for a change: who, what, before, after, and what became of it.
-    Audit = "audit.change", Info;
+    Audit = "audit.change", Info,
+        ["who", "uid", "pid", "token", "what", "relay", "before", "after", "outcome", "error", "generation"];
     /// A link in use is gone, down or without carrier.
-    LinkLost = "link.lost", Warn;
+    LinkLost = "link.lost", Warn, ["link", "ifindex", "reason"];
     /// A link in use is back.
-    LinkReturned = "link.returned", Info;
+    LinkReturned = "link.returned", Info, ["link", "ifindex"];
     /// A lane's process ended.
-    LaneDied = "lane.died", Error;
+    LaneDied = "lane.died", Error, ["lane", "pid", "ending"];
     /// A lane was started again.
-    LaneStarted = "lane.started", Info;
+    LaneStarted = "lane.started", Info, ["lane", "pid", "restarts"];
     /// A lane does not come round.
-    LaneStalled = "lane.stalled", Error;
+    LaneStalled = "lane.stalled", Error, ["lane", "pid", "silent_s"];
     /// A lane comes round again.
-    LaneResumed = "lane.resumed", Info;
+    LaneResumed = "lane.resumed", Info, ["lane", "pid"];
     /// A program is not where it was attached.
-    ProgramDetached = "program.detached", Error;
+    ProgramDetached = "program.detached", Error, ["link", "ifindex", "mode"];
     /// A program is attached.
-    ProgramAttached = "program.attached", Info;
+    ProgramAttached = "program.attached", Info, ["link", "ifindex", "mode", "zero_copy", "queues"];
     /// The kernel did not hold what it should.
-    KernelDiffers = "kernel.differs", Error;
-    /// The node's health has changed.
-    HealthChanged = "health.changed", Warn;
+    KernelDiffers = "kernel.differs", Error, ["check", "problem", "link"];
+    /// The node's health has changed: a check fails, or passes again.
+    HealthChanged = "health.changed", Warn, ["check", "ok", "problem"];
     /// A local program listens to a group that is relayed, and hears nothing.
-    ListenerDark = "listener.dark", Warn;
+    ListenerDark = "listener.dark", Warn, ["relay", "link", "group", "port", "pid", "program"];
 }
+
+impl Kind {
+    /// What comes before the dot. Kinds of one topic undo each other, so they are held back together: what was said
+    /// last of a subject is what happened last.
+    #[must_use]
+    pub fn topic(self) -> &'static str {
+        self.name().split('.').next().unwrap_or_default()
+    }
+
+    /// Whether each one is said, however many there are: what people asked for must be found again.
+    #[must_use]
+    pub fn is_always_said(self) -> bool {
+        matches!(self.topic(), "audit" | "config" | "node")
+    }
+
+    /// Its place in [`Kind::ALL`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// The field that tells how many events of the same topic and subject were left out before this one.
+pub const HELD_BACK: &str = "held_back";
+
+/// What an event can be about, in this order: the first that it has is its subject.
+const SUBJECTS: [&str; 4] = ["relay", "link", "lane", "check"];
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// What kind of thing.
     pub kind: Kind,
+    /// How much it matters: as its kind, if nobody said otherwise.
+    pub level: Level,
     /// What it concerns, by stable names: `relay`, `link`, `lane`, `output`, …
     pub fields: Map<String, Value>,
     /// A sentence for people, with the remedy where there is one.
@@ -108,13 +164,78 @@ impl Event {
     /// An event with its sentence.
     #[must_use]
     pub fn new(kind: Kind, text: impl Into<String>) -> Self {
-        Self { kind, fields: Map::new(), text: text.into() }
+        Self { kind, level: kind.level(), fields: Map::new(), text: text.into() }
     }
 
-    /// The same with one more field.
+    /// The same with one more field, one of those that its kind can have.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        debug_assert!(
+            self.kind.fields().contains(&name),
+            "{} has no field {name}: write it into its line in events/event.rs",
+            self.kind.name()
+        );
         self.fields.insert(name.to_owned(), value.into());
         self
+    }
+
+    /// The same, mattering as much as that.
+    #[must_use]
+    pub const fn at(mut self, level: Level) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// What it is about: the limit of how often something is said counts for each.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        let value = SUBJECTS.iter().find_map(|name| self.fields.get(*name));
+        value.map_or_else(String::new, |value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Event, HELD_BACK, Kind, Level};
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_unique_and_have_a_topic() {
+        let names: BTreeSet<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+        assert_eq!(names.len(), Kind::ALL.len());
+        for (i, kind) in Kind::ALL.iter().enumerate() {
+            assert_eq!(kind.index(), i);
+            assert_eq!(kind.name().split('.').count(), 2, "{}", kind.name());
+            assert!(kind.help().ends_with('.'), "{}", kind.name());
+        }
+    }
+
+    #[test]
+    fn no_field_hides_one_that_every_line_has() {
+        for kind in Kind::ALL {
+            for field in kind.fields() {
+                assert!(!["time", "level", "event", "text", "id", HELD_BACK].contains(field), "{}", kind.name());
+            }
+        }
+    }
+
+    #[test]
+    fn the_subject_is_what_it_is_about() {
+        assert_eq!(Event::new(Kind::LaneDied, "x").with("pid", 7).with("lane", 3).subject(), "3");
+        assert_eq!(Event::new(Kind::PartPending, "x").with("link", "in0").with("relay", "one").subject(), "one");
+        assert_eq!(Event::new(Kind::NodeReady, "x").subject(), "");
+    }
+
+    #[test]
+    fn good_news_of_a_bad_kind_matters_less() {
+        let event = Event::new(Kind::HealthChanged, "well again").at(Level::Info);
+        assert_eq!((event.level, Event::new(Kind::HealthChanged, "x").level), (Level::Info, Level::Warn));
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "lane.died has no field colour")]
+    fn a_field_that_is_not_documented_is_found_in_tests() {
+        let _ = Event::new(Kind::LaneDied, "x").with("colour", "red");
     }
 }

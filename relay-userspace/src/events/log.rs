@@ -1,22 +1,59 @@
 //! The log of events: the last thousand, and whoever follows.
 
-use super::{Event, Level};
+use super::event::HELD_BACK;
+use super::{Event, Kind, Level, time::rfc3339};
+use crate::api::model;
+use crate::clock::{now_ns, unix_ms};
+use relay_common::throttle::{Rate, Said, Throttle};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast;
 
 /// Events that are kept for whoever comes later.
 pub const KEPT: usize = 1000;
+const SECOND: u64 = 1_000_000_000;
+/// Of one subject, of one topic: what an incident says at once, and then one every five seconds, which a person can
+/// read.
+const PER_SUBJECT: Rate = Rate { burst: 8, every: 5 * SECOND };
+/// Of one topic, of all subjects: a link that takes two hundred relays with it is told of whole; more than that comes
+/// bit by bit, so that neither the log nor what is kept of it drowns.
+const PER_TOPIC: Rate = Rate { burst: 200, every: SECOND / 20 };
+/// Subjects that are told apart: more than any node has relays, links and lanes by default.
+const MAX_SUBJECTS: usize = 8192;
 
 /// An event with its number and time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Logged {
-    /// Its number, from 1.
+    /// Its number. Numbers grow, also over restarts: the first of a run is the time of its start.
     pub id: u64,
     /// When, in milliseconds since 1970.
     pub unix_ms: u64,
     /// What.
     pub event: Event,
+}
+
+impl From<&Logged> for model::Event {
+    fn from(logged: &Logged) -> Self {
+        let Logged { id, unix_ms, event } = logged;
+        Self {
+            id: *id,
+            time: rfc3339(*unix_ms),
+            event: event.kind.name().to_owned(),
+            level: event.level.name().to_owned(),
+            text: event.text.clone(),
+            fields: event.fields.clone(),
+        }
+    }
+}
+
+/// How often a kind of event was said, and how often it was left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Said.
+    pub said: u64,
+    /// Left out, because others of its topic and subject followed too fast.
+    pub held_back: u64,
 }
 
 /// The log. Clones are the same log.
@@ -25,42 +62,133 @@ pub struct EventLog(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    kept: Mutex<VecDeque<Arc<Logged>>>,
+    state: Mutex<State>,
     followers: broadcast::Sender<Arc<Logged>>,
+}
+
+struct State {
+    kept: VecDeque<Arc<Logged>>,
+    last_id: u64,
+    throttle: Throttle<Event>,
+    counts: Vec<Count>,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("last_id", &self.last_id).finish_non_exhaustive()
+    }
 }
 
 impl Default for EventLog {
     fn default() -> Self {
-        let (followers, _) = broadcast::channel(KEPT);
-        Self(Arc::new(Inner { kept: Mutex::new(VecDeque::with_capacity(KEPT)), followers }))
+        Self::begin(unix_ms())
     }
 }
 
 impl EventLog {
-    /// Writes an event down, says it in the log, and tells whoever follows.
+    /// The log of a run that begins now.
+    ///
+    /// The first number is the seconds since 1970, shifted so far that no run writes its way into the next second's:
+    /// a follower that comes back after a restart with the last number it saw gets all there is, never nothing. The
+    /// numbers stay below 2^53 until 2242, so that JavaScript reads them exactly.
+    fn begin(unix_ms: u64) -> Self {
+        let (followers, _) = broadcast::channel(KEPT);
+        let state = State {
+            kept: VecDeque::with_capacity(KEPT),
+            last_id: (unix_ms / 1000) << 20,
+            throttle: Throttle::new(PER_SUBJECT, PER_TOPIC, MAX_SUBJECTS),
+            counts: vec![Count::default(); Kind::ALL.len()],
+        };
+        Self(Arc::new(Inner { state: Mutex::new(state), followers }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes an event down, says it in the log, and tells whoever follows; or holds it back when there are too many.
     pub fn record(&self, event: Event) {
-        let fields = serde_json::Value::Object(event.fields.clone());
-        match event.kind.level() {
-            Level::Info => tracing::info!(event = event.kind.name(), %fields, "{}", event.text),
-            Level::Warn => tracing::warn!(event = event.kind.name(), %fields, "{}", event.text),
-            Level::Error => tracing::error!(event = event.kind.name(), %fields, "{}", event.text),
+        self.record_at(event, now_ns(), unix_ms());
+    }
+
+    /// Says what was held back and may be said now. Control does this on each of its rounds.
+    pub fn tick(&self) {
+        self.tick_at(now_ns(), unix_ms());
+    }
+
+    /// Says everything that is still held back: the node ends.
+    pub fn finish(&self) {
+        let rest = self.state().throttle.rest();
+        for said in rest {
+            self.say(said, unix_ms());
         }
-        let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = kept.back().map_or(0, |last| last.id) + 1;
-        let logged = Arc::new(Logged { id, unix_ms: crate::clock::unix_ms(), event });
-        if kept.len() == KEPT {
-            kept.pop_front();
+    }
+
+    fn record_at(&self, event: Event, now: u64, unix_ms: u64) {
+        if event.kind.is_always_said() {
+            return self.say(Said { thing: event, held_back: 0 }, unix_ms);
         }
-        kept.push_back(Arc::clone(&logged));
+        let said = {
+            let mut state = self.state();
+            let (topic, subject) = (event.kind.topic(), event.subject());
+            let (said, left_out) = state.throttle.offer(topic, subject, event, now);
+            if let Some(left_out) = left_out {
+                state.counts[left_out.kind.index()].held_back += 1;
+            }
+            said
+        };
+        if let Some(said) = said {
+            self.say(said, unix_ms);
+        }
+    }
+
+    fn tick_at(&self, now: u64, unix_ms: u64) {
+        let due = self.state().throttle.due(now);
+        for said in due {
+            self.say(said, unix_ms);
+        }
+    }
+
+    fn say(&self, said: Said<Event>, unix_ms: u64) {
+        let Said { thing: mut event, held_back } = said;
+        if held_back > 0 {
+            event.fields.insert(HELD_BACK.to_owned(), held_back.into());
+        }
+        // Outside of the lock: whoever reads our log may be slow.
+        let (name, fields, text) = (event.kind.name(), super::logging::Fields(&event.fields), &event.text);
+        match event.level {
+            Level::Info => tracing::info!(event = name, %fields, "{text}"),
+            Level::Warn => tracing::warn!(event = name, %fields, "{text}"),
+            Level::Error => tracing::error!(event = name, %fields, "{text}"),
+        }
+        let mut state = self.state();
+        state.counts[event.kind.index()].said += 1;
+        state.last_id += 1;
+        let logged = Arc::new(Logged { id: state.last_id, unix_ms, event });
+        if state.kept.len() == KEPT {
+            state.kept.pop_front();
+        }
+        state.kept.push_back(Arc::clone(&logged));
         // Nobody follows: nothing to tell.
         let _ = self.0.followers.send(logged);
     }
 
-    /// What is kept of everything after that number, and whatever comes: nothing is missed between the two.
+    /// What is kept of everything after that number, and whatever comes: nothing is missed between the two. A number
+    /// that this run has not reached is of another run, before the clock was set back: everything is after it.
     #[must_use]
     pub fn follow(&self, after: u64) -> (Vec<Arc<Logged>>, broadcast::Receiver<Arc<Logged>>) {
-        let kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = kept.iter().filter(|logged| logged.id > after).cloned().collect();
+        let state = self.state();
+        let is_other_run = after > state.last_id;
+        let since = state.kept.iter().filter(|logged| is_other_run || logged.id > after).cloned().collect();
         (since, self.0.followers.subscribe())
     }
+
+    /// How often each kind was said and left out, in the order of [`Kind::ALL`].
+    #[must_use]
+    pub fn counts(&self) -> Vec<Count> {
+        self.state().counts.clone()
+    }
 }
+
+#[cfg(test)]
+mod tests;

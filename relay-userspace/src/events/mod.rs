@@ -2,6 +2,11 @@
 
 mod event;
 mod log;
+mod time;
 
-pub use event::{Event, Kind, Level};
-pub use log::{EventLog, KEPT, Logged};
+pub mod audit; // who asked for what, and what became of it
+pub mod logging; // the log on standard error
+
+pub use event::{Event, HELD_BACK, Kind, Level};
+pub use log::{Count, EventLog, KEPT, Logged};
+pub use time::rfc3339;

@@ -103,9 +103,10 @@ fn summary_and_log_are_json_for_programs() {
     assert_eq!(summary["sockets"].as_array().unwrap().len(), 2);
     let log: Vec<Value> = text(output.stderr).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for line in &log {
-        assert!(line["timestamp"].is_string() && line["level"] == "INFO" && line["message"].is_string(), "{line}");
+        assert!(["time", "event", "text"].iter().all(|field| line[field].is_string()), "{line}");
+        assert_eq!(line["level"], "info", "{line}");
     }
-    let ready = log.iter().find(|line| line["message"] == "ready").expect("it was ready");
+    let ready = log.iter().find(|line| line["text"] == "ready").expect("it was ready");
     assert_eq!((&ready["relays"], &ready["lanes"], &ready["pending"]), (&1.into(), &1.into(), &0.into()));
 }
 
@@ -118,6 +119,6 @@ fn the_last_error_is_json_too() {
     assert!(!output.status.success());
     let log: Vec<Value> = text(output.stderr).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let last = log.last().unwrap();
-    assert_eq!(last["level"], "ERROR");
-    assert!(last["message"].as_str().unwrap().contains("/nonexistent.toml: cannot be read"), "{last}");
+    assert_eq!(last["level"], "error");
+    assert!(last["text"].as_str().unwrap().contains("/nonexistent.toml: cannot be read"), "{last}");
 }

@@ -1,0 +1,165 @@
+//! The audit line: who asked for what, what was before and after, and what became of it.
+
+use super::{Event, Kind, Level};
+use crate::config::relay_to_json;
+use crate::control::desk::{Applied, Ask, Refusal, Switch, Who};
+use crate::control::tag;
+use relay_common::plan::Relay;
+use serde_json::{Map, Value};
+
+/// So many relays are written out whole. A change of more names them with their tags, so that a line stays one that a
+/// log store takes.
+const WHOLE: usize = 32;
+
+/// The event of a change that was asked for. `before` and `after` are the relays that it touches, as they were and as
+/// they are now: of a change that was refused, as they would be. Dry runs change nothing and need no audit.
+#[must_use]
+pub fn audit(who: &Who, ask: &Ask, before: &[Relay], after: &[Relay], outcome: &Result<Applied, Refusal>) -> Event {
+    let (what, relay) = what(ask);
+    let object = relay.map_or_else(|| "all relays".to_owned(), |name| format!("relay \"{name}\""));
+    let object = if matches!(ask, Ask::Upgrade { .. }) { "mcr".to_owned() } else { object };
+    let became = match outcome {
+        Ok(applied) => format!("applied, generation {}", applied.generation),
+        Err(refusal) => format!("refused: {refusal}"),
+    };
+    let (name, fields) = describe(who);
+    let mut event = Event::new(Kind::Audit, format!("{name}: {what} {object}: {became}"))
+        .with("who", name)
+        .with("what", what)
+        .with("before", definitions(relay.is_some(), before))
+        .with("after", definitions(relay.is_some(), after));
+    for (field, value) in fields {
+        event = event.with(field, value);
+    }
+    if let Some(relay) = relay {
+        event = event.with("relay", relay);
+    }
+    match outcome {
+        Ok(applied) => event.with("outcome", "applied").with("generation", applied.generation),
+        Err(refusal) => event.with("outcome", "refused").with("error", refusal.to_string()).at(Level::Warn),
+    }
+}
+
+/// Who, for people, and its parts for programs.
+fn describe(who: &Who) -> (String, Vec<(&'static str, Value)>) {
+    match who {
+        Who::User { uid, pid } => (format!("uid {uid}"), vec![("uid", (*uid).into()), ("pid", (*pid).into())]),
+        Who::Token { name } => (format!("token \"{name}\""), vec![("token", name.as_str().into())]),
+        Who::File => ("the configuration file".to_owned(), Vec::new()),
+    }
+}
+
+/// What was asked for, and of which relay if it was one.
+fn what(ask: &Ask) -> (&'static str, Option<&str>) {
+    match ask {
+        Ask::Create(relay) => ("create", Some(&relay.name)),
+        Ask::Put { relay, .. } => ("set", Some(&relay.name)),
+        Ask::Remove { name, .. } => ("remove", Some(name)),
+        Ask::Switch { name, switch } => {
+            let what = match switch {
+                Switch::Enabled(true) => "enable",
+                Switch::Enabled(false) => "disable",
+                Switch::Muted(true) => "mute",
+                Switch::Muted(false) => "unmute",
+            };
+            (what, Some(name))
+        }
+        Ask::PutAll { .. } => ("replace", None),
+        Ask::Reload => ("reload", None),
+        Ask::Upgrade { .. } => ("upgrade", None),
+    }
+}
+
+/// One relay as it is written, or a set by names.
+fn definitions(is_one: bool, relays: &[Relay]) -> Value {
+    if is_one {
+        return relays.first().map_or(Value::Null, relay_to_json);
+    }
+    let is_short = relays.len() <= WHOLE;
+    let definition = |relay: &Relay| if is_short { relay_to_json(relay) } else { tag::of_relay(relay).into() };
+    relays.iter().map(|relay| (relay.name.clone(), definition(relay))).collect::<Map<_, _>>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::audit;
+    use crate::config::parse;
+    use crate::control::desk::{Applied, Ask, Expected, Refusal, Switch, Who};
+    use crate::events::{Event, Level};
+    use relay_common::plan::Relay;
+    use serde_json::Value;
+    use std::fmt::Write as _;
+
+    fn relays(n: usize) -> Vec<Relay> {
+        let text = (0..n).fold(String::new(), |mut text, i| {
+            let (high, low) = (i / 250, i % 250 + 1);
+            write!(
+                text,
+                "[[relay]]\nname = \"r{i}\"\ninput = {{ interface = \"in0\", group = \"239.1.{high}.{low}\", port = 5000 }}\n\
+                 outputs = [{{ interface = \"out0\", group = \"239.2.{high}.{low}\", port = 5001 }}]\n"
+            )
+            .unwrap();
+            text
+        });
+        parse("test", &text).unwrap().plan.relays
+    }
+
+    fn applied() -> Result<Applied, Refusal> {
+        let none = Vec::new;
+        Ok(Applied { generation: 9, changes: none(), created: none(), changed: none(), removed: none() })
+    }
+
+    fn put_all(n: usize) -> Event {
+        let (before, after) = (relays(1), relays(n));
+        let ask = Ask::PutAll { relays: after.clone(), expected: Expected::Anything };
+        audit(&Who::Token { name: "ops".into() }, &ask, &before, &after, &applied())
+    }
+
+    #[test]
+    fn a_change_tells_who_and_what_and_how_it_was() {
+        let before = relays(1);
+        let mut after = before.clone();
+        after[0].enabled = false;
+        let ask = Ask::Switch { name: "r0".into(), switch: Switch::Enabled(false) };
+        let event = audit(&Who::User { uid: 1000, pid: 7 }, &ask, &before, &after, &applied());
+        assert_eq!(event.text, "uid 1000: disable relay \"r0\": applied, generation 9");
+        let fields = &event.fields;
+        assert_eq!((&fields["uid"], &fields["pid"], &fields["relay"]), (&1000.into(), &7.into(), &"r0".into()));
+        assert_eq!((&fields["what"], &fields["outcome"]), (&"disable".into(), &"applied".into()));
+        assert_eq!((&fields["before"]["enabled"], &fields["after"]["enabled"]), (&true.into(), &false.into()));
+        assert_eq!(fields["after"]["outputs"][0]["group"], "239.2.0.1");
+        assert_eq!((fields["generation"].as_u64(), event.level), (Some(9), Level::Info));
+    }
+
+    #[test]
+    fn a_new_relay_was_nothing_before() {
+        let after = relays(1);
+        let event = audit(&Who::File, &Ask::Create(after[0].clone()), &[], &after, &applied());
+        assert_eq!(event.fields["before"], Value::Null);
+        assert_eq!(event.fields["after"]["name"], "r0");
+        assert_eq!(event.fields["who"], "the configuration file");
+    }
+
+    #[test]
+    fn a_refused_change_tells_why() {
+        let ask = Ask::Remove { name: "r7".into(), expected: Expected::Anything };
+        let refused = Err(Refusal::NotFound("r7".into()));
+        let event = audit(&Who::User { uid: 0, pid: 1 }, &ask, &[], &[], &refused);
+        assert_eq!(event.fields["outcome"], "refused");
+        assert_eq!(event.fields["error"], "there is no relay \"r7\": see mcr relay ls");
+        assert_eq!(event.level, Level::Warn);
+    }
+
+    #[test]
+    fn a_whole_set_is_told_by_names_and_stays_a_line() {
+        let event = put_all(3);
+        assert_eq!(event.text, "token \"ops\": replace all relays: applied, generation 9");
+        assert_eq!(event.fields["after"].as_object().unwrap().len(), 3);
+        assert_eq!(event.fields["after"]["r2"]["input"]["group"], "239.1.0.3");
+        let event = put_all(4000);
+        assert_eq!(event.fields["after"].as_object().unwrap().len(), 4000);
+        assert!(event.fields["after"]["r3999"].is_string(), "a tag");
+        let line = serde_json::to_string(&event.fields).unwrap().len();
+        assert!(line < 200_000, "{line}");
+    }
+}

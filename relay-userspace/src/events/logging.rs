@@ -1,0 +1,224 @@
+//! The log on standard error: lines for people, or one JSON object a line for programs.
+//!
+//! Each JSON line has `time`, `level`, `event` and `text`; an event's own fields stand beside them. A line that is no
+//! event has the event `log`.
+
+use super::time::rfc3339;
+use crate::args::LogFormat;
+use serde_json::{Map, Value};
+use std::fmt::{self, Write as _};
+use std::io::{self, IsTerminal};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::{LookupSpan, Registry};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, reload};
+
+/// What every JSON line has.
+const EVERY_LINE: [&str; 4] = ["time", "level", "event", "text"];
+/// The event of a line that is none.
+const NO_EVENT: &str = "log";
+/// The field of a tracing event that carries all fields of one of ours.
+const FIELDS: &str = "fields";
+
+/// Fields as one value of a tracing event: JSON when asked for in the alternate form, else words for people.
+pub(super) struct Fields<'a>(pub(super) &'a Map<String, Value>);
+
+impl fmt::Display for Fields<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return f.write_str(&serde_json::to_string(self.0).map_err(|_| fmt::Error)?);
+        }
+        for (i, (name, value)) in self.0.iter().enumerate() {
+            write!(f, "{}{name}={value}", if i == 0 { "" } else { " " })?;
+        }
+        Ok(())
+    }
+}
+
+/// Changes what the log says while it runs.
+#[derive(Clone, Debug)]
+pub struct LogHandle(reload::Handle<EnvFilter, Registry>);
+
+impl LogHandle {
+    /// Sets the level: `info`, or `warn,relay_userspace::control=debug`.
+    ///
+    /// # Errors
+    /// With what is wrong and what is right, when this is no level. The old one stays.
+    pub fn set(&self, level: &str) -> Result<(), String> {
+        self.0.reload(filter(level)?).map_err(|error| format!("the log is gone: {error}"))
+    }
+
+    /// The level as it is now.
+    #[must_use]
+    pub fn get(&self) -> String {
+        self.0.with_current(ToString::to_string).unwrap_or_default()
+    }
+}
+
+/// Reads a level. tracing would take a word that it does not know for the name of a module, and fall silent.
+fn filter(level: &str) -> Result<EnvFilter, String> {
+    let is_level = |word: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&word);
+    let parts: Vec<&str> = level.split(',').map(str::trim).collect();
+    for part in &parts {
+        let word = part.rsplit_once('=').map_or(*part, |(_, word)| word);
+        if !is_level(&word.to_ascii_lowercase()) {
+            return Err(format!(
+                "\"{part}\" is no log level: use off, error, warn, info, debug or trace, or MODULE=LEVEL, with commas between"
+            ));
+        }
+    }
+    EnvFilter::builder().parse(parts.join(",")).map_err(|error| format!("\"{level}\" is no log level: {error}"))
+}
+
+/// Starts the log of this process, at the level of the variable `MCR_LOG` or else at `default`. A level that is none
+/// is said in the log, which then has the default.
+pub fn start(format: LogFormat, default: &str) -> LogHandle {
+    let asked = std::env::var("MCR_LOG").ok();
+    let (chosen, problem) = match asked.as_deref().map(filter) {
+        Some(Ok(filter)) => (filter, None),
+        Some(Err(problem)) => (EnvFilter::new(default), Some(problem)),
+        None => (EnvFilter::new(default), None),
+    };
+    let ansi = format == LogFormat::Text && io::stderr().is_terminal();
+    let (subscriber, handle) = subscriber(format, ansi, chosen, io::stderr);
+    subscriber.init();
+    if let Some(problem) = problem {
+        tracing::warn!("MCR_LOG: {problem}");
+    }
+    handle
+}
+
+fn subscriber<W>(
+    format: LogFormat,
+    ansi: bool,
+    chosen: EnvFilter,
+    writer: W,
+) -> (impl Subscriber + Send + Sync + for<'a> LookupSpan<'a>, LogHandle)
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let (filter, handle) = reload::Layer::new(chosen);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(ansi).with_writer(writer).event_format(Lines { format });
+    (tracing_subscriber::registry().with(filter).with(lines), LogHandle(handle))
+}
+
+/// How a line looks.
+struct Lines {
+    format: LogFormat,
+}
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut line = Line { is_json: self.format == LogFormat::Json, ..Line::default() };
+        event.record(&mut line);
+        let time = rfc3339(crate::clock::unix_ms());
+        let level = *event.metadata().level();
+        match self.format {
+            LogFormat::Json => line.write_json(&mut writer, &time, level),
+            LogFormat::Text => line.write_text(&mut writer, &time, level),
+        }
+    }
+}
+
+/// What stands on a line.
+#[derive(Debug, Default)]
+struct Line {
+    is_json: bool,
+    text: String,
+    event: Option<String>,
+    /// For programs.
+    fields: Map<String, Value>,
+    /// For people.
+    words: String,
+}
+
+impl Line {
+    fn write_json(self, writer: &mut Writer<'_>, time: &str, level: Level) -> fmt::Result {
+        let [level, event, text] =
+            [level.as_str().to_ascii_lowercase(), self.event.unwrap_or_else(|| NO_EVENT.to_owned()), self.text]
+                .map(Value::from);
+        write!(writer, "{{\"time\":\"{time}\",\"level\":{level},\"event\":{event},\"text\":{text}")?;
+        for (name, value) in &self.fields {
+            // What every line has means the same on every line.
+            if !EVERY_LINE.contains(&name.as_str()) {
+                write!(writer, ",{}:{value}", Value::from(name.as_str()))?;
+            }
+        }
+        writeln!(writer, "}}")
+    }
+
+    fn write_text(self, writer: &mut Writer<'_>, time: &str, level: Level) -> fmt::Result {
+        let colour = match level {
+            Level::ERROR => "31",
+            Level::WARN => "33",
+            Level::INFO => "32",
+            _ => "34",
+        };
+        let (on, off) =
+            if writer.has_ansi_escapes() { (format!("\x1b[{colour}m"), "\x1b[0m") } else { (String::new(), "") };
+        write!(writer, "{time} {on}{level:>5}{off} {}", self.text)?;
+        if let Some(event) = self.event {
+            write!(writer, " event={event}")?;
+        }
+        writeln!(writer, "{}", self.words)
+    }
+
+    fn put(&mut self, field: &Field, value: impl Into<Value>) {
+        let value = value.into();
+        match field.name() {
+            "message" => self.text = value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+            "event" => self.event = value.as_str().map(str::to_owned),
+            // The bridge from the crate `log` tells where its record comes from.
+            name if name.starts_with("log.") => {}
+            name if self.is_json => _ = self.fields.insert(name.to_owned(), value),
+            name => _ = write!(self.words, " {name}={value}"), // Writing to a String cannot fail.
+        }
+    }
+}
+
+impl Visit for Line {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        match field.name() {
+            FIELDS if self.is_json => match serde_json::from_str(&format!("{value:#?}")) {
+                Ok(Value::Object(fields)) => self.fields.extend(fields),
+                _ => self.put(field, format!("{value:?}")),
+            },
+            FIELDS => _ = write!(self.words, " {value:?}"),
+            // What Display or Debug gave is words already: quotes would only be in the way of people.
+            "message" => self.text = format!("{value:?}"),
+            name if !self.is_json && !name.starts_with("log.") => _ = write!(self.words, " {name}={value:?}"),
+            _ => self.put(field, format!("{value:?}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

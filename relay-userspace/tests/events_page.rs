@@ -1,0 +1,54 @@
+//! docs/events.md is what the code says. `MCR_WRITE_DOCS=1 cargo test -p relay-userspace --test events_page` writes it
+//! anew.
+
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use relay_userspace::events::Kind;
+use std::fmt::Write as _;
+use std::{env, fs, path::Path};
+
+#[test]
+fn the_page_is_what_the_code_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/events.md");
+    let wanted = page();
+    if env::var_os("MCR_WRITE_DOCS").is_some() {
+        fs::write(&path, &wanted).unwrap();
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(found, wanted, "docs/events.md is out of date: MCR_WRITE_DOCS=1 cargo test --test events_page");
+}
+
+fn page() -> String {
+    let mut page = String::from(HEAD);
+    for kind in Kind::ALL {
+        let fields: Vec<String> = kind.fields().iter().map(|field| format!("`{field}`")).collect();
+        let (name, level) = (kind.name(), kind.level().name());
+        writeln!(page, "| `{name}` | {level} | {} | {} |", kind.help(), fields.join(" ")).unwrap();
+    }
+    page
+}
+
+const HEAD: &str = "\
+# Every event
+
+This page is made from the code: `relay-userspace/src/events/event.rs`. Names and fields are stable.
+
+An event is a line of the log and an entry of `/api/v1/events`. With `--log-format json` a line is one JSON object with `time`
+(RFC 3339, UTC), `level` (`error`, `warn`, `info`), `event` and `text`, and the event's fields beside them; a line that is no event
+has the event `log`. Good labels for Loki are `level` and `event`; the others are for searching.
+
+The last 1000 events are replayed to whoever follows with `Last-Event-ID`. Numbers grow over restarts, too: those of a run begin at
+the time of its start, so that a follower from before a restart gets everything that is there.
+
+Of one relay, link or lane at most eight events of a topic (what stands before the dot) are told at once, and then one every five
+seconds; of all together 200 at once, and then twenty a second. Of what comes faster only the latest is told, as soon as it may be,
+with `held_back`: how many before it were left out. So what was told last is what happened last. Events of `audit`, `config` and
+`node` are always told.
+
+An audit line has `who` (and `uid` and `pid`, or `token`), `what` (`create`, `set`, `remove`, `enable`, `disable`, `mute`, `unmute`,
+`replace`, `reload`, `upgrade`), the relays that it touched `before` and `after` (by their tags when they are more than 32), and the
+`outcome` (`applied` with its `generation`, or `refused` with the `error`).
+
+| name | level | meaning | fields |
+|---|---|---|---|
+";
