@@ -20,5 +20,6 @@ pub mod links; // the command `mcr links`
 pub mod preflight; // what must be so before anything is made
 pub mod report; // what was counted
 pub mod events; // what happened
+pub mod observe; // how the node does, and its numbers
 pub mod notify; // what systemd is told
 mod clock; // the one clock

@@ -2,6 +2,7 @@
 //! to the same control.
 
 use super::view::View;
+use crate::clock::now_ns;
 use crate::config::Errors;
 use crate::events::EventLog;
 use arc_swap::ArcSwap;
@@ -180,6 +181,8 @@ pub struct Desk {
     pub events: EventLog,
     /// Signs of life and of trouble.
     pub pulse: Arc<Pulse>,
+    /// When control opened the desk, in nanoseconds of the monotonic clock.
+    pub started: u64,
 }
 
 /// Signs of life that control gives on each round of its loop.
@@ -206,7 +209,7 @@ impl Desk {
     pub fn open(view: View, events: EventLog) -> (Self, mpsc::Receiver<Asked>) {
         let (asks, taken) = mpsc::channel(QUEUE);
         let view = Arc::new(ArcSwap::from_pointee(view));
-        (Self { asks, view, events, pulse: Arc::default() }, taken)
+        (Self { asks, view, events, pulse: Arc::default(), started: now_ns() }, taken)
     }
 
     /// The node as it is now.

@@ -10,4 +10,5 @@
 pub mod options; // what is asked of a socket, and set on it
 pub mod port; // a lane's four rings of one socket
 pub mod ring; // two indices and an array
+pub mod levels; // how full the rings are
 pub mod socket; // creating, registering and binding, by xdpilone

@@ -8,10 +8,10 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 // Where the kernel keeps the rings of a socket, as offsets for mmap.
-const PGOFF_RX: i64 = 0;
-const PGOFF_TX: i64 = 0x8000_0000;
-const PGOFF_FILL: i64 = 0x1_0000_0000;
-const PGOFF_COMPLETION: i64 = 0x1_8000_0000;
+pub(super) const PGOFF_RX: i64 = 0;
+pub(super) const PGOFF_TX: i64 = 0x8000_0000;
+pub(super) const PGOFF_FILL: i64 = 0x1_0000_0000;
+pub(super) const PGOFF_COMPLETION: i64 = 0x1_8000_0000;
 
 /// The four rings of one socket; a socket that only sends has no receive ring, and the other way round.
 #[derive(Debug)]

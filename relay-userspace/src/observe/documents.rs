@@ -1,0 +1,248 @@
+//! The node as the API shows it, in the types that go over the wire.
+
+use super::health::{document, ready_checks};
+use super::rates::{Rate, Rates};
+use super::stream::{self, State};
+use crate::api::model;
+use crate::config::relay_to_json;
+use crate::control::desk::Desk;
+use crate::control::tag;
+use crate::control::view::{LaneView, Origin, View};
+use crate::events::Logged;
+use crate::memory::counters::Counters;
+use relay_common::counters::{LaneCounter, output, relay as place};
+use relay_common::drops::Drop;
+use relay_common::facts::Link;
+use relay_common::health::READY_CHECKS;
+use relay_common::table::{Pending, SlotRelay};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What cannot work yet, by relays.
+type ByRelay<'a> = BTreeMap<&'a str, Vec<&'a Pending>>;
+
+/// An event as it goes over the wire.
+#[must_use]
+pub fn event(logged: &Logged) -> model::Event {
+    logged.into()
+}
+
+/// A node at a glance.
+#[must_use]
+pub fn status(desk: &Desk, now: u64) -> model::Status {
+    let view = desk.view();
+    let checks = ready_checks(desk, &view, now);
+    let of_health = checks.iter().filter(|check| !READY_CHECKS.contains(&check.name.as_str())).cloned().collect();
+    let config = &view.config;
+    let error = config.refused.as_ref().map(ToString::to_string).or_else(|| config.failed.clone());
+    model::Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        uptime_s: now.saturating_sub(desk.started) as f64 / 1e9,
+        role: "standalone".to_owned(),
+        generation: view.table.generation,
+        health: document(of_health),
+        ready: document(checks),
+        config: model::Config { file: config.path.display().to_string(), in_force: error.is_none(), error },
+        relays: states(&view, now).into_iter().map(|(state, n)| (state.name().to_owned(), n)).collect(),
+        pending: view.pending.iter().map(pending).collect(),
+        lanes: view.lanes.iter().map(|of| lane(of, now)).collect(),
+    }
+}
+
+/// How many relays there are in each state.
+fn states(view: &View, now: u64) -> Vec<(State, u64)> {
+    let by_relay = by_relay(view);
+    count_states(view.table.slots().map(|(slot, relay)| state(view, slot, relay, &by_relay, now)))
+}
+
+/// How many there are of each state.
+pub(super) fn count_states(states: impl Iterator<Item = State>) -> Vec<(State, u64)> {
+    let mut counts = State::ALL.map(|state| (state, 0)).to_vec();
+    for state in states {
+        counts.iter_mut().filter(|(of, _)| *of == state).for_each(|(_, n)| *n += 1);
+    }
+    counts
+}
+
+pub(super) fn by_relay(view: &View) -> ByRelay<'_> {
+    let mut by_relay = ByRelay::new();
+    for pending in &view.pending {
+        by_relay.entry(pending.relay.as_str()).or_default().push(pending);
+    }
+    by_relay
+}
+
+pub(super) fn state(view: &View, slot: u32, relay: &SlotRelay, by_relay: &ByRelay<'_>, now: u64) -> State {
+    let pending = by_relay.get(relay.relay.name.as_str()).into_iter().flatten().copied();
+    State::of(relay, stream::seen(&view.lanes, slot), pending, now)
+}
+
+/// All relays, by name, and the tag of those that came through the API.
+#[must_use]
+pub fn relays(desk: &Desk, rates: &Rates, now: u64) -> model::Relays {
+    let view = desk.view();
+    let by_relay = by_relay(&view);
+    let mut relays: Vec<model::Relay> =
+        view.table.slots().map(|(slot, of)| document_of(&view, (slot, of), &by_relay, rates, now)).collect();
+    let name = |relay: &model::Relay| relay.definition.get("name").and_then(Value::as_str).map(str::to_owned);
+    relays.sort_by_cached_key(name);
+    let is_of_api = |name: &str| view.origins.get(name) == Some(&Origin::Api);
+    let of_api = view.plan.relays.iter().filter(|relay| is_of_api(&relay.name));
+    model::Relays { tag: tag::of_relays(of_api), relays }
+}
+
+/// The relay of that name.
+#[must_use]
+pub fn relay(desk: &Desk, rates: &Rates, name: &str, now: u64) -> Option<model::Relay> {
+    let view = desk.view();
+    let of = view.table.relay(name)?;
+    Some(document_of(&view, of, &by_relay(&view), rates, now))
+}
+
+fn document_of(
+    view: &View,
+    (slot, built): (u32, &SlotRelay),
+    by_relay: &ByRelay<'_>,
+    rates: &Rates,
+    now: u64,
+) -> model::Relay {
+    let relay = &built.relay;
+    let Value::Object(definition) = relay_to_json(relay) else { unreachable!("a relay is an object") };
+    let pending_of = by_relay.get(relay.name.as_str()).into_iter().flatten();
+    let origin = view.origins.get(&relay.name).copied().unwrap_or(Origin::File);
+    model::Relay {
+        definition,
+        origin: origin.name().to_owned(),
+        tag: tag::of_relay(relay),
+        status: model::RelayStatus {
+            state: state(view, slot, built, by_relay, now).name().to_owned(),
+            pending: pending_of.map(|of| pending(of)).collect(),
+            input: input(view, slot, relay, rates, now),
+            outputs: outputs(view, built, rates),
+        },
+    }
+}
+
+fn sum(lanes: &[Arc<LaneView>], read: impl Fn(&Counters) -> u64) -> u64 {
+    lanes.iter().map(|lane| read(&lane.counters)).sum()
+}
+
+fn input(view: &View, slot: u32, relay: &relay_common::plan::Relay, rates: &Rates, now: u64) -> model::Traffic {
+    let seen = stream::seen(&view.lanes, slot);
+    let Rate { pps, bps } = rates.relay(slot);
+    let age = now.saturating_sub(seen.last) as f64 / 1e9;
+    model::Traffic {
+        at: stream::input(relay),
+        packets: seen.packets,
+        bytes: sum(&view.lanes, |lane| lane.get_relay(slot, place::BYTES)),
+        pps,
+        bps,
+        last_packet_age_s: (seen.packets > 0).then_some(age),
+        drops: named(&Drop::ALL, |reason| {
+            sum(&view.lanes, |lane| lane.get_relay(slot, place::DROPS + reason as usize))
+        }),
+    }
+}
+
+fn outputs(view: &View, built: &SlotRelay, rates: &Rates) -> Vec<model::Traffic> {
+    let one = |(wanted, counter): (&relay_common::plan::Output, u32)| {
+        let read = |place: usize| sum(&view.lanes, |lane| lane.get_output(counter, place));
+        let Rate { pps, bps } = rates.output(counter);
+        model::Traffic {
+            at: stream::output(wanted),
+            packets: read(output::PACKETS),
+            bytes: read(output::BYTES),
+            pps,
+            bps,
+            last_packet_age_s: None,
+            drops: named(&output::REASONS, |reason| read(output::place(reason))),
+        }
+    };
+    let counters = built.outputs.iter().map(|output| output.counter);
+    built.relay.outputs.iter().zip(counters).map(one).collect()
+}
+
+/// Reasons with what was counted of them; those that never occurred are left out.
+fn named(reasons: &[Drop], read: impl Fn(Drop) -> u64) -> BTreeMap<String, u64> {
+    let all = reasons.iter().map(|reason| (reason.name().to_owned(), read(*reason)));
+    all.filter(|(_, n)| *n > 0).collect()
+}
+
+/// Something that cannot work yet, as it goes over the wire.
+#[must_use]
+pub fn pending(pending: &Pending) -> model::Pending {
+    let Pending { relay, part, reason } = pending;
+    model::Pending {
+        relay: relay.clone(),
+        part: part.to_string(),
+        reason: reason.name().to_owned(),
+        text: reason.to_string(),
+    }
+}
+
+fn lane(lane: &Arc<LaneView>, now: u64) -> model::Lane {
+    let heartbeat = lane.counters.get(LaneCounter::Heartbeat);
+    model::Lane {
+        number: lane.number,
+        core: lane.core,
+        pid: lane.pid,
+        heartbeat_age_ms: now.saturating_sub(heartbeat) / 1_000_000,
+        generation: lane.counters.get(LaneCounter::Generation),
+        restarts: lane.restarts,
+        frames: lane.n_frames.into(),
+        // The lane tells only when it sleeps; the owner words tell always.
+        free_frames: lane.census().map_or_else(|_| lane.counters.get(LaneCounter::Free), |census| census.free),
+        sockets: lane
+            .sockets
+            .iter()
+            .map(|socket| model::Socket {
+                link: socket.link.clone(),
+                queue: socket.queue,
+                receives: socket.receives,
+                sends: socket.output.is_some(),
+                mode: if socket.bound.zero_copy { "zero-copy" } else { "copy" }.to_owned(),
+            })
+            .collect(),
+    }
+}
+
+/// The links of this node, as control last read them, and what is made of each; loopback is left out.
+#[must_use]
+pub fn links(desk: &Desk) -> Vec<model::Link> {
+    let view = desk.view();
+    view.facts.links.iter().filter(|link| link.name != "lo").map(|of| link(&view, of)).collect()
+}
+
+fn link(view: &View, link: &Link) -> model::Link {
+    let sockets = || {
+        let all = view.lanes.iter().flat_map(|lane| &lane.sockets);
+        all.filter(|socket| socket.ifindex == link.ifindex && socket.link == link.name)
+    };
+    let state = match (link.up, link.carrier) {
+        (true, true) => "up",
+        (true, false) => "no carrier",
+        (false, _) => "down",
+    };
+    let v4 = link.v4.iter().map(|(address, prefix)| format!("{address}/{prefix}"));
+    let v6 = link.v6.iter().map(|(address, prefix)| format!("{address}/{prefix}"));
+    model::Link {
+        name: link.name.clone(),
+        ifindex: link.ifindex,
+        state: state.to_owned(),
+        mac: link.mac.map(|byte| format!("{byte:02x}")).join(":"),
+        mtu: link.mtu,
+        addresses: v4.chain(v6).collect(),
+        rx_queues: link.n_rx_queues,
+        tx_queues: link.n_tx_queues,
+        input: view.place.input(&link.name).is_some(),
+        output: view.place.output(&link.name).is_some(),
+        program: view.attached.iter().find(|at| at.ifindex == link.ifindex).map(|at| at.hook.name().to_owned()),
+        zero_copy: (sockets().count() > 0).then(|| sockets().all(|socket| socket.bound.zero_copy)),
+        groups: view.joined.iter().filter(|held| held.ifindex == link.ifindex).count() as u64,
+    }
+}
+
+#[cfg(test)]
+mod tests;

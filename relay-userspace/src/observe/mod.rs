@@ -1,0 +1,17 @@
+//! Looking at a node: its health, its state and its numbers, read from what control shows and what lanes count. Nothing
+//! here waits for control, writes where a lane reads, or changes anything.
+
+pub mod stream; // how a relay does
+pub mod rates; // packets a second, from two looks
+pub mod health; // whether packets can flow
+
+pub mod metrics; // numbers for Prometheus
+pub mod requests; // what was asked of the API
+mod documents; // the node as the API shows it
+#[cfg(test)]
+pub(crate) mod fixtures;
+
+pub use documents::{event, links, pending, relay, relays, status};
+pub use health::{health, live, ready};
+pub use rates::Rates;
+pub use requests::Requests;
