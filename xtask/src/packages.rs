@@ -23,13 +23,14 @@ pub(crate) struct Package {
 }
 
 /// What tests and demo need beyond a tool-chain.
-pub(crate) const PACKAGES: [Package; 7] = [
+pub(crate) const PACKAGES: [Package; 8] = [
     Package { name: "iproute2", program: "ip", wanted_for: "namespaces and veth pairs of tests and demo" },
     Package { name: "ethtool", program: "ethtool", wanted_for: "checksum and VLAN offloads of the veth pairs" },
     Package { name: "tcpdump", program: "tcpdump", wanted_for: "a second opinion on what was sent" },
     Package { name: "tshark", program: "tshark", wanted_for: "reading captures, checksums verified" },
     Package { name: "ffmpeg", program: "ffmpeg", wanted_for: "a real transport stream, made and played" },
     Package { name: "iputils-ping", program: "ping", wanted_for: "a host that still answers beside the relay" },
+    Package { name: "prometheus", program: "promtool", wanted_for: "judging metrics and alert rules" },
     Package { name: "procps", program: "ps", wanted_for: "watching lanes and their cores" },
 ];
 
