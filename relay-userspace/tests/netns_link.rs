@@ -7,6 +7,9 @@ mod events;
 #[path = "netns_link/facts.rs"]
 mod facts;
 #[cfg(test)]
+#[path = "netns_link/levels.rs"]
+mod levels;
+#[cfg(test)]
 #[path = "netns_link/memberships.rs"]
 mod memberships;
 #[cfg(test)]

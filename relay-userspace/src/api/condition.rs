@@ -13,7 +13,7 @@ pub(super) fn etag(tag: &str) -> HeaderValue {
 /// The tag of a list: that of the relays that came by the API, which is what a replacement is compared with, and that
 /// of the file's, so that a list whose file has changed is another list.
 pub(super) fn of_list(of_api: &str, of_file: impl IntoIterator<Item = String>) -> String {
-    format!("{of_api}-{}", tag::of_tags(of_file))
+    format!("{of_api}-{}", tag::of_tags(of_file.into_iter().collect()))
 }
 
 /// What a change of the whole set is compared with, if the tag is a list's or the set's own.

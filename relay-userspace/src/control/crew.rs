@@ -187,7 +187,8 @@ impl Crew {
 
     /// Has every lane let go of a descriptor.
     pub async fn forget(&mut self, tag: u64) {
-        self.vault.0.remove(&tag);
+        // Ours closes last: where closing waits in the kernel, no lane waits.
+        let _held = self.vault.0.remove(&tag);
         for process in self.posts.iter_mut().filter_map(|post| post.process.as_mut()) {
             if let Err(error) = process.forget(tag).await {
                 tracing::warn!(%error, tag, "a lane could not be told to let go");

@@ -2,25 +2,31 @@
 
 use crate::config::relay_to_json;
 use relay_common::plan::Relay;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 
 /// The tag of a relay, without quotes.
 #[must_use]
 pub fn of_relay(relay: &Relay) -> String {
-    hex(&Sha256::digest(relay_to_json(relay).to_string()))
+    of_definition(&relay_to_json(relay))
+}
+
+/// The tag of a relay whose definition is at hand.
+#[must_use]
+pub fn of_definition(definition: &Value) -> String {
+    hex(&Sha256::digest(definition.to_string()))
 }
 
 /// The tag of a set of relays, whatever their order.
 #[must_use]
 pub fn of_relays<'a>(relays: impl IntoIterator<Item = &'a Relay>) -> String {
-    of_tags(relays.into_iter().map(of_relay))
+    of_tags(relays.into_iter().map(of_relay).collect())
 }
 
-/// The tag of a set of relays whose tags are known.
+/// The tag of a set of relays whose tags are at hand.
 #[must_use]
-pub fn of_tags(tags: impl IntoIterator<Item = String>) -> String {
-    let mut tags: Vec<String> = tags.into_iter().collect();
+pub fn of_tags(mut tags: Vec<String>) -> String {
     tags.sort_unstable();
     hex(&Sha256::digest(tags.join(",")))
 }

@@ -88,9 +88,8 @@ pub fn relays(desk: &Desk, rates: &Rates, now: u64) -> model::Relays {
         view.table.slots().map(|(slot, of)| document_of(&view, (slot, of), &by_relay, rates, now)).collect();
     let name = |relay: &model::Relay| relay.definition.get("name").and_then(Value::as_str).map(str::to_owned);
     relays.sort_by_cached_key(name);
-    let is_of_api = |name: &str| view.origins.get(name) == Some(&Origin::Api);
-    let of_api = view.plan.relays.iter().filter(|relay| is_of_api(&relay.name));
-    model::Relays { tag: tag::of_relays(of_api), relays }
+    let of_api = relays.iter().filter(|relay| relay.origin == Origin::Api.name());
+    model::Relays { tag: tag::of_tags(of_api.map(|relay| relay.tag.clone()).collect()), relays }
 }
 
 /// The relay of that name.
@@ -109,13 +108,15 @@ fn document_of(
     now: u64,
 ) -> model::Relay {
     let relay = &built.relay;
-    let Value::Object(definition) = relay_to_json(relay) else { unreachable!("a relay is an object") };
+    let definition = relay_to_json(relay);
+    let tag = tag::of_definition(&definition);
+    let Value::Object(definition) = definition else { unreachable!("a relay is an object") };
     let pending_of = by_relay.get(relay.name.as_str()).into_iter().flatten();
     let origin = view.origins.get(&relay.name).copied().unwrap_or(Origin::File);
     model::Relay {
         definition,
         origin: origin.name().to_owned(),
-        tag: tag::of_relay(relay),
+        tag,
         status: model::RelayStatus {
             state: state(view, slot, built, by_relay, now).name().to_owned(),
             pending: pending_of.map(|of| pending(of)).collect(),

@@ -3,6 +3,7 @@
 use super::{links, relay, relays, status};
 use crate::api::model;
 use crate::control::desk::Desk;
+use crate::control::tag;
 use crate::observe::Rates;
 use crate::observe::fixtures::{NOW, Node};
 use relay_common::drops::Drop;
@@ -54,7 +55,10 @@ fn what_is_shown_can_be_read_again() {
     let text = serde_json::to_string(&shown).unwrap();
     assert_eq!(serde_json::from_str::<model::Relays>(&text).unwrap(), shown);
     assert_eq!(shown.relays[0].origin, "api");
-    assert_eq!(shown.relays[0].tag.len(), 16);
+    let view = desk.view();
+    let (_, one) = view.table.relay("one").unwrap();
+    assert_eq!(shown.relays[0].tag, tag::of_relay(&one.relay));
+    assert_eq!(shown.tag, tag::of_relays(&view.plan.relays), "all came through the API");
 }
 
 #[test]
