@@ -162,11 +162,11 @@ impl Prepared {
     }
 
     /// Binds it, once its fill ring is full. The outer error is final; the inner one is what bind said. Such a socket
-    /// cannot be trusted for another attempt: have the lane drop it and reclaim its frames, and prepare another, in
-    /// copy mode, or later when the queue was busy.
-    pub fn bind(self, wanted: &Wanted<'_>) -> Result<Result<Bound, Errno>, SocketError> {
+    /// cannot be trusted for another attempt: have the lane drop it, let go of this, have the frames reclaimed, and
+    /// prepare another, in copy mode, or later when the queue was busy.
+    pub fn bind(&self, wanted: &Wanted<'_>) -> Result<Result<Bound, Errno>, SocketError> {
         match self.0.umem.bind(&self.0.user) {
-            Ok(()) => finish(self.0.fd, wanted).map(Ok),
+            Ok(()) => finish(self.0.keep(wanted)?, wanted).map(Ok),
             Err(errno) => Ok(Err(Errno::from_raw(errno.get_raw()))),
         }
     }
@@ -232,6 +232,15 @@ impl Attempt {
         Ok(Self { user, _device: device, umem, fd })
     }
 
+    fn keep(&self, wanted: &Wanted<'_>) -> Result<OwnedFd, SocketError> {
+        self.fd.try_clone().map_err(|source| SocketError::Failed {
+            doing: "keep the socket",
+            link: wanted.link.to_owned(),
+            queue: wanted.queue,
+            source,
+        })
+    }
+
     /// Fills, then binds. The outer error is final; the inner one is what bind said.
     fn bind(
         &self,
@@ -244,12 +253,11 @@ impl Attempt {
             queue: wanted.queue,
             source,
         };
-        let keep = || self.fd.try_clone().map_err(|source| failed("keep the socket", source));
-        let mut port = Port::open(keep()?, wanted.receives, wanted.sends, wanted.ring_size)
+        let mut port = Port::open(self.keep(wanted)?, wanted.receives, wanted.sends, wanted.ring_size)
             .map_err(|source| failed("map the rings", source))?;
         fill(&mut port);
         match self.umem.bind(&self.user) {
-            Ok(()) => Ok(Ok(keep()?)),
+            Ok(()) => Ok(Ok(self.keep(wanted)?)),
             Err(errno) => Ok(Err(Errno::from_raw(errno.get_raw()))),
         }
     }
