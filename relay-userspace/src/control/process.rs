@@ -178,6 +178,9 @@ impl LaneProcess {
     }
 
     /// Has the lane take its packets off a socket, unmap and close it. Says how many packets were not sent.
+    ///
+    /// Keep a copy of the socket until this returns: closing the last one takes the kernel milliseconds, in which the
+    /// lane would not relay. Take its outputs out of the table first, and on a link that lives let the ring run empty.
     pub async fn drop_socket(&mut self, number: u16) -> anyhow::Result<u32> {
         let message = Message { number: number.into(), ..Message::of(kind::DROP) };
         Ok(self.talk.ask(message, &[], PATIENCE).await?.a)

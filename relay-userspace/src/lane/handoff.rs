@@ -101,13 +101,15 @@ pub mod kind {
     pub const TAKE: u32 = 2;
     /// Control: you have everything, go.
     pub const GO: u32 = 3;
-    /// Control: this socket is going away. The lane takes its packets off its rings, unmaps and closes it.
+    /// Control: this socket is going away. The lane takes its packets off its rings, unmaps and closes it. Control has
+    /// a copy until this is answered: who closes the last one waits for the kernel, which a lane must not.
     pub const DROP: u32 = 4;
     /// Control: the kernel has let go of a dropped socket; its frames are free.
     pub const RECLAIM: u32 = 5;
     /// Control, frozen: keep this descriptor for others. One with the same tag is let go.
     pub const HOLD: u32 = 6;
-    /// Control, frozen: let the descriptor of that tag go. That there is none is no error.
+    /// Control, frozen: let the descriptor of that tag go. That there is none is no error. Control has a copy until
+    /// this is answered, as for [`DROP`].
     pub const FORGET: u32 = 7;
     /// Control, frozen: show what you have. Answered with [`SHOWN`], then [`START`] with the outfit, then a [`TAKE`]
     /// with each socket, then a [`HOLD`] with each held descriptor, then [`DONE`].

