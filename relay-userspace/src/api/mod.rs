@@ -1,3 +1,32 @@
 //! The API: HTTP on a Unix socket and on TCP. It looks at the node's view and asks at its desk; it never touches a lane.
+//!
+//! Reading order: `server` starts and ends it, `listen` opens its sockets, `connection` serves one client, `access`
+//! says who may, `routes` is the list of what can be asked; the rest answers.
 
+pub mod definition; // a relay's definition, as the document describes it
 pub mod model; // what goes over the wire
+
+mod access; // who asks, and whether they may
+mod condition; // ETag, If-Match, If-None-Match
+mod connection; // one client, with its deadlines
+mod document; // the OpenAPI document
+mod limits; // how much of everything
+mod listen; // the sockets that clients come by
+mod node; // the node as a whole
+mod probe; // whether it lives, is ready, is healthy; its numbers
+mod problem; // what went wrong
+mod relays; // what is asked of relays
+mod request; // bodies and parameters
+mod routes; // everything that can be asked
+mod server; // the thread of the API
+mod shared; // what all clients share
+mod sight; // what the API is told to show
+mod stream; // events as they happen
+
+pub use document::document;
+pub use limits::Counts;
+pub use server::{Server, start};
+pub use sight::Sight;
+
+#[cfg(test)]
+mod tests;

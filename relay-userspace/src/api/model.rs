@@ -215,6 +215,37 @@ pub struct Socket {
     pub mode: String,
 }
 
+/// A link of this node, and what is made of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Link {
+    /// Its name.
+    pub name: String,
+    /// The kernel's index of it.
+    pub ifindex: u32,
+    /// `up`, `no carrier` or `down`.
+    pub state: String,
+    /// Its hardware address.
+    pub mac: String,
+    /// The longest IP packet it takes.
+    pub mtu: u32,
+    /// Its addresses with their prefix lengths.
+    pub addresses: Vec<String>,
+    /// Receive queues in use.
+    pub rx_queues: u32,
+    /// Transmit queues in use.
+    pub tx_queues: u32,
+    /// Whether relays take in from it.
+    pub input: bool,
+    /// Whether relays send to it.
+    pub output: bool,
+    /// Where our program runs on it, if it does: `native` or `generic`.
+    pub program: Option<String>,
+    /// Whether all its sockets are zero-copy; none where it has none.
+    pub zero_copy: Option<bool>,
+    /// The groups that are joined on it.
+    pub groups: u64,
+}
+
 /// One event of the stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Event {
@@ -257,4 +288,20 @@ pub struct Step {
     pub text: String,
     /// What to do, when it is broken.
     pub remedy: Option<String>,
+}
+
+/// What the log says, and how much.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// `off`, `error`, `warn`, `info`, `debug` or `trace`; or `MODULE=LEVEL`, with commas between.
+    pub level: String,
+}
+
+/// The binary that is to take over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Upgrade {
+    /// Its whole path.
+    pub binary: String,
 }

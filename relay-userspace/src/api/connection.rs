@@ -1,0 +1,129 @@
+//! One client, with its deadlines: the head of a request, the reading of an answer.
+
+use super::access::Peer;
+use super::limits::HEAD;
+use super::shared::Api;
+use axum::Router;
+use axum::body::Body;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Sleep, sleep, timeout};
+use tower::Service as _;
+
+/// What a client is told for whom there is no room.
+const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n\
+    Content-Type: application/problem+json\r\nContent-Length: 138\r\n\r\n\
+    {\"type\":\"/problems/unavailable\",\"title\":\"It cannot be done now\",\"status\":503,\
+    \"detail\":\"too many clients are connected already: ask again\"}";
+
+/// Tells one client that there is no room. It is heard out first, for a moment: an answer to a question that was not
+/// asked yet is taken for garbage.
+pub(super) async fn turn_away<T: AsyncRead + AsyncWrite + Unpin>(mut stream: T, api: Api, _room: OwnedSemaphorePermit) {
+    let telling = async {
+        let _ = timeout(api.limits.turning_away / 2, stream.read(&mut [0; 4096])).await;
+        let _ = stream.write_all(NO_ROOM).await;
+        let _ = stream.shutdown().await;
+        // Closed with something unread, the connection would be reset and the answer lost.
+        while stream.read(&mut [0; 4096]).await.is_ok_and(|n| n > 0) {}
+    };
+    let _ = timeout(api.limits.turning_away, telling).await; // It was told, or does not want to know.
+}
+
+/// Serves one client until it goes, is too slow, or the API ends. The permit is its room.
+pub(super) async fn serve<T>(stream: T, peer: Peer, api: Api, router: Router, _room: OwnedSemaphorePermit)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let answer = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.clone().call(request.map(Body::new))
+    });
+    let stream = TokioIo::new(Paced::new(stream, api.limits.read_time));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(api.limits.head_time)
+        .max_header_size(HEAD)
+        .max_buf_size(HEAD)
+        .max_headers(64)
+        .serve_connection(stream, answer);
+    let mut connection = pin!(connection);
+    let mut ending = api.ending.clone();
+    // A client that went, sent garbage or was too slow is no news.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        _ = ending.wait_for(|ending| *ending) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = connection.await;
+}
+
+/// A stream whose reader has only so long for all that was written before the last flush: who reads byte by byte is
+/// as slow as who does not read.
+struct Paced<T> {
+    stream: T,
+    most: Duration,
+    late: Pin<Box<Sleep>>,
+    waits: bool,
+}
+
+impl<T> Paced<T> {
+    fn new(stream: T, most: Duration) -> Self {
+        Self { stream, most, late: Box::pin(sleep(most)), waits: false }
+    }
+
+    /// After a write: a reader that must be waited for is waited for until its time is over.
+    fn judge<V>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<V>>) -> Poll<io::Result<V>> {
+        if written.is_ready() {
+            return written;
+        }
+        if !self.waits {
+            self.waits = true;
+            let until = Instant::now() + self.most;
+            self.late.as_mut().reset(until);
+        }
+        ready!(self.late.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the answer was not read in time")))
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Paced<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Paced<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.judge(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.judge(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// hyper flushes when it has written all it has: then the reader is up to date.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.waits = false;
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

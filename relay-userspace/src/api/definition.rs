@@ -1,0 +1,106 @@
+//! A relay's definition and a set of them, as the document describes them. config/relay.toml says what each key means.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// One rule: an input and its outputs, with a name. Ranges are for the configuration file: each relay is sent by itself.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RelayDefinition)]
+pub struct Relay {
+    /// 1 to 64 letters, digits, `-`, `_` and `.`, the first a letter or a digit. It may be left out where the address
+    /// has it.
+    #[schema(example = "ch1")]
+    pub name: Option<String>,
+    /// Whether it runs.
+    #[schema(default = true)]
+    pub enabled: Option<bool>,
+    /// Whether it may take in or send groups that belong to the protocols of a link.
+    #[schema(default = false)]
+    pub allow_link_local: Option<bool>,
+    /// What it takes in.
+    pub input: Input,
+    /// Where it sends that: 1 to 64.
+    #[schema(min_items = 1, max_items = 64)]
+    pub outputs: Vec<Output>,
+}
+
+/// What a relay takes in: a group or one of this node's own addresses.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = InputDefinition)]
+pub struct Input {
+    /// The link; `ens1f0.100` is VLAN 100 on it.
+    #[schema(example = "ens1f0")]
+    pub interface: String,
+    /// A multicast group.
+    #[schema(example = "239.1.1.1")]
+    pub group: Option<String>,
+    /// A unicast address of this node, in the place of a group.
+    pub address: Option<String>,
+    /// The UDP port.
+    #[schema(minimum = 1, example = 5000)]
+    pub port: u16,
+    /// The senders that are accepted; any when empty.
+    #[schema(max_items = 10)]
+    pub sources: Option<Vec<String>>,
+    /// `none`, a number, or the outer and the inner number.
+    #[schema(value_type = Option<Object>)]
+    pub vlan: Option<serde_json::Value>,
+}
+
+/// Where a relay sends: a group or a host.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OutputDefinition)]
+pub struct Output {
+    /// The link; `ens1f0.100` is VLAN 100 on it.
+    #[schema(example = "ens1f1")]
+    pub interface: String,
+    /// A multicast group.
+    #[schema(example = "239.2.1.1")]
+    pub group: Option<String>,
+    /// A host's address, in the place of a group.
+    pub address: Option<String>,
+    /// The UDP port.
+    #[schema(minimum = 1, example = 5001)]
+    pub port: u16,
+    /// TTL or hop limit.
+    #[schema(minimum = 1, default = 16)]
+    pub ttl: Option<u8>,
+    /// 0 to 63, or `keep`.
+    #[schema(value_type = Option<Object>)]
+    pub dscp: Option<serde_json::Value>,
+    /// `link`, `keep` or an address.
+    #[schema(default = "link")]
+    pub source: Option<String>,
+    /// 1 to 65535, or `keep`.
+    #[schema(value_type = Option<Object>)]
+    pub source_port: Option<serde_json::Value>,
+    /// `none`, `keep`, a number, or the outer and the inner number.
+    #[schema(value_type = Option<Object>)]
+    pub vlan: Option<serde_json::Value>,
+}
+
+/// All relays that the API is to hold: this, or the list alone.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RelaySet)]
+pub struct Set {
+    /// The relays.
+    pub relays: Vec<Relay>,
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::SCHEMA;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_document_has_every_key_of_the_file() {
+        let document = serde_json::to_value(crate::api::document()).unwrap();
+        for (section, schema) in [("relay", "Relay"), ("relay.input", "Input"), ("relay.outputs", "Output")] {
+            let (_, keys) = SCHEMA.iter().find(|(name, _)| *name == section).unwrap();
+            let known: BTreeSet<&str> = keys.iter().copied().collect();
+            let schema = &document["components"]["schemas"][format!("{schema}Definition")]["properties"];
+            let shown: BTreeSet<&str> = schema.as_object().unwrap().keys().map(String::as_str).collect();
+            assert_eq!(shown, known, "api/definition.rs: {section}");
+        }
+    }
+}

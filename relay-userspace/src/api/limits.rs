@@ -1,0 +1,95 @@
+//! How much of everything: what strangers send, how long they may take, and how many they may be.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Bytes of a request's head.
+pub(super) const HEAD: usize = 16 << 10;
+/// Bytes of a body: a relay with 64 outputs takes a hundredth of that.
+pub(super) const BODY: usize = 1 << 20;
+/// Bytes of a body that replaces all relays: 4000 take 3 MiB.
+pub(super) const SET: usize = 16 << 20;
+/// Bodies of more bytes are read on a thread of their own, so that nobody's probe waits for them.
+pub(super) const SHORT: usize = 8 << 10;
+/// Threads on which long bodies are read and long answers written.
+pub(super) const THREADS: usize = 4;
+/// Long answers that wait to be read at once: each can take some megabytes.
+pub(super) const LONG_ANSWERS: usize = 16;
+/// Bodies that replace all relays, read at once.
+pub(super) const SETS: usize = 2;
+/// Clients that are told at once that there is no room; further ones are told nothing.
+pub(super) const TURNED_AWAY: usize = 32;
+/// Wrong tokens whose answer is held back at once.
+pub(super) const WRONG_TOKENS: usize = 8;
+
+/// What a test makes shorter.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Clients of the TCP address at once.
+    pub(super) tcp: usize,
+    /// Clients of the Unix socket at once.
+    pub(super) unix: usize,
+    /// Streams of events at once.
+    pub(super) streams: usize,
+    /// How long a client may take to send a request's head, and be silent before it.
+    pub(super) head_time: Duration,
+    /// How long it may take to send a body.
+    pub(super) body_time: Duration,
+    /// How long it may take to read an answer, or one event.
+    pub(super) read_time: Duration,
+    /// How long an answer may take to be made, that of control included.
+    pub(super) answer_time: Duration,
+    /// How long a wrong token is held back.
+    pub(super) wrong_token: Duration,
+    /// How often a silent stream says that it is alive.
+    pub(super) keep_alive: Duration,
+    /// How long it takes at most to tell a client that there is no room.
+    pub(super) turning_away: Duration,
+    /// How long clients have when the API ends.
+    pub(super) ending: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            tcp: 64,
+            unix: 64,
+            streams: 16,
+            head_time: Duration::from_secs(10),
+            body_time: Duration::from_secs(20),
+            read_time: Duration::from_secs(30),
+            answer_time: Duration::from_secs(30),
+            wrong_token: Duration::from_millis(500),
+            keep_alive: Duration::from_secs(15),
+            turning_away: Duration::from_secs(1),
+            ending: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What the API has counted.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Answers, by the hundreds of their status: 1xx is 0, 5xx is 4.
+    answers: [AtomicU64; 5],
+    /// Writes over TCP with a token that is none.
+    pub wrong_tokens: AtomicU64,
+    /// Clients that were turned away because there were too many.
+    pub turned_away: AtomicU64,
+    /// Streams of events that were cut off because their reader was too slow.
+    pub cut_off: AtomicU64,
+}
+
+impl Counts {
+    /// Counts an answer.
+    pub(super) fn answered(&self, status: u16) {
+        let class = usize::from(status / 100).clamp(1, 5) - 1;
+        self.answers[class].fetch_add(1, Relaxed);
+    }
+
+    /// How many answers there were, by class of status: `2xx` and so on.
+    pub fn answers(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+        classes.into_iter().zip(self.answers.iter().map(|count| count.load(Relaxed)))
+    }
+}

@@ -1,0 +1,128 @@
+//! The sockets that clients come by.
+
+use crate::config::Http;
+use anyhow::{Context as _, bail};
+use nix::unistd::Group;
+use std::fs::{self, Permissions};
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+/// Whoever is in the socket's group may change relays; nobody else.
+const MODE: u32 = 0o660;
+
+/// The open sockets.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    pub(super) unix: UnixListener,
+    pub(super) place: Place,
+    pub(super) tcp: Option<TcpListener>,
+}
+
+/// Where the Unix socket lies.
+#[derive(Debug)]
+pub(super) struct Place {
+    path: PathBuf,
+    inode: (u64, u64),
+}
+
+impl Drop for Place {
+    /// Removes the socket, unless another mcr has put its own there meanwhile.
+    fn drop(&mut self) {
+        if inode(&self.path).is_some_and(|inode| inode == self.inode) {
+            let _ = fs::remove_file(&self.path); // Gone already is gone.
+        }
+    }
+}
+
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+/// Opens them. Nothing answers yet.
+pub(super) fn open(http: &Http) -> anyhow::Result<Sockets> {
+    let tcp = http.listen.map(open_tcp).transpose()?;
+    let (unix, place) = open_unix(&http.socket, http.socket_group.as_deref())?;
+    Ok(Sockets { unix, place, tcp })
+}
+
+fn open_tcp(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).map_err(|error| {
+        let remedy = match error.kind() {
+            ErrorKind::AddrInUse => "end what listens there (ss -ltnp), or use another port, or \"off\"",
+            ErrorKind::AddrNotAvailable => "use an address that this machine has (ip address), or \"off\"",
+            ErrorKind::PermissionDenied => "use a port from 1024 on",
+            _ => "use another address, or \"off\"",
+        };
+        anyhow::anyhow!("http.listen: cannot listen on {address}: {error}: {remedy}")
+    })?;
+    listener.set_nonblocking(true).context("http.listen")?;
+    Ok(listener)
+}
+
+/// Opens the Unix socket beside its place, with its rights, and then puts it there: nobody ever finds it with other
+/// rights or deaf, and a dead one is replaced.
+fn open_unix(path: &Path, group: Option<&str>) -> anyhow::Result<(UnixListener, Place)> {
+    let shown = path.display();
+    let remedy = "let the user that runs mcr write there, or name another place in http.socket";
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("http.socket: cannot make the folder of {shown}: {remedy}"))?;
+    }
+    check_free(path)?;
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(format!(".{}", std::process::id()));
+    let aside = PathBuf::from(aside);
+    let _ = fs::remove_file(&aside); // Only an mcr of our number can have left one, and it is gone.
+    let made = || -> anyhow::Result<(UnixListener, Place)> {
+        let listener =
+            UnixListener::bind(&aside).with_context(|| format!("http.socket: cannot make {shown}: {remedy}"))?;
+        let restrict = || fs::set_permissions(&aside, Permissions::from_mode(MODE));
+        restrict().with_context(|| format!("http.socket: cannot restrict {shown} to its group"))?;
+        if let Some(group) = group {
+            let id = group_id(group)?;
+            chown(&aside, None, Some(id)).with_context(|| {
+                format!(
+                    "http.socket_group: cannot give {shown} to group {group}: run mcr as root, or as a member of it"
+                )
+            })?;
+        }
+        listener.set_nonblocking(true).context("http.socket")?;
+        let inode =
+            inode(&aside).with_context(|| format!("http.socket: {shown} is gone while it is made: {remedy}"))?;
+        fs::rename(&aside, path).with_context(|| format!("http.socket: cannot put {shown} in its place: {remedy}"))?;
+        Ok((listener, Place { path: path.to_owned(), inode }))
+    };
+    made().inspect_err(|_| {
+        let _ = fs::remove_file(&aside);
+    })
+}
+
+/// Refuses a place where somebody answers, or where something else lies.
+fn check_free(path: &Path) -> anyhow::Result<()> {
+    let shown = path.display();
+    let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
+    if !std::os::unix::fs::FileTypeExt::is_socket(&found.file_type()) {
+        bail!("http.socket: {shown} is there and is no socket: remove it, or name another place");
+    }
+    match UnixStream::connect(path) {
+        Ok(_) => bail!("http.socket: somebody answers at {shown}: end the other mcr, or name another place"),
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(()),
+        Err(error) => bail!("http.socket: cannot tell whether somebody answers at {shown} ({error}): remove it if not"),
+    }
+}
+
+fn group_id(group: &str) -> anyhow::Result<u32> {
+    if let Ok(id) = group.parse() {
+        return Ok(id);
+    }
+    let found = Group::from_name(group).with_context(|| format!("http.socket_group: cannot look for group {group}"))?;
+    let found = found.with_context(|| {
+        format!(
+            "http.socket_group: there is no group \"{group}\": make it (groupadd --system {group}), or name another"
+        )
+    })?;
+    Ok(found.gid.as_raw())
+}

@@ -1,0 +1,101 @@
+//! The node as a whole: its state, its links, its log, its file, its binary.
+
+use super::access::{Asking, Peer};
+use super::limits::BODY;
+use super::model::{Applied, Link, Log, Status, Upgrade};
+use super::problem::{Kind, Problem};
+use super::relays::ask;
+use super::request::{self, Dry, Params};
+use super::shared::Api;
+use crate::control::desk::{Ask, Who};
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::response::Response;
+use axum::{Extension, Json};
+use std::path::PathBuf;
+
+/// The node at a glance.
+#[utoipa::path(get, path = "/api/v1/status", tag = "node", responses((status = 200, body = Status)))]
+pub(super) async fn status(State(api): State<Api>) -> Result<Json<Status>, Problem> {
+    api.apart(|api| api.sight.status()).await.map(Json)
+}
+
+/// The links of this node, and what is made of each.
+#[utoipa::path(get, path = "/api/v1/links", tag = "node", responses((status = 200, body = Vec<Link>)))]
+pub(super) async fn links(State(api): State<Api>) -> Result<Json<Vec<Link>>, Problem> {
+    api.apart(|api| api.sight.links()).await.map(Json)
+}
+
+/// The configuration file as it is now.
+#[utoipa::path(post, path = "/api/v1/reload", tag = "node", params(Dry), responses((status = 200, body = Applied)))]
+pub(super) async fn reload(
+    State(api): State<Api>,
+    Asking(who): Asking,
+    Params(dry): Params<Dry>,
+) -> Result<Json<Applied>, Problem> {
+    ask(&api, who, Ask::Reload, dry).await.map(Json)
+}
+
+/// A newer binary in the place of this one, without losing a packet. Only root and the user that mcr runs as may, and
+/// only by the Unix socket: whatever stands there is run with mcr's rights.
+#[utoipa::path(post, path = "/api/v1/upgrade", tag = "node", params(Dry), request_body = Upgrade, responses((status = 200, body = Applied)))]
+pub(super) async fn upgrade(
+    State(api): State<Api>,
+    Asking(who): Asking,
+    Extension(peer): Extension<Peer>,
+    Params(dry): Params<Dry>,
+    request: Request,
+) -> Result<Json<Applied>, Problem> {
+    let own = nix::unistd::geteuid().as_raw();
+    if !matches!(peer, Peer::Unix { uid, .. } if uid == 0 || uid == own) {
+        let detail = "mcr upgrade is for root at the Unix socket: the binary that is named runs with mcr's rights";
+        return Err(Problem::new(Kind::Forbidden, detail));
+    }
+    let Upgrade { binary } = request::read(&api, request, BODY, request::json).await?;
+    if !binary.starts_with('/') || binary.contains('\0') {
+        let detail = format!("binary: {binary:?} is not a whole path: write it as in /usr/bin/mcr");
+        return Err(Problem::new(Kind::Invalid, detail));
+    }
+    ask(&api, who, Ask::Upgrade { binary: PathBuf::from(binary) }, dry).await.map(Json)
+}
+
+/// What the log says now.
+#[utoipa::path(get, path = "/api/v1/log", tag = "node", responses((status = 200, body = Log)))]
+pub(super) async fn log(State(api): State<Api>) -> Json<Log> {
+    Json(api.sight.log())
+}
+
+/// Changes what the log says, until mcr starts again.
+#[utoipa::path(put, path = "/api/v1/log", tag = "node", params(Dry), request_body = Log, responses((status = 200, body = Log)))]
+pub(super) async fn set_log(
+    State(api): State<Api>,
+    Asking(who): Asking,
+    Params(dry): Params<Dry>,
+    request: Request,
+) -> Result<Json<Log>, Problem> {
+    let log: Log = request::read(&api, request, BODY, request::json).await?;
+    if dry.dry_run {
+        return Err(Problem::malformed("the log's level has no dry run: nothing that is relayed depends on it"));
+    }
+    api.sight.set_log(&log).map_err(|wrong| Problem::new(Kind::Invalid, format!("level: {wrong}")))?;
+    let who = match who {
+        Who::User { uid, .. } => format!("uid {uid}"),
+        Who::Token { name } => format!("token \"{name}\""),
+        Who::File => "the configuration file".to_owned(),
+    };
+    tracing::info!(%who, level = log.level, "the log's level was changed");
+    Ok(Json(log))
+}
+
+/// What a kind of problem means.
+#[utoipa::path(get, path = "/problems/{kind}", tag = "node", params(("kind" = String, Path)),
+    responses((status = 200, body = String, content_type = "text/plain")))]
+pub(super) async fn problem(path: axum::extract::Path<String>) -> Result<Response, Problem> {
+    let kind = Kind::ALL.iter().find(|kind| kind.name() == *path);
+    let kind = kind.ok_or_else(|| Problem::new(Kind::NoSuchAddress, "there is no such kind of problem"))?;
+    let text = format!("{} ({})\n", kind.title(), kind.status());
+    let mut answer = Response::new(text.into());
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    answer.headers_mut().insert(axum::http::header::CONTENT_TYPE, plain);
+    Ok(answer)
+}

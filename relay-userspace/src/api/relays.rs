@@ -1,0 +1,187 @@
+//! What is asked of relays: to see them, and to change them.
+
+use super::access::Asking;
+use super::condition::{etag, expected, is_known, of_list, of_set, unconditional};
+use super::definition;
+use super::limits::{BODY, SET};
+use super::model::{Applied, Relay, Relays};
+use super::problem::{Kind, Problem};
+use super::request::{self, Dry, Name, Params};
+use super::shared::Api;
+use crate::control::desk::{self, Ask, Refusal, Switch, Who};
+use crate::control::tag;
+use crate::control::view::Origin;
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use tokio::time::timeout;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// All relays, from the file and from the API, and how each does.
+#[utoipa::path(get, path = "/api/v1/relays", tag = "relays",
+    responses((status = 200, body = Relays, headers(("ETag" = String))), (status = 304, description = "No definition has changed.")))]
+pub(super) async fn list(State(api): State<Api>, headers: HeaderMap) -> Result<Response, Problem> {
+    let relays = api.apart(|api| api.sight.relays()).await?;
+    let of_file = relays.relays.iter().filter(|relay| relay.origin == Origin::File.name());
+    let tag = of_list(&relays.tag, of_file.map(|relay| relay.tag.clone()));
+    let known = is_known(&headers, &tag)?;
+    let mut answer = if known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        api.long_answer(JSON, move |_| serde_json::to_vec(&relays).unwrap_or_default()).await?
+    };
+    answer.headers_mut().insert(header::ETAG, etag(&tag));
+    Ok(answer)
+}
+
+/// One relay, and how it does.
+#[utoipa::path(get, path = "/api/v1/relays/{name}", tag = "relays", params(("name" = String, Path)),
+    responses((status = 200, body = Relay, headers(("ETag" = String))), (status = 304, description = "Its definition has not changed.")))]
+pub(super) async fn show(State(api): State<Api>, Name(name): Name, headers: HeaderMap) -> Result<Response, Problem> {
+    let asked = name.clone();
+    let relay = api.apart(move |api| api.sight.relay(&asked)).await?.ok_or(Refusal::NotFound(name))?;
+    let tag = etag(&relay.tag);
+    let known = is_known(&headers, &relay.tag)?;
+    let mut answer = if known { StatusCode::NOT_MODIFIED.into_response() } else { Json(relay).into_response() };
+    answer.headers_mut().insert(header::ETAG, tag);
+    Ok(answer)
+}
+
+/// A new relay.
+#[utoipa::path(post, path = "/api/v1/relays", tag = "relays", params(Dry), request_body = definition::Relay,
+    responses((status = 201, body = Applied, headers(("Location" = String), ("ETag" = String))), (status = 200, body = Applied, description = "Asked dry: nothing was changed.")))]
+pub(super) async fn create(
+    State(api): State<Api>,
+    Asking(who): Asking,
+    Params(dry): Params<Dry>,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, Problem> {
+    unconditional(&headers)?;
+    let relay = request::read(&api, request, BODY, |api, body| request::relay(api, body, None)).await?;
+    let (location, tag) = (location(&relay.name), tag::of_relay(&relay));
+    let applied = ask(&api, who, Ask::Create(relay), dry).await?;
+    let mut answer = (StatusCode::CREATED, [(header::ETAG, etag(&tag))], Json(applied)).into_response();
+    if dry.dry_run {
+        *answer.status_mut() = StatusCode::OK;
+    } else {
+        answer.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(answer)
+}
+
+/// A relay in the place of the one of its name, or a new one. `If-Match` names the one it replaces; `If-None-Match: *`
+/// replaces none.
+#[utoipa::path(put, path = "/api/v1/relays/{name}", tag = "relays", params(("name" = String, Path), Dry), request_body = definition::Relay,
+    responses((status = 200, body = Applied, headers(("ETag" = String))), (status = 201, body = Applied, description = "It is new.", headers(("Location" = String), ("ETag" = String)))))]
+pub(super) async fn put(
+    State(api): State<Api>,
+    Asking(who): Asking,
+    Name(name): Name,
+    Params(dry): Params<Dry>,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, Problem> {
+    let expected = expected(&headers)?;
+    // A relay of a range has a name that cannot be sent, and it is the file's.
+    let view = api.desk.view();
+    if view.origins.get(&name) == Some(&Origin::File) {
+        return Err(Refusal::OfFile { name, file: view.config.path.clone() }.into());
+    }
+    drop(view);
+    let asked = name.clone();
+    let relay = request::read(&api, request, BODY, move |api, body| request::relay(api, body, Some(&asked))).await?;
+    let tag = tag::of_relay(&relay);
+    let applied = ask(&api, who, Ask::Put { relay, expected }, dry).await?;
+    let is_new = !dry.dry_run && applied.created.contains(&name);
+    let mut answer = ([(header::ETAG, etag(&tag))], Json(applied)).into_response();
+    if is_new {
+        *answer.status_mut() = StatusCode::CREATED;
+        answer.headers_mut().insert(header::LOCATION, location(&name));
+    }
+    Ok(answer)
+}
+
+/// These relays in the place of all that came through the API, all at once or none. What `GET` shows can be sent
+/// back; relays of the file are then left out if they are as they were shown.
+#[utoipa::path(put, path = "/api/v1/relays", tag = "relays", params(Dry), request_body = definition::Set,
+    responses((status = 200, body = Applied)))]
+pub(super) async fn replace(
+    State(api): State<Api>,
+    Asking(who): Asking,
+    Params(dry): Params<Dry>,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Json<Applied>, Problem> {
+    let expected = of_set(expected(&headers)?);
+    let room = timeout(api.limits.answer_time, api.sets.acquire()).await;
+    let Ok(Ok(room)) = room else {
+        return Err(Problem::new(Kind::Unavailable, "too many clients replace all relays already: ask again"));
+    };
+    let relays = request::read(&api, request, SET, request::relays).await?;
+    let applied = ask(&api, who, Ask::PutAll { relays, expected }, dry).await?;
+    drop(room);
+    Ok(Json(applied))
+}
+
+/// No such relay any more. `If-Match` names the one that is meant.
+#[utoipa::path(delete, path = "/api/v1/relays/{name}", tag = "relays", params(("name" = String, Path), Dry),
+    responses((status = 200, body = Applied)))]
+pub(super) async fn remove(
+    State(api): State<Api>,
+    Asking(who): Asking,
+    Name(name): Name,
+    Params(dry): Params<Dry>,
+    headers: HeaderMap,
+) -> Result<Json<Applied>, Problem> {
+    let expected = expected(&headers)?;
+    ask(&api, who, Ask::Remove { name, expected }, dry).await.map(Json)
+}
+
+macro_rules! switches {
+    ($($(#[doc = $doc:literal])+ $name:ident at $path:literal is $switch:expr;)*) => {$(
+        $(#[doc = $doc])+
+        #[utoipa::path(post, path = $path, tag = "relays", params(("name" = String, Path), Dry),
+            responses((status = 200, body = Applied)))]
+        pub(super) async fn $name(
+            State(api): State<Api>,
+            Asking(who): Asking,
+            Name(name): Name,
+            Params(dry): Params<Dry>,
+            headers: HeaderMap,
+        ) -> Result<Json<Applied>, Problem> {
+            unconditional(&headers)?;
+            ask(&api, who, Ask::Switch { name, switch: $switch }, dry).await.map(Json)
+        }
+    )*};
+}
+
+switches! {
+    /// The relay runs.
+    enable at "/api/v1/relays/{name}/enable" is Switch::Enabled(true);
+    /// The relay joins nothing and sends nothing, but keeps its place.
+    disable at "/api/v1/relays/{name}/disable" is Switch::Enabled(false);
+    /// The relay is received and measured but not sent.
+    mute at "/api/v1/relays/{name}/mute" is Switch::Muted(true);
+    /// The relay is sent again.
+    unmute at "/api/v1/relays/{name}/unmute" is Switch::Muted(false);
+}
+
+/// Asks control, and waits until every lane has confirmed.
+pub(super) async fn ask(api: &Api, who: Who, ask: Ask, dry: Dry) -> Result<Applied, Problem> {
+    let answered = timeout(api.limits.answer_time, api.desk.ask(who, ask, dry.dry_run)).await;
+    let late = |_| {
+        let seconds = api.limits.answer_time.as_secs();
+        let detail =
+            format!("control did not answer within {seconds} seconds and may still do it: look before you ask again");
+        Problem::new(Kind::NoAnswer, detail)
+    };
+    let desk::Applied { generation, changes, created, changed, removed } = answered.map_err(late)??;
+    Ok(Applied { generation, dry_run: dry.dry_run, changes, created, changed, removed })
+}
+
+fn location(name: &str) -> HeaderValue {
+    HeaderValue::try_from(format!("/api/v1/relays/{name}")).unwrap_or(HeaderValue::from_static("/api/v1/relays"))
+}

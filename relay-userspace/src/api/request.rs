@@ -1,0 +1,166 @@
+//! Bodies and parameters: read within their bounds, and every error in words.
+
+use super::limits::SHORT;
+use super::problem::{Kind, Problem};
+use super::shared::Api;
+use crate::config::{self, relay_to_json};
+use crate::control::view::{Origin, View};
+use axum::RequestPartsExt as _;
+use axum::body::Bytes;
+use axum::extract::{FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use relay_common::plan::{MAX_NAME, Relay};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::time::timeout;
+use utoipa::IntoParams;
+
+/// What every change can be asked.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Dry {
+    /// Only say what would change.
+    #[serde(default)]
+    #[param(required = false)]
+    pub(super) dry_run: bool,
+}
+
+/// The parameters behind the question mark.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<T: DeserializeOwned + 'static> FromRequestParts<Api> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
+        let query = parts.extract::<Query<T>>().await;
+        query.map(|Query(params)| Self(params)).map_err(|error| Problem::malformed(error.body_text()))
+    }
+}
+
+/// The relay that an address names.
+pub(super) struct Name(pub(super) String);
+
+impl FromRequestParts<Api> for Name {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
+        let path = parts.extract::<Path<String>>().await;
+        let Path(name) = path.map_err(|error| Problem::malformed(error.body_text()))?;
+        // A relay of a range has a number behind a slash, which stands as %2F in an address.
+        let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
+        if name.len() > MAX_NAME + "/65535".len() || !name.chars().all(known) {
+            let remedy = format!("names are 1 to {MAX_NAME} letters, digits, '-', '_' and '.'");
+            let name = name.chars().take(MAX_NAME).collect::<String>();
+            return Err(Problem::malformed(format!("{name:?} cannot be the name of a relay: {remedy}")));
+        }
+        Ok(Self(name))
+    }
+}
+
+/// Reads a body of at most so many bytes; a long one on a thread of its own.
+pub(super) async fn read<T: Send + 'static>(
+    api: &Api,
+    request: Request,
+    most: usize,
+    parse: impl FnOnce(&Api, &[u8]) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let (parts, body) = request.into_parts();
+    check_is_json(&parts.headers)?;
+    let too_long = || Problem::new(Kind::TooLong, format!("the body is longer than {most} bytes: send less"));
+    let says = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if says.is_some_and(|length| length > most as u64) {
+        return Err(too_long());
+    }
+    let body: Bytes = match timeout(api.limits.body_time, Limited::new(body, most).collect()).await {
+        Err(_) => {
+            let detail = format!("the body did not come within {} seconds", api.limits.body_time.as_secs());
+            return Err(Problem::new(Kind::TooSlow, detail));
+        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_long()),
+        Ok(Err(error)) => return Err(Problem::malformed(format!("the body cannot be read: {error}"))),
+        Ok(Ok(body)) => body.to_bytes(),
+    };
+    if body.len() <= SHORT {
+        return parse(api, &body);
+    }
+    api.apart(move |api| parse(api, &body)).await?
+}
+
+/// A body says that it is JSON, or nothing. A form that a browser sends unasked is none.
+fn check_is_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(kind) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let kind = kind.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json")) {
+        return Ok(());
+    }
+    let detail = "the body must be JSON and say so: add Content-Type: application/json (curl --json does)";
+    Err(Problem::new(Kind::NotJson, detail))
+}
+
+/// JSON of a type of ours.
+pub(super) fn json<T: DeserializeOwned>(_: &Api, body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => Problem::new(Kind::Invalid, format!("the body is not right: {error}")),
+        _ if body.is_empty() => Problem::malformed("the body is empty: send JSON"),
+        _ => Problem::malformed(format!("the body is not JSON: {error}")),
+    })
+}
+
+/// One relay; its name may stand in the address alone.
+pub(super) fn relay(api: &Api, body: &[u8], name: Option<&str>) -> Result<Relay, Problem> {
+    let mut sent: Value = json(api, body)?;
+    if let (Some(name), Value::Object(keys)) = (name, &mut sent) {
+        let written = keys.entry("name").or_insert_with(|| name.into());
+        if let Value::String(other) = written
+            && other != name
+        {
+            let other = other.chars().take(MAX_NAME).collect::<String>();
+            let detail = format!(
+                "relay \"{name}\" name: is {other:?} in the body: leave it out; a relay cannot be renamed, only removed and made anew"
+            );
+            return Err(Problem::new(Kind::Invalid, detail));
+        }
+    }
+    let relays = config::parse_relays(&[sent])?;
+    relays.into_iter().next().ok_or_else(|| Problem::new(Kind::Invalid, "the body is no relay"))
+}
+
+/// All relays that the API is to hold: a list, or what `GET /api/v1/relays` shows. Relays of the file that are shown
+/// there may be sent back as they are.
+pub(super) fn relays(api: &Api, body: &[u8]) -> Result<Vec<Relay>, Problem> {
+    let wrong = || {
+        let detail = "the body is no set of relays: send a list, or { \"relays\": [ ] } as GET shows it";
+        Problem::new(Kind::Invalid, detail)
+    };
+    let mut sent = match json(api, body)? {
+        Value::Array(list) => list,
+        Value::Object(mut keys) => {
+            let relays = keys.remove("relays");
+            keys.remove("tag");
+            match (relays, keys.is_empty()) {
+                (Some(Value::Array(list)), true) => list,
+                _ => return Err(wrong()),
+            }
+        }
+        _ => return Err(wrong()),
+    };
+    if sent.iter().any(|relay| relay["origin"] == Origin::File.name()) {
+        let view = api.desk.view();
+        sent.retain(|relay| !is_as_in_the_file(relay, &view));
+    }
+    Ok(config::parse_relays(&sent)?)
+}
+
+fn is_as_in_the_file(sent: &Value, view: &View) -> bool {
+    let Some(name) = sent["name"].as_str() else { return false };
+    if sent["origin"] != Origin::File.name() || view.origins.get(name) != Some(&Origin::File) {
+        return false;
+    }
+    let in_force = view.plan.relays.iter().find(|relay| relay.name == name);
+    let Some(Value::Object(definition)) = in_force.map(relay_to_json) else { return false };
+    definition.iter().all(|(key, value)| sent.get(key) == Some(value))
+}

@@ -1,0 +1,185 @@
+//! The thread of the API: it answers while control is busy, and control goes on whatever is asked.
+
+use super::access::Peer;
+use super::connection::{serve, turn_away};
+use super::limits::{Counts, Limits, THREADS};
+use super::listen::{self, Place, Sockets};
+use super::routes;
+use super::shared::Api;
+use super::sight::Sight;
+use crate::config::{Http, Token};
+use crate::control::desk::Desk;
+use anyhow::Context as _;
+use axum::Router;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{sleep, timeout};
+
+/// The running API. Dropped, it ends: clients have a second for what they are at, and the socket's file goes.
+#[derive(Debug)]
+pub struct Server {
+    counts: Arc<Counts>,
+    tcp: Option<SocketAddr>,
+    tokens: TokensOf,
+    ending: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct TokensOf(Api);
+
+impl std::fmt::Debug for TokensOf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("tokens")
+    }
+}
+
+/// Opens the sockets and starts to answer.
+///
+/// # Errors
+/// When a socket cannot be opened, with the key of the configuration and what to do.
+pub fn start(http: &Http, desk: Desk, sight: Arc<dyn Sight>) -> anyhow::Result<Server> {
+    start_within(Limits::default(), http, desk, sight)
+}
+
+/// The same with other limits.
+pub(super) fn start_within(limits: Limits, http: &Http, desk: Desk, sight: Arc<dyn Sight>) -> anyhow::Result<Server> {
+    let sockets = listen::open(http)?;
+    let tcp = sockets.tcp.as_ref().map(std::net::TcpListener::local_addr).transpose().context("http.listen")?;
+    let (ending, ends) = watch::channel(false);
+    let api = Api::new(desk, sight, limits, http.tokens.clone(), ends);
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(THREADS)
+        .thread_name("mcr-http-long")
+        .build()
+        .context("cannot start the API")?;
+    let serving = api.clone();
+    let thread = std::thread::Builder::new()
+        .name("mcr-http".to_owned())
+        .spawn(move || {
+            if let Err(error) = run(&runtime, sockets, serving) {
+                tracing::error!("the API ended: {error}");
+            }
+            runtime.shutdown_timeout(Duration::from_millis(100));
+        })
+        .context("cannot start the thread of the API")?;
+    Ok(Server { counts: Arc::clone(&api.counts), tcp, tokens: TokensOf(api), ending, thread: Some(thread) })
+}
+
+impl Server {
+    /// What the API has counted.
+    #[must_use]
+    pub fn counts(&self) -> &Arc<Counts> {
+        &self.counts
+    }
+
+    /// The TCP address that it answers at.
+    #[must_use]
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        self.tcp
+    }
+
+    /// Other tokens, from the next request on.
+    pub fn set_tokens(&self, tokens: Vec<Token>) {
+        self.tokens.0.tokens.store(Arc::new(tokens));
+    }
+
+    /// Ends it, and waits until it has ended: little more than a second, whatever clients do.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.ending.send(true); // Nobody listens if the thread has ended.
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // What it had to say is in the log.
+        }
+    }
+}
+
+fn run(runtime: &Runtime, sockets: Sockets, api: Api) -> io::Result<()> {
+    runtime.block_on(async move {
+        let Sockets { unix, tcp, place } = sockets;
+        let unix = UnixListener::from_std(unix)?;
+        let tcp = tcp.map(TcpListener::from_std).transpose()?;
+        let router = routes::served(api.clone());
+        let by_unix = Arc::new(Semaphore::new(api.limits.unix));
+        let by_tcp = Arc::new(Semaphore::new(api.limits.tcp));
+        tokio::select! {
+            () = accept_unix(unix, place, &api, &router, &by_unix) => {}
+            () = accept_tcp(tcp, &api, &router, &by_tcp) => {}
+            () = ending(&api) => {}
+        }
+        // Who has all the room has waited for everybody.
+        let everybody = async {
+            let _ = by_unix.acquire_many(room(api.limits.unix)).await;
+            let _ = by_tcp.acquire_many(room(api.limits.tcp)).await;
+        };
+        let _ = timeout(api.limits.ending, everybody).await; // Who is not done now is cut off.
+        Ok(())
+    })
+}
+
+fn room(clients: usize) -> u32 {
+    u32::try_from(clients).unwrap_or(u32::MAX)
+}
+
+async fn ending(api: &Api) {
+    let _ = api.ending.clone().wait_for(|ending| *ending).await; // A sender that is gone means the same.
+}
+
+async fn accept_unix(listener: UnixListener, _place: Place, api: &Api, router: &Router, room: &Arc<Semaphore>) {
+    loop {
+        let Some((stream, _)) = accepted(listener.accept().await).await else { continue };
+        let Ok(credentials) = stream.peer_cred() else { continue };
+        let peer = Peer::Unix { uid: credentials.uid(), pid: credentials.pid().unwrap_or(0) };
+        receive(stream, peer, api, router, room);
+    }
+}
+
+async fn accept_tcp(listener: Option<TcpListener>, api: &Api, router: &Router, room: &Arc<Semaphore>) {
+    let Some(listener) = listener else { return std::future::pending().await };
+    loop {
+        let Some((stream, peer)) = accepted(listener.accept().await).await else { continue };
+        let Ok(local) = stream.local_addr() else { continue };
+        let _ = stream.set_nodelay(true); // Slower, but right without.
+        receive(stream, Peer::Tcp { peer, local }, api, router, room);
+    }
+}
+
+fn receive<T>(stream: T, peer: Peer, api: &Api, router: &Router, room: &Arc<Semaphore>)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    if let Ok(permit) = Arc::clone(room).try_acquire_owned() {
+        tokio::spawn(serve(stream, peer, api.clone(), router.clone(), permit));
+        return;
+    }
+    api.counts.turned_away.fetch_add(1, Relaxed);
+    if let Ok(permit) = Arc::clone(&api.turned_away).try_acquire_owned() {
+        tokio::spawn(turn_away(stream, api.clone(), permit));
+    }
+}
+
+/// A client, or after a while none: without descriptors or memory, trying at once would be the only thing done.
+async fn accepted<T>(accepted: io::Result<T>) -> Option<T> {
+    match accepted {
+        Ok(client) => Some(client),
+        Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => None,
+        Err(error) => {
+            tracing::warn!("the API cannot take a client: {error}");
+            sleep(Duration::from_millis(200)).await;
+            None
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Events as they happen: what is kept first, then whatever comes. A reader that is too slow is cut off: it comes again
+//! with the number of the last event it saw, and misses nothing that is still kept.
+
+use super::problem::{Kind, Problem};
+use super::request::Params;
+use super::shared::Api;
+use crate::events::{self, Logged};
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::stream;
+use serde::Deserialize;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use utoipa::IntoParams;
+
+/// How long a reader that was cut off waits before it comes again.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Which events.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    /// Only events after this number; the header `Last-Event-ID` says the same and is stronger. Without either, all
+    /// that are kept.
+    after: Option<u64>,
+    /// Only these kinds, with commas between: `stream.interrupted`, or `stream` for all that begin with it.
+    kind: Option<String>,
+    /// Only those that concern this relay.
+    relay: Option<String>,
+}
+
+/// What has happened, and what happens, as a stream of server-sent events: `id` is the event's number, `event` its
+/// name, `data` the event.
+#[utoipa::path(get, path = "/api/v1/events", tag = "events", params(Asked, ("Last-Event-ID" = Option<u64>, Header)),
+    responses((status = 200, body = super::model::Event, content_type = "text/event-stream")))]
+pub(super) async fn events(
+    State(api): State<Api>,
+    Params(asked): Params<Asked>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let last = headers.get("last-event-id").map(|last| {
+        let number = last.to_str().ok().and_then(|last| last.trim().parse().ok());
+        number.ok_or_else(|| Problem::malformed("Last-Event-ID is the number of an event: send the last id you saw"))
+    });
+    let after = last.transpose()?.or(asked.after).unwrap_or(0);
+    let wanted = Wanted::new(asked)?;
+    let Ok(permit) = Arc::clone(&api.streams).try_acquire_owned() else {
+        return Err(Problem::new(Kind::Unavailable, "too many follow the events already: end one, or ask again"));
+    };
+    let (backlog, live) = api.desk.events.follow(after);
+    let (ending, interval) = (api.ending.clone(), api.limits.keep_alive);
+    let reader =
+        Reader { backlog: backlog.into(), live, wanted, api, ending, begun: false, over: false, _permit: permit };
+    Ok(Sse::new(stream::unfold(reader, Reader::next)).keep_alive(KeepAlive::new().interval(interval)).into_response())
+}
+
+/// Which events a reader wants.
+struct Wanted {
+    kinds: Option<Vec<events::Kind>>,
+    relay: Option<String>,
+}
+
+impl Wanted {
+    fn new(asked: Asked) -> Result<Self, Problem> {
+        let named = |word: &str| {
+            let begins = |kind: &events::Kind| kind.name().strip_prefix(word).is_some_and(|rest| rest.starts_with('.'));
+            let fits = events::Kind::ALL.iter().copied().filter(|kind| kind.name() == word || begins(kind));
+            let kinds: Vec<events::Kind> = fits.collect();
+            if kinds.is_empty() {
+                let all = events::Kind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
+                let word = word.chars().take(64).collect::<String>();
+                return Err(Problem::malformed(format!("kind: {word:?} is no kind of event: there are {all}")));
+            }
+            Ok(kinds)
+        };
+        let kinds = asked.kind.map(|kinds| kinds.split(',').map(named).collect::<Result<Vec<_>, _>>()).transpose()?;
+        Ok(Self { kinds: kinds.map(|kinds| kinds.concat()), relay: asked.relay })
+    }
+
+    fn takes(&self, logged: &Logged) -> bool {
+        let is_kind = self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&logged.event.kind));
+        let concerns = |relay: &String| logged.event.fields.get("relay").is_some_and(|of| of == relay.as_str());
+        is_kind && self.relay.as_ref().is_none_or(concerns)
+    }
+}
+
+/// One who follows.
+struct Reader {
+    backlog: VecDeque<Arc<Logged>>,
+    live: broadcast::Receiver<Arc<Logged>>,
+    wanted: Wanted,
+    api: Api,
+    ending: watch::Receiver<bool>,
+    begun: bool,
+    over: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Reader {
+    async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
+        if self.over {
+            return None;
+        }
+        if !self.begun {
+            self.begun = true;
+            return Some((Ok(Event::default().retry(RETRY)), self));
+        }
+        loop {
+            let logged = match self.backlog.pop_front() {
+                Some(logged) => Ok(logged),
+                None => tokio::select! {
+                    // A sender that is gone ends it too.
+                    _ = self.ending.wait_for(|ending| *ending) => Err(RecvError::Closed),
+                    logged = self.live.recv() => logged,
+                },
+            };
+            let logged = match logged {
+                Ok(logged) => logged,
+                Err(RecvError::Closed) => return None,
+                Err(RecvError::Lagged(missed)) => return Some(self.cut_off(missed)),
+            };
+            if self.wanted.takes(&logged) {
+                return Some((Ok(self.wire(&logged)), self));
+            }
+        }
+    }
+
+    fn wire(&self, logged: &Logged) -> Event {
+        let event = self.api.sight.event(logged);
+        // JSON has no line breaks of its own, so nothing in it can end the event.
+        let data = serde_json::to_string(&event).unwrap_or_default();
+        Event::default().id(event.id.to_string()).event(event.event).data(data)
+    }
+
+    fn cut_off(mut self, missed: u64) -> (Result<Event, Infallible>, Self) {
+        self.over = true;
+        self.api.counts.cut_off.fetch_add(1, Relaxed);
+        (Ok(Event::default().comment(format!("cut off: {missed} events came faster than they were read"))), self)
+    }
+}

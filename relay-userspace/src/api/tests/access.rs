@@ -1,0 +1,104 @@
+//! Who may: over TCP everybody may look and the holder of a token may change.
+
+use super::stage::{BEARER, Stage, relay};
+use crate::config::Token;
+use crate::control::desk::Who;
+use sha2::{Digest as _, Sha256};
+use std::sync::atomic::Ordering::Relaxed;
+
+const WRITES: [(&str, &str); 11] = [
+    ("POST", "/api/v1/relays"),
+    ("PUT", "/api/v1/relays"),
+    ("PUT", "/api/v1/relays/ch1"),
+    ("DELETE", "/api/v1/relays/ch1"),
+    ("POST", "/api/v1/relays/ch1/enable"),
+    ("POST", "/api/v1/relays/ch1/disable"),
+    ("POST", "/api/v1/relays/ch1/mute"),
+    ("POST", "/api/v1/relays/ch1/unmute"),
+    ("POST", "/api/v1/reload"),
+    ("POST", "/api/v1/upgrade"),
+    ("PUT", "/api/v1/log"),
+];
+
+#[tokio::test]
+async fn over_tcp_nothing_is_changed_without_a_token() {
+    let stage = Stage::new();
+    let wrong: [&[(&str, &str)]; 5] = [
+        &[],
+        &[("authorization", "Bearer wrong")],
+        &[("authorization", "Bearer ")],
+        &[("authorization", "Basic b3BlbjpzZXNhbWU=")],
+        &[("authorization", "open sesame")],
+    ];
+    for (method, path) in WRITES {
+        for headers in wrong {
+            let answer = stage.tcp.with(method, path, headers, &relay("ch1").to_string()).await;
+            assert_eq!(answer.problem().0, 401, "{method} {path} {headers:?}");
+            assert_eq!(answer.header("www-authenticate"), "Bearer realm=\"mcr\"");
+        }
+    }
+    assert!(stage.control.lock().unwrap().asked.is_empty(), "control was asked");
+    assert_eq!(stage.server().counts().wrong_tokens.load(Relaxed), WRITES.len() as u64);
+    assert_eq!(stage.tcp.get("/api/v1/relays").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_holder_of_a_token_changes_under_its_name() {
+    let stage = Stage::new();
+    let body = relay("ch1").to_string();
+    assert_eq!(stage.tcp.with("POST", "/api/v1/relays", &[BEARER], &body).await.status, 201);
+    assert_eq!(stage.control.lock().unwrap().asked[0].0, Who::Token { name: "ops".to_owned() });
+    let lower = [("authorization", "bearer open sesame")];
+    assert_eq!(stage.tcp.with("DELETE", "/api/v1/relays/ch1", &lower, "").await.status, 200);
+
+    stage.server().set_tokens(vec![Token { name: "new".to_owned(), hash: Sha256::digest("other").into() }]);
+    assert_eq!(stage.tcp.with("POST", "/api/v1/relays", &[BEARER], &body).await.problem().0, 401);
+    let other = [("authorization", "Bearer other")];
+    assert_eq!(stage.tcp.with("POST", "/api/v1/relays", &other, &body).await.status, 201);
+
+    stage.server().set_tokens(Vec::new());
+    let (status, _, detail) = stage.tcp.with("POST", "/api/v1/relays", &other, &body).await.problem();
+    assert_eq!(status, 403);
+    assert!(detail.contains("add a token to http.tokens"), "{detail}");
+    assert_eq!(stage.unix.ask("DELETE", "/api/v1/relays/ch1", "").await.status, 200, "the Unix socket needs none");
+}
+
+#[tokio::test]
+async fn a_binary_is_named_by_root_at_the_unix_socket_only() {
+    let stage = Stage::new();
+    let body = r#"{ "binary": "/usr/bin/mcr" }"#;
+    assert_eq!(stage.tcp.with("POST", "/api/v1/upgrade", &[BEARER], body).await.problem().0, 403);
+    assert!(stage.control.lock().unwrap().asked.is_empty());
+    assert_eq!(stage.unix.ask("POST", "/api/v1/upgrade", body).await.status, 200);
+    assert!(stage.control.lock().unwrap().asked[0].1.contains("/usr/bin/mcr"));
+    for wrong in
+        [r#"{ "binary": "mcr" }"#, r#"{ "binary": "/a\u0000b" }"#, "{}", r#"{ "binary": "/a", "force": true }"#]
+    {
+        assert_eq!(stage.unix.ask("POST", "/api/v1/upgrade", wrong).await.problem().0, 422, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_gets_nothing() {
+    let stage = Stage::new();
+    // A name that a stranger's server made to mean this machine.
+    let rebound = [("host", "evil.example:9280")];
+    for path in ["/api/v1/relays", "/healthz", "/nowhere"] {
+        let answer = stage.tcp.with("GET", path, &rebound, "").await;
+        assert_eq!(answer.problem().1, "other-host", "{path}");
+    }
+    let body = relay("ch1").to_string();
+    let other = [BEARER, ("host", "127.0.0.1"), ("origin", "http://evil.example")];
+    assert_eq!(stage.tcp.with("POST", "/api/v1/relays", &other, &body).await.problem().1, "forbidden");
+    assert_eq!(stage.unix.with("POST", "/api/v1/relays", &other, &body).await.problem().1, "forbidden");
+    let own = [BEARER, ("host", "127.0.0.1"), ("origin", "http://127.0.0.1")];
+    assert_eq!(stage.tcp.with("POST", "/api/v1/relays", &own, &body).await.status, 201);
+    // What a form sends is no JSON.
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    assert_eq!(stage.unix.with("POST", "/api/v1/relays", &form, &body).await.problem().0, 415);
+    assert_eq!(
+        stage.unix.with("OPTIONS", "/api/v1/relays", &own, "").await.problem().0,
+        405,
+        "nobody is let in by CORS"
+    );
+}

@@ -1,0 +1,191 @@
+//! Too much, too slow, too many: each has its end, and others are answered meanwhile.
+
+use super::client::{Client, request};
+use super::stage::{BEARER, Stage, relay};
+use crate::api::limits::{BODY, HEAD, Limits, SET};
+use axum::body::Body;
+use futures_util::stream;
+use http_body_util::BodyExt as _;
+use std::convert::Infallible;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Longer than any of these tests needs to wait for a deadline that was made short.
+const SLACK: Duration = Duration::from_secs(60);
+
+fn address(client: &Client) -> std::net::SocketAddr {
+    let Client::Tcp(address) = client else { panic!("no address") };
+    *address
+}
+
+/// Everything that comes until the other end closes.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    // A reset is an end too.
+    let _ = timeout(SLACK, stream.read_to_end(&mut text)).await.expect("was not cut off");
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[tokio::test]
+async fn bodies_and_heads_have_a_length() {
+    let stage = Stage::new();
+    let long = "x".repeat(BODY + 1);
+    assert_eq!(stage.unix.ask("POST", "/api/v1/relays", &long).await.problem().0, 413);
+    // The same without saying so before.
+    let pieces = (0..=BODY / 65_536).map(|_| Ok::<_, Infallible>("x".repeat(65_536)));
+    let mut piecewise = request("POST", "/api/v1/relays", &[], "");
+    *piecewise.body_mut() = Body::from_stream(stream::iter(pieces));
+    assert_eq!(stage.unix.send(piecewise).await.problem().0, 413);
+    let mut whole_set = request("PUT", "/api/v1/relays", &[("content-length", &(SET + 1).to_string())], "");
+    *whole_set.body_mut() = Body::from_stream(stream::pending::<Result<String, Infallible>>());
+    assert_eq!(stage.unix.send(whole_set).await.problem().0, 413);
+    let head = stage.unix.with("GET", "/healthz", &[("x-long", &"x".repeat(HEAD))], "").await;
+    assert_eq!(head.status, 431);
+    let names: Vec<String> = (0..80).map(|i| format!("x-{i}")).collect();
+    let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "x")).collect();
+    assert_eq!(stage.unix.with("GET", "/healthz", &many, "").await.status, 431);
+    assert_eq!(stage.unix.get("/healthz").await.status, 200);
+}
+
+#[tokio::test]
+async fn whoever_sends_too_slowly_is_cut_off() {
+    let short = Duration::from_millis(200);
+    let stage = Stage::within(Limits { head_time: short, body_time: short, ..Limits::default() });
+    // Byte by byte: what comes does not make the time longer.
+    let mut slow = TcpStream::connect(address(&stage.tcp)).await.unwrap();
+    let dripping = async {
+        for byte in b"GET /healthz HTTP/1.1\r\nx: ".iter().chain(std::iter::repeat(&b'x')) {
+            if slow.write_all(&[*byte]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(SLACK, dripping).await.expect("was not cut off");
+    // Not a byte.
+    let mut silent = TcpStream::connect(address(&stage.tcp)).await.unwrap();
+    assert_eq!(rest(&mut silent).await, "");
+    // Silent between two requests.
+    let mut idle = TcpStream::connect(address(&stage.tcp)).await.unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    assert!(rest(&mut idle).await.starts_with("HTTP/1.1 200 OK"));
+    // A body that does not come.
+    let mut bodiless = TcpStream::connect(address(&stage.tcp)).await.unwrap();
+    let head = "POST /api/v1/relays HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer open sesame\r\ncontent-length: 9\r\n\r\n";
+    bodiless.write_all(head.as_bytes()).await.unwrap();
+    let answer = rest(&mut bodiless).await;
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("/problems/too-slow"), "{answer}");
+}
+
+#[tokio::test]
+async fn whoever_does_not_read_is_cut_off() {
+    let stage = Stage::within(Limits { read_time: Duration::from_millis(300), unix: 1, ..Limits::default() });
+    let set: Vec<_> = (0..4000)
+        .map(|i| {
+            let mut relay = relay("x");
+            relay["name"] = format!("ch{i}").into();
+            relay["input"]["group"] = format!("239.1.{}.{}", i / 250, i % 250).into();
+            relay
+        })
+        .collect();
+    let put = stage.tcp.with("PUT", "/api/v1/relays", &[BEARER], &serde_json::to_string(&set).unwrap()).await;
+    assert_eq!(put.status, 200, "{:?}", put.json()["detail"]);
+    // Some megabytes are asked for and not read: more than lies in the buffers between.
+    let Client::Unix(path) = &stage.unix else { panic!("no path") };
+    let mut deaf = tokio::net::UnixStream::connect(path).await.unwrap();
+    deaf.write_all(b"GET /api/v1/relays HTTP/1.1\r\n\r\n").await.unwrap();
+    // There is room for one, so who is answered has seen the deaf one go.
+    let room = async {
+        while stage.unix.with("GET", "/healthz", &[("connection", "close")], "").await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(SLACK, room).await.expect("the deaf one was not cut off");
+    assert!(stage.server().counts().turned_away.load(Relaxed) > 0);
+}
+
+#[tokio::test]
+async fn too_many_are_turned_away_and_one_door_does_not_close_the_other() {
+    let stage = Stage::within(Limits { tcp: 4, ..Limits::default() });
+    let mut inside = Vec::new();
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(address(&stage.tcp)).await.unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        let mut begun = [0; 15];
+        stream.read_exact(&mut begun).await.unwrap();
+        assert_eq!(&begun, b"HTTP/1.1 200 OK");
+        inside.push(stream);
+    }
+    let mut outside = TcpStream::connect(address(&stage.tcp)).await.unwrap();
+    let answer = rest(&mut outside).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(head.contains(&format!("Content-Length: {}", body.len())), "{answer}");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(body).unwrap()["type"], "/problems/unavailable");
+    assert_eq!(stage.unix.get("/healthz").await.status, 200);
+    inside.pop();
+    let again = async {
+        loop {
+            let mut stream = TcpStream::connect(address(&stage.tcp)).await.unwrap();
+            let _ = stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
+            if rest(&mut stream).await.starts_with("HTTP/1.1 200 OK") {
+                break;
+            }
+        }
+    };
+    timeout(SLACK, again).await.expect("the room of who went is not free");
+}
+
+#[tokio::test]
+async fn guessing_at_tokens_has_an_end_and_the_right_one_is_not_kept_waiting() {
+    let stage = Stage::within(Limits { wrong_token: Duration::from_secs(2), ..Limits::default() });
+    let wrong = [("authorization", "Bearer guess")];
+    let guesses = (0..20).map(|_| stage.tcp.with("POST", "/api/v1/reload", &wrong, ""));
+    let right = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stage.tcp.with("POST", "/api/v1/reload", &[BEARER], "").await
+    };
+    let (guesses, right) = tokio::join!(futures_util::future::join_all(guesses), right);
+    assert_eq!(right.status, 200);
+    let statuses: Vec<u16> = guesses.iter().map(|answer| answer.problem().0).collect();
+    assert!(statuses.contains(&429) && statuses.contains(&401), "{statuses:?}");
+    assert!(statuses.iter().all(|status| matches!(status, 401 | 429)));
+}
+
+#[tokio::test]
+async fn control_that_does_not_answer_is_said_to() {
+    let stage = Stage::within(Limits { answer_time: Duration::from_secs(2), ..Limits::default() });
+    // Control's task runs on this thread, which waits: the question is asked from another.
+    let unix = stage.unix.clone();
+    let asking = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let change = unix.ask("POST", "/api/v1/reload", "").await;
+            (change.problem(), unix.get("/healthz").await.status, unix.get("/api/v1/relays").await.status)
+        })
+    });
+    let ((status, kind, detail), health, list) = asking.join().unwrap();
+    assert_eq!((status, kind.as_str()), (504, "no-answer"));
+    assert!(detail.contains("look before you ask again"), "{detail}");
+    assert_eq!((health.as_u16(), list.as_u16()), (200, 200));
+}
+
+#[tokio::test]
+async fn there_is_room_for_so_many_streams() {
+    let stage = Stage::within(Limits { streams: 2, ..Limits::default() });
+    let follow = || stage.unix.open(request("GET", "/api/v1/events", &[], ""));
+    let (first, second) = (follow().await, follow().await);
+    assert_eq!((first.status().as_u16(), second.status().as_u16()), (200, 200));
+    assert_eq!(stage.unix.get("/api/v1/events").await.problem().0, 503);
+    drop(first);
+    let again = async {
+        while follow().await.status() != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(SLACK, again).await.expect("the room of who went is not free");
+    let _ = second.into_body().frame().await;
+}

@@ -1,0 +1,13 @@
+//! The API as its clients see it: real sockets, a real desk, and behind it a control that keeps relays in a list.
+
+mod client; // one who asks
+mod control; // who answers at the desk
+mod stage; // all of it, set up
+
+mod access; // who may
+mod flood; // too much, too slow, too many
+mod garbage; // whatever is sent
+mod places; // sockets and their files
+mod probes; // health, numbers, the node
+mod relays; // seeing and changing
+mod stream; // events

@@ -1,0 +1,206 @@
+//! A desk, a control, a sight and the API before them, and clients at both of its doors.
+
+use super::client::{Answer, Client};
+use super::control::{self, Control};
+use crate::api::limits::{Counts, Limits};
+use crate::api::model::{Check, Config, Event, Health, Link, Log, Relay, RelayStatus, Relays, Status};
+use crate::api::server::{Server, start_within};
+use crate::api::sight::Sight;
+use crate::config::{Http, Token, parse, relay_to_json};
+use crate::control::desk::Desk;
+use crate::control::tag;
+use crate::control::view::{Origin, View};
+use crate::events::Logged;
+use relay_common::plan;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+
+/// The token of the stage.
+pub(super) const TOKEN: &str = "open sesame";
+/// The same, as it is sent.
+pub(super) const BEARER: (&str, &str) = ("authorization", "Bearer open sesame");
+
+/// Everything that a test needs. It ends when it is dropped.
+pub(super) struct Stage {
+    pub(super) unix: Client,
+    pub(super) tcp: Client,
+    pub(super) desk: Desk,
+    pub(super) control: Arc<Mutex<Control>>,
+    pub(super) sight: Arc<FakeSight>,
+    pub(super) server: Option<Server>,
+    pub(super) http: Http,
+    folder: PathBuf,
+}
+
+impl Stage {
+    /// The usual stage: a file with a range of two relays, one token.
+    pub(super) fn new() -> Self {
+        Self::within(Limits { wrong_token: std::time::Duration::from_millis(20), ..Limits::default() })
+    }
+
+    pub(super) fn within(limits: Limits) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Relaxed);
+        let folder = std::env::temp_dir().join(format!("mcr-api-{}-{number}", std::process::id()));
+        let file = "[[relay]]\nname = 'file'\ninput = { interface = 'in0', group = '239.9.1.0-1', port = 5000 }\n\
+             outputs = [{ interface = 'out0', group = '239.9.2.0-1', port = 5001 }]";
+        let (desk, control) = control::open(parse("file", file).unwrap().plan.relays);
+        let sight = Arc::new(FakeSight { desk: desk.clone(), well: AtomicBool::new(true), log: Mutex::default() });
+        let token = Token { name: "ops".to_owned(), hash: Sha256::digest(TOKEN).into() };
+        let http = Http {
+            listen: Some("127.0.0.1:0".parse().unwrap()),
+            socket: folder.join("mcr.sock"),
+            tokens: vec![token],
+            ..Http::default()
+        };
+        let server = start_within(limits, &http, desk.clone(), Arc::<FakeSight>::clone(&sight)).unwrap();
+        let (unix, tcp) = (Client::Unix(http.socket.clone()), Client::Tcp(server.tcp().unwrap()));
+        Self { unix, tcp, desk, control, sight, server: Some(server), http, folder }
+    }
+
+    /// Starts another API on the same desk.
+    pub(super) fn start_another(&self, http: &Http) -> anyhow::Result<Server> {
+        start_within(Limits::default(), http, self.desk.clone(), Arc::<FakeSight>::clone(&self.sight))
+    }
+
+    pub(super) fn server(&self) -> &Server {
+        self.server.as_ref().unwrap()
+    }
+
+    /// Makes a relay by the Unix socket, and gives its tag.
+    pub(super) async fn make(&self, name: &str) -> String {
+        let answer = self.unix.ask("POST", "/api/v1/relays", &relay(name).to_string()).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.header("etag").to_owned()
+    }
+
+    pub(super) async fn list(&self) -> (Answer, Vec<String>) {
+        let answer = self.unix.get("/api/v1/relays").await;
+        assert_eq!(answer.status, 200);
+        let relays: Relays = serde_json::from_slice(&answer.body).unwrap();
+        let name = |relay: &Relay| relay.definition["name"].as_str().unwrap().to_owned();
+        let names = relays.relays.iter().map(name).collect();
+        (answer, names)
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.server = None;
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A relay whose groups are made of its name.
+pub(super) fn relay(name: &str) -> Value {
+    let [a, b, ..] = <[u8; 32]>::from(Sha256::digest(name));
+    json!({
+        "name": name,
+        "input": { "interface": "in0", "group": format!("239.1.{a}.{b}"), "port": 5000 },
+        "outputs": [{ "interface": "out0", "group": format!("239.2.{a}.{b}"), "port": 5001 }],
+    })
+}
+
+/// Shows what the desk shows.
+pub(super) struct FakeSight {
+    desk: Desk,
+    pub(super) well: AtomicBool,
+    log: Mutex<String>,
+}
+
+impl FakeSight {
+    fn verdict(&self, name: &str) -> Health {
+        let ok = self.well.load(Relaxed);
+        let text = if ok { String::new() } else { format!("{name}: broken") };
+        let status = if ok { "ok" } else { "failing" }.to_owned();
+        Health { status, checks: vec![Check { name: name.to_owned(), ok, text }] }
+    }
+}
+
+fn shown(view: &View, relay: &plan::Relay) -> Relay {
+    let Value::Object(definition) = relay_to_json(relay) else { panic!("no object") };
+    let status = RelayStatus { state: "running".to_owned(), ..RelayStatus::default() };
+    Relay { definition, origin: view.origins[&relay.name].name().to_owned(), tag: tag::of_relay(relay), status }
+}
+
+impl Sight for FakeSight {
+    fn live(&self) -> Health {
+        self.verdict("control")
+    }
+
+    fn health(&self) -> Health {
+        self.verdict("lanes")
+    }
+
+    fn ready(&self) -> Health {
+        self.verdict("pending")
+    }
+
+    fn status(&self) -> Status {
+        let view = self.desk.view();
+        Status {
+            version: "0".to_owned(),
+            pid: std::process::id(),
+            uptime_s: 1.0,
+            role: "standalone".to_owned(),
+            generation: view.table.generation,
+            health: self.health(),
+            ready: self.ready(),
+            config: Config { file: view.config.path.display().to_string(), in_force: true, error: None },
+            relays: BTreeMap::new(),
+            pending: Vec::new(),
+            lanes: Vec::new(),
+        }
+    }
+
+    fn relays(&self) -> Relays {
+        let view = self.desk.view();
+        let of_api = view.plan.relays.iter().filter(|relay| view.origins[&relay.name] == Origin::Api);
+        let tag = tag::of_relays(of_api);
+        Relays { tag, relays: view.plan.relays.iter().map(|relay| shown(&view, relay)).collect() }
+    }
+
+    fn relay(&self, name: &str) -> Option<Relay> {
+        let view = self.desk.view();
+        view.plan.relays.iter().find(|relay| relay.name == name).map(|relay| shown(&view, relay))
+    }
+
+    fn links(&self) -> Vec<Link> {
+        Vec::new()
+    }
+
+    fn event(&self, logged: &Logged) -> Event {
+        Event {
+            id: logged.id,
+            time: "2026-01-01T00:00:00Z".to_owned(),
+            event: logged.event.kind.name().to_owned(),
+            level: "info".to_owned(),
+            text: logged.event.text.clone(),
+            fields: logged.event.fields.clone(),
+        }
+    }
+
+    fn metrics(&self, openmetrics: bool, http: &Counts) -> String {
+        let mut text = "# TYPE mcr_http_answers counter\n".to_owned();
+        for (class, n) in http.answers() {
+            text.push_str(&format!("mcr_http_answers_total{{class=\"{class}\"}} {n}\n"));
+        }
+        text + if openmetrics { "# EOF\n" } else { "" }
+    }
+
+    fn log(&self) -> Log {
+        Log { level: self.log.lock().unwrap().clone() }
+    }
+
+    fn set_log(&self, log: &Log) -> Result<(), String> {
+        if log.level == "loud" {
+            return Err("\"loud\" is no log level: use info".to_owned());
+        }
+        log.level.clone_into(&mut self.log.lock().unwrap());
+        Ok(())
+    }
+}
