@@ -1,8 +1,6 @@
 //! docs/openapi.json is what the code serves. `MCR_WRITE_DOCS=1 cargo test -p relay-userspace --test openapi_document`
 //! writes it anew.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
 use relay_userspace::api::document;
 use std::{env, fs, path::Path};
 

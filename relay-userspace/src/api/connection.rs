@@ -11,16 +11,29 @@ use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 use tower::Service as _;
 
 /// What a client is told for whom there is no room.
-pub(super) const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n\
+const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n\
     Content-Type: application/problem+json\r\nContent-Length: 138\r\n\r\n\
     {\"type\":\"/problems/unavailable\",\"title\":\"It cannot be done now\",\"status\":503,\
     \"detail\":\"too many clients are connected already: ask again\"}";
+
+/// Tells one client that there is no room. It is heard out first, for a moment: an answer to a question that was not
+/// asked yet is taken for garbage.
+pub(super) async fn turn_away<T: AsyncRead + AsyncWrite + Unpin>(mut stream: T, api: Api, _room: OwnedSemaphorePermit) {
+    let telling = async {
+        let _ = timeout(api.limits.turning_away / 2, stream.read(&mut [0; 4096])).await;
+        let _ = stream.write_all(NO_ROOM).await;
+        let _ = stream.shutdown().await;
+        // Closed with something unread, the connection would be reset and the answer lost.
+        while stream.read(&mut [0; 4096]).await.is_ok_and(|n| n > 0) {}
+    };
+    let _ = timeout(api.limits.turning_away, telling).await; // It was told, or does not want to know.
+}
 
 /// Serves one client until it goes, is too slow, or the API ends. The permit is its room.
 pub(super) async fn serve<T>(stream: T, peer: Peer, api: Api, router: Router, _room: OwnedSemaphorePermit)

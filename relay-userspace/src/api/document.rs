@@ -9,7 +9,7 @@ use utoipa::PartialSchema as _;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
-use utoipa::openapi::{Components, ContentBuilder, InfoBuilder, OpenApi, Ref, ResponseBuilder};
+use utoipa::openapi::{Components, ContentBuilder, InfoBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
 
 const ABOUT: &str = "Changes relays on a running node, shows how it does, and tells what happens. Every change is \
      answered when it is in force on every lane, or refused with a problem document (RFC 9457) and nothing changed. By \
@@ -40,10 +40,15 @@ pub fn document() -> OpenApi {
     components.schemas.insert("Problem".to_owned(), model::Problem::schema());
     components.schemas.insert("Fault".to_owned(), model::Fault::schema());
     for (path, item) in &mut document.paths.paths {
-        let reads = [&mut item.get];
-        let writes = [&mut item.post, &mut item.put, &mut item.delete];
-        reads.into_iter().flatten().for_each(|operation| describe(path, operation, false));
-        writes.into_iter().flatten().for_each(|operation| describe(path, operation, true));
+        let sorts = [
+            (&mut item.get, Sort::Look),
+            (&mut item.post, Sort::Change),
+            (&mut item.put, Sort::Conditional),
+            (&mut item.delete, Sort::Conditional),
+        ];
+        for (operation, sort) in sorts {
+            operation.iter_mut().for_each(|operation| describe(path, operation, sort));
+        }
     }
     document
 }
@@ -54,8 +59,18 @@ pub(super) fn text() -> &'static str {
     &TEXT
 }
 
+/// What a request does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    Look,
+    Change,
+    /// A change that can ask for what must be in force before.
+    Conditional,
+}
+
 /// Adds what any request of this sort can be answered.
-fn describe(path: &str, operation: &mut Operation, is_write: bool) {
+fn describe(path: &str, operation: &mut Operation, sort: Sort) {
+    let is_write = sort != Sort::Look;
     let body = operation.request_body.is_some();
     let of_relay = path.contains("{name}");
     let by_kind = |kind: &Kind| match kind {
@@ -70,7 +85,7 @@ fn describe(path: &str, operation: &mut Operation, is_write: bool) {
         Kind::TokenNeeded | Kind::Forbidden | Kind::TooMany => is_write,
         Kind::TooSlow | Kind::TooLong | Kind::NotJson => body,
         Kind::Invalid | Kind::DoesNotFit | Kind::Exists | Kind::OfFile | Kind::NotKept => is_write,
-        Kind::Changed => is_write && path.starts_with("/api/v1/relays"),
+        Kind::Changed => sort == Sort::Conditional && path.starts_with("/api/v1/relays"),
     };
     let kinds: Vec<Kind> = Kind::ALL.iter().copied().filter(by_kind).collect();
     for status in kinds.iter().map(|kind| kind.status()).collect::<BTreeSet<_>>() {
@@ -82,6 +97,13 @@ fn describe(path: &str, operation: &mut Operation, is_write: bool) {
             .content("application/problem+json", problem)
             .build();
         operation.responses.responses.entry(status.as_str().to_owned()).or_insert_with(|| response.into());
+    }
+    for response in operation.responses.responses.values_mut() {
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            "As it was asked for.".clone_into(&mut response.description);
+        }
     }
     if is_write {
         let nobody = SecurityRequirement::default();

@@ -19,6 +19,8 @@ pub(super) const THREADS: usize = 4;
 pub(super) const LONG_ANSWERS: usize = 16;
 /// Bodies that replace all relays, read at once.
 pub(super) const SETS: usize = 2;
+/// Clients that are told at once that there is no room; further ones are told nothing.
+pub(super) const TURNED_AWAY: usize = 32;
 /// Wrong tokens whose answer is held back at once.
 pub(super) const WRONG_TOKENS: usize = 8;
 
@@ -43,6 +45,8 @@ pub(super) struct Limits {
     pub(super) wrong_token: Duration,
     /// How often a silent stream says that it is alive.
     pub(super) keep_alive: Duration,
+    /// How long it takes at most to tell a client that there is no room.
+    pub(super) turning_away: Duration,
     /// How long clients have when the API ends.
     pub(super) ending: Duration,
 }
@@ -59,6 +63,7 @@ impl Default for Limits {
             answer_time: Duration::from_secs(30),
             wrong_token: Duration::from_millis(500),
             keep_alive: Duration::from_secs(15),
+            turning_away: Duration::from_secs(1),
             ending: Duration::from_secs(1),
         }
     }

@@ -1,7 +1,7 @@
 //! The thread of the API: it answers while control is busy, and control goes on whatever is asked.
 
 use super::access::Peer;
-use super::connection::{NO_ROOM, serve};
+use super::connection::{serve, turn_away};
 use super::limits::{Counts, Limits, THREADS};
 use super::listen::{self, Place, Sockets};
 use super::routes;
@@ -17,9 +17,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 /// The running API. Dropped, it ends: clients have a second for what they are at, and the socket's file goes.
@@ -142,10 +143,7 @@ async fn accept_unix(listener: UnixListener, _place: Place, api: &Api, router: &
         let Some((stream, _)) = accepted(listener.accept().await).await else { continue };
         let Ok(credentials) = stream.peer_cred() else { continue };
         let peer = Peer::Unix { uid: credentials.uid(), pid: credentials.pid().unwrap_or(0) };
-        match place_for(api, room) {
-            Some(permit) => drop(tokio::spawn(serve(stream, peer, api.clone(), router.clone(), permit))),
-            None => drop(stream.try_write(NO_ROOM)),
-        }
+        receive(stream, peer, api, router, room);
     }
 }
 
@@ -155,22 +153,22 @@ async fn accept_tcp(listener: Option<TcpListener>, api: &Api, router: &Router, r
         let Some((stream, peer)) = accepted(listener.accept().await).await else { continue };
         let Ok(local) = stream.local_addr() else { continue };
         let _ = stream.set_nodelay(true); // Slower, but right without.
-        match place_for(api, room) {
-            Some(permit) => {
-                let peer = Peer::Tcp { peer, local };
-                drop(tokio::spawn(serve(stream, peer, api.clone(), router.clone(), permit)));
-            }
-            None => drop(stream.try_write(NO_ROOM)),
-        }
+        receive(stream, Peer::Tcp { peer, local }, api, router, room);
     }
 }
 
-fn place_for(api: &Api, room: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-    let permit = Arc::clone(room).try_acquire_owned().ok();
-    if permit.is_none() {
-        api.counts.turned_away.fetch_add(1, Relaxed);
+fn receive<T>(stream: T, peer: Peer, api: &Api, router: &Router, room: &Arc<Semaphore>)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    if let Ok(permit) = Arc::clone(room).try_acquire_owned() {
+        tokio::spawn(serve(stream, peer, api.clone(), router.clone(), permit));
+        return;
     }
-    permit
+    api.counts.turned_away.fetch_add(1, Relaxed);
+    if let Ok(permit) = Arc::clone(&api.turned_away).try_acquire_owned() {
+        tokio::spawn(turn_away(stream, api.clone(), permit));
+    }
 }
 
 /// A client, or after a while none: without descriptors or memory, trying at once would be the only thing done.

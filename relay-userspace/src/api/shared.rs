@@ -1,6 +1,6 @@
 //! What all clients share.
 
-use super::limits::{Counts, LONG_ANSWERS, Limits, SETS, WRONG_TOKENS};
+use super::limits::{Counts, LONG_ANSWERS, Limits, SETS, TURNED_AWAY, WRONG_TOKENS};
 use super::problem::{Kind, Problem};
 use super::sight::Sight;
 use crate::config::Token;
@@ -30,6 +30,8 @@ pub(super) struct Shared {
     pub(super) streams: Arc<Semaphore>,
     /// Bodies that replace all relays that there is room for.
     pub(super) sets: Semaphore,
+    /// Clients that can be told that there is no room.
+    pub(super) turned_away: Arc<Semaphore>,
     /// Wrong tokens that can be held back.
     pub(super) wrong_tokens: Semaphore,
     /// Long answers that there is room for.
@@ -62,6 +64,7 @@ impl Api {
             tokens: ArcSwap::from_pointee(tokens),
             streams: Arc::new(Semaphore::new(limits.streams)),
             sets: Semaphore::new(SETS),
+            turned_away: Arc::new(Semaphore::new(TURNED_AWAY)),
             wrong_tokens: Semaphore::new(WRONG_TOKENS),
             long_answers: Arc::new(Semaphore::new(LONG_ANSWERS)),
             ending,
