@@ -48,6 +48,9 @@ fn text(why: &Why, paint: Paint) -> String {
         let _ = write!(text, "\n{}: {}\n", paint.paint(Tone::Head, &plain(&step.part)), plain(&step.text));
         let _ = writeln!(text, "  what to do: {}", plain(remedy));
     }
+    for warning in &why.warnings {
+        let _ = writeln!(text, "\n{}: {}", paint.paint(Tone::Warn, "note"), plain(warning));
+    }
     text
 }
 
@@ -74,6 +77,7 @@ mod tests {
             remedy: remedy.map(str::to_owned),
         };
         let why = Why {
+            warnings: vec!["pid 7 (vlc) waits in vain".into()],
             relay: "ch1".into(),
             verdict: "partly".into(),
             steps: vec![

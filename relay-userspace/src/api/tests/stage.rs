@@ -3,7 +3,7 @@
 use super::client::{Answer, Client};
 use super::control::{self, Control};
 use crate::api::limits::{Counts, Limits};
-use crate::api::model::{Check, Config, Event, Health, Link, Log, Relay, RelayStatus, Relays, Status};
+use crate::api::model::{Check, Config, Event, Health, Link, Log, Relay, RelayStatus, Relays, Status, Why};
 use crate::api::server::{Server, start_within};
 use crate::api::sight::Sight;
 use crate::config::{Http, Token, parse, relay_to_json};
@@ -171,6 +171,12 @@ impl Sight for FakeSight {
 
     fn links(&self) -> Vec<Link> {
         Vec::new()
+    }
+
+    fn why(&self, name: &str) -> Option<std::pin::Pin<Box<dyn Future<Output = Why> + Send>>> {
+        let relay = self.relay(name)?.definition["name"].as_str()?.to_owned();
+        let why = Why { relay, verdict: "flows".to_owned(), steps: Vec::new(), warnings: Vec::new() };
+        Some(Box::pin(async { why }))
     }
 
     fn event(&self, logged: &Logged) -> Event {
