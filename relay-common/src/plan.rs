@@ -123,8 +123,8 @@ impl Default for Lanes {
             frame_size: 2048,
             ring_size: 2048,
             frames: None,
-            // 8 MiB each at the other defaults: one more input and one more output link.
-            spare_sockets: 2,
+            // 8 MiB each at the other defaults: an input and three output links, for a node that starts without a relay.
+            spare_sockets: 4,
             max_relays: 4096,
             max_outputs: 16_384,
         }

@@ -12,13 +12,14 @@ use super::takeover::Orphans;
 use super::tell;
 use super::view::ConfigState;
 use super::{lock, upgrade};
+use crate::api::model::Health;
 use crate::clock::now_ns;
 use crate::config::{self, Configuration};
 use crate::events::audit::audit;
 use crate::events::streams::Streams;
 use crate::events::{self, EventLog, Kind};
 use crate::report::Report;
-use crate::{notify, preflight};
+use crate::{notify, observe, preflight};
 use relay_common::plan::{Lanes, Plan, Relay};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -110,6 +111,7 @@ struct Control {
     found: Vec<(u64, super::inspect::Problem)>,
     file: sources::Watched,
     streams: Streams,
+    health: Option<Health>,
     links_due: bool,
     ticks: u64,
 }
@@ -146,16 +148,19 @@ impl Control {
         }
         let book = Book::new(options.config.clone(), plan, kept)?;
         let (node, taken_over) = match orphans {
-            Some(orphans) => (orphans.take_over(&book, start).await?, true),
-            None => (Node::bring_up(&book, start).await?, false),
+            Some(orphans) => {
+                let event = tell::taken_over(&orphans.noted);
+                (orphans.take_over(&book, start).await?, Some(event))
+            }
+            None => (Node::bring_up(&book, start).await?, None),
         };
-        if taken_over {
-            log.record(events::Event::new(Kind::NodeTakenOver, "took over the lanes of a control before this one"));
+        if let Some(event) = taken_over {
+            log.record(event);
         }
         let (desk, asks) = Desk::open(node.view(&book, config.clone()), log);
         let file = sources::Watched::new(&options.config);
-        let (found, streams, links_due, ticks) = Default::default();
-        Ok((Self { node, book, store, desk, config, found, file, streams, links_due, ticks }, asks))
+        let (found, streams, health, links_due, ticks) = Default::default();
+        Ok((Self { node, book, store, desk, config, found, file, streams, health, links_due, ticks }, asks))
     }
 
     fn tell_ready(&self, started: u64) {
@@ -176,6 +181,17 @@ impl Control {
         self.record(events::Event::new(Kind::NodeReady, format!("ready after {took_ms} ms")));
         self.turned();
         notify::notify("READY=1");
+    }
+
+    /// Tells when packets can flow no more, and when they can again.
+    fn tell_health(&mut self, now: u64) {
+        let health = observe::health(&self.desk, now);
+        if self.health.as_ref().is_none_or(|before| before.status != health.status) {
+            if self.health.is_some() {
+                self.record(tell::health(&health));
+            }
+            self.health = Some(health);
+        }
     }
 
     fn record(&self, event: events::Event) {
@@ -214,7 +230,7 @@ impl Control {
                 Event::LaneEnded { number, pid } => self.lane_ended(number, pid).await,
                 Event::LaneDue { number } => self.lane_due(number).await,
                 Event::SocketGone { lane, number } => self.node.crew.reclaim(lane, number).await,
-                Event::Reload => _ = self.reload(&Who::File, false).await,
+                Event::Reload => _ = self.reload(false).await,
                 Event::Tick => self.tick(sender).await,
                 Event::Asked(Asked { who, ask, dry, answer }) => {
                     let said = self.asked(&who, &ask, dry).await;
@@ -236,7 +252,7 @@ impl Control {
     async fn asked(&mut self, who: &Who, ask: &Ask, dry: bool) -> Result<Applied, Refusal> {
         let before = self.touched(ask);
         let said = match ask {
-            Ask::Reload => self.reload(who, dry).await,
+            Ask::Reload => self.reload(dry).await,
             Ask::Upgrade { binary } => self.upgrade(binary),
             _ => self.change(ask, dry).await,
         };
@@ -288,7 +304,7 @@ impl Control {
     }
 
     /// The configuration file as it is now; and a state file that could not be read before.
-    async fn reload(&mut self, who: &Who, dry: bool) -> Result<Applied, Refusal> {
+    async fn reload(&mut self, dry: bool) -> Result<Applied, Refusal> {
         let taken = self.take_file(dry).await;
         if dry {
             return taken;
@@ -306,7 +322,7 @@ impl Control {
                 } else {
                     self.config.failed = Some(refusal.to_string());
                 }
-                self.record(tell::refused(who, refusal));
+                self.record(tell::refused(refusal));
             }
         }
         self.show();
@@ -393,9 +409,10 @@ impl Control {
         for event in self.streams.tick(&self.desk.view(), now) {
             self.record(event);
         }
+        self.tell_health(now);
         self.desk.events.tick();
         if self.file.has_changed() {
-            let _ = self.reload(&Who::File, false).await;
+            let _ = self.reload(false).await;
         }
     }
 }

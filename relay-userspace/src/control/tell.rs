@@ -1,11 +1,13 @@
 //! What control tells of what it did and saw: each thing is an event with a stable name.
 
 use super::crew::Stall;
-use super::desk::{Applied, Refusal, Who};
+use super::desk::{Applied, Refusal};
 use super::inspect::Problem;
+use super::memo::Memo;
 use super::node::Node;
 use super::reach::pending_changes;
-use crate::events::{Event, EventLog, Kind};
+use crate::api::model::Health;
+use crate::events::{Event, EventLog, Kind, Level};
 use crate::link::event::LinkEvent;
 use crate::link::neighbour::Learned;
 use relay_common::facts::Facts;
@@ -74,19 +76,30 @@ pub fn applied(applied: &Applied) -> Event {
 
 /// The configuration file is not in force.
 #[must_use]
-pub fn refused(who: &Who, refusal: &Refusal) -> Event {
+pub fn refused(refusal: &Refusal) -> Event {
     let kind = if matches!(refusal, Refusal::Failed(_)) { Kind::ConfigFailed } else { Kind::ConfigRefused };
     let text = format!("the configuration file was not taken, what was in force stays: {refusal}");
-    Event::new(kind, text).with("who", name(who))
+    Event::new(kind, text).with("error", refusal.to_string())
 }
 
-/// Who asked, in one word.
+/// This control goes on where another stood.
 #[must_use]
-pub fn name(who: &Who) -> String {
-    match who {
-        Who::User { uid, .. } => format!("uid:{uid}"),
-        Who::Token { name } => format!("token:{name}"),
-        Who::File => "file".to_owned(),
+pub fn taken_over(noted: &Memo) -> Event {
+    let (before, now) = (noted.version.clone(), env!("CARGO_PKG_VERSION"));
+    if noted.binary == super::upgrade::own_binary() {
+        return Event::new(Kind::NodeTakenOver, "took over the lanes of a control before this one");
+    }
+    let text = format!("took over the lanes of mcr {before} as mcr {now}; each is renewed at the edge of a batch");
+    Event::new(Kind::NodeUpgraded, text).with("from", before).with("to", now)
+}
+
+/// Packets can flow no more, or again.
+#[must_use]
+pub fn health(health: &Health) -> Event {
+    let failing: Vec<&str> = health.checks.iter().filter(|check| !check.ok).map(|check| check.text.as_str()).collect();
+    match failing.as_slice() {
+        [] => Event::new(Kind::HealthChanged, "healthy: packets can flow").at(Level::Info),
+        failing => Event::new(Kind::HealthChanged, format!("not healthy: {}", failing.join("; "))),
     }
 }
 
@@ -123,5 +136,6 @@ pub fn stall(lane: u32, stall: Stall) -> Event {
 #[must_use]
 pub fn problem((check, text): &Problem) -> Event {
     let kind = if *check == "program" { Kind::ProgramDetached } else { Kind::KernelDiffers };
-    Event::new(kind, text.clone()).with("check", *check)
+    let event = Event::new(kind, text.clone());
+    if kind == Kind::KernelDiffers { event.with("check", *check) } else { event }
 }

@@ -144,7 +144,7 @@ fn relay(destination: &str, vlans: [u16; 2], sources: &[&str]) -> Relay {
         source: Source::Link,
         source_port: None,
     };
-    Relay { name: "one".to_owned(), enabled: true, input, outputs: vec![output] }
+    Relay { name: "one".to_owned(), enabled: true, muted: false, input, outputs: vec![output] }
 }
 
 fn told(evidence: &Evidence) -> Walk {
