@@ -112,6 +112,7 @@ fn hand_over(process: &LaneProcess, station: &Station, lanes: &Lanes, table: &Ow
         table.as_raw_fd(),
         station.counters_fd.as_raw_fd(),
         station.doorbell.as_fd().as_raw_fd(),
+        station.tap.as_raw_fd(),
     ];
     say(process, &start, &memory)?;
     for socket in &station.sockets {

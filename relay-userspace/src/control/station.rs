@@ -59,6 +59,8 @@ pub struct Station {
     pub counters: Counters,
     /// Wakes the lane.
     pub doorbell: EventFd,
+    /// Where the lane shows packets: see [`crate::memory::tap`].
+    pub tap: OwnedFd,
     /// Its sockets.
     pub sockets: Vec<LaneSocket>,
 }
@@ -115,8 +117,10 @@ pub fn build(number: u32, plan: &Plan, place: &Placement, facts: &Facts) -> anyh
     let counters = Counters::open(&counters_fd, lanes.max_relays, lanes.max_outputs)?;
     let doorbell = EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
     let core = lanes.cores.get(number as usize).copied();
+    let tap = memory::tap::create().context("no memory to show packets in")?;
+    let sockets = Vec::new();
     let mut station =
-        Station { number, core, n_frames, frames, huge, ledger, counters_fd, counters, doorbell, sockets: Vec::new() };
+        Station { number, core, n_frames, frames, huge, ledger, counters_fd, counters, doorbell, tap, sockets };
 
     let area = Mapping::shared(&station.frames, bytes).context("cannot map the frames")?;
     let words = Mapping::shared_at(&station.ledger, whole_pages(n_frames as usize * 4), Log::BYTES as i64)?;

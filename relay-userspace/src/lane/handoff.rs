@@ -8,8 +8,8 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Descriptors that come with a [`kind::START`]: frames, ledger, table, counters, doorbell.
-pub const START_DESCRIPTORS: usize = 5;
+/// Descriptors that come with a [`kind::START`]: frames, ledger, table, counters, doorbell, tap.
+pub const START_DESCRIPTORS: usize = 6;
 const _: () = assert!(START_DESCRIPTORS <= passing::MOST);
 
 /// A message in either direction. What a field means depends on `kind`.

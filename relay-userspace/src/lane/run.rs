@@ -9,6 +9,7 @@ use crate::memory::counters::Counters;
 use crate::memory::frames::Frames;
 use crate::memory::log::Log;
 use crate::memory::table::TableMemory;
+use crate::memory::tap::TapWriter;
 use crate::memory::{Mapping, whole_pages};
 use crate::sandbox;
 use crate::xsk::port::Port;
@@ -96,7 +97,7 @@ fn take(message: &Message, start: &Message, fd: OwnedFd) -> anyhow::Result<Socke
 
 /// Maps the memory, finishes an interrupted commit and takes stock of the frames.
 pub(super) fn take_up(start: &Message, memory: Vec<OwnedFd>, mut ports: Ports) -> anyhow::Result<(Lane, OwnedFd)> {
-    let Ok([frames, ledger, table, counters, doorbell]) = <[OwnedFd; START_DESCRIPTORS]>::try_from(memory) else {
+    let Ok([frames, ledger, table, counters, doorbell, tap]) = <[OwnedFd; START_DESCRIPTORS]>::try_from(memory) else {
         bail!("control sent the wrong number of descriptors");
     };
     let (frame_size, n_frames) = (start.a, start.b as usize);
@@ -113,7 +114,9 @@ pub(super) fn take_up(start: &Message, memory: Vec<OwnedFd>, mut ports: Ports) -
     }
     let (frames, lost) = Frames::take_stock(area, words, frame_size, ports.n_numbers());
     counters.set(LaneCounter::LostFrames, lost as u64);
-    Ok((Lane::new(ports, frames, log, counters, table, start.c), doorbell))
+    let mut lane = Lane::new(ports, frames, log, counters, table, start.c);
+    lane.set_tap(Some(TapWriter::open(&tap).context("cannot map the tap")?));
+    Ok((lane, doorbell))
 }
 
 fn relay(lane: &mut Lane, mut waiting: Waiting, doorbell: &OwnedFd, control: &OwnedFd) {

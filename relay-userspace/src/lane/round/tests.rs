@@ -36,6 +36,7 @@ struct World {
     ledger: OwnedFd,
     table: OwnedFd,
     counters: OwnedFd,
+    tap: OwnedFd,
     rings: Vec<Rings>,
     kernels: Vec<Kernel>,
     /// Packets that the kernel has taken from a transmit ring and not completed, by socket.
@@ -55,6 +56,7 @@ impl World {
             ledger: memory::create(c"ledger", Log::BYTES + whole_pages(N_FRAMES as usize * 4)).unwrap(),
             table: memory::create(c"table", TableMemory::bytes(image::image_size(MAX_RELAYS, MAX_OUTPUTS))).unwrap(),
             counters: memory::create(c"counters", Counters::bytes(MAX_RELAYS, MAX_OUTPUTS)).unwrap(),
+            tap: memory::tap::create().unwrap(),
             kernels: rings.iter().map(Rings::kernel).collect(),
             rings,
             under_way: vec![VecDeque::new(); SOCKETS.into()],
@@ -109,7 +111,7 @@ impl World {
         let start = Message { a, b, c, d, e, ..Message::default() };
         let doorbell = &self.counters;
         let area = self.area.try_clone().unwrap().into();
-        let memory = [&self.ledger, &self.table, &self.counters, doorbell].map(|fd| fd.try_clone().unwrap());
+        let memory = [&self.ledger, &self.table, &self.counters, doorbell, &self.tap].map(|fd| fd.try_clone().unwrap());
         take_up(&start, std::iter::once(area).chain(memory).collect(), ports).unwrap().0
     }
 
