@@ -17,6 +17,7 @@ pub mod args; // what can be said on the command line
 pub mod check; // the command `mcr check`
 pub mod links; // the command `mcr links`
 pub mod preflight; // what must be so before anything is made
+pub mod capture; // packets that lanes show, in a file
 pub mod report; // what was counted
 pub mod notify; // what systemd is told
 mod clock; // the one clock
