@@ -1,18 +1,25 @@
 //! What a lane counts, and where each number stands in its counters memory.
 //!
 //! The memory is an array of 64-bit words that only the lane writes: first the lane's own, then a line per relay
-//! slot, then a line per output. Lines are 64 or 128 bytes, so that no two lanes and no two relays share a cache line.
+//! slot, then a line per output. Lines are multiples of 64 bytes, so that no two lanes and no two relays share a cache
+//! line. The first word says which layout this is.
 
 use crate::drops::Drop;
 
+/// The layout: another number is another layout.
+pub const LAYOUT: u64 = 2;
+/// The word that holds [`LAYOUT`]: the first one, in every layout.
+pub const LAYOUT_AT: usize = 0;
 /// Words of the lane's own block.
-pub const LANE_WORDS: usize = 128;
+pub const LANE_WORDS: usize = 192;
 /// Words of a relay's line.
-pub const RELAY_WORDS: usize = 16;
+pub const RELAY_WORDS: usize = 32;
 /// Words of an output's line.
 pub const OUTPUT_WORDS: usize = 8;
-/// Buckets of the latency histogram: powers of two of nanoseconds.
+/// Buckets of a histogram of times: powers of two of nanoseconds.
 pub const LATENCY_BUCKETS: usize = 32;
+/// Buckets of the histogram of batches: powers of two of packets.
+pub const BATCH_BUCKETS: usize = 8;
 
 macro_rules! lane_counters {
     ($($(#[$doc:meta])* $name:ident = $label:literal,)*) => {
@@ -75,18 +82,35 @@ lane_counters! {
     LostFrames = "lost_frames",
     /// Packets that were not sent because the socket they lay on was dropped: its link went.
     DroppedWithSocket = "dropped_with_socket",
+    /// How often a lane has begun with these counters: once, and again after each death.
+    Starts = "starts",
+    /// When the lane made its first round, in nanoseconds of the monotonic clock.
+    Started = "started",
+    /// Nanoseconds spent in rounds that found something to do: their share of the time since is how busy the lane is.
+    BusyNs = "busy_ns",
+    /// Packets that were wanted for a capture and not shown, because its memory was full.
+    NotShown = "not_shown",
 }
 
+/// Where the lane's own numbers begin.
+pub const LANE_COUNTERS: usize = 1;
 /// Where the lane's drops that belong to no relay begin.
-pub const LANE_DROPS: usize = 32;
+pub const LANE_DROPS: usize = 48;
+/// Where the lane's histogram of batches begins, by packets.
+pub const LANE_BATCHES: usize = 80;
 /// Where the lane's latency histogram begins.
-pub const LANE_LATENCY: usize = 64;
+pub const LANE_LATENCY: usize = 96;
+/// Where the lane's histogram of rounds begins that found something to do, by nanoseconds.
+pub const LANE_ROUNDS: usize = 128;
 
-const _: () = assert!(LaneCounter::ALL.len() <= LANE_DROPS);
-const _: () = assert!(LANE_DROPS + Drop::COUNT <= LANE_LATENCY);
-const _: () = assert!(LANE_LATENCY + LATENCY_BUCKETS <= LANE_WORDS);
+const _: () = assert!(LANE_COUNTERS + LaneCounter::ALL.len() <= LANE_DROPS);
+const _: () = assert!(LANE_DROPS + Drop::COUNT <= LANE_BATCHES);
+const _: () = assert!(LANE_BATCHES + BATCH_BUCKETS <= LANE_LATENCY);
+const _: () = assert!(LANE_LATENCY + LATENCY_BUCKETS <= LANE_ROUNDS);
+const _: () = assert!(LANE_ROUNDS + LATENCY_BUCKETS <= LANE_WORDS);
+const _: () = assert!(LANE_WORDS.is_multiple_of(8) && RELAY_WORDS.is_multiple_of(8) && OUTPUT_WORDS.is_multiple_of(8));
 
-/// Places in a relay's line.
+/// Places in a relay's line. What every packet changes fills the first 64 bytes.
 pub mod relay {
     /// Packets that came in.
     pub const PACKETS: usize = 0;
@@ -94,8 +118,28 @@ pub mod relay {
     pub const BYTES: usize = 1;
     /// When the last one came in, in nanoseconds of the monotonic clock.
     pub const LAST: usize = 2;
+    /// The jitter of its arrival, in nanoseconds: see [`crate::meter::Arrival`].
+    pub const JITTER: usize = 3;
+    /// Packets that continue an RTP sequence.
+    pub const RTP_PACKETS: usize = 4;
+    /// MPEG-TS packets.
+    pub const TS_PACKETS: usize = 5;
+    /// The longest time between two packets, in nanoseconds.
+    pub const LONGEST_GAP: usize = 6;
+    /// How often nothing came for longer than the relay allows.
+    pub const INTERRUPTIONS: usize = 7;
+    /// Packets that are missing of the RTP sequence.
+    pub const RTP_LOST: usize = 8;
+    /// RTP packets that had come before.
+    pub const RTP_DUPLICATES: usize = 9;
+    /// RTP packets that others had overtaken.
+    pub const RTP_REORDERED: usize = 10;
+    /// How often another RTP sequence began.
+    pub const RTP_RESTARTS: usize = 11;
+    /// Continuity errors of MPEG-TS.
+    pub const TS_ERRORS: usize = 12;
     /// Drops by reason begin here.
-    pub const DROPS: usize = 4;
+    pub const DROPS: usize = 16;
 }
 
 /// Places in an output's line.
@@ -148,7 +192,15 @@ pub const fn output_line(max_relays: u32, counter: u32) -> usize {
     LANE_WORDS + max_relays as usize * RELAY_WORDS + counter as usize * OUTPUT_WORDS
 }
 
-/// The bucket of a latency: bucket `i` holds those below `2^i` nanoseconds that are in no earlier one.
+/// The bucket of a batch: bucket `i` holds those of fewer than `2^i` packets that are in no earlier one.
+#[inline(always)]
+#[must_use]
+pub const fn batch_bucket(n: usize) -> usize {
+    let bits = (usize::BITS - n.leading_zeros()) as usize;
+    if bits < BATCH_BUCKETS { bits } else { BATCH_BUCKETS - 1 }
+}
+
+/// The bucket of a time: bucket `i` holds those below `2^i` nanoseconds that are in no earlier one.
 #[inline(always)]
 #[must_use]
 pub const fn latency_bucket(ns: u64) -> usize {

@@ -14,7 +14,7 @@ pub enum Drop {
     NoOutput,
     /// This output is pending: its link or its neighbour is missing.
     Pending,
-    /// This node may not send now.
+    /// The relay is muted, or this node may not send now.
     Muted,
     /// Longer than the output link's MTU.
     OverMtu,
@@ -65,7 +65,7 @@ impl Drop {
             Self::NoChecksum => "an IPv6 datagram came without a UDP checksum: turn checksums on at its sender",
             Self::NoOutput => "no output of the relay can send: see which outputs are pending",
             Self::Pending => "the output's link is missing or down or its neighbour is unknown",
-            Self::Muted => "this node is not active: its streams are measured, not sent",
+            Self::Muted => "the relay is muted, or this node is not active: what comes in is measured, not sent",
             Self::OverMtu => "the datagram is longer than the output link's MTU: raise that MTU",
             Self::TxFull => {
                 "the output link takes packets more slowly than they come: raise ring_size or spread the relays"

@@ -15,11 +15,42 @@ pub struct RelayEntry {
     /// Where its outputs begin among the table's outputs.
     pub first_output: u32,
     /// How many outputs follow from there.
-    pub n_outputs: u32,
-    /// 1 while the slot is in use.
-    pub in_use: u32,
+    pub n_outputs: u16,
+    /// [`RelayEntry::IN_USE`], [`RelayEntry::MUTED`], [`RelayEntry::METER_RTP`], [`RelayEntry::METER_TS`].
+    pub flags: u16,
+    /// A gap between two packets that is longer, in milliseconds, counts as an interruption; 0 counts none.
+    pub silence_ms: u32,
+    /// Another number whenever another stream may come in at this slot, or the same one after it was away: meters then
+    /// begin anew.
+    pub epoch: u32,
 }
-const _: () = assert!(size_of::<RelayEntry>() == 40);
+const _: () = assert!(size_of::<RelayEntry>() == 44);
+const _: () = assert!(MAX_OUTPUTS_PER_RELAY <= u16::MAX as usize);
+
+impl RelayEntry {
+    /// The slot is in use.
+    pub const IN_USE: u16 = 1;
+    /// What comes in is measured and not sent: each output drops it as `muted`.
+    pub const MUTED: u16 = 2;
+    /// RTP of the input is measured.
+    pub const METER_RTP: u16 = 4;
+    /// MPEG-TS of the input is measured.
+    pub const METER_TS: u16 = 8;
+
+    /// Whether the slot is in use.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_in_use(&self) -> bool {
+        self.flags & Self::IN_USE != 0
+    }
+
+    /// Whether nothing of it is sent.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_muted(&self) -> bool {
+        self.flags & Self::MUTED != 0
+    }
+}
 
 /// What an output does with VLAN tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,6 +21,8 @@ pub const MAX_RELAYS: u32 = 65_536;
 pub const MAX_OUTPUTS: u32 = 1_048_576;
 /// Sources that one relay can name: as many as the kernel lets a socket name (`igmp_max_msf`).
 pub const MAX_SOURCES: usize = 10;
+/// After so long without packets a stream counts as interrupted, unless its relay says otherwise.
+pub const SILENCE_AFTER_MS: u32 = 1000;
 /// Letters of a relay's name, as it is written.
 pub const MAX_NAME: usize = 64;
 
@@ -146,12 +148,40 @@ pub struct Relay {
     pub name: String,
     /// Whether it runs.
     pub enabled: bool,
-    /// Whether it is received and measured, but not sent.
+    /// Whether it is received and measured, and not sent.
     pub muted: bool,
+    /// Without packets for so long, in milliseconds, its stream counts as interrupted; never without.
+    pub silence_after_ms: Option<u32>,
+    /// What of its input is measured.
+    pub meters: Meters,
     /// What it takes in.
     pub input: Input,
     /// Where it sends that, at most [`crate::entry::MAX_OUTPUTS_PER_RELAY`].
     pub outputs: Vec<Output>,
+}
+
+/// What of an input is measured besides packets, bytes and when they come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Meters {
+    /// Nothing: no payload is looked at.
+    Off,
+    /// RTP.
+    Rtp,
+    /// RTP and MPEG-TS.
+    #[default]
+    Full,
+}
+
+impl Meters {
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Rtp => "rtp",
+            Self::Full => "full",
+        }
+    }
 }
 
 /// What a relay takes in.

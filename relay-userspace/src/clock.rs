@@ -13,6 +13,12 @@ pub(crate) fn now_ns() -> u64 {
 /// Now, for people: milliseconds since 1970, as far as this machine's calendar can be trusted.
 #[must_use]
 pub(crate) fn unix_ms() -> u64 {
+    unix_ns() / 1_000_000
+}
+
+/// The same in nanoseconds.
+#[must_use]
+pub(crate) fn unix_ns() -> u64 {
     clock_gettime(ClockId::CLOCK_REALTIME)
-        .map_or(0, |time| time.tv_sec() as u64 * 1000 + time.tv_nsec() as u64 / 1_000_000)
+        .map_or(0, |time| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
 }

@@ -20,6 +20,7 @@ pub mod check; // the command `mcr check`
 pub mod links; // the command `mcr links`
 pub mod probe; // the command `mcr probe`
 pub mod preflight; // what must be so before anything is made
+pub mod capture; // packets that lanes show, in a file
 pub mod report; // what was counted
 pub mod events; // what happened
 pub mod observe; // how the node does, and its numbers

@@ -4,7 +4,7 @@ use crate::control::view::LaneView;
 use crate::memory::counters::Counters;
 use crate::memory::frames::Census;
 use anyhow::Context;
-use relay_common::counters::{LATENCY_BUCKETS, LaneCounter, output, relay};
+use relay_common::counters::{BATCH_BUCKETS, LATENCY_BUCKETS, LaneCounter, output, relay};
 use relay_common::decide::Verdict;
 use relay_common::drops::Drop;
 use relay_common::table::Table;
@@ -40,10 +40,60 @@ pub struct RelayReport {
     pub packets: u64,
     /// Bytes in, as IP packets.
     pub bytes: u64,
+    /// Whether nothing of it is sent.
+    pub muted: bool,
+    /// What was measured of its input.
+    pub input_quality: Quality,
     /// Packets that went to no output, by reason.
     pub drops: BTreeMap<&'static str, u64>,
     /// Its outputs.
     pub outputs: Vec<OutputReport>,
+}
+
+/// What was measured of a relay's input.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Quality {
+    /// The jitter of its arrival, where it last came in, in nanoseconds.
+    pub jitter_ns: u64,
+    /// The longest time between two packets, in nanoseconds.
+    pub longest_gap_ns: u64,
+    /// How often nothing came for longer than `silence_after`.
+    pub interruptions: u64,
+    /// Packets that continue an RTP sequence.
+    pub rtp_packets: u64,
+    /// Packets that are missing of it.
+    pub rtp_lost: u64,
+    /// Packets of it that had come before.
+    pub rtp_duplicates: u64,
+    /// Packets of it that others had overtaken.
+    pub rtp_reordered: u64,
+    /// How often another sequence began.
+    pub rtp_restarts: u64,
+    /// MPEG-TS packets.
+    pub ts_packets: u64,
+    /// Their continuity errors.
+    pub ts_errors: u64,
+}
+
+impl Quality {
+    /// Reads it from the counters of all lanes.
+    pub fn gather(lanes: &[Arc<LaneView>], slot: u32) -> Self {
+        let read = |place: usize| lanes.iter().map(move |lane| lane.counters.get_relay(slot, place));
+        let sum = |place: usize| read(place).sum();
+        let newest = lanes.iter().max_by_key(|lane| lane.counters.get_relay(slot, relay::LAST));
+        Self {
+            jitter_ns: newest.map_or(0, |lane| lane.counters.get_relay(slot, relay::JITTER)),
+            longest_gap_ns: read(relay::LONGEST_GAP).max().unwrap_or(0),
+            interruptions: sum(relay::INTERRUPTIONS),
+            rtp_packets: sum(relay::RTP_PACKETS),
+            rtp_lost: sum(relay::RTP_LOST),
+            rtp_duplicates: sum(relay::RTP_DUPLICATES),
+            rtp_reordered: sum(relay::RTP_REORDERED),
+            rtp_restarts: sum(relay::RTP_RESTARTS),
+            ts_packets: sum(relay::TS_PACKETS),
+            ts_errors: sum(relay::TS_ERRORS),
+        }
+    }
 }
 
 /// What was counted of an output.
@@ -80,6 +130,10 @@ pub struct LaneReport {
     pub counters: BTreeMap<&'static str, u64>,
     /// Packets by the time from the XDP program to the transmit ring: those below each power of two of nanoseconds.
     pub latency_below_ns: BTreeMap<u64, u64>,
+    /// Batches by their packets: those of fewer than each power of two.
+    pub batches_below: BTreeMap<u64, u64>,
+    /// Rounds that found something to do, by what they took: those below each power of two of nanoseconds.
+    pub rounds_below_ns: BTreeMap<u64, u64>,
 }
 
 /// What the kernel counted of a socket.
@@ -125,7 +179,7 @@ impl Report {
         }
         Ok(Self {
             verdicts: verdicts.into_iter().map(|(verdict, n)| (verdict.name(), n)).collect(),
-            relays: relays(table, &sum),
+            relays: relays(table, lanes, &sum),
             drops: named(Drop::ALL, |reason| sum(&|lane| lane.get_dropped(reason))),
             lanes: lanes.iter().map(|lane| lane_report(lane)).collect::<anyhow::Result<_>>()?,
             sockets,
@@ -143,20 +197,22 @@ fn lane_report(lane: &LaneView) -> anyhow::Result<LaneReport> {
         restarts: lane.restarts,
         frames: lane.n_frames,
         owners: [("free", free), ("fill", fill), ("transmit", transmit), ("lost", lost)].into(),
-        latency_below_ns: latencies(&lane.counters),
+        latency_below_ns: histogram(LATENCY_BUCKETS, |i| lane.counters.get_latency(i)),
+        batches_below: histogram(BATCH_BUCKETS, |i| lane.counters.get_batches(i)),
+        rounds_below_ns: histogram(LATENCY_BUCKETS, |i| lane.counters.get_rounds(i)),
         counters: LaneCounter::ALL.iter().map(|&c| (c.name(), lane.counters.get(c))).collect(),
     })
 }
 
-/// The latency histogram, without its empty buckets.
-fn latencies(lane: &Counters) -> BTreeMap<u64, u64> {
-    (0..LATENCY_BUCKETS).map(|i| (1 << i, lane.get_latency(i))).filter(|(_, n)| *n > 0).collect()
+/// A histogram by powers of two, without its empty buckets.
+fn histogram(n_buckets: usize, read: impl Fn(usize) -> u64) -> BTreeMap<u64, u64> {
+    (0..n_buckets).map(|i| (1 << i, read(i))).filter(|(_, n)| *n > 0).collect()
 }
 
 /// Sums a number over all lanes.
 type Sum<'a> = dyn Fn(&dyn Fn(&Counters) -> u64) -> u64 + 'a;
 
-fn relays(table: &Table, sum: &Sum<'_>) -> Vec<RelayReport> {
+fn relays(table: &Table, lanes: &[Arc<LaneView>], sum: &Sum<'_>) -> Vec<RelayReport> {
     let outputs = |relay: &relay_common::table::SlotRelay| {
         let one = |(wanted, built): (&relay_common::plan::Output, &relay_common::table::SlotOutput)| {
             let read = |place: usize| sum(&|lane| lane.get_output(built.counter, place));
@@ -179,6 +235,8 @@ fn relays(table: &Table, sum: &Sum<'_>) -> Vec<RelayReport> {
                 input: format!("{}/{}", input.interface, endpoint(input.destination, input.port.get())),
                 packets: read(relay::PACKETS),
                 bytes: read(relay::BYTES),
+                muted: relay.relay.muted,
+                input_quality: Quality::gather(lanes, slot),
                 drops: named(Drop::ALL, |reason| read(relay::DROPS + reason as usize)),
                 outputs: outputs(relay),
             }

@@ -1,9 +1,10 @@
 //! What the API shows of a running node: the one place where control's view, what lanes count and what the kernel says
 //! come together for whoever looks.
 
+mod capture; // a relay's packets in a file
 mod why; // why a relay's stream is dark
 
-use crate::api::{self, Counts, Server, Sight, model};
+use crate::api::{self, Captured, Counts, Server, Sight, model};
 use crate::clock::now_ns;
 use crate::config::{Configuration, Http};
 use crate::control::desk::Desk;
@@ -12,10 +13,11 @@ use crate::events::Logged;
 use crate::events::logging::LogHandle;
 use crate::kernel::verdicts::VerdictReader;
 use crate::observe::{self, Rates, metrics};
+use axum::body::Bytes;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 /// How often the counters are looked at for rates.
 const RATES: Duration = Duration::from_secs(1);
@@ -39,8 +41,14 @@ pub fn start(
     let rates = Arc::new(Rates::default());
     let (alive, ended) = watch::channel(());
     tokio::spawn(follow_rates(desk.clone(), Arc::clone(&rates), ended));
-    let sight: Arc<dyn Sight> =
-        Arc::new(Eyes { desk: desk.clone(), rates, verdicts: Arc::new(verdicts), log: log.clone(), _alive: alive });
+    let sight: Arc<dyn Sight> = Arc::new(Eyes {
+        desk: desk.clone(),
+        rates,
+        verdicts: Arc::new(verdicts),
+        log: log.clone(),
+        captures: capture::Captures::default(),
+        _alive: alive,
+    });
     match api::start(&http, desk.clone(), Arc::clone(&sight)) {
         // Nobody asked for that address; packets flow without it, and the Unix socket answers.
         Err(error) if http.listen == default.listen => {
@@ -67,6 +75,7 @@ struct Eyes {
     rates: Arc<Rates>,
     verdicts: Arc<VerdictReader>,
     log: LogHandle,
+    captures: capture::Captures,
     /// Rates are followed as long as this lives.
     _alive: watch::Sender<()>,
 }
@@ -122,6 +131,10 @@ impl Sight for Eyes {
             let count = || why::counts(&view, &name, verdicts.read().unwrap_or_default(), now_ns());
             why::walk(&name, known, count).await
         }))
+    }
+
+    fn capture(&self, name: &str, asked: Captured) -> Option<Result<mpsc::Receiver<Bytes>, &'static str>> {
+        self.captures.begin(&self.desk, name, asked)
     }
 
     fn log(&self) -> model::Log {

@@ -1,20 +1,31 @@
 //! Whole batches: forward, the commit, and everything that a lane does for a batch besides its system calls.
 
 use crate::case::{Case, Per, Round};
-use crate::rig::{Outputs, Rig};
+use crate::rig::{Metered, Outputs, Rig};
 use relay_common::journal::BATCH;
+use relay_common::plan::Meters;
 
 pub(crate) fn cases() -> Vec<Case> {
     let differ = [1, 2, 4, 16, 64].map(|n_outputs| (n_outputs, Outputs::Differ));
     let share = [4, 16, 64].map(|n_outputs| (n_outputs, Outputs::Share));
     let lanes = differ.into_iter().chain(share);
-    lanes.flat_map(|(n, outputs)| [true, false].map(|stamped| lane(n, outputs, stamped))).flatten().collect()
+    let lanes = lanes.flat_map(|(n, outputs)| [true, false].map(|stamped| lane(n, outputs, stamped))).flatten();
+    let metered = [("off", Meters::Off, true), ("rtp", Meters::Rtp, true), ("full", Meters::Full, true)];
+    lanes
+        .chain(metered.into_iter().flat_map(|(name, meters, is_rtp)| {
+            let name = format!("1 to 1, stamp, RTP, meters {name}");
+            cases_of(name, 1, move || Rig::new(1, Outputs::Differ, true, Metered { meters, is_rtp }))
+        }))
+        .collect()
 }
 
 fn lane(n_outputs: u16, outputs: Outputs, stamped: bool) -> [Case; 3] {
     let share = if outputs == Outputs::Share { ", shared" } else { "" };
     let name = format!("1 to {n_outputs}{share}, {}", if stamped { "stamp" } else { "lookup" });
-    let rig = move || Rig::new(n_outputs, outputs, stamped);
+    cases_of(name, n_outputs, move || Rig::new(n_outputs, outputs, stamped, Metered::DEFAULT))
+}
+
+fn cases_of(name: String, n_outputs: u16, rig: impl Fn() -> Rig + Copy + 'static) -> [Case; 3] {
     let case = |what: &str, make: Box<dyn Fn() -> Box<dyn Round>>| {
         // A batch takes as long as its outputs, or as receiving it, which is not measured.
         Case { name: format!("{what} {name}"), per: Per::Packets, weight: usize::from(n_outputs).max(4), make }
@@ -96,4 +107,5 @@ impl Round for Whole {
 fn check(rig: &Rig, n_rounds: u64) {
     assert_eq!(rig.n_relayed(), n_rounds * BATCH as u64, "not every packet was relayed");
     assert_eq!(rig.n_sent(), 0, "descriptors were left");
+    assert_eq!(rig.n_missing(), 0, "nothing was left out");
 }

@@ -7,6 +7,9 @@ use zerocopy::FromZeros;
 
 /// Seven TS packets.
 const PAYLOAD: usize = 1316;
+/// An RTP header without extensions.
+const RTP: usize = 12;
+const TS: usize = 188;
 /// The link that packets come in on.
 pub(crate) const IFINDEX: u32 = 7;
 
@@ -27,6 +30,26 @@ pub(crate) fn v4_without_checksum() -> Vec<u8> {
 /// The same over IPv6.
 pub(crate) fn v6() -> Vec<u8> {
     bytes(&headers("[fd00::1]:4000", "[ff3e::8000:1]:5000"))
+}
+
+/// The same with an RTP header in front of the TS packets, or without.
+pub(crate) fn stream(is_rtp: bool) -> Vec<u8> {
+    let mut payload = vec![0x47; PAYLOAD + if is_rtp { RTP } else { 0 }];
+    number(&mut payload, is_rtp, 0);
+    build(&headers("10.1.0.1:4000", "239.1.1.1:5000"), &payload)
+}
+
+/// Makes a payload the `n`th of its stream: nothing of it is missing. Its UDP checksum is not kept right.
+pub(crate) fn number(payload: &mut [u8], is_rtp: bool, n: u64) {
+    let [low, high, ..] = n.to_le_bytes();
+    let (rtp, packets) = payload.split_at_mut(if is_rtp { RTP } else { 0 });
+    if is_rtp {
+        rtp.copy_from_slice(&[0x80, 33, high, low, 0, 0, high, low, 1, 2, 3, 4]);
+    }
+    for (packet, counter) in packets.chunks_exact_mut(TS).zip(low.wrapping_mul(7)..) {
+        // One PID of video, payload only.
+        packet[..4].copy_from_slice(&[0x47, 1, 0, 0x10 | counter & 0xf]);
+    }
 }
 
 fn headers(source: &str, group: &str) -> Headers {

@@ -2,7 +2,7 @@
 
 use relay_common::entry::Vlans;
 use relay_common::facts::{Facts, Link};
-use relay_common::plan::{Input, Lanes, Output, Plan, Relay, Source};
+use relay_common::plan::{Input, Lanes, Meters, Output, Plan, Relay, Source};
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::{NonZeroU8, NonZeroU16};
 
@@ -41,7 +41,15 @@ fn relay(n: usize, changed: bool) -> Relay {
         sources: if n.is_multiple_of(2) { vec![IpAddr::V4(source)] } else { Vec::new() },
     };
     let outputs = (0..OUTPUTS_PER_RELAY).map(|i| output(n + i, i, [c, d], changed)).collect();
-    Relay { name: format!("channel-{n}"), enabled: true, muted: false, input, outputs }
+    Relay {
+        name: format!("channel-{n}"),
+        enabled: true,
+        muted: false,
+        silence_after_ms: Some(1000),
+        meters: Meters::Full,
+        input,
+        outputs,
+    }
 }
 
 fn output(link: usize, i: usize, [c, d]: [u8; 2], changed: bool) -> Output {

@@ -2,11 +2,13 @@
 
 use crate::packets::{self, IFINDEX, TO_V4};
 use relay_common::abi::{Address, InputKey, Stamp};
-use relay_common::counters::relay::PACKETS;
+use relay_common::counters::relay::{PACKETS, RTP_LOST, TS_ERRORS};
 use relay_common::datagram::Datagram;
 use relay_common::entry::{OutputEntry, RelayEntry};
 use relay_common::journal::BATCH;
+use relay_common::meter::Meter;
 use relay_common::owner::Owner;
+use relay_common::plan::Meters;
 use relay_common::table::image::{Image, image_size, write};
 use relay_common::table::{HEADROOM, Table};
 use relay_userspace::lane::forward::{Arrival, Bench, Outbox, Received, forward};
@@ -25,6 +27,8 @@ const N_LINKS: u16 = 4;
 const N_FRAMES: usize = 20 * 1024;
 const MAX_RELAYS: u32 = 4096;
 const MAX_OUTPUTS: u32 = 16_384;
+/// From one packet to the next: a stream of 10 Mbit/s.
+const PACE_NS: u64 = 1_050_000;
 /// A slot in the middle of the table.
 const SLOT: u32 = 1234;
 
@@ -35,6 +39,18 @@ pub(crate) enum Outputs {
     Differ,
     /// All bytes: they share the received frame.
     Share,
+}
+
+/// What is measured of the relay's input, and what that is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Metered {
+    pub(crate) meters: Meters,
+    pub(crate) is_rtp: bool,
+}
+
+impl Metered {
+    /// As a relay is by default, with the packets that are most often seen.
+    pub(crate) const DEFAULT: Self = Self { meters: Meters::Full, is_rtp: false };
 }
 
 /// A lane with one relay.
@@ -48,18 +64,24 @@ pub(crate) struct Rig {
     /// What the kernel has through the fill ring.
     fill: VecDeque<u64>,
     packet: Vec<u8>,
+    /// Where its payload begins.
+    payload: usize,
+    is_rtp: bool,
     stamp: Stamp,
+    meters: Vec<Meter>,
+    /// Packets that have come.
+    n_packets: u64,
 }
 
 impl Rig {
     /// A relay with so many outputs, spread over four links, whose packets come in with a stamp or without.
-    pub(crate) fn new(n_outputs: u16, outputs: Outputs, stamped: bool) -> Self {
+    pub(crate) fn new(n_outputs: u16, outputs: Outputs, stamped: bool, metered: Metered) -> Self {
         let area = Mapping::anonymous(N_FRAMES * FRAME_SIZE as usize).expect("memory");
         let ledger = Mapping::anonymous(whole_pages(N_FRAMES * 4)).expect("memory");
         let words = ledger.words32(0, RING_SIZE as usize);
         words.iter().for_each(|word| word.store(Owner::Fill { socket: 0 }.word(), Relaxed));
         let (frames, _) = Frames::take_stock(area, ledger, FRAME_SIZE);
-        let packet = packets::v4(&[]);
+        let packet = packets::stream(metered.is_rtp);
         let room = BATCH * usize::from(n_outputs);
         let stamp = if stamped { Stamp { magic: Stamp::MAGIC, slot: SLOT, time_ns: 1 } } else { Stamp::NONE };
         Self {
@@ -68,10 +90,14 @@ impl Rig {
             counters: Counters::private(MAX_RELAYS, MAX_OUTPUTS).expect("memory"),
             outboxes: (0..N_LINKS).map(|_| Outbox { room: 0, descriptors: Vec::with_capacity(room) }).collect(),
             received: Vec::with_capacity(BATCH),
-            image: image(&packet, n_outputs, outputs),
+            image: image(&packet, n_outputs, outputs, metered.meters),
             fill: (0..u64::from(RING_SIZE)).map(|frame| frame * u64::from(FRAME_SIZE)).collect(),
+            payload: Datagram::parse(&packet[..]).expect("a datagram").payload.into(),
+            is_rtp: metered.is_rtp,
             packet,
             stamp,
+            meters: vec![Meter::NEW; MAX_RELAYS as usize],
+            n_packets: 0,
         }
     }
 
@@ -80,6 +106,9 @@ impl Rig {
         for _ in 0..BATCH {
             let at = self.fill.pop_front().expect("the fill ring is full") + u64::from(HEADROOM);
             let len = u32::try_from(self.packet.len()).expect("a frame is short");
+            packets::number(&mut self.packet[self.payload..], self.is_rtp, self.n_packets);
+            self.n_packets += 1;
+            self.stamp.time_ns = self.n_packets * PACE_NS;
             let (mut frame, at) = self.frames.receive(0, at, len).expect("the kernel had it");
             let (from, stamp_at) = (at as usize, at as usize - size_of::<Stamp>());
             let bytes = self.frames.bytes_mut(&mut frame);
@@ -93,10 +122,10 @@ impl Rig {
     /// What is measured: the pure function.
     #[inline(never)]
     pub(crate) fn forward(&mut self) {
-        let Self { frames, log, counters, outboxes, received, image, .. } = self;
+        let Self { frames, log, counters, outboxes, received, image, meters, .. } = self;
         let table = Image::view(image.as_bytes()).expect("it was written as one");
-        let arrival = Arrival { ifindex: IFINDEX, now: 1000 };
-        forward(received, arrival, &table, &mut Bench { frames, log, outboxes, counters });
+        let arrival = Arrival { ifindex: IFINDEX, now: self.n_packets * PACE_NS + 1000 };
+        forward(received, arrival, &table, &mut Bench { frames, log, outboxes, counters, meters, tap: None });
     }
 
     /// What is measured: the commit, with nothing behind the rings.
@@ -125,13 +154,18 @@ impl Rig {
         self.counters.get_relay(SLOT, PACKETS)
     }
 
+    /// What the meters found missing: nothing is.
+    pub(crate) fn n_missing(&self) -> u64 {
+        [RTP_LOST, TS_ERRORS].map(|place| self.counters.get_relay(SLOT, place)).iter().sum()
+    }
+
     /// How many descriptors wait to be sent.
     pub(crate) fn n_sent(&self) -> usize {
         self.outboxes.iter().map(|outbox| outbox.descriptors.len()).sum()
     }
 }
 
-fn image(packet: &[u8], n_outputs: u16, outputs: Outputs) -> Vec<u64> {
+fn image(packet: &[u8], n_outputs: u16, outputs: Outputs, meters: Meters) -> Vec<u64> {
     let key = Datagram::parse(packet).expect("a datagram").key(IFINDEX);
     let mut table = Table::empty(MAX_RELAYS, MAX_OUTPUTS);
     table.generation = 1;
@@ -141,10 +175,18 @@ fn image(packet: &[u8], n_outputs: u16, outputs: Outputs) -> Vec<u64> {
             key: InputKey { destination: other_group(key.destination, slot), ..key },
             first_output: 0,
             n_outputs: 0,
-            in_use: 1,
+            flags: RelayEntry::IN_USE,
+            silence_ms: 1000,
+            epoch: 1,
         })
         .collect();
-    table.entries[SLOT as usize] = RelayEntry { key, first_output: 0, n_outputs: n_outputs.into(), in_use: 1 };
+    let meters = match meters {
+        Meters::Off => 0,
+        Meters::Rtp => RelayEntry::METER_RTP,
+        Meters::Full => RelayEntry::METER_RTP | RelayEntry::METER_TS,
+    };
+    let other = table.entries[SLOT as usize];
+    table.entries[SLOT as usize] = RelayEntry { key, n_outputs, flags: RelayEntry::IN_USE | meters, ..other };
     table.outputs = (0..n_outputs)
         .map(|n| {
             let mut entry = OutputEntry::new_zeroed();

@@ -2,7 +2,7 @@
 
 use super::circles;
 use crate::entry::Vlans;
-use crate::plan::{Input, Output, Relay, Source};
+use crate::plan::{Input, Meters, Output, Relay, Source};
 use alloc::{format, string::String, vec, vec::Vec};
 use core::net::{IpAddr, Ipv4Addr};
 use core::num::{NonZeroU8, NonZeroU16};
@@ -23,7 +23,15 @@ fn relay(from: u8, to: &[u8]) -> Relay {
     };
     let outputs = to.iter().map(output).collect();
     let input = Input { interface: interface.clone(), vlans: [0, 0], destination: group(from), port, sources: vec![] };
-    Relay { name: format!("r{from}"), enabled: true, muted: false, input, outputs }
+    Relay {
+        name: format!("r{from}"),
+        enabled: true,
+        muted: false,
+        silence_after_ms: None,
+        meters: Meters::Off,
+        input,
+        outputs,
+    }
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Plan and link facts become a table. Nothing here has an effect, and the same arguments give the same table.
 
 use super::assign::{Assigned, assign};
+use super::index::hash;
 use super::{
     FrameBudget, Join, Kernel, OutputLink, Part, Pending, PendingReason, Placement, Table, frame_budget, input, output,
 };
 use crate::abi::{Address, InputKey, InputValue, MacKey, SourceKey};
 use crate::entry::{OutputEntry, RelayEntry};
 use crate::facts::{Facts, Link, Neighbour};
-use crate::plan::{Plan, Queues, Relay};
+use crate::plan::{Meters, Plan, Queues, Relay};
 use alloc::{collections::BTreeMap, collections::btree_map::Entry, string::String, vec::Vec};
 use core::fmt;
 use core::net::IpAddr;
@@ -87,6 +88,7 @@ pub fn compile(plan: &Plan, facts: &Facts, place: &Placement, previous: Option<&
     let empty = Table::empty(max_relays, max_outputs);
     let fits = |table: &&Table| (table.max_relays(), table.max_outputs()) == (max_relays, max_outputs);
     let mut refused = Vec::new();
+    let previous_entries = previous.filter(fits).map_or(&[][..], |table| &table.entries);
     let Assigned { slots, relays, slot_numbers, counter_numbers } =
         assign(plan, previous.filter(fits).unwrap_or(&empty), &mut refused);
 
@@ -102,7 +104,7 @@ pub fn compile(plan: &Plan, facts: &Facts, place: &Placement, previous: Option<&
         relays,
     };
     let compiled = Compiled { table, pending: Vec::new(), refused };
-    let mut work = Work { compiled, owners: BTreeMap::new(), built: BTreeMap::new() };
+    let mut work = Work { compiled, owners: BTreeMap::new(), built: BTreeMap::new(), before: previous_entries };
     for (relay, slot) in plan.relays.iter().zip(slots) {
         if let Some(slot) = slot.filter(|_| relay.enabled) {
             work.add_input(&node, relay, slot);
@@ -184,15 +186,17 @@ impl<'a> Node<'a> {
 }
 
 /// A table in the making.
-struct Work {
+struct Work<'a> {
     compiled: Compiled,
     /// Whose an input key is, by slot.
     owners: BTreeMap<InputKey, u32>,
     /// The outputs of each slot that has a key, as a lane reads them, with their places in the user's order.
     built: BTreeMap<u32, Vec<(OutputEntry, usize)>>,
+    /// The relays of the table before, by slot.
+    before: &'a [RelayEntry],
 }
 
-impl Work {
+impl Work<'_> {
     fn pend(&mut self, relay: &Relay, part: Part, reason: PendingReason) {
         self.compiled.pending.push(Pending { relay: relay.name.clone(), part, reason });
     }
@@ -257,11 +261,36 @@ impl Work {
                 relay.outputs[*i].entry = Some(place);
             }
             let key = relay.key.expect("only slots with a key are built");
-            let entry = RelayEntry { key, first_output, n_outputs: count(built.len()), in_use: 1 };
-            self.compiled.table.entries[slot as usize] = entry;
+            let (flags, silence_ms) = (flags_of(&relay.relay), relay.relay.silence_after_ms.unwrap_or(0));
+            let n_outputs = u16::try_from(built.len()).expect("a relay has at most 64 outputs");
+            let epoch = self.epoch(slot, &key);
+            self.compiled.table.entries[slot as usize] =
+                RelayEntry { key, first_output, n_outputs, flags, silence_ms, epoch };
         }
         self.compiled
     }
+
+    /// A slot keeps its epoch while the same input is taken in there. The key is part of it, because the first table
+    /// of another control has the same generation.
+    fn epoch(&self, slot: u32, key: &InputKey) -> u32 {
+        match self.before.get(slot as usize) {
+            Some(before) if before.is_in_use() && before.key == *key => before.epoch,
+            _ => {
+                let [a, b, c, d, ..] = self.compiled.table.generation.to_le_bytes();
+                u32::from_le_bytes([a, b, c, d]) ^ hash(key)
+            }
+        }
+    }
+}
+
+/// What a lane does with a relay's packets.
+fn flags_of(relay: &Relay) -> u16 {
+    let meters = match relay.meters {
+        Meters::Off => 0,
+        Meters::Rtp => RelayEntry::METER_RTP,
+        Meters::Full => RelayEntry::METER_RTP | RelayEntry::METER_TS,
+    };
+    RelayEntry::IN_USE | meters | if relay.muted { RelayEntry::MUTED } else { 0 }
 }
 
 impl Kernel {

@@ -3,7 +3,7 @@
 use super::{Compiled, Placement, Table, compile};
 use crate::entry::Vlans;
 use crate::facts::{Facts, Link, Neighbour};
-use crate::plan::{Input, Lanes, Output, Plan, Relay, Source};
+use crate::plan::{Input, Lanes, Meters, Output, Plan, Relay, Source};
 use alloc::{format, string::String, vec, vec::Vec};
 use core::net::{IpAddr, Ipv4Addr};
 use core::num::{NonZeroU8, NonZeroU16};
@@ -62,6 +62,8 @@ pub(super) fn relay(name: &str, group: &str, outputs: &[&str]) -> Relay {
         name: String::from(name),
         enabled: true,
         muted: false,
+        silence_after_ms: Some(1000),
+        meters: Meters::Full,
         input: input(group, 5000),
         outputs: outputs.iter().map(|destination| output(destination)).collect(),
     }

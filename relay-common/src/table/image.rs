@@ -7,6 +7,9 @@ use crate::abi::InputKey;
 use crate::entry::{OutputEntry, RelayEntry};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
+/// The layout of an image and of the entries in it: another number is another layout.
+pub const LAYOUT: u8 = 2;
+
 /// What stands at the beginning of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -31,8 +34,8 @@ pub struct ImageHeader {
 const _: () = assert!(size_of::<ImageHeader>() == 64);
 
 impl ImageHeader {
-    /// Marks an image of this layout.
-    pub const MAGIC: u64 = u64::from_le_bytes(*b"MCRTABL1");
+    /// Marks an image of this layout: its last byte is [`LAYOUT`].
+    pub const MAGIC: u64 = u64::from_le_bytes(*b"MCRTABL\0") | (LAYOUT as u64) << 56;
 
     /// How many packets a lane may take at once, `most` at most.
     ///
@@ -82,7 +85,7 @@ pub fn write(table: &Table, bytes: &mut [u8]) {
         max_outputs,
         index_len: u32::try_from(n_places).expect("max_relays is far below 2^31"),
         widest: widest(table),
-        most_outputs: table.entries.iter().map(|entry| entry.n_outputs).max().unwrap_or(0),
+        most_outputs: table.entries.iter().map(|entry| u32::from(entry.n_outputs)).max().unwrap_or(0),
         ..ImageHeader::new_zeroed()
     };
     let (relays, rest) = <[RelayEntry]>::mut_from_prefix_with_elems(rest, max_relays as usize).expect("sized above");
@@ -90,7 +93,7 @@ pub fn write(table: &Table, bytes: &mut [u8]) {
     let (outputs, rest) = <[OutputEntry]>::mut_from_prefix_with_elems(rest, max_outputs as usize).expect("sized above");
     outputs[..table.outputs.len()].copy_from_slice(&table.outputs);
     let (index, _) = <[u32]>::mut_from_prefix_with_elems(rest, n_places).expect("sized above");
-    for (number, entry) in (1u32..).zip(&table.entries).filter(|(_, entry)| entry.in_use != 0) {
+    for (number, entry) in (1u32..).zip(&table.entries).filter(|(_, entry)| entry.is_in_use()) {
         let mut place = first_place(&entry.key, n_places - 1);
         while index[place] != FREE {
             place = (place + 1) & (n_places - 1);
@@ -167,7 +170,7 @@ impl<'a> Image<'a> {
     #[inline]
     #[must_use]
     pub fn relay(&self, slot: u32) -> Option<&'a RelayEntry> {
-        self.relays.get(slot as usize).filter(|relay| relay.in_use != 0)
+        self.relays.get(slot as usize).filter(|relay| relay.is_in_use())
     }
 
     /// The outputs of a relay.

@@ -14,6 +14,12 @@ pub(super) const fn index_len(max_relays: u32) -> usize {
 /// Where the search for a key begins.
 #[inline(always)]
 pub(super) fn first_place(key: &InputKey, mask: usize) -> usize {
+    hash(key) as usize & mask
+}
+
+/// A number that depends on every bit of a key.
+#[inline(always)]
+pub(super) fn hash(key: &InputKey) -> u32 {
     // An odd constant with no pattern (2^64 divided by the golden ratio); its product's high bits depend on every
     // bit below them, and keys often differ in low bits only.
     const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -25,5 +31,5 @@ pub(super) fn first_place(key: &InputKey, mask: usize) -> usize {
     if let Some((last, _)) = rest.split_first_chunk::<4>() {
         hash = (hash.rotate_left(23) ^ u64::from(u32::from_le_bytes(*last))).wrapping_mul(MIX);
     }
-    (hash >> 32) as usize & mask
+    (hash >> 32) as u32
 }

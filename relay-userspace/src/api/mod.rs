@@ -16,6 +16,7 @@ mod node; // the node as a whole
 mod probe; // whether it lives, is ready, is healthy; its numbers
 mod problem; // what went wrong
 mod relays; // what is asked of relays
+mod capture; // a relay's packets as they go by
 mod request; // bodies and parameters
 mod routes; // everything that can be asked
 mod server; // the thread of the API
@@ -26,7 +27,7 @@ mod stream; // events as they happen
 pub use document::document;
 pub use limits::Counts;
 pub use server::{Server, start};
-pub use sight::Sight;
+pub use sight::{Captured, Sight};
 
 #[cfg(test)]
 mod tests;

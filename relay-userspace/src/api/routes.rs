@@ -2,7 +2,7 @@
 
 use super::problem::{Kind, Problem};
 use super::shared::Api;
-use super::{access, document, node, probe, relays, stream};
+use super::{access, capture, document, node, probe, relays, stream};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, Method, header};
@@ -17,6 +17,7 @@ fn all() -> OpenApiRouter<Api> {
         .routes(routes!(relays::list, relays::create, relays::replace))
         .routes(routes!(relays::show, relays::put, relays::remove))
         .routes(routes!(relays::why))
+        .routes(routes!(capture::capture))
         .routes(routes!(relays::enable))
         .routes(routes!(relays::disable))
         .routes(routes!(relays::mute))

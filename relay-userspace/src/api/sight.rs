@@ -3,7 +3,9 @@
 use super::limits::Counts;
 use super::model;
 use crate::events::Logged;
+use axum::body::Bytes;
 use std::pin::Pin;
+use tokio::sync::mpsc;
 
 /// Sees the node. `live`, `health` and `ready` are called where every other client waits meanwhile, so they must be
 /// quick whatever hangs; the others are called on threads of their own.
@@ -29,6 +31,12 @@ pub trait Sight: Send + Sync + 'static {
     /// Why a relay's stream is dark, or that it is not: about a second passes while its link is watched. Nothing when
     /// there is no relay of that name.
     fn why(&self, name: &str) -> Option<Pin<Box<dyn Future<Output = model::Why> + Send>>>;
+    /// Begins to show a relay's packets, as pieces of a pcapng file; dropping the receiver ends it. Nothing when there is
+    /// no relay of that name.
+    ///
+    /// # Errors
+    /// When packets are shown to somebody else already.
+    fn capture(&self, name: &str, asked: Captured) -> Option<Result<mpsc::Receiver<Bytes>, &'static str>>;
     /// What the log says now.
     fn log(&self) -> model::Log;
     /// Changes what the log says.
@@ -36,4 +44,15 @@ pub trait Sight: Send + Sync + 'static {
     /// # Errors
     /// With what is wrong and what is right, when this is no level.
     fn set_log(&self, log: &model::Log) -> Result<(), String>;
+}
+
+/// What of a relay's packets is to be shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Captured {
+    /// Whether those that come in are.
+    pub incoming: bool,
+    /// Whether those that are sent are.
+    pub outgoing: bool,
+    /// When it ends, and how much of each packet is kept.
+    pub limits: crate::capture::Limits,
 }

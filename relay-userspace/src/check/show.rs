@@ -36,6 +36,7 @@ fn show_input(relay: &SlotRelay) -> String {
         let _ = write!(text, " from {}", list(sources.iter()));
     }
     match (relay.key, relay.relay.enabled) {
+        (Some(_), _) if relay.relay.muted => text + " (muted)",
         (Some(_), _) => text,
         (None, true) => text + " (pending)",
         (None, false) => text + " (disabled)",

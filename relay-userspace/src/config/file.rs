@@ -1,6 +1,7 @@
 //! What the user wrote: every value right by itself, nothing compared yet.
 
 use super::address::{Ids, groups, host, hosts, input_vlan, interface, link, output_vlan};
+use super::duration::silence_after;
 use super::error::{At, Errors, Fault, Place};
 use super::http::{HTTP, STATE, TOKEN, read_http, read_state};
 use super::number::{describe, power_of_two, within, within_or};
@@ -9,7 +10,9 @@ use super::section::{Section, boolean, choice, text};
 use super::settings::Settings;
 use super::value::{Kind, Value};
 use relay_common::abi::MAX_QUEUES;
-use relay_common::plan::{Interface, Lanes, MAX_NAME, MAX_OUTPUTS, MAX_RELAYS, Mode, Poll, Queues, Source, ZeroCopy};
+use relay_common::plan::{
+    Interface, Lanes, MAX_NAME, MAX_OUTPUTS, MAX_RELAYS, Meters, Mode, Poll, Queues, SILENCE_AFTER_MS, Source, ZeroCopy,
+};
 use std::net::IpAddr;
 use std::num::{NonZeroU8, NonZeroU16};
 
@@ -39,7 +42,7 @@ const LANES: &[&str] = &[
     "max_relays",
     "max_outputs",
 ];
-const RELAY: &[&str] = &["name", "enabled", "allow_link_local", "input", "outputs"];
+const RELAY: &[&str] = &["name", "enabled", "muted", "silence_after", "meters", "allow_link_local", "input", "outputs"];
 const INPUT: &[&str] = &["interface", "group", "address", "port", "sources", "vlan"];
 const OUTPUT: &[&str] = &["interface", "group", "address", "port", "ttl", "dscp", "source", "source_port", "vlan"];
 
@@ -67,6 +70,9 @@ pub(super) struct FileRelay {
     pub(super) place: Place,
     pub(super) name: Option<At<String>>,
     pub(super) enabled: bool,
+    pub(super) muted: bool,
+    pub(super) silence_after_ms: Option<u32>,
+    pub(super) meters: Meters,
     pub(super) allow_link_local: bool,
     pub(super) input: Option<FileInput>,
     pub(super) outputs: Vec<FileOutput>,
@@ -208,6 +214,9 @@ pub(super) fn read_relay(value: &Value, i: usize, errors: &mut Errors) -> FileRe
         place: Place { line: value.line, key: path.clone() },
         name: None,
         enabled: true,
+        muted: false,
+        silence_after_ms: Some(SILENCE_AFTER_MS),
+        meters: Meters::default(),
         allow_link_local: false,
         input: None,
         outputs: Vec::new(),
@@ -216,6 +225,10 @@ pub(super) fn read_relay(value: &Value, i: usize, errors: &mut Errors) -> FileRe
     let Some(section) = Section::open(value, &path, RELAY, errors) else { return relay };
     relay.name = section.require("name", name, "\"channel-1\"", errors);
     set(&mut relay.enabled, section.read("enabled", boolean, errors));
+    set(&mut relay.muted, section.read("muted", boolean, errors));
+    set(&mut relay.silence_after_ms, section.read("silence_after", silence_after, errors));
+    let meters = [("off", Meters::Off), ("rtp", Meters::Rtp), ("full", Meters::Full)];
+    set(&mut relay.meters, section.read("meters", |value| choice(value, &meters), errors));
     set(&mut relay.allow_link_local, section.read("allow_link_local", boolean, errors));
     match section.value("input") {
         Some(input) => relay.input = read_input(input, &section.path("input"), errors),

@@ -34,11 +34,14 @@ pub(super) fn read_sent(json: &Value, i: usize, errors: &mut Errors) -> Option<R
 /// Every key of a relay, at its value in force.
 #[must_use]
 pub fn relay_to_json(relay: &Relay) -> Value {
-    let Relay { name, enabled, input, outputs, .. } = relay;
+    let Relay { name, enabled, muted, silence_after_ms, meters, input, outputs } = relay;
     let mut all = std::iter::once(input.destination).chain(outputs.iter().map(|output| output.destination));
     json!({
         "name": name,
         "enabled": enabled,
+        "muted": muted,
+        "silence_after": silence_after_ms.map_or_else(|| "off".to_owned(), |ms| format!("{ms}ms")),
+        "meters": meters.name(),
         "allow_link_local": all.any(is_link_local),
         "input": input_to_json(input),
         "outputs": outputs.iter().map(output_to_json).collect::<Vec<_>>(),
@@ -101,6 +104,9 @@ mod tests {
             [[relay]]
             name = "all"
             enabled = false
+            muted = true
+            silence_after = "1500ms"
+            meters = "rtp"
             input = { interface = "in0.100", group = "239.1.1.1", port = 5000, sources = ["10.0.0.5"] }
             outputs = [
               { interface = "out0", group = "239.2.1.1", port = 5001, ttl = 3, dscp = 34, source = "keep", source_port = 7 },
@@ -109,6 +115,8 @@ mod tests {
             ]
             [[relay]]
             name = "near"
+            silence_after = "off"
+            meters = "off"
             allow_link_local = true
             input = { interface = "in0", group = "ff02::7", port = 5 }
             outputs = [{ interface = "out0", group = "ff3e::1", port = 6 }]

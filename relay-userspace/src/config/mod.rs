@@ -5,6 +5,7 @@
 
 mod address; // groups, hosts and interfaces
 mod cross; // what only all relays together can get wrong
+mod duration; // how long
 mod error;
 mod file;
 mod http; // where the API answers

@@ -195,7 +195,9 @@ fn expand(relay: &FileRelay, length: u32) -> impl Iterator<Item = Relay> {
         Some(Relay {
             name: if is_range { format!("{name}/{i}") } else { name.clone() },
             enabled: relay.enabled,
-            muted: false,
+            muted: relay.muted,
+            silence_after_ms: relay.silence_after_ms,
+            meters: relay.meters,
             input: input_of(input, i)?,
             outputs: relay.outputs.iter().map(|output| output_of(output, i)).collect::<Option<_>>()?,
         })

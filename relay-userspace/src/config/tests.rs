@@ -5,7 +5,7 @@ mod refused;
 use super::parse;
 use proptest::prelude::*;
 use relay_common::entry::Vlans;
-use relay_common::plan::{Interface, Mode, Plan, Poll, Queues, Relay, Source, ZeroCopy};
+use relay_common::plan::{Interface, Meters, Mode, Plan, Poll, Queues, Relay, Source, ZeroCopy};
 
 fn good(text: &str) -> Plan {
     parse("relay.toml", text).unwrap_or_else(|errors| panic!("{errors}")).plan
@@ -32,7 +32,8 @@ fn an_empty_file_is_all_defaults() {
 #[test]
 fn a_relay_has_defaults() {
     let relay = one_relay(INPUT, OUTPUT);
-    assert!(relay.enabled);
+    assert!(relay.enabled && !relay.muted);
+    assert_eq!((relay.silence_after_ms, relay.meters), (Some(1000), Meters::Full));
     assert_eq!((relay.input.vlans, relay.input.sources.len()), ([0, 0], 0));
     let output = &relay.outputs[0];
     assert_eq!(output.vlans, Vlans::Set { n: 0, ids: [0, 0] });
@@ -67,6 +68,18 @@ fn every_key_is_heard() {
     );
     assert_eq!((lanes.frame_size, lanes.ring_size, lanes.frames), (4096, 64, Some(1000)));
     assert_eq!((lanes.max_relays, lanes.max_outputs), (5, 6));
+}
+
+#[test]
+fn a_relay_can_be_muted_and_measured_otherwise() {
+    let text = format!(
+        "[[relay]]\nname = 'a'\nmuted = true\nsilence_after = '250ms'\nmeters = 'rtp'\n\
+         input = {{ {INPUT} }}\noutputs = [{{ {OUTPUT} }}]"
+    );
+    let relay = &good(&text).relays[0];
+    assert_eq!((relay.muted, relay.silence_after_ms, relay.meters), (true, Some(250), Meters::Rtp));
+    let never = &good(&text.replace("250ms", "off")).relays[0];
+    assert_eq!(never.silence_after_ms, None);
 }
 
 #[test]

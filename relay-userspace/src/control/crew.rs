@@ -214,6 +214,7 @@ impl Crew {
             huge_pages: post.station.huge,
             counters: Arc::clone(&post.station.counters),
             ledger: Arc::clone(&post.station.ledger),
+            tap: Arc::clone(&post.station.tap),
             sockets: post.station.sockets.iter().map(|socket| SocketView::of(socket)).collect(),
         };
         self.posts.iter().map(|post| Arc::new(one(post))).collect()

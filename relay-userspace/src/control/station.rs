@@ -60,6 +60,8 @@ pub struct Station {
     pub door: OwnedFd,
     /// The door's file.
     pub door_path: PathBuf,
+    /// Where the lane shows packets: see [`crate::memory::tap`].
+    pub tap: Arc<OwnedFd>,
     /// Its sockets.
     pub sockets: Vec<Arc<LaneSocket>>,
     /// Numbers of sockets that are gone while the kernel may still look at their frames.
@@ -101,6 +103,7 @@ impl Station {
             counters: self.counters_fd.as_fd(),
             doorbell: self.doorbell.as_fd(),
             door: self.door.as_fd(),
+            tap: self.tap.as_fd(),
         }
     }
 
@@ -158,6 +161,7 @@ pub fn build(
         doorbell,
         door,
         door_path,
+        tap: Arc::new(memory::tap::create()?),
         sockets,
         parked,
     };

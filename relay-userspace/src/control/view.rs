@@ -84,6 +84,8 @@ pub struct LaneView {
     pub counters: Arc<Counters>,
     /// The journal, and behind it the owner words.
     pub ledger: Arc<OwnedFd>,
+    /// Where it shows packets to whoever captures them.
+    pub tap: Arc<OwnedFd>,
     /// Its sockets.
     pub sockets: Vec<SocketView>,
 }

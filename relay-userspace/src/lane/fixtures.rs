@@ -31,8 +31,9 @@ pub(super) fn table_of(relays: &[(InputKey, Vec<OutputEntry>)]) -> Table {
     let mut table = Table::empty(MAX_RELAYS, MAX_OUTPUTS);
     table.generation = 1;
     for (key, outputs) in relays {
-        let (first_output, n_outputs) = (table.outputs.len() as u32, outputs.len() as u32);
-        table.entries.push(RelayEntry { key: *key, first_output, n_outputs, in_use: 1 });
+        let (first_output, n_outputs) = (table.outputs.len() as u32, outputs.len() as u16);
+        let (flags, silence_ms, epoch) = (RelayEntry::IN_USE, 1000, 1);
+        table.entries.push(RelayEntry { key: *key, first_output, n_outputs, flags, silence_ms, epoch });
         table.outputs.extend(outputs);
     }
     table

@@ -13,9 +13,13 @@ use relay_common::counters::LaneCounter;
 use relay_common::datagram::Datagram;
 use relay_common::drops::Drop;
 use relay_common::entry::{MAX_OUTPUTS_PER_RELAY, OutputEntry};
+use relay_common::meter::Meter;
 use relay_common::rewrite::{NewHeader, rewrite};
 use relay_common::table::image::Image;
 use zerocopy::FromBytes;
+
+mod show; // packets for whoever captures them
+pub use show::Showing;
 
 /// The shortest frame that Ethernet carries, without its checksum; not every driver fills shorter ones up.
 const SHORTEST: usize = 60;
@@ -51,6 +55,10 @@ pub struct Bench<'a> {
     pub outboxes: &'a mut [Outbox],
     /// The lane's counters.
     pub counters: &'a Counters,
+    /// One meter for each relay, by its slot.
+    pub meters: &'a mut [Meter],
+    /// Where packets are shown, while anybody wants to see any.
+    pub tap: Option<Showing<'a>>,
 }
 
 /// When and where a batch came in.
@@ -91,8 +99,22 @@ fn forward_one(mut packet: Received, arrival: Arrival, table: &Image<'_>, bench:
         bench.counters.dropped(Drop::NoRelay);
         return bench.frames.release(packet.frame, bench.log);
     };
-    bench.counters.received(slot, u64::from(datagram.end - datagram.l3), arrival.now);
-    match send(&mut packet, &datagram, table.outputs_of(relay), bench) {
+    let mut line = bench.counters.received(slot, u64::from(datagram.end - datagram.l3), arrival.now);
+    let seen_at = if hinted.is_some() { stamp.time_ns } else { arrival.now };
+    if let Some(meter) = bench.meters.get_mut(slot as usize) {
+        let frame = bench.frames.bytes(&packet.frame);
+        meter.see(relay, &frame[from + datagram.payload as usize..from + datagram.end as usize], seen_at, &mut line);
+    }
+    if bench.tap.is_some() {
+        let at = bench.frames.start(&packet.frame) + from as u64;
+        show::arrived(at, packet.len, slot, (seen_at, arrival), bench);
+    }
+    let outputs = table.outputs_of(relay);
+    if relay.is_muted() {
+        outputs.iter().for_each(|output| bench.counters.output_dropped(output.counter, Drop::Muted));
+        return bench.frames.release(packet.frame, bench.log);
+    }
+    match send(&mut packet, &datagram, outputs, bench) {
         Ok(0) => {
             if relay.n_outputs == 0 {
                 bench.counters.relay_dropped(slot, Drop::NoOutput);
@@ -144,7 +166,8 @@ fn send(
         if n_ready == 0 {
             continue;
         }
-        let made = if rings_of_original == 0 {
+        let is_original = rings_of_original == 0;
+        let made = if is_original {
             let descriptor = rewrite_original(packet, datagram, first, bench)?;
             rings_of_original = n_ready;
             Ok(descriptor)
@@ -157,6 +180,9 @@ fn send(
                 Ok(descriptor) => {
                     bench.outboxes[output.link as usize].descriptors.push(descriptor);
                     bench.counters.sent(output.counter, u64::from(length));
+                    if bench.tap.is_some() {
+                        show::sent(output, descriptor, is_original, bench);
+                    }
                 }
                 Err(reason) => {
                     bench.outboxes[output.link as usize].room += 1;

@@ -197,7 +197,7 @@ impl Refusal {
 }
 
 /// Descriptors that come with a [`kind::START`].
-pub const OUTFIT: usize = 6;
+pub const OUTFIT: usize = 7;
 const _: () = assert!(OUTFIT <= passing::MOST);
 
 /// What a lane is given at its start, and shows to a later control: by these it can be started again.
@@ -215,24 +215,26 @@ pub struct Outfit<T = OwnedFd> {
     pub doorbell: T,
     /// Where a later control comes in.
     pub door: T,
+    /// Where the lane shows packets to whoever captures them.
+    pub tap: T,
 }
 
 impl<T> Outfit<T> {
     /// The parts as a message carries them.
     pub fn into_array(self) -> [T; OUTFIT] {
-        let Self { frames, ledger, table, counters, doorbell, door } = self;
-        [frames, ledger, table, counters, doorbell, door]
+        let Self { frames, ledger, table, counters, doorbell, door, tap } = self;
+        [frames, ledger, table, counters, doorbell, door, tap]
     }
 
     /// The parts that a message carried.
-    pub fn from_array([frames, ledger, table, counters, doorbell, door]: [T; OUTFIT]) -> Self {
-        Self { frames, ledger, table, counters, doorbell, door }
+    pub fn from_array([frames, ledger, table, counters, doorbell, door, tap]: [T; OUTFIT]) -> Self {
+        Self { frames, ledger, table, counters, doorbell, door, tap }
     }
 
     /// Each part, borrowed.
     pub const fn each_ref(&self) -> Outfit<&T> {
-        let Self { frames, ledger, table, counters, doorbell, door } = self;
-        Outfit { frames, ledger, table, counters, doorbell, door }
+        let Self { frames, ledger, table, counters, doorbell, door, tap } = self;
+        Outfit { frames, ledger, table, counters, doorbell, door, tap }
     }
 }
 

@@ -3,18 +3,20 @@
 //! A round looks at every receive ring. What it takes from one is a batch: forwarded, committed and sent before the
 //! next ring is looked at, so that a busy link does not delay a quiet one by more than a batch.
 
-use super::forward::{Arrival, Bench, Outbox, Received, forward};
+use super::forward::{Arrival, Bench, Outbox, Received, Showing, forward};
 use super::ports::{Ports, Socket, ring_name};
 use crate::clock::now_ns;
 use crate::memory::counters::Counters;
 use crate::memory::frames::Frames;
 use crate::memory::log::Log;
 use crate::memory::table::TableMemory;
+use crate::memory::tap::TapWriter;
 use crate::xsk::options::{kick, wake_receive};
 use nix::errno::Errno;
 use relay_common::counters::LaneCounter;
 use relay_common::entry::MAX_OUTPUTS_PER_RELAY;
 use relay_common::journal::{BATCH, MAX_RINGS, ring};
+use relay_common::meter::Meter;
 use relay_common::table::image::Image;
 
 /// Completions taken and frames refilled in one commit, over all sockets: with the copies of a batch they fit the journal.
@@ -43,6 +45,12 @@ pub struct Lane {
     received: Vec<Received>,
     outboxes: Vec<Outbox>,
     pub(super) ring_size: u32,
+    /// One meter a slot. A successor begins with new ones: see [`relay_common::meter`].
+    meters: Box<[Meter]>,
+    /// Where packets are shown to whoever captures them.
+    tap: Option<TapWriter>,
+    /// When the round before this one began, if it found something to do.
+    busy_since: Option<u64>,
 }
 
 impl Lane {
@@ -50,10 +58,31 @@ impl Lane {
     #[must_use]
     pub fn new(ports: Ports, frames: Frames, log: Log, counters: Counters, table: TableMemory, ring_size: u32) -> Self {
         let (received, outboxes) = (Vec::with_capacity(BATCH), Vec::new());
-        let mut lane =
-            Self { ports, frames, log, counters, table, generation: 0, batch: BATCH, received, outboxes, ring_size };
+        let meters = vec![Meter::NEW; counters.max_relays() as usize].into();
+        counters.add(LaneCounter::Starts, 1);
+        let (generation, batch, tap, busy_since) = (0, BATCH, None, None);
+        let mut lane = Self {
+            ports,
+            frames,
+            log,
+            counters,
+            table,
+            generation,
+            batch,
+            received,
+            outboxes,
+            ring_size,
+            meters,
+            tap,
+            busy_since,
+        };
         lane.set_up_outboxes();
         lane
+    }
+
+    /// Where packets are shown from now on.
+    pub fn set_tap(&mut self, tap: Option<TapWriter>) {
+        self.tap = tap;
     }
 
     /// Makes an outbox for each output link that has none.
@@ -66,6 +95,12 @@ impl Lane {
 
     /// Looks at everything once. Says whether there was anything to do.
     pub fn round(&mut self, now: u64) -> bool {
+        // A lane sleeps only after a round without work, so what has passed since a busy one began is work.
+        if let Some(since) = self.busy_since {
+            self.counters.round(now.saturating_sub(since));
+        } else if self.counters.get(LaneCounter::Started) == 0 {
+            self.counters.set(LaneCounter::Started, now);
+        }
         self.follow_table();
         self.counters.set(LaneCounter::Heartbeat, now);
         let mut busy = false;
@@ -80,6 +115,7 @@ impl Lane {
             busy = self.tidy_up();
         }
         self.kick();
+        self.busy_since = busy.then_some(now);
         busy
     }
 
@@ -133,9 +169,11 @@ impl Lane {
         let Some(socket) = self.ports.receiver(i) else { return };
         let arrival = Arrival { ifindex: socket.ifindex, now };
         self.counters.add(LaneCounter::Received, self.received.len() as u64);
+        self.counters.batch(self.received.len());
         if let Some(table) = Image::view(self.table.image(self.generation)).filter(|_| self.generation > 0) {
-            let Self { frames, log, outboxes, counters, .. } = self;
-            forward(&mut self.received, arrival, &table, &mut Bench { frames, log, outboxes, counters });
+            let Self { frames, log, outboxes, counters, meters, tap, .. } = self;
+            let tap = tap.as_mut().and_then(TapWriter::while_wanted).map(Showing::new);
+            forward(&mut self.received, arrival, &table, &mut Bench { frames, log, outboxes, counters, meters, tap });
         } else {
             for packet in self.received.drain(..) {
                 self.counters.dropped(relay_common::drops::Drop::NoRelay);

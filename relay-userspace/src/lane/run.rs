@@ -11,6 +11,7 @@ use crate::memory::counters::Counters;
 use crate::memory::frames::Frames;
 use crate::memory::log::Log;
 use crate::memory::table::TableMemory;
+use crate::memory::tap::TapWriter;
 use crate::memory::{Mapping, whole_pages};
 use crate::sandbox;
 use crate::xsk::port::Port;
@@ -107,7 +108,7 @@ fn take(message: Message, start: &Message, fd: OwnedFd) -> anyhow::Result<Socket
 
 /// Maps the memory, finishes an interrupted commit and takes stock of the frames.
 pub(super) fn take_up(start: &Message, outfit: &Outfit, mut ports: Ports) -> anyhow::Result<Lane> {
-    let Outfit { frames, ledger, table, counters, .. } = outfit;
+    let Outfit { frames, ledger, table, counters, tap, .. } = outfit;
     let (frame_size, n_frames) = (start.a, start.b as usize);
     let mut area = Mapping::shared(frames, n_frames * frame_size as usize).context("cannot map the frames")?;
     let words = Mapping::shared_at(ledger, whole_pages(n_frames * 4), Log::BYTES as i64)?;
@@ -122,7 +123,9 @@ pub(super) fn take_up(start: &Message, outfit: &Outfit, mut ports: Ports) -> any
     }
     let (frames, lost) = Frames::take_stock(area, words, frame_size);
     counters.set(LaneCounter::LostFrames, lost as u64);
-    Ok(Lane::new(ports, frames, log, counters, table, start.c))
+    let mut lane = Lane::new(ports, frames, log, counters, table, start.c);
+    lane.set_tap(Some(TapWriter::open(tap).context("cannot map the tap")?));
+    Ok(lane)
 }
 
 fn relay(lane: &mut Lane, mut waiting: Waiting, mut desk: Desk) {

@@ -35,6 +35,7 @@ pub(super) struct World {
     pub(super) ledger: OwnedFd,
     pub(super) table: OwnedFd,
     pub(super) counters: OwnedFd,
+    pub(super) tap: OwnedFd,
     pub(super) rings: Vec<Rings>,
     pub(super) kernels: Vec<Kernel>,
     /// Packets that the kernel has taken from a transmit ring and not completed, by socket.
@@ -56,6 +57,7 @@ impl World {
             ledger: memory::create(c"ledger", Log::BYTES + whole_pages(N_FRAMES as usize * 4)).unwrap(),
             table: memory::create(c"table", TableMemory::bytes(image::image_size(MAX_RELAYS, MAX_OUTPUTS))).unwrap(),
             counters: memory::create(c"counters", Counters::bytes(MAX_RELAYS, MAX_OUTPUTS)).unwrap(),
+            tap: memory::tap::create().unwrap(),
             kernels: rings.iter().map(Rings::kernel).collect(),
             rings,
             under_way: vec![VecDeque::new(); SOCKETS.into()],
@@ -115,6 +117,7 @@ impl World {
             counters: clone(&self.counters),
             doorbell: clone(&self.counters),
             door: clone(&self.counters),
+            tap: clone(&self.tap),
         };
         take_up(&start, &outfit, ports).unwrap()
     }

@@ -1,8 +1,12 @@
 //! A lane's counters: words in shared memory that only the lane writes and everybody may read.
 
 use super::Mapping;
-use relay_common::counters::{self, LANE_DROPS, LANE_LATENCY, LaneCounter};
+use relay_common::counters::{
+    self, LANE_BATCHES, LANE_COUNTERS, LANE_DROPS, LANE_LATENCY, LANE_ROUNDS, LAYOUT, LAYOUT_AT, LaneCounter,
+    RELAY_WORDS,
+};
 use relay_common::drops::Drop;
+use relay_common::meter::Tally;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::AtomicU64;
@@ -23,16 +27,29 @@ impl Counters {
         super::whole_pages(counters::words(max_relays, max_outputs) * 8)
     }
 
-    /// Maps the counters of a lane.
+    /// Maps the counters of a lane. Those of another layout are refused; fresh ones (all zero) get this layout.
     pub fn open(fd: impl AsFd, max_relays: u32, max_outputs: u32) -> io::Result<Self> {
         let map = Mapping::shared(fd, Self::bytes(max_relays, max_outputs))?;
-        Ok(Self { map, max_relays, n_words: counters::words(max_relays, max_outputs) })
+        let counters = Self { map, max_relays, n_words: counters::words(max_relays, max_outputs) };
+        match counters.words()[LAYOUT_AT].compare_exchange(0, LAYOUT, Relaxed, Relaxed) {
+            Ok(_) | Err(LAYOUT) => Ok(counters),
+            Err(other) => {
+                let problem = format!("the counters have layout {other}, this mcr knows {LAYOUT}: restart the node");
+                Err(io::Error::other(problem))
+            }
+        }
     }
 
     /// Counters that nobody else sees.
     pub fn private(max_relays: u32, max_outputs: u32) -> io::Result<Self> {
         let map = Mapping::anonymous(Self::bytes(max_relays, max_outputs))?;
         Ok(Self { map, max_relays, n_words: counters::words(max_relays, max_outputs) })
+    }
+
+    /// Relays that they have room for.
+    #[must_use]
+    pub const fn max_relays(&self) -> u32 {
+        self.max_relays
     }
 
     #[inline(always)]
@@ -50,28 +67,30 @@ impl Counters {
     /// Adds to a number of the lane.
     #[inline(always)]
     pub fn add(&self, counter: LaneCounter, n: u64) {
-        self.add_at(counter as usize, n);
+        self.add_at(LANE_COUNTERS + counter as usize, n);
     }
 
     /// Sets a number of the lane; what was written before it is seen by whoever reads it.
     #[inline(always)]
     pub fn set(&self, counter: LaneCounter, value: u64) {
-        self.words()[counter as usize].store(value, Release);
+        self.words()[LANE_COUNTERS + counter as usize].store(value, Release);
     }
 
     /// Reads a number of the lane.
     #[must_use]
     pub fn get(&self, counter: LaneCounter) -> u64 {
-        self.words()[counter as usize].load(std::sync::atomic::Ordering::Acquire)
+        self.words()[LANE_COUNTERS + counter as usize].load(std::sync::atomic::Ordering::Acquire)
     }
 
-    /// Counts a packet that came in for a relay.
+    /// Counts a packet that came in for a relay, and lends the relay's line for what is measured of it.
     #[inline(always)]
-    pub fn received(&self, slot: u32, bytes: u64, now: u64) {
-        let line = &self.words()[counters::relay_line(slot)..][..counters::RELAY_WORDS];
-        line[counters::relay::PACKETS].store(line[counters::relay::PACKETS].load(Relaxed).wrapping_add(1), Relaxed);
-        line[counters::relay::BYTES].store(line[counters::relay::BYTES].load(Relaxed).wrapping_add(bytes), Relaxed);
-        line[counters::relay::LAST].store(now, Relaxed);
+    pub fn received(&self, slot: u32, bytes: u64, now: u64) -> Line<'_> {
+        let words = &self.words()[counters::relay_line(slot)..];
+        let mut line = Line(words.first_chunk().expect("every relay has a whole line"));
+        line.add(counters::relay::PACKETS, 1);
+        line.add(counters::relay::BYTES, bytes);
+        line.set(counters::relay::LAST, now);
+        line
     }
 
     /// Counts a packet that an output sent.
@@ -124,9 +143,90 @@ impl Counters {
         self.words()[counters::output_line(self.max_relays, counter) + place].load(Relaxed)
     }
 
+    /// Counts a batch of so many packets.
+    #[inline(always)]
+    pub fn batch(&self, n: usize) {
+        self.add_at(LANE_BATCHES + counters::batch_bucket(n), 1);
+    }
+
+    /// Counts a round that found something to do and took so long.
+    #[inline(always)]
+    pub fn round(&self, ns: u64) {
+        self.add(LaneCounter::BusyNs, ns);
+        self.add_at(LANE_ROUNDS + counters::latency_bucket(ns), 1);
+    }
+
+    /// A bucket of the histogram of batches.
+    #[must_use]
+    pub fn get_batches(&self, bucket: usize) -> u64 {
+        self.words()[LANE_BATCHES + bucket].load(Relaxed)
+    }
+
+    /// A bucket of the histogram of rounds that found something to do.
+    #[must_use]
+    pub fn get_rounds(&self, bucket: usize) -> u64 {
+        self.words()[LANE_ROUNDS + bucket].load(Relaxed)
+    }
+
     /// A bucket of the latency histogram.
     #[must_use]
     pub fn get_latency(&self, bucket: usize) -> u64 {
         self.words()[LANE_LATENCY + bucket].load(Relaxed)
+    }
+}
+
+/// A relay's line, to count on.
+#[derive(Debug)]
+pub struct Line<'a>(&'a [AtomicU64; RELAY_WORDS]);
+
+impl Tally for Line<'_> {
+    #[inline(always)]
+    fn add(&mut self, place: usize, n: u64) {
+        self.0[place].store(self.0[place].load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    #[inline(always)]
+    fn set(&mut self, place: usize, value: u64) {
+        self.0[place].store(value, Relaxed);
+    }
+
+    #[inline(always)]
+    fn raise(&mut self, place: usize, value: u64) {
+        if value > self.0[place].load(Relaxed) {
+            self.0[place].store(value, Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_of_another_layout_are_refused() {
+        let fd = crate::memory::create(c"counters", Counters::bytes(1, 1)).unwrap();
+        Counters::open(&fd, 1, 1).unwrap().add(LaneCounter::Starts, 1);
+        let again = Counters::open(&fd, 1, 1).unwrap();
+        assert_eq!(again.get(LaneCounter::Starts), 1, "those of the same layout stay");
+        again.words()[LAYOUT_AT].store(LAYOUT + 1, Relaxed);
+        let refused = Counters::open(&fd, 1, 1).unwrap_err().to_string();
+        assert!(refused.contains(&format!("layout {}", LAYOUT + 1)), "{refused}");
+    }
+
+    #[test]
+    fn no_two_numbers_share_a_word() {
+        let counters = Counters::private(2, 2).unwrap();
+        LaneCounter::ALL.iter().for_each(|counter| counters.add(*counter, 1));
+        Drop::ALL.iter().for_each(|reason| counters.dropped(*reason));
+        (0..counters::BATCH_BUCKETS).for_each(|bucket| counters.batch(1 << bucket >> 1));
+        (0..counters::LATENCY_BUCKETS).for_each(|bucket| counters.latency(1 << bucket >> 1));
+        (0..counters::LATENCY_BUCKETS)
+            .for_each(|bucket| counters.round(if bucket == 0 { 0 } else { 1 << (bucket - 1) }));
+        counters.set(LaneCounter::BusyNs, 1);
+        let taken = counters.words()[..counters::LANE_WORDS].iter().map(|word| word.load(Relaxed));
+        let (taken, ones) = taken.fold((0, 0), |(sum, n), word| (sum + word, n + usize::from(word == 1)));
+        let all = LaneCounter::ALL.len() + Drop::COUNT + counters::BATCH_BUCKETS + 2 * counters::LATENCY_BUCKETS;
+        assert_eq!((taken, ones), (all as u64, all));
+        assert_eq!(counters.words()[LAYOUT_AT].load(Relaxed), 0, "and none that of the layout");
     }
 }

@@ -258,8 +258,7 @@ impl Frames {
         self.free.append(&mut self.freed);
     }
 
-    /// Bytes of the area, whoever has them.
-    #[cfg(test)]
+    /// Bytes of the area, whoever has them: to look at, before the commit under way gives them to the kernel.
     pub fn bytes_at(&self, at: usize, len: usize) -> &[u8] {
         self.area.bytes(at, len)
     }

@@ -77,6 +77,12 @@ impl Log {
         &mut self.journal().headers[at]
     }
 
+    /// The header that was written to the place that [`Log::header`] gave last.
+    pub fn last_header(&mut self) -> &[u8] {
+        let at = self.n_headers - 1;
+        self.journal().headers[at].header.as_bytes()
+    }
+
     /// Takes back the place that [`Log::header`] gave last.
     #[inline]
     pub fn forget_header(&mut self) {

@@ -8,6 +8,7 @@ pub mod counters; // what a lane counts
 pub mod frames; // frames as ownership tokens, their owner words, the pool
 pub mod log; // the journal of one lane
 pub mod table; // the two halves of the table
+pub mod tap; // packets shown to whoever captures them
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};

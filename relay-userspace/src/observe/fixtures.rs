@@ -104,6 +104,7 @@ fn lane(number: u32, max_relays: u32, max_outputs: u32) -> LaneView {
         huge_pages: false,
         counters: Arc::new(Counters::private(max_relays, max_outputs).unwrap()),
         ledger: Arc::new(ledger),
+        tap: Arc::new(crate::memory::tap::create().unwrap()),
         sockets: Vec::new(),
     }
 }

@@ -9,13 +9,13 @@ use relay_common::table::{Part, Pending, PendingReason, SlotRelay, vlan_device};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// After so long without packets a stream counts as interrupted.
-const SILENCE_AFTER_NS: u64 = 1_000_000_000;
+/// A relay that nobody is told of when it falls silent is shown as silent after so long.
+const DARK_AFTER_NS: u64 = 1_000_000_000;
 
 /// After how long without packets a relay's stream counts as interrupted, in nanoseconds; never without.
 #[must_use]
-pub const fn silence_after(_relay: &Relay) -> Option<u64> {
-    Some(SILENCE_AFTER_NS)
+pub fn silence_after(relay: &Relay) -> Option<u64> {
+    relay.silence_after_ms.map(|ms| u64::from(ms) * 1_000_000)
 }
 
 /// Whether a relay is received and measured, and not sent.
@@ -62,7 +62,7 @@ impl State {
             let is_down = matches!(pending.reason, PendingReason::LinkDown { .. });
             pending.part == Part::Input && (is_down || pending.reason.stops_input())
         };
-        let silence_after = silence_after(&relay.relay).unwrap_or(SILENCE_AFTER_NS);
+        let silence_after = silence_after(&relay.relay).unwrap_or(DARK_AFTER_NS);
         if !relay.relay.enabled {
             Self::Disabled
         } else if relay.key.is_none() || pending.into_iter().any(is_dead) {

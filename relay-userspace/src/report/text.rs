@@ -1,6 +1,6 @@
 //! The report as tables for people.
 
-use super::{LaneReport, Report, SocketReport};
+use super::{LaneReport, Quality, Report, SocketReport};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -22,6 +22,8 @@ impl fmt::Display for Report {
                 "{:name$}  {:place$}  {:>12}  {:>15}  {drops}",
                 relay.name, relay.input, relay.packets, relay.bytes
             )?;
+            let muted = if relay.muted { "muted; " } else { "" };
+            writeln!(f, "{:name$}  {muted}{}", "", relay.input_quality)?;
             for output in &relay.outputs {
                 let (to, drops) = (format!("> {}", output.to), list(&output.drops));
                 writeln!(f, "{:name$}  {to:place$}  {:>12}  {:>15}  {drops}", "", output.packets, output.bytes)?;
@@ -33,8 +35,14 @@ impl fmt::Display for Report {
             let LaneReport { lane: number, restarts, frames, owners, counters, .. } = lane;
             let (owners, counters) = (list(owners), list(counters));
             writeln!(f, "lane {number} ({frames} frames: {owners}; {restarts} restarts): {counters}")?;
-            if let (Some(half), Some(most)) = (below(lane, 50), below(lane, 99)) {
-                writeln!(f, "lane {} from XDP to the transmit ring: p50 < {half} ns, p99 < {most} ns", lane.lane)?;
+            let times = [("from XDP to the transmit ring", &lane.latency_below_ns), ("a round", &lane.rounds_below_ns)];
+            for (what, times) in times {
+                if let (Some(half), Some(most)) = (below(times, 50), below(times, 99)) {
+                    writeln!(f, "lane {number} {what}: p50 < {half} ns, p99 < {most} ns")?;
+                }
+            }
+            if let (Some(half), Some(most)) = (below(&lane.batches_below, 50), below(&lane.batches_below, 99)) {
+                writeln!(f, "lane {number} packets a batch: p50 < {half}, p99 < {most}")?;
             }
         }
         self.sockets.iter().try_for_each(|socket| writeln!(f, "{socket}"))
@@ -50,11 +58,26 @@ impl fmt::Display for SocketReport {
     }
 }
 
-/// The bound that so many percent of a lane's packets were below.
-fn below(lane: &LaneReport, percent: u64) -> Option<u64> {
-    let all: u64 = lane.latency_below_ns.values().sum();
+impl fmt::Display for Quality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [jitter, gap] = [self.jitter_ns, self.longest_gap_ns].map(|ns| ns / 1000);
+        write!(f, "jitter {jitter} us, longest gap {gap} us, interruptions {}", self.interruptions)?;
+        if self.rtp_packets > 0 {
+            write!(f, "; RTP: lost {}, duplicates {}, ", self.rtp_lost, self.rtp_duplicates)?;
+            write!(f, "reordered {}, restarts {}", self.rtp_reordered, self.rtp_restarts)?;
+        }
+        if self.ts_packets > 0 {
+            write!(f, "; MPEG-TS: continuity errors {}", self.ts_errors)?;
+        }
+        Ok(())
+    }
+}
+
+/// The bound that so many percent of a histogram are below.
+fn below(histogram: &BTreeMap<u64, u64>, percent: u64) -> Option<u64> {
+    let all: u64 = histogram.values().sum();
     let mut seen = 0;
-    lane.latency_below_ns.iter().find_map(|(bound, n)| {
+    histogram.iter().find_map(|(bound, n)| {
         seen += n;
         (seen * 100 >= all * percent).then_some(*bound)
     })

@@ -14,11 +14,15 @@ mod loops;
 #[cfg(test)]
 mod many;
 #[cfg(test)]
+mod muted;
+#[cfg(test)]
 mod one_to_one;
 #[cfg(test)]
 mod outputs;
 #[cfg(test)]
 mod pressure;
+#[cfg(test)]
+mod quality;
 #[cfg(test)]
 mod queues;
 #[cfg(test)]

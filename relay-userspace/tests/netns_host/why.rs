@@ -144,7 +144,15 @@ fn relay(destination: &str, vlans: [u16; 2], sources: &[&str]) -> Relay {
         source: Source::Link,
         source_port: None,
     };
-    Relay { name: "one".to_owned(), enabled: true, muted: false, input, outputs: vec![output] }
+    Relay {
+        name: "one".to_owned(),
+        enabled: true,
+        muted: false,
+        silence_after_ms: Some(1000),
+        meters: relay_common::plan::Meters::Full,
+        input,
+        outputs: vec![output],
+    }
 }
 
 fn told(evidence: &Evidence) -> Walk {

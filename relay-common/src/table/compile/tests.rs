@@ -4,9 +4,9 @@ use super::super::fixtures::{compiled, facts, input, ip, link, output, plan, por
 use super::super::{Part, PendingReason, Placement, Table};
 use super::{Conflict, compile};
 use crate::abi::{Address, MacKey};
-use crate::entry::{OutputEntry, Rewrite, Vlans};
+use crate::entry::{OutputEntry, RelayEntry, Rewrite, Vlans};
 use crate::facts::{Facts, VlanDevice};
-use crate::plan::{Interface, Plan, Queues, Relay, Source};
+use crate::plan::{Interface, Meters, Plan, Queues, Relay, Source};
 use alloc::{format, string::String, string::ToString, vec, vec::Vec};
 
 fn table(relays: Vec<Relay>, previous: Option<&Table>) -> Table {
@@ -39,7 +39,8 @@ fn a_relay_becomes_entries() {
 
     assert_eq!(table.generation, 1);
     let entry = table.entries[0];
-    assert_eq!((entry.in_use, entry.first_output, entry.n_outputs), (1, 0, 2));
+    assert!(entry.is_in_use() && !entry.is_muted());
+    assert_eq!((entry.first_output, entry.n_outputs, entry.silence_ms), (0, 2, 1000));
     let [first, second] = table.relays[0].as_ref().unwrap().outputs.as_slice() else { panic!() };
     let group = table.outputs[first.entry.unwrap() as usize];
     assert_eq!(group.rewrite.destination_mac, [0x01, 0x00, 0x5e, 0x01, 1, 1]);
@@ -93,8 +94,40 @@ fn a_disabled_relay_keeps_its_slot_and_nothing_else() {
     disabled.enabled = false;
     let second = table(vec![disabled, relay("b", "239.1.1.2", &["239.2.1.2"])], Some(&first));
     assert_eq!(second.relay("a").unwrap().0, 0);
-    assert_eq!((second.entries[0].in_use, second.entries[1].in_use), (0, 1));
+    assert_eq!((second.entries[0].flags, second.entries[1].is_in_use()), (0, true));
     assert_eq!((second.outputs.len(), second.kernel.inputs.len(), second.kernel.joins.len()), (1, 1, 1));
+}
+
+#[test]
+fn what_a_lane_does_with_packets_is_in_the_entry() {
+    let entry = |change: &dyn Fn(&mut Relay)| {
+        let mut relay = relay("a", "239.1.1.1", &["239.2.1.1"]);
+        change(&mut relay);
+        table(vec![relay], None).entries[0]
+    };
+    let plain = entry(&|_| {});
+    assert_eq!(plain.flags, RelayEntry::IN_USE | RelayEntry::METER_RTP | RelayEntry::METER_TS);
+    assert_eq!(entry(&|relay| relay.muted = true).flags, plain.flags | RelayEntry::MUTED);
+    assert_eq!(entry(&|relay| relay.meters = Meters::Rtp).flags, RelayEntry::IN_USE | RelayEntry::METER_RTP);
+    assert_eq!(entry(&|relay| relay.meters = Meters::Off).flags, RelayEntry::IN_USE);
+    assert_eq!(entry(&|relay| relay.silence_after_ms = Some(250)).silence_ms, 250);
+    assert_eq!(entry(&|relay| relay.silence_after_ms = None).silence_ms, 0);
+}
+
+#[test]
+fn meters_begin_anew_with_another_stream_or_the_same_after_a_pause() {
+    let a = || relay("a", "239.1.1.1", &["239.2.1.1"]);
+    let first = table(vec![a()], None);
+    let epoch = |table: &Table| table.entries[0].epoch;
+    let mut changed = a();
+    (changed.muted, changed.outputs) = (true, vec![output("239.2.1.9")]);
+    assert_eq!(epoch(&table(vec![changed], Some(&first))), epoch(&first));
+    assert_ne!(epoch(&table(vec![relay("b", "239.1.1.2", &[])], Some(&first))), epoch(&first));
+    let mut paused = a();
+    paused.enabled = false;
+    let without = table(vec![paused], Some(&first));
+    assert_ne!(epoch(&table(vec![a()], Some(&without))), epoch(&first));
+    assert_ne!(epoch(&table(vec![relay("b", "239.1.1.2", &[])], None)), epoch(&first), "as of another control");
 }
 
 #[test]
@@ -194,7 +227,7 @@ fn every_reason_of_an_input() {
         let pending = compiled.pending[0].clone();
         assert_eq!(pending.part, Part::Input);
         assert_eq!(compiled.table.kernel.inputs.is_empty(), pending.reason.stops_input());
-        assert_eq!(compiled.table.entries[0].in_use == 0, pending.reason.stops_input());
+        assert_eq!(!compiled.table.entries[0].is_in_use(), pending.reason.stops_input());
         pending.reason
     };
     let link = name("in");

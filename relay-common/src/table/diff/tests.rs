@@ -52,6 +52,24 @@ fn the_same_plan_changes_nothing() {
 }
 
 #[test]
+fn what_only_lanes_look_at_is_only_published() {
+    let a = || relay("a", "239.1.1.1", &["239.2.1.1"]);
+    let first = table(vec![a()], None);
+    let changed: [fn(&mut Relay); 3] = [
+        |relay| relay.muted = true,
+        |relay| relay.silence_after_ms = Some(20),
+        |relay| relay.meters = crate::plan::Meters::Off,
+    ];
+    for change in changed {
+        let mut relay = a();
+        change(&mut relay);
+        let second = table(vec![relay], Some(&first));
+        assert!(!first.same_for_lanes(&second));
+        assert_eq!(names(&diff(&first, &second)), ["publish"]);
+    }
+}
+
+#[test]
 fn a_renamed_relay_is_never_unmatched() {
     let first = table(vec![relay("a", "239.1.1.1", &["239.2.1.1"])], None);
     let second = table(vec![relay("b", "239.1.1.1", &["239.2.1.1"])], Some(&first));
@@ -129,7 +147,7 @@ fn walk(old: &Table, new: &Table) -> Result<Kernel, TestCaseError> {
         let owner = |table: &Table, slot: u32| Some(table.relays.get(slot as usize)?.as_ref()?.relay.name.clone());
         for (key, value) in &kernel.inputs {
             // Whatever the kernel redirects, the lanes know, and a slot hint is right or leads to nobody.
-            let mut known = lanes.entries.iter().filter(|entry| entry.in_use != 0);
+            let mut known = lanes.entries.iter().filter(|entry| entry.is_in_use());
             prop_assert!(known.any(|entry| entry.key == *key) || !new.kernel.inputs.contains_key(key));
             let (now, then) = (owner(lanes, value.slot), owner(old, value.slot));
             let own = lanes.entries.get(value.slot as usize).is_some_and(|entry| entry.key == *key);

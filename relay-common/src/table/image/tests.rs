@@ -90,9 +90,9 @@ mod widest {
         let mut table = Table::empty(4, 256);
         for links in relays {
             let mut entry = RelayEntry::new_zeroed();
-            let count = |n| u32::try_from(n).unwrap();
-            (entry.first_output, entry.n_outputs) = (count(table.outputs.len()), count(links.len()));
-            entry.in_use = 1;
+            entry.first_output = u32::try_from(table.outputs.len()).unwrap();
+            entry.n_outputs = u16::try_from(links.len()).unwrap();
+            entry.flags = RelayEntry::IN_USE;
             table.entries.push(entry);
             let output = |link: &u16| OutputEntry { link: *link, ..OutputEntry::new_zeroed() };
             table.outputs.extend(links.iter().map(output));

@@ -28,6 +28,11 @@ fn output(from: &str, to: &str) -> String {
     relay(INPUT, &OUTPUT.replace(from, to))
 }
 
+/// The errors of the relay with another key, in line 3.
+fn of_relay(key: &str) -> String {
+    errors(&format!("[[relay]]\nname = \"a\"\n{key}\ninput = {{ {INPUT} }}\noutputs = [{{ {OUTPUT} }}]\n"))
+}
+
 /// A group of wrong files, each under its name.
 macro_rules! refused {
     ($group:ident: $($name:ident: $errors:expr;)*) => {
@@ -55,6 +60,13 @@ refused! {
     vlan_4095: output("port", "vlan = [100, 4095], port");
     vlan_of_three_tags: output("port", "vlan = [1, 2, 3], port");
     vlan_word: output("port", "vlan = \"all\", port");
+    muted_word: of_relay("muted = \"yes\"");
+    unknown_meters: of_relay("meters = \"ts\"");
+    silence_without_unit: of_relay("silence_after = 5");
+    silence_unknown_unit: of_relay("silence_after = \"5 seconds\"");
+    silence_too_short: of_relay("silence_after = \"5ms\"");
+    silence_too_long: of_relay("silence_after = \"2h\"");
+    silence_no_text: of_relay("silence_after = true");
 }
 
 refused! {

@@ -31,7 +31,7 @@ impl World {
 impl Effects for World {
     async fn publish(&mut self, table: &Table) -> anyhow::Result<()> {
         assert!(table.generation > self.lanes.0, "a generation is used once");
-        let relays = table.entries.iter().filter(|entry| entry.in_use != 0).count();
+        let relays = table.entries.iter().filter(|entry| entry.is_in_use()).count();
         // As with real lanes: the table is in force when it turns out that one does not confirm it.
         self.lanes = (table.generation, relays);
         self.step()

@@ -118,7 +118,7 @@ fn station_of(
     let filled: BTreeSet<u16> =
         owners.filter_map(|owner| if let Some(Owner::Fill { socket }) = owner { Some(socket) } else { None }).collect();
     let parked = filled.into_iter().filter(|number| !sockets.iter().any(|socket| socket.number == *number)).collect();
-    let Outfit { frames, ledger, counters: counters_fd, doorbell, door, .. } = outfit;
+    let Outfit { frames, ledger, counters: counters_fd, doorbell, door, tap, .. } = outfit;
     Ok(Station {
         number: shown.number,
         core: shown.start.h.checked_sub(1),
@@ -131,6 +131,7 @@ fn station_of(
         doorbell,
         door,
         door_path,
+        tap: Arc::new(tap),
         sockets,
         parked,
     })

@@ -34,7 +34,15 @@ impl Stage {
         listen(&door, Backlog::new(8).unwrap()).unwrap();
         let address = getsockname(door.as_raw_fd()).unwrap();
         let part = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
-        let outfit = Outfit { frames: part(), ledger: part(), table: part(), counters: part(), doorbell: part(), door };
+        let outfit = Outfit {
+            frames: part(),
+            ledger: part(),
+            table: part(),
+            counters: part(),
+            doorbell: part(),
+            door,
+            tap: part(),
+        };
         let start = Message { number: 3, c: RING, ..Message::of(kind::START) };
         let uid = nix::unistd::geteuid().as_raw();
         Self { lane, desk: Desk::new(theirs, uid, start, outfit, 0), control, address, now: 0 }

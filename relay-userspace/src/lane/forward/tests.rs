@@ -4,6 +4,7 @@ use super::*;
 use crate::lane::fixtures::{
     HEADROOM, IFINDEX, MAX_OUTPUTS, MAX_RELAYS, SIZE, image_of, key, output, rewritten, sharing,
 };
+use crate::memory::tap::TapWriter;
 use crate::memory::{Mapping, whole_pages};
 use proptest::prelude::*;
 use relay_common::abi::Address;
@@ -13,6 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use zerocopy::IntoBytes;
 
 mod conserved; // whatever comes, nothing is lost and nothing is counted wrong
+mod observed; // muted, measured and shown
 
 const N: usize = 64;
 const NOW: u64 = 1_000_000;
@@ -26,6 +28,8 @@ struct Lab {
     outboxes: Vec<Outbox>,
     image: Vec<u64>,
     received: Vec<Received>,
+    meters: Vec<Meter>,
+    tap: Option<TapWriter>,
 }
 
 impl Lab {
@@ -48,6 +52,8 @@ impl Lab {
             outboxes: rooms.iter().map(outbox).collect(),
             image: image_of(&(5000..).map(|port| key(port, false)).zip(relays.iter().cloned()).collect::<Vec<_>>()),
             received: Vec::new(),
+            meters: vec![Meter::NEW; MAX_RELAYS as usize],
+            tap: None,
         }
     }
 
@@ -63,18 +69,27 @@ impl Lab {
     }
 
     fn forward(&mut self) {
-        let Self { frames, log, counters, outboxes, image, received, .. } = self;
+        self.forward_at(NOW);
+    }
+
+    fn forward_at(&mut self, now: u64) {
+        let Self { frames, log, counters, outboxes, image, received, meters, tap, .. } = self;
         let table = Image::view(image.as_bytes()).unwrap();
-        forward(
-            received,
-            Arrival { ifindex: IFINDEX, now: NOW },
-            &table,
-            &mut Bench { frames, log, outboxes, counters },
-        );
+        let tap = tap.as_mut().and_then(TapWriter::while_wanted).map(Showing::new);
+        let bench = &mut Bench { frames, log, outboxes, counters, meters, tap };
+        forward(received, Arrival { ifindex: IFINDEX, now }, &table, bench);
     }
 
     fn commit(&mut self) {
         self.frames.commit(&mut self.log, |_, _| {});
+    }
+
+    /// The kernel sends everything.
+    fn complete_all(&mut self) {
+        for descriptor in self.outboxes.iter_mut().flat_map(|outbox| outbox.descriptors.drain(..)) {
+            assert!(self.frames.complete(descriptor.at, &mut self.log));
+        }
+        self.commit();
     }
 
     /// What lies in an output link's outbox, as bytes.

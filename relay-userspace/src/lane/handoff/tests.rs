@@ -55,8 +55,8 @@ fn refusals_survive_their_message() {
 
 #[test]
 fn an_outfit_keeps_its_order() {
-    let parts = [1, 2, 3, 4, 5, 6];
+    let parts = [1, 2, 3, 4, 5, 6, 7];
     let outfit = Outfit::from_array(parts);
-    assert_eq!((outfit.frames, outfit.door), (1, 6));
+    assert_eq!((outfit.frames, outfit.door, outfit.tap), (1, 6, 7));
     assert_eq!(outfit.into_array(), parts);
 }

@@ -46,7 +46,6 @@ pub(super) enum Read {
     /// A word of each relay's line, added over the lanes.
     RelaySum(usize),
     /// The same in nanoseconds, the highest of all lanes.
-    #[expect(dead_code, reason = "for gauges such as jitter, which lanes keep each for itself")]
     RelayMostSeconds(usize),
     /// A number of each relay, where there is one.
     Relay(fn(&Scrape<'_>, &RelayRow<'_>) -> Option<Value>),
@@ -61,7 +60,6 @@ pub(super) enum Read {
     /// A number that each lane keeps.
     Lane(LaneCounter),
     /// The same in nanoseconds.
-    #[expect(dead_code, reason = "for counters of time, such as how long a lane was busy")]
     LaneSeconds(LaneCounter),
     /// Numbers that each lane keeps, by one more label.
     LaneOneOf(&'static [(&'static str, LaneCounter)]),

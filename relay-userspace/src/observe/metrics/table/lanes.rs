@@ -3,7 +3,7 @@
 use super::super::exposition::Value;
 use super::super::family::{Family, Read, Type};
 use super::{counter, gauge};
-use relay_common::counters::{LATENCY_BUCKETS, LaneCounter};
+use relay_common::counters::{BATCH_BUCKETS, LATENCY_BUCKETS, LaneCounter};
 
 const LANE: &[&str] = &["lane"];
 const SOCKET: &[&str] = &["lane", "link", "queue"];
@@ -56,6 +56,32 @@ pub(super) const FAMILIES: &[Family] = &[
         "mcr_lane_stamp_hits",
         "Packets whose stamp named their relay, so that nothing was looked up.",
         LaneCounter::StampHits,
+    ),
+    lane("mcr_lane_starts", "How often a lane has begun with its counters.", LaneCounter::Starts),
+    gauge(
+        "mcr_lane_age_seconds",
+        LANE,
+        "Time since a lane made its first round.",
+        Read::LaneOther(|scrape, row| {
+            let started = row.of.counters.get(LaneCounter::Started);
+            (started > 0).then(|| Value::seconds(scrape.now.saturating_sub(started)))
+        }),
+    ),
+    counter(
+        "mcr_lane_busy_seconds",
+        LANE,
+        "Time that a lane spent in rounds that found something to do.",
+        Read::LaneSeconds(LaneCounter::BusyNs),
+    ),
+    lane(
+        "mcr_lane_dropped_with_socket_packets",
+        "Packets that were not sent because the socket they lay on was dropped: its link went.",
+        LaneCounter::DroppedWithSocket,
+    ),
+    lane(
+        "mcr_lane_not_shown_packets",
+        "Packets that were wanted for a capture and not shown, because its memory was full.",
+        LaneCounter::NotShown,
     ),
     lane("mcr_lane_kicks", "Transmit calls of a lane.", LaneCounter::Kicks),
     counter(
@@ -113,6 +139,30 @@ pub(super) const FAMILIES: &[Family] = &[
             n: LATENCY_BUCKETS,
             first: 9, // Nothing crosses a lane in half a microsecond.
             read: |lane, bucket| lane.get_latency(bucket),
+            per_unit: 1e9,
+        },
+    ),
+    Family::new(
+        Type::Histogram,
+        "mcr_lane_batch_packets",
+        LANE,
+        "Packets of a batch.",
+        Read::LaneHistogram {
+            n: BATCH_BUCKETS,
+            first: 0,
+            read: |lane, bucket| lane.get_batches(bucket),
+            per_unit: 1.0,
+        },
+    ),
+    Family::new(
+        Type::Histogram,
+        "mcr_lane_round_seconds",
+        LANE,
+        "Time of a lane's rounds that found something to do.",
+        Read::LaneHistogram {
+            n: LATENCY_BUCKETS,
+            first: 9,
+            read: |lane, bucket| lane.get_rounds(bucket),
             per_unit: 1e9,
         },
     ),

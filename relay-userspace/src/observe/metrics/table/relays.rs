@@ -44,6 +44,61 @@ pub(super) const FAMILIES: &[Family] = &[
             (row.seen.packets > 0).then(|| Value::seconds(scrape.now.saturating_sub(row.seen.last)))
         }),
     ),
+    counter(
+        "mcr_relay_interruptions",
+        RELAY,
+        "Pauses of a relay's input that were longer than its silence_after.",
+        Read::RelaySum(relay::INTERRUPTIONS),
+    ),
+    gauge(
+        "mcr_relay_jitter_seconds",
+        RELAY,
+        "Smoothed variation of the time between a relay's packets (RFC 3550).",
+        Read::RelayMostSeconds(relay::JITTER),
+    ),
+    gauge(
+        "mcr_relay_longest_gap_seconds",
+        RELAY,
+        "The longest time between two packets of a relay.",
+        Read::RelayMostSeconds(relay::LONGEST_GAP),
+    ),
+    counter(
+        "mcr_relay_rtp_packets",
+        RELAY,
+        "Packets of a relay's input that were RTP.",
+        Read::RelaySum(relay::RTP_PACKETS),
+    ),
+    counter(
+        "mcr_relay_rtp_lost_packets",
+        RELAY,
+        "RTP packets that were missing when a relay's input came: lost before this node.",
+        Read::RelaySum(relay::RTP_LOST),
+    ),
+    counter(
+        "mcr_relay_rtp_duplicate_packets",
+        RELAY,
+        "RTP packets that came twice.",
+        Read::RelaySum(relay::RTP_DUPLICATES),
+    ),
+    counter(
+        "mcr_relay_rtp_reordered_packets",
+        RELAY,
+        "RTP packets that were overtaken.",
+        Read::RelaySum(relay::RTP_REORDERED),
+    ),
+    counter(
+        "mcr_relay_rtp_restarts",
+        RELAY,
+        "How often a relay's RTP began anew.",
+        Read::RelaySum(relay::RTP_RESTARTS),
+    ),
+    counter("mcr_relay_ts_packets", RELAY, "MPEG-TS packets of a relay's input.", Read::RelaySum(relay::TS_PACKETS)),
+    counter(
+        "mcr_relay_ts_continuity_errors",
+        RELAY,
+        "MPEG-TS continuity errors of a relay's input: it was broken before this node.",
+        Read::RelaySum(relay::TS_ERRORS),
+    ),
     // Of each output.
     counter("mcr_output_packets", OUTPUT, "Packets that an output sent.", Read::OutputSum(output::PACKETS)),
     counter("mcr_output_bytes", OUTPUT, "Bytes that an output sent, as IP packets.", Read::OutputSum(output::BYTES)),
