@@ -14,6 +14,15 @@ pub struct Relay {
     /// Whether it runs.
     #[schema(default = true)]
     pub enabled: Option<bool>,
+    /// Whether it is received and measured, and not sent.
+    #[schema(default = false)]
+    pub muted: Option<bool>,
+    /// After how long without packets its stream counts as interrupted: `1s`, `500ms`, `off`.
+    #[schema(default = "1s")]
+    pub silence_after: Option<String>,
+    /// What of its input is measured: `off`, `rtp` or `full`.
+    #[schema(default = "full")]
+    pub meters: Option<String>,
     /// Whether it may take in or send groups that belong to the protocols of a link.
     #[schema(default = false)]
     pub allow_link_local: Option<bool>,

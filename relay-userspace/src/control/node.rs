@@ -123,6 +123,9 @@ impl Node {
         self.hold_for_successors().await?;
         let before = self.carriers().await?;
         self.change(plan.clone(), &book.origins()).await?;
+        for (link, _) in self.place.outputs().filter(|(link, _)| self.place.input(link).is_none()) {
+            tracing::info!(%link, zero_copy = self.is_zero_copy(link), "output ready");
+        }
         self.wait_for_carriers(&before).await?;
         self.probe_zero_copy()
     }

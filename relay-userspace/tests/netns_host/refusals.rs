@@ -87,7 +87,7 @@ fn rights_that_are_missing_are_named() {
 fn memory_that_may_not_be_locked_is_named() {
     let line = Line::new();
     let wrapper = ["prlimit", "--memlock=65536", "setpriv", "--bounding-set", "-ipc_lock"];
-    says(&refusal(&line, &wrapper, ""), &["cannot lock 18 MiB of frames", "memory-lock limit", "CAP_IPC_LOCK"]);
+    says(&refusal(&line, &wrapper, ""), &["cannot lock 50 MiB of frames", "memory-lock limit", "CAP_IPC_LOCK"]);
     a_relay_still_works(&line);
 }
 
