@@ -22,12 +22,12 @@ impl fmt::Display for Report {
                 "{:name$}  {:place$}  {:>12}  {:>15}  {drops}",
                 relay.name, relay.input, relay.packets, relay.bytes
             )?;
-            let muted = if relay.muted { "muted; " } else { "" };
-            writeln!(f, "{:name$}  {muted}{}", "", relay.input_quality)?;
             for output in &relay.outputs {
                 let (to, drops) = (format!("> {}", output.to), list(&output.drops));
                 writeln!(f, "{:name$}  {to:place$}  {:>12}  {:>15}  {drops}", "", output.packets, output.bytes)?;
             }
+            let muted = if relay.muted { "muted; " } else { "" };
+            writeln!(f, "{:name$}  {muted}input: {}", "", relay.input_quality)?;
         }
         writeln!(f, "XDP verdicts: {}", list(&self.verdicts))?;
         writeln!(f, "drops of no relay: {}", list(&self.drops))?;

@@ -95,3 +95,27 @@ fn a_silence_is_an_interruption_where_it_counts_as_one() {
     assert_eq!(quality(&report, 2, "interruptions"), 0, "never");
     assert!(quality(&report, 2, "longest_gap_ns") >= 300_000_000, "the gap is told all the same");
 }
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_successor_of_a_dead_lane_counts_no_loss_that_is_none() {
+    let rig = Rig::new(1);
+    let show = rig.start(CONFIG);
+    let send = |from: u64, to: u64| {
+        source::send_frames(&rig.source, "src0", &stream(&rig, "239.1.1.1:5000", from..to)).unwrap();
+    };
+    send(0, 100);
+    let mark = show.mcr.process.mark();
+    let lane = nix::unistd::Pid::from_raw(show.mcr.lanes()[0].cast_signed());
+    nix::sys::signal::kill(lane, nix::sys::signal::Signal::SIGKILL).unwrap();
+    send(100, 200); // While there is none.
+    show.wait_for(mark, "lane died: it is started again");
+    send(200, 300);
+    std::thread::sleep(crate::rig::SILENCE);
+    let report = show.mcr.stop().unwrap();
+    assert_eq!(report.restarts(), 1);
+    assert!((300..=364).contains(&report.received("full")), "a batch may be counted twice: {}", report.0);
+    let wrong = ["rtp_lost", "rtp_duplicates", "rtp_reordered", "rtp_restarts", "ts_errors", "interruptions"];
+    assert_eq!(wrong.map(|name| quality(&report, 0, name)), [0; 6], "{}", report.0);
+    assert_eq!(report.lanes("starts"), 2);
+}

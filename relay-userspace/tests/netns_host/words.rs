@@ -71,6 +71,8 @@ fn the_summary_and_the_log_for_people() {
     assert_eq!(words[0], ["relay", "input,", "outputs", "packets", "bytes", "drops"]);
     assert_eq!(words[1], ["one", "in0/239.1.1.1:5000", "10", "1280", "none"]);
     assert_eq!(words[2], [">", "out0/239.2.1.1:5001", "10", "1280", "none"]);
+    assert_eq!(words[3][..2], ["input:", "jitter"], "plain bytes are no RTP and no MPEG-TS");
+    assert_eq!(words[3][words[3].len() - 2..], ["interruptions", "0"]);
     let log = text(output.stderr);
     for said in [
         "input attached link=in0 mode=\"native\"",
