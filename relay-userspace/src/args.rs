@@ -73,6 +73,7 @@ pub enum Command {
     /// again. Tells driver, queues, XDP mode, zero-copy, transmit metadata and limits. Each queue is reset for a moment,
     /// and some drivers drop the link for seconds: not for an interface that carries what must not stop. Refused where
     /// mcr or another XDP program is at work. Exit code 0: probed, whatever was found; 1: could not be probed.
+    #[command(after_help = PROBE_EXAMPLES)]
     Probe(probe::Options),
     /// Add, change, remove and look at relays of the running mcr.
     #[command(subcommand, disable_help_subcommand = true)]
@@ -129,6 +130,11 @@ Examples:
   mcr links                  all of them
   mcr links ens1f0 --json    one, for programs
   mcr links --lanes 4        would four lanes fit?";
+
+const PROBE_EXAMPLES: &str = "\
+Examples:
+  mcr probe ens1f0           what a spare interface can do
+  mcr probe ens1f0 --json    the same, for programs";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:

@@ -107,7 +107,7 @@ async fn only_what_is_asked_for_comes() {
     record(&stage, Kind::StreamInterrupted, "ch1");
     record(&stage, Kind::StreamInterrupted, "ch2");
     record(&stage, Kind::StreamRestored, "ch2");
-    record(&stage, Kind::LinkLost, "ch2");
+    record(&stage, Kind::RelayRemoved, "ch2");
     let names = async |query: &str, n: usize| {
         let mut follower = Follower::new(&stage, &format!("/api/v1/events?{query}"), &[]).await;
         let mut names = Vec::new();
@@ -116,9 +116,9 @@ async fn only_what_is_asked_for_comes() {
         }
         names
     };
-    assert_eq!(names("kind=stream.restored,link.lost", 2).await, ["stream.restored", "link.lost"]);
+    assert_eq!(names("kind=stream.restored,relay.removed", 2).await, ["stream.restored", "relay.removed"]);
     assert_eq!(names("kind=stream&relay=ch2", 2).await, ["stream.interrupted", "stream.restored"]);
-    assert_eq!(names("relay=ch2", 3).await, ["stream.interrupted", "stream.restored", "link.lost"]);
+    assert_eq!(names("relay=ch2", 3).await, ["stream.interrupted", "stream.restored", "relay.removed"]);
     for wrong in ["kind=strea", "kind=", "after=x", "since=3", "kind=stream.restored,"] {
         assert_eq!(stage.unix.get(&format!("/api/v1/events?{wrong}")).await.problem().0, 400, "{wrong}");
     }
