@@ -1,26 +1,25 @@
 //! The loop of control: wait for an event, decide, carry it out, tell everybody.
 
-use super::book::{Book, differences};
+mod changes;
+
+use super::book::Book;
 use super::crew::Stall;
-use super::desk::{Applied, Ask, Asked, Desk, Findings, Refusal, Who};
+use super::desk::{Ask, Asked, Desk, Findings};
 use super::event::Event;
+use super::lock;
 use super::node::{Node, Start};
-use super::reach::Unreached;
 use super::sources;
 use super::store::Store;
 use super::takeover::Orphans;
 use super::tell;
 use super::view::ConfigState;
-use super::{lock, upgrade};
 use crate::api::model::Health;
 use crate::clock::now_ns;
 use crate::config::{self, Configuration};
-use crate::events::audit::audit;
 use crate::events::streams::Streams;
 use crate::events::{self, EventLog, Kind};
 use crate::report::Report;
 use crate::{notify, observe, preflight};
-use relay_common::plan::{Lanes, Plan, Relay};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -142,7 +141,7 @@ impl Control {
         if let Some(orphans) = &orphans {
             let running = orphans.lanes(&plan.lanes);
             if running != plan.lanes {
-                config.failed = Some(lanes_differ());
+                config.failed = Some(changes::lanes_differ());
                 plan.lanes = running;
             }
         }
@@ -249,113 +248,6 @@ impl Control {
         }
     }
 
-    async fn asked(&mut self, who: &Who, ask: &Ask, dry: bool) -> Result<Applied, Refusal> {
-        let before = self.touched(ask);
-        let said = match ask {
-            Ask::Reload => self.reload(dry).await,
-            Ask::Upgrade { binary } => self.upgrade(binary),
-            _ => self.change(ask, dry).await,
-        };
-        if !dry {
-            let after = self.touched(ask);
-            self.record(audit(who, ask, &before, &after, &said));
-        }
-        said
-    }
-
-    /// The relays that are asked about, as they are now.
-    fn touched(&self, ask: &Ask) -> Vec<Relay> {
-        let one = |name: &str| self.book.relay(name).cloned().into_iter().collect();
-        match ask {
-            Ask::Create(relay) | Ask::Put { relay, .. } => one(&relay.name),
-            Ask::Remove { name, .. } | Ask::Switch { name, .. } => one(name),
-            Ask::PutAll { .. } => self.book.of_api.values().cloned().collect(),
-            Ask::Reload => self.book.of_file.relays.clone(),
-            Ask::Upgrade { .. } => Vec::new(),
-        }
-    }
-
-    fn upgrade(&self, binary: &std::path::Path) -> Result<Applied, Refusal> {
-        let layouts = upgrade::check(binary).map_err(|error| Refusal::Conflict(vec![format!("{error:#}")]))?;
-        let change = format!("upgrade from mcr {} to mcr {}", env!("CARGO_PKG_VERSION"), layouts.version);
-        let plan = &self.node.plan;
-        Ok(Applied { changes: vec![change], ..differences(plan, plan, self.node.table.generation) })
-    }
-
-    /// A change of the API's relays: kept on disk before it is in force, in force before anybody hears of it.
-    async fn change(&mut self, ask: &Ask, dry: bool) -> Result<Applied, Refusal> {
-        let after = self.book.after(ask)?;
-        let (old, new) = (self.book.plan(), after.plan());
-        if dry {
-            self.node.would_fit(&new).map_err(Refusal::Conflict)?;
-            return Ok(differences(&old, &new, self.node.table.generation));
-        }
-        let store = &self.store;
-        let prepared = store.prepare(after.of_api.values())?;
-        carry_out(&mut self.node, &mut self.config, new.clone(), &after.origins()).await?;
-        if let Err(refusal) = prepared.commit() {
-            let back = self.node.change(old, &self.book.origins()).await;
-            self.config.failed = back.err().map(|error| error.to_string());
-            self.show();
-            return Err(refusal);
-        }
-        self.book = after;
-        Ok(self.in_force(&old, &new))
-    }
-
-    /// The configuration file as it is now; and a state file that could not be read before.
-    async fn reload(&mut self, dry: bool) -> Result<Applied, Refusal> {
-        let taken = self.take_file(dry).await;
-        if dry {
-            return taken;
-        }
-        self.file.seen();
-        match &taken {
-            Ok(applied) => {
-                (self.config.refused, self.config.taken) = (None, self.config.taken + 1);
-                self.record(tell::applied(applied));
-            }
-            Err(refusal) => {
-                self.config.refusals += 1;
-                if let Refusal::Invalid(errors) = refusal {
-                    self.config.refused = Some(errors.clone());
-                } else {
-                    self.config.failed = Some(refusal.to_string());
-                }
-                self.record(tell::refused(refusal));
-            }
-        }
-        self.show();
-        taken
-    }
-
-    async fn take_file(&mut self, dry: bool) -> Result<Applied, Refusal> {
-        let Configuration { mut plan, .. } = config::load(&self.config.path).map_err(Refusal::Invalid)?;
-        keep_lanes(&mut plan, self.book.lanes())?;
-        let mut book = self.book.clone();
-        if self.store.is_damaged() {
-            let kept = self.store.load().map_err(Refusal::Invalid)?;
-            book.of_api = kept.into_iter().map(|relay| (relay.name.clone(), relay)).collect();
-        }
-        let after = book.with_file(plan).map_err(Refusal::Invalid)?;
-        let (old, new) = (self.book.plan(), after.plan());
-        if dry {
-            self.node.would_fit(&new).map_err(Refusal::Conflict)?;
-            return Ok(differences(&old, &new, self.node.table.generation));
-        }
-        carry_out(&mut self.node, &mut self.config, new.clone(), &after.origins()).await?;
-        self.book = after;
-        Ok(self.in_force(&old, &new))
-    }
-
-    fn in_force(&mut self, old: &Plan, new: &Plan) -> Applied {
-        self.config.failed = None;
-        let applied = differences(old, new, self.node.table.generation);
-        tell::relays(&self.desk.events, &applied);
-        self.show();
-        applied
-    }
-
     async fn follow_links(&mut self) {
         self.links_due = false;
         let before = (self.node.pending.clone(), self.node.facts.clone());
@@ -415,36 +307,6 @@ impl Control {
             let _ = self.reload(false).await;
         }
     }
-}
-
-/// Brings a plan into force. What could not be taken back is told to whoever asks for health.
-async fn carry_out(
-    node: &mut Node,
-    config: &mut ConfigState,
-    plan: Plan,
-    origins: &std::collections::BTreeMap<String, super::view::Origin>,
-) -> Result<(), Refusal> {
-    let begun = now_ns();
-    let changed = node.change(plan, origins).await;
-    config.last_apply_ns = now_ns() - begun;
-    changed.map_err(|unreached| match unreached {
-        Unreached::Conflict(texts) => Refusal::Conflict(texts),
-        Unreached::Failed(error) => Refusal::Failed(format!("{error:#}")),
-        torn @ Unreached::Torn { .. } => {
-            config.failed = Some(torn.to_string());
-            Refusal::Failed(torn.to_string())
-        }
-    })
-}
-
-/// How the lanes run is fixed at the start.
-fn keep_lanes(plan: &mut Plan, running: &Lanes) -> Result<(), Refusal> {
-    if plan.lanes == *running { Ok(()) } else { Err(Refusal::Conflict(vec![lanes_differ()])) }
-}
-
-fn lanes_differ() -> String {
-    "the keys of [lanes] count from the start of the lanes on: end mcr (mcr stop) and start it, or put them back"
-        .to_owned()
 }
 
 /// How long the notices of links have to settle: they come in bursts, and are read once.
