@@ -164,7 +164,7 @@ impl PendingReason {
     pub const NAMES: [&'static str; 14] = [
         "link_missing",
         "link_down",
-        "needs_restart",
+        "unusable",
         "too_many_links",
         "no_hardware_address",
         "mtu_too_long",

@@ -90,7 +90,9 @@ fn a_link_that_cannot_be_used_is_named() {
     let missing = with(pend(PendingReason::LinkMissing { link: in0() }), |evidence| evidence.link = None);
     breaks(&missing, Stage::Link, &["interface \"in0\" does not exist", "create it"]);
     assert_eq!(states(&look(&missing), &[Stage::Carrier, Stage::Seen, Stage::Received]), [State::NotReached; 3]);
-    breaks(&pend(PendingReason::NeedsRestart { link: in0() }), Stage::Link, &["restart mcr to use it"]);
+    let unusable =
+        PendingReason::Unusable { link: in0(), problem: "another program is attached: detach it".to_string() };
+    breaks(&pend(unusable), Stage::Link, &["another program", "detach it"]);
     let down = |up| with(dark(), |evidence| evidence.link = Some(Link { up, carrier: false, ..link() }));
     breaks(&down(false), Stage::Carrier, &["is down", "ip link set in0 up"]);
     breaks(&down(true), Stage::Carrier, &["no carrier", "cable"]);
@@ -277,7 +279,7 @@ fn every_reason_and_every_drop_has_a_remedy() {
     let address = [10, 0, 0, 1].into();
     let reasons = [
         PendingReason::LinkMissing { link: link() },
-        PendingReason::NeedsRestart { link: link() },
+        PendingReason::Unusable { link: link(), problem: "it is taken: free it".to_string() },
         PendingReason::TooManyLinks { link: link(), limit: 64 },
         PendingReason::NoHardwareAddress { link: link() },
         PendingReason::QueueMissing { link: link(), queue: 3, n_queues: 1 },

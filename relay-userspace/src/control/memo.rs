@@ -184,7 +184,7 @@ mod tests {
     use std::os::fd::{AsFd, OwnedFd};
 
     fn memo(generation: u64) -> Memo {
-        let inputs = [("a-rather-long-name".repeat(generation as usize % 3), 1)].into();
+        let inputs = [("a-rather-long-name".repeat(usize::try_from(generation % 3).unwrap()), 1)].into();
         Memo { version: "1".to_owned(), generation, inputs, ..Memo::default() }
     }
 

@@ -52,7 +52,7 @@ pub fn create_for_frames(name: &CStr, len: usize) -> io::Result<(OwnedFd, bool)>
 
 /// Whether a memfd is of huge pages.
 pub fn is_huge(fd: impl AsFd) -> bool {
-    nix::sys::statfs::fstatfs(fd).is_ok_and(|found| found.block_size() as usize == HUGE_PAGE)
+    nix::sys::statfs::fstatfs(fd).is_ok_and(|found| usize::try_from(found.block_size()) == Ok(HUGE_PAGE))
 }
 
 /// A piece of mapped memory, unmapped when dropped.

@@ -5,7 +5,7 @@ use crate::decide::Verdict;
 use crate::drops::Drop;
 use crate::entry::Vlans;
 use crate::facts::Link;
-use crate::plan::{Input, Output, Relay, Source};
+use crate::plan::{Input, Meters, Output, Relay, Source};
 use crate::why::{Attachment, Counts, Evidence, Lane, Membership, OutputCounts, Queue, Wire, WireFrames};
 use alloc::{string::ToString, vec, vec::Vec};
 use core::num::{NonZeroU8, NonZeroU16};
@@ -61,7 +61,15 @@ pub(super) fn works() -> Evidence {
         link_packets: Some(20 + packets),
     };
     Evidence {
-        relay: Relay { name: "ch1".to_string(), enabled: true, input, outputs },
+        relay: Relay {
+            name: "ch1".to_string(),
+            enabled: true,
+            muted: false,
+            silence_after_ms: None,
+            meters: Meters::Off,
+            input,
+            outputs,
+        },
         file: None,
         mute: None,
         pending: Vec::new(),

@@ -111,7 +111,7 @@ fn every_number_is_found_in_its_place() {
         ("mcr_healthy", 1.0),
         ("mcr_ready", 0.0),
         ("mcr_pending_parts{reason=\"link_missing\"}", 2.0),
-        ("mcr_pending_parts{reason=\"needs_restart\"}", 0.0),
+        ("mcr_pending_parts{reason=\"unusable\"}", 0.0),
         ("mcr_relays{state=\"silent\"}", 1.0),
         ("mcr_config_generation", 1.0),
         ("mcr_config_reads_total", 3.0),
