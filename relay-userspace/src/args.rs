@@ -156,7 +156,7 @@ pub struct Run {
     /// Where mcr's lock, its lanes' doors and its API socket lie: one folder for each network namespace, or one for all.
     #[arg(long, value_name = "DIR", default_value = "/run/mcr")]
     pub run_dir: PathBuf,
-    /// Where the relays are kept that were made through the API (relays.toml), unless [state] file names it.
+    /// Where the relays are kept that were made through the API (relays.toml), unless the key state.file names it.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/mcr")]
     pub state_dir: PathBuf,
     /// The log's form: lines for people, or JSON for programs.

@@ -106,7 +106,7 @@ pub struct Add {
 /// What of a relay is said by options that `add` and `set` share.
 #[derive(Debug, Default, Args)]
 pub struct Parts {
-    /// Take the definition from a file with one [[relay]], or from JSON; - reads standard input.
+    /// Take the definition from a file with a single relay, or from JSON; - reads standard input.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["input", "outputs"])]
     pub file: Option<PathBuf>,
     /// Do not let it run yet: mcr relay enable does.
