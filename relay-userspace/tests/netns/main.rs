@@ -4,6 +4,8 @@
 mod rig;
 
 #[cfg(test)]
+mod churn;
+#[cfg(test)]
 mod headers;
 #[cfg(test)]
 mod ipv6;
