@@ -96,6 +96,11 @@ impl LaneProcess {
                     tokio::time::sleep(BUSY_STEP).await;
                     waited += BUSY_STEP;
                 }
+                // It dies while it is asked: whoever comes to its door a moment later finds nobody there.
+                Err(_) if !talk.is_connected() && waited < PATIENCE => {
+                    tokio::time::sleep(BUSY_STEP).await;
+                    waited += BUSY_STEP;
+                }
                 shown => break (talk, shown?),
             }
         };
