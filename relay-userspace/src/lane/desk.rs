@@ -124,19 +124,19 @@ impl Desk {
     /// One part of an answer, or one request. Says whether there may be more.
     fn hear(&mut self, lane: &mut Lane, now: u64) -> Result<bool, Next> {
         let Some(channel) = &mut self.channel else { return Ok(false) };
-        if channel.patience.is_some_and(|until| now > until) {
-            return Err(Next::HangUp);
-        }
+        // Only who gets nowhere is late: it may have been this lane that slept.
+        let is_late = channel.patience.is_some_and(|until| now > until);
         if let Some((part, serial)) = channel.showing {
-            return self.show(lane, part, serial, now);
+            let goes_on = self.show(lane, part, serial, now)?;
+            return if is_late && !goes_on { Err(Next::HangUp) } else { Ok(goes_on) };
         }
         match handoff::receive(channel.socket.as_fd(), Waits::No) {
             Ok(Some((message, descriptors))) => match self.serve(lane, &message, descriptors, now) {
                 Next::GoOn => Ok(true),
                 other => Err(other),
             },
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            // It is gone, or it says what makes no sense.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !is_late => Ok(false),
+            // It is gone, it has said nothing for too long, or it says what makes no sense.
             Ok(None) | Err(_) => Err(Next::HangUp),
         }
     }
