@@ -123,7 +123,7 @@ fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// Whose token this is.
 async fn holder(api: &Api, peer: SocketAddr, headers: &HeaderMap) -> Result<String, Problem> {
-    let tokens = api.tokens.load_full();
+    let tokens = api.desk.tokens.load_full();
     if tokens.is_empty() {
         let detail = "nobody may change anything over TCP: use the Unix socket, or add a token to http.tokens in the configuration";
         return Err(Problem::new(Kind::Forbidden, detail));

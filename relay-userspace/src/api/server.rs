@@ -7,7 +7,7 @@ use super::listen::{self, Place, Sockets};
 use super::routes;
 use super::shared::Api;
 use super::sight::Sight;
-use crate::config::{Http, Token};
+use crate::config::Http;
 use crate::control::desk::Desk;
 use anyhow::Context as _;
 use axum::Router;
@@ -28,17 +28,8 @@ use tokio::time::{sleep, timeout};
 pub struct Server {
     counts: Arc<Counts>,
     tcp: Option<SocketAddr>,
-    tokens: TokensOf,
     ending: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
-}
-
-struct TokensOf(Api);
-
-impl std::fmt::Debug for TokensOf {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("tokens")
-    }
 }
 
 /// Opens the sockets and starts to answer.
@@ -54,24 +45,25 @@ pub(super) fn start_within(limits: Limits, http: &Http, desk: Desk, sight: Arc<d
     let sockets = listen::open(http)?;
     let tcp = sockets.tcp.as_ref().map(std::net::TcpListener::local_addr).transpose().context("http.listen")?;
     let (ending, ends) = watch::channel(false);
-    let api = Api::new(desk, sight, limits, http.tokens.clone(), ends);
+    desk.tokens.store(Arc::new(http.tokens.clone()));
+    let api = Api::new(desk, sight, limits, ends);
     let runtime = Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(THREADS)
         .thread_name("mcr-http-long")
         .build()
         .context("cannot start the API")?;
-    let serving = api.clone();
+    let counts = Arc::clone(&api.counts);
     let thread = std::thread::Builder::new()
         .name("mcr-http".to_owned())
         .spawn(move || {
-            if let Err(error) = run(&runtime, sockets, serving) {
+            if let Err(error) = run(&runtime, sockets, api) {
                 tracing::error!("the API ended: {error}");
             }
             runtime.shutdown_timeout(Duration::from_millis(100));
         })
         .context("cannot start the thread of the API")?;
-    Ok(Server { counts: Arc::clone(&api.counts), tcp, tokens: TokensOf(api), ending, thread: Some(thread) })
+    Ok(Server { counts, tcp, ending, thread: Some(thread) })
 }
 
 impl Server {
@@ -85,11 +77,6 @@ impl Server {
     #[must_use]
     pub fn tcp(&self) -> Option<SocketAddr> {
         self.tcp
-    }
-
-    /// Other tokens, from the next request on.
-    pub fn set_tokens(&self, tokens: Vec<Token>) {
-        self.tokens.0.tokens.store(Arc::new(tokens));
     }
 
     /// Ends it, and waits until it has ended: little more than a second, whatever clients do.

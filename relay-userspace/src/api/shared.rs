@@ -3,9 +3,7 @@
 use super::limits::{Counts, LONG_ANSWERS, Limits, SETS, TURNED_AWAY, WRONG_TOKENS};
 use super::problem::{Kind, Problem};
 use super::sight::Sight;
-use crate::config::Token;
 use crate::control::desk::Desk;
-use arc_swap::ArcSwap;
 use axum::body::Bytes;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -24,8 +22,6 @@ pub(super) struct Shared {
     pub(super) sight: Arc<dyn Sight>,
     pub(super) limits: Limits,
     pub(super) counts: Arc<Counts>,
-    /// Who may write over TCP.
-    pub(super) tokens: ArcSwap<Vec<Token>>,
     /// Streams of events that there is room for.
     pub(super) streams: Arc<Semaphore>,
     /// Bodies that replace all relays that there is room for.
@@ -49,19 +45,12 @@ impl Deref for Api {
 }
 
 impl Api {
-    pub(super) fn new(
-        desk: Desk,
-        sight: Arc<dyn Sight>,
-        limits: Limits,
-        tokens: Vec<Token>,
-        ending: watch::Receiver<bool>,
-    ) -> Self {
+    pub(super) fn new(desk: Desk, sight: Arc<dyn Sight>, limits: Limits, ending: watch::Receiver<bool>) -> Self {
         Self(Arc::new(Shared {
             desk,
             sight,
             limits,
             counts: Arc::default(),
-            tokens: ArcSwap::from_pointee(tokens),
             streams: Arc::new(Semaphore::new(limits.streams)),
             sets: Semaphore::new(SETS),
             turned_away: Arc::new(Semaphore::new(TURNED_AWAY)),

@@ -4,6 +4,7 @@
 use super::view::View;
 use crate::clock::now_ns;
 use crate::config::Errors;
+use crate::config::Token;
 use crate::events::EventLog;
 use arc_swap::ArcSwap;
 use relay_common::plan::Relay;
@@ -184,6 +185,8 @@ pub struct Desk {
     pub events: EventLog,
     /// Signs of life and of trouble.
     pub pulse: Arc<Pulse>,
+    /// Who may change anything over TCP: the configuration file's tokens that are in force.
+    pub tokens: Arc<ArcSwap<Vec<Token>>>,
     /// When control opened the desk, in nanoseconds of the monotonic clock.
     pub started: u64,
 }
@@ -212,7 +215,7 @@ impl Desk {
     pub fn open(view: View, events: EventLog) -> (Self, mpsc::Receiver<Asked>) {
         let (asks, taken) = mpsc::channel(QUEUE);
         let view = Arc::new(ArcSwap::from_pointee(view));
-        (Self { asks, view, events, pulse: Arc::default(), started: now_ns() }, taken)
+        (Self { asks, view, events, pulse: Arc::default(), tokens: Arc::default(), started: now_ns() }, taken)
     }
 
     /// The node as it is now.

@@ -71,7 +71,7 @@ pub fn relays(log: &EventLog, applied: &Applied) {
 #[must_use]
 pub fn applied(applied: &Applied) -> Event {
     let text = format!("applied, generation {}: {} changes", applied.generation, applied.changes.len());
-    Event::new(Kind::ConfigApplied, text).with("generation", applied.generation)
+    Event::new(Kind::ConfigApplied, text).with("generation", applied.generation).with("changes", applied.changes.len())
 }
 
 /// The configuration file is not in force.
@@ -97,10 +97,11 @@ pub fn taken_over(noted: &Memo) -> Event {
 #[must_use]
 pub fn health(health: &Health) -> Event {
     let failing: Vec<&str> = health.checks.iter().filter(|check| !check.ok).map(|check| check.text.as_str()).collect();
-    match failing.as_slice() {
+    let event = match failing.as_slice() {
         [] => Event::new(Kind::HealthChanged, "healthy: packets can flow").at(Level::Info),
         failing => Event::new(Kind::HealthChanged, format!("not healthy: {}", failing.join("; "))),
-    }
+    };
+    event.with("ok", failing.is_empty())
 }
 
 /// A lane's process ended.

@@ -68,19 +68,19 @@ kinds! {
     /// Packets can flow.
     NodeReady = "node.ready", Info, ["relays", "lanes", "pending", "generation", "took_ms"];
     /// The node is asked to end.
-    NodeStopping = "node.stopping", Info, ["reason"];
+    NodeStopping = "node.stopping", Info, [];
     /// A control took the lanes of a dead one over.
-    NodeTakenOver = "node.taken_over", Warn, ["lanes", "generation", "changes", "took_ms"];
+    NodeTakenOver = "node.taken_over", Warn, [];
     /// A newer binary took over.
-    NodeUpgraded = "node.upgraded", Info, ["from", "to", "lanes", "generation", "took_ms"];
+    NodeUpgraded = "node.upgraded", Info, ["from", "to"];
     /// A relay is new.
-    RelayCreated = "relay.created", Info, ["relay", "origin", "generation"];
+    RelayCreated = "relay.created", Info, ["relay", "generation"];
     /// A relay is another.
-    RelayChanged = "relay.changed", Info, ["relay", "origin", "generation"];
+    RelayChanged = "relay.changed", Info, ["relay", "generation"];
     /// A relay is gone.
-    RelayRemoved = "relay.removed", Info, ["relay", "origin", "generation"];
+    RelayRemoved = "relay.removed", Info, ["relay", "generation"];
     /// A part of a relay cannot work yet.
-    PartPending = "relay.pending", Warn, ["relay", "part", "reason", "link"];
+    PartPending = "relay.pending", Warn, ["relay", "part", "reason"];
     /// A part of a relay works again.
     PartWorks = "relay.works", Info, ["relay", "part"];
     /// A relay's input is silent: nothing has come for longer than its `silence_after`.
@@ -88,36 +88,32 @@ kinds! {
     /// A relay's input is back, and has come for as long as its `silence_after` without such a pause.
     StreamRestored = "stream.restored", Info, ["relay", "input", "silent_s"];
     /// A configuration is in force.
-    ConfigApplied = "config.applied", Info, ["generation", "changes", "created", "changed", "removed", "file", "took_ms"];
+    ConfigApplied = "config.applied", Info, ["generation", "changes"];
     /// A configuration was refused.
-    ConfigRefused = "config.refused", Error, ["file", "errors", "error"];
+    ConfigRefused = "config.refused", Error, ["error"];
     /// A change could not be carried out, and was taken back.
-    ConfigFailed = "config.failed", Error, ["generation", "error"];
+    ConfigFailed = "config.failed", Error, ["error"];
     /// Somebody asked for a change: who, what, before, after, and what became of it.
     Audit = "audit.change", Info,
         ["who", "uid", "pid", "token", "what", "relay", "before", "after", "outcome", "error", "generation"];
     /// A link in use is gone, down or without carrier.
-    LinkLost = "link.lost", Warn, ["link", "ifindex", "reason"];
+    LinkLost = "link.lost", Warn, ["link"];
     /// A link in use is back.
-    LinkReturned = "link.returned", Info, ["link", "ifindex"];
+    LinkReturned = "link.returned", Info, ["link"];
     /// A lane's process ended.
     LaneDied = "lane.died", Error, ["lane", "pid", "ending"];
     /// A lane was started again.
-    LaneStarted = "lane.started", Info, ["lane", "pid", "restarts"];
+    LaneStarted = "lane.started", Info, ["lane"];
     /// A lane does not come round.
-    LaneStalled = "lane.stalled", Error, ["lane", "pid", "silent_s"];
+    LaneStalled = "lane.stalled", Error, ["lane"];
     /// A lane comes round again.
-    LaneResumed = "lane.resumed", Info, ["lane", "pid"];
+    LaneResumed = "lane.resumed", Info, ["lane"];
     /// A program is not where it was attached.
-    ProgramDetached = "program.detached", Error, ["link", "ifindex", "mode"];
-    /// A program is attached.
-    ProgramAttached = "program.attached", Info, ["link", "ifindex", "mode", "zero_copy", "queues"];
+    ProgramDetached = "program.detached", Error, [];
     /// The kernel did not hold what it should.
-    KernelDiffers = "kernel.differs", Error, ["check", "problem", "link"];
+    KernelDiffers = "kernel.differs", Error, ["check"];
     /// The node's health has changed: a check fails, or passes again.
-    HealthChanged = "health.changed", Warn, ["check", "ok", "problem"];
-    /// A local program listens to a group that is relayed, and hears nothing.
-    ListenerDark = "listener.dark", Warn, ["relay", "link", "group", "port", "pid", "program"];
+    HealthChanged = "health.changed", Warn, ["ok"];
 }
 
 impl Kind {

@@ -4,6 +4,7 @@ use super::stage::{BEARER, Stage, relay};
 use crate::config::Token;
 use crate::control::desk::Who;
 use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 const WRITES: [(&str, &str); 11] = [
@@ -51,12 +52,13 @@ async fn the_holder_of_a_token_changes_under_its_name() {
     let lower = [("authorization", "bearer open sesame")];
     assert_eq!(stage.tcp.with("DELETE", "/api/v1/relays/ch1", &lower, "").await.status, 200);
 
-    stage.server().set_tokens(vec![Token { name: "new".to_owned(), hash: Sha256::digest("other").into() }]);
+    let other = Token { name: "new".to_owned(), hash: Sha256::digest("other").into() };
+    stage.desk.tokens.store(Arc::new(vec![other]));
     assert_eq!(stage.tcp.with("POST", "/api/v1/relays", &[BEARER], &body).await.problem().0, 401);
     let other = [("authorization", "Bearer other")];
     assert_eq!(stage.tcp.with("POST", "/api/v1/relays", &other, &body).await.status, 201);
 
-    stage.server().set_tokens(Vec::new());
+    stage.desk.tokens.store(Arc::default());
     let (status, _, detail) = stage.tcp.with("POST", "/api/v1/relays", &other, &body).await.problem();
     assert_eq!(status, 403);
     assert!(detail.contains("add a token to http.tokens"), "{detail}");

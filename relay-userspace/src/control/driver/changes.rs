@@ -12,6 +12,7 @@ use crate::control::{tell, upgrade};
 use crate::events::audit::audit;
 use relay_common::plan::{Lanes, Plan, Relay};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 impl Control {
     pub(super) async fn asked(&mut self, who: &Who, ask: &Ask, dry: bool) -> Result<Applied, Refusal> {
@@ -95,7 +96,7 @@ impl Control {
     }
 
     async fn take_file(&mut self, dry: bool) -> Result<Applied, Refusal> {
-        let Configuration { mut plan, .. } = config::load(&self.config.path).map_err(Refusal::Invalid)?;
+        let Configuration { mut plan, settings } = config::load(&self.config.path).map_err(Refusal::Invalid)?;
         keep_lanes(&mut plan, self.book.lanes())?;
         let mut book = self.book.clone();
         if self.store.is_damaged() {
@@ -109,6 +110,7 @@ impl Control {
             return Ok(differences(&old, &new, self.node.table.generation));
         }
         carry_out(&mut self.node, &mut self.config, new.clone(), &after.origins()).await?;
+        self.desk.tokens.store(Arc::new(settings.http.tokens));
         self.book = after;
         Ok(self.in_force(&old, &new))
     }
