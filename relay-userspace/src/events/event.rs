@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn the_subject_is_what_it_is_about() {
         assert_eq!(Event::new(Kind::LaneDied, "x").with("pid", 7).with("lane", 3).subject(), "3");
-        assert_eq!(Event::new(Kind::PartPending, "x").with("link", "in0").with("relay", "one").subject(), "one");
+        assert_eq!(Event::new(Kind::PartPending, "x").with("part", "input").with("relay", "one").subject(), "one");
         assert_eq!(Event::new(Kind::NodeReady, "x").subject(), "");
     }
 

@@ -14,5 +14,6 @@ mod refused_file;
 mod refusals;
 mod probe;
 mod hostile;
+mod tokens;
 mod words;
 mod idle;

@@ -80,7 +80,7 @@ fn a_field_cannot_take_the_place_of_what_every_line_has() {
 #[test]
 fn a_line_break_in_a_field_does_not_break_the_line() {
     let log = written(LogFormat::Json, false, |_| {
-        EventLog::default().record(Event::new(Kind::ConfigRefused, "a\nb").with("file", "c\r\nd\u{1b}[31m"));
+        EventLog::default().record(Event::new(Kind::ConfigRefused, "a\nb").with("error", "c\r\nd\u{1b}[31m"));
     });
     assert_eq!(log.trim_end().lines().count(), 1);
     assert!(!log.contains('\u{1b}'));
