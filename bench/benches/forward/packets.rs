@@ -46,9 +46,10 @@ pub(crate) fn number(payload: &mut [u8], is_rtp: bool, n: u64) {
     if is_rtp {
         rtp.copy_from_slice(&[0x80, 33, high, low, 0, 0, high, low, 1, 2, 3, 4]);
     }
-    for (packet, counter) in packets.chunks_exact_mut(TS).zip(low.wrapping_mul(7)..) {
+    let first = low.wrapping_mul(7);
+    for (packet, i) in packets.chunks_exact_mut(TS).zip(0u8..) {
         // One PID of video, payload only.
-        packet[..4].copy_from_slice(&[0x47, 1, 0, 0x10 | counter & 0xf]);
+        packet[..4].copy_from_slice(&[0x47, 1, 0, 0x10 | first.wrapping_add(i) & 0xf]);
     }
 }
 
