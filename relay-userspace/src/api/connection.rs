@@ -1,14 +1,15 @@
 //! One client, with its deadlines: the head of a request, the reading of an answer.
 
 use super::access::Peer;
-use super::limits::HEAD;
+use super::limits::{HEAD, SET};
 use super::shared::Api;
 use axum::Router;
 use axum::body::Body;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
@@ -28,11 +29,18 @@ pub(super) async fn turn_away<T: AsyncRead + AsyncWrite + Unpin>(mut stream: T, 
     let telling = async {
         let _ = timeout(api.limits.turning_away / 2, stream.read(&mut [0; 4096])).await;
         let _ = stream.write_all(NO_ROOM).await;
-        let _ = stream.shutdown().await;
-        // Closed with something unread, the connection would be reset and the answer lost.
-        while stream.read(&mut [0; 4096]).await.is_ok_and(|n| n > 0) {}
+        hang_up(stream).await;
     };
     let _ = timeout(api.limits.turning_away, telling).await; // It was told, or does not want to know.
+}
+
+/// Ends a connection. Closed with something unread it would be reset, and the answer lost: that of a body that is too long
+/// comes before its end.
+async fn hang_up<T: AsyncRead + AsyncWrite + Unpin>(mut stream: T) {
+    let _ = stream.shutdown().await;
+    let mut rest = stream.take(SET as u64);
+    let mut buffer = vec![0; 16 << 10];
+    while rest.read(&mut buffer).await.is_ok_and(|n| n > 0) {}
 }
 
 /// Serves one client until it goes, is too slow, or the API ends. The permit is its room.
@@ -45,22 +53,24 @@ where
         router.clone().call(request.map(Body::new))
     });
     let stream = TokioIo::new(Paced::new(stream, api.limits.read_time));
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(api.limits.head_time)
         .max_header_size(HEAD)
         .max_buf_size(HEAD)
         .max_headers(64)
         .serve_connection(stream, answer);
-    let mut connection = pin!(connection);
     let mut ending = api.ending.clone();
     // A client that went, sent garbage or was too slow is no news.
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        _ = ending.wait_for(|ending| *ending) => {}
+    let is_over = tokio::select! {
+        _ = poll_fn(|cx| connection.poll_without_shutdown(cx)) => true,
+        _ = ending.wait_for(|ending| *ending) => false,
+    };
+    if !is_over {
+        Pin::new(&mut connection).graceful_shutdown();
+        let _ = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
     }
-    connection.as_mut().graceful_shutdown();
-    let _ = connection.await;
+    let _ = timeout(api.limits.turning_away, hang_up(connection.into_parts().io.into_inner())).await;
 }
 
 /// A stream whose reader has only so long for all that was written before the last flush: who reads byte by byte is

@@ -45,7 +45,7 @@ pub(super) struct Limits {
     pub(super) wrong_token: Duration,
     /// How often a silent stream says that it is alive.
     pub(super) keep_alive: Duration,
-    /// How long it takes at most to tell a client that there is no room.
+    /// How long a client has to read its last answer, or that there is no room.
     pub(super) turning_away: Duration,
     /// How long clients have when the API ends.
     pub(super) ending: Duration,
