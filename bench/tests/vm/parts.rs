@@ -1,4 +1,4 @@
-//! What `cargo xtask test vm` has brought: an emulator, kernels, a shell and a static mcr; and one file system of them.
+//! What `cargo xtask test vm` has brought: an emulator, kernels and a shell; and one file system of them and mcr.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -59,13 +59,17 @@ impl Parts {
     /// The first file system of a guest with this kernel: the shell, mcr, the modules, and `init`.
     pub(crate) fn file_system(&self, kernel: &str, init: &str) -> Result<Vec<u8>> {
         let mut archive = Archive::default();
-        for folder in ["bin", "modules", "dev", "proc", "sys", "tmp", "run"] {
+        for folder in ["bin", "lib", "lib/x86_64-linux-gnu", "lib64", "modules", "dev", "proc", "sys", "tmp", "run"] {
             archive.folder(folder);
         }
         archive.file("init", init.as_bytes());
         let shell = self.root.join("shell/usr/bin/busybox");
         archive.file("bin/busybox", &read(&shell)?);
-        archive.file("bin/mcr", &read(&self.root.join("build/x86_64-unknown-linux-gnu/release/mcr"))?);
+        let mcr = bench::relay::binary();
+        archive.file("bin/mcr", &read(&mcr)?);
+        for library in libraries(&mcr)? {
+            archive.file(&library, &read(&Path::new("/").join(&library))?);
+        }
         let order = self.modules(kernel)?;
         for (number, (name, content)) in order.iter().enumerate() {
             archive.file(&format!("modules/{number:02}-{name}.ko"), content);
@@ -134,6 +138,25 @@ impl Parts {
 
 fn read(file: &Path) -> Result<Vec<u8>> {
     fs::read(file).with_context(|| format!("read {}", file.display()))
+}
+
+/// What a program is linked with, the loader too, without the first slash: guests run the very mcr that is shipped.
+fn libraries(program: &Path) -> Result<Vec<String>> {
+    let output = Command::new("ldd").arg(program).output().context("start ldd")?;
+    ensure!(output.status.success(), "ldd cannot read {}", program.display());
+    Ok(paths(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// The paths that `ldd` prints. Not each library has one: what the kernel maps has none.
+fn paths(printed: &str) -> Vec<String> {
+    printed.split_whitespace().filter_map(|word| word.strip_prefix('/')).map(str::to_owned).collect()
+}
+
+#[test]
+fn libraries_are_read_from_what_ldd_prints() {
+    let printed = "\tlinux-vdso.so.1 (0x00007ffd)\n\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f72)\n\
+                   \t/lib64/ld-linux-x86-64.so.2 (0x00007f73)\n";
+    assert_eq!(paths(printed), ["lib/x86_64-linux-gnu/libc.so.6", "lib64/ld-linux-x86-64.so.2"]);
 }
 
 /// The modules that a module says it needs, in its section of facts about itself.

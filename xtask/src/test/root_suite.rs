@@ -1,6 +1,6 @@
 //! A suite that root runs: compiled by the user, so that nothing in target/ ever belongs to root.
 
-use std::{ffi::OsStr, path::PathBuf, process::Command};
+use std::ffi::OsStr;
 
 use anyhow::Result;
 
@@ -45,7 +45,8 @@ impl Suite {
     /// Runs its tests one at a time: they share the kernel. The relay under test is the release build; a build that
     /// can be made to die in a commit lies beside the tests.
     pub(super) fn run(&self, workspace: &Workspace, rights: Rights, long: bool) -> Result<Tally> {
-        let program = self.compile(workspace.cargo())?;
+        eprintln!("xtask: compiling the tests of {} …", self.name());
+        let program = program::compile_test(workspace, self.package, &self.target)?;
         let package = workspace.root().join(self.package);
         let mcr = workspace.mcr();
         let mut env = vec![("MCR", mcr.as_os_str()), ("CARGO_MANIFEST_DIR", package.as_os_str())];
@@ -57,17 +58,6 @@ impl Suite {
         eprintln!("xtask: running {} as root …", self.name());
         let (status, printed) = step::watch(&mut tests)?;
         Ok(Tally::read(&printed, status))
-    }
-
-    /// Compiles it and says where its program is.
-    fn compile(&self, mut cargo: Command) -> Result<PathBuf> {
-        let Self { package, target } = self;
-        cargo.args(["test", "--no-run", "--package", package, "--test", target]);
-        if *package == "relay-userspace" && target.starts_with("netns") {
-            cargo.args(["--features", "chaos"]);
-        }
-        eprintln!("xtask: compiling the tests of {} …", self.name());
-        program::compile(cargo, "test", target)
     }
 }
 

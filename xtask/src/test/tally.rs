@@ -32,12 +32,6 @@ impl Tally {
         }
         tally
     }
-
-    pub(super) fn add(&mut self, other: Self) {
-        self.passed += other.passed;
-        self.failed += other.failed;
-        self.ignored += other.ignored;
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{build_ebpf, rights::Rights, setup, step, step::step, workspace::Workspace};
+use crate::{build, rights::Rights, step, workspace::Workspace};
 
 use self::archive::Archive;
 use super::{
@@ -61,7 +61,7 @@ pub(super) fn run(workspace: &Workspace) -> Row {
         return Row::new(SUITE, Outcome::Skipped(reason), 0.0);
     }
     timed(SUITE, || {
-        build_static(workspace, &home)?;
+        build::run(workspace)?;
         let table = home.join("table");
         if table.exists() {
             fs::remove_dir_all(&table).context("cannot remove the table of an earlier run")?;
@@ -92,24 +92,11 @@ fn bring(home: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// mcr without shared libraries, for a guest that has none. In a target directory of its own, so that nothing else is
-/// built anew for it.
-fn build_static(workspace: &Workspace, home: &Path) -> Result<()> {
-    build_ebpf::build(workspace, &setup::toolchain(workspace)?)?;
-    let mut cargo = workspace.cargo();
-    cargo.args(["build", "--release", "--package", "relay-userspace", "--target", "x86_64-unknown-linux-gnu"]);
-    cargo.env("CARGO_TARGET_DIR", home.join("build")).env("MCR_EBPF_OBJECT", workspace.ebpf_object("relay-ebpf"));
-    cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env("RUSTFLAGS", "-C target-feature=+crt-static");
-    step("building a static mcr", &mut cargo)
-}
-
 fn run_guests(workspace: &Workspace, home: &Path) -> Result<Tally> {
-    let mut cargo = workspace.cargo();
-    cargo.args(["test", "--no-run", "--package", "bench", "--test", SUITE]);
     eprintln!("xtask: compiling the tests of {SUITE} …");
-    let mut tests = in_own_network(program::compile(cargo, "test", SUITE)?);
+    let mut tests = in_own_network(program::compile_test(workspace, "bench", SUITE)?);
     let package = workspace.root().join("bench");
-    tests.current_dir(&package).env("CARGO_MANIFEST_DIR", &package).env("MCR_VM", home);
+    tests.current_dir(&package).env("CARGO_MANIFEST_DIR", &package).env("MCR_VM", home).env("MCR", workspace.mcr());
     tests.args(["--ignored", GUESTS_AT_ONCE]);
     let (status, printed) = step::watch(&mut tests)?;
     Ok(Tally::read(&printed, status))
