@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 use utoipa::ToSchema;
 
 /// A relay as it is shown: its definition in the file's own form, and how it does. What was read can be sent back:
@@ -111,12 +112,25 @@ pub struct Problem {
 /// One error of a definition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Fault {
+    /// The file and line, as in `/etc/mcr/relay.toml:7`; absent when it was no file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     /// The key, as in `relay "ch1" outputs[0].group`.
     pub key: String,
     /// What is wrong.
     pub problem: String,
     /// What to do.
     pub remedy: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = self.place.as_deref().unwrap_or_default();
+        for part in [place, &self.key].into_iter().filter(|part| !part.is_empty()) {
+            write!(f, "{part}: ")?;
+        }
+        write!(f, "{}: {}", self.problem, self.remedy)
+    }
 }
 
 /// How healthy the node is: the body of /healthz and /readyz.

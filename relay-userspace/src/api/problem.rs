@@ -1,7 +1,7 @@
 //! What went wrong, as a problem document (RFC 9457), in the words of the command line.
 
 use super::model;
-use crate::config::Errors;
+use crate::config::{ConfigError, Errors};
 use crate::control::desk::Refusal;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -101,17 +101,19 @@ impl Problem {
 
 impl From<Errors> for Problem {
     fn from(errors: Errors) -> Self {
-        let detail = match errors.errors.as_slice() {
-            [error] => error.to_string(),
+        let fault = |error: &ConfigError| model::Fault {
+            place: errors.place(error),
+            key: error.key.clone(),
+            problem: error.problem.clone(),
+            remedy: error.remedy.clone(),
+        };
+        let faults: Vec<_> = errors.errors.iter().map(fault).collect();
+        let detail = match faults.as_slice() {
+            [fault] => fault.to_string(),
             [first, rest @ ..] => format!("{first} (and {} more: see errors)", rest.len()),
             [] => String::new(),
         };
-        let faults = errors.errors.into_iter().map(|error| model::Fault {
-            key: error.key,
-            problem: error.problem,
-            remedy: error.remedy,
-        });
-        Self { errors: faults.collect(), ..Self::new(Kind::Invalid, detail) }
+        Self { errors: faults, ..Self::new(Kind::Invalid, detail) }
     }
 }
 

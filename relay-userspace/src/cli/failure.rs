@@ -39,13 +39,7 @@ impl fmt::Display for Failure {
                 let title = problem.title.trim_end_matches('.');
                 let first = title.chars().next().map(|c| c.to_ascii_lowercase());
                 write!(f, "{}{}:", first.map_or_else(String::new, String::from), title.get(1..).unwrap_or_default())?;
-                problem.errors.iter().try_for_each(|fault| {
-                    f.write_str("\n  ")?;
-                    if !fault.key.is_empty() {
-                        write!(f, "{}: ", fault.key)?;
-                    }
-                    write!(f, "{}: {}", fault.problem, fault.remedy)
-                })
+                problem.errors.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
             }
         }
     }
@@ -70,11 +64,16 @@ mod tests {
 
     #[test]
     fn every_error_has_its_own_line() {
-        let fault = |key: &str| Fault { key: key.into(), problem: "is bad".into(), remedy: "mend it".into() };
+        let fault = |place: Option<&str>, key: &str| Fault {
+            place: place.map(str::to_owned),
+            key: key.into(),
+            problem: "is bad".into(),
+            remedy: "mend it".into(),
+        };
         assert_eq!(problem(Vec::new()).to_string(), "all of it in one text");
         assert_eq!(
-            problem(vec![fault("relay \"a\" input"), fault("")]).to_string(),
-            "what was asked for is wrong:\n  relay \"a\" input: is bad: mend it\n  is bad: mend it"
+            problem(vec![fault(None, "relay \"a\" input"), fault(Some("a.toml:7"), "")]).to_string(),
+            "what was asked for is wrong:\n  relay \"a\" input: is bad: mend it\n  a.toml:7: is bad: mend it"
         );
     }
 }

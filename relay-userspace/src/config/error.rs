@@ -23,7 +23,7 @@ pub struct ConfigError {
 /// All errors of one configuration, in the order of their lines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Errors {
-    /// The file.
+    /// The file; empty where it is none.
     pub file: String,
     /// The errors.
     pub errors: Vec<ConfigError>,
@@ -61,6 +61,18 @@ impl Errors {
         Self { file: file.to_owned(), errors: Vec::new() }
     }
 
+    /// The errors of what is no file: each tells its key, and no place.
+    pub(super) fn of_no_file() -> Self {
+        Self::new("")
+    }
+
+    /// Where an error stands, as `relay.toml:7`; nowhere when it is of no file.
+    #[must_use]
+    pub fn place(&self, error: &ConfigError) -> Option<String> {
+        let line = error.line.map_or_else(String::new, |line| format!(":{line}"));
+        (!self.file.is_empty()).then(|| format!("{}{line}", self.file))
+    }
+
     pub(super) fn unreadable(file: &str, error: &std::io::Error) -> Self {
         let remedy = match error.kind() {
             std::io::ErrorKind::NotFound => "create it, or name another file",
@@ -95,6 +107,8 @@ impl Errors {
             return Ok(value);
         }
         self.errors.sort_by_key(|error| error.line);
+        // What is not closed makes one who reads on complain of the same again and again.
+        self.errors.dedup();
         Err(self)
     }
 }
@@ -105,11 +119,10 @@ impl fmt::Display for Errors {
             if i > 0 {
                 writeln!(f)?;
             }
-            f.write_str(&self.file)?;
-            if let Some(line) = error.line {
-                write!(f, ":{line}")?;
+            if let Some(place) = self.place(error) {
+                write!(f, "{place}: ")?;
             }
-            write!(f, ": {error}")?;
+            write!(f, "{error}")?;
         }
         Ok(())
     }

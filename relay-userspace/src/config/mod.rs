@@ -72,7 +72,7 @@ pub fn parse(name: &str, text: &str) -> Result<Configuration, Errors> {
 ///
 /// Everything that is wrong with it, at once.
 pub fn parse_relay(json: &serde_json::Value) -> Result<Vec<Relay>, Errors> {
-    let mut errors = Errors::new("request");
+    let mut errors = Errors::of_no_file();
     let relay = file::read_relay(&value::from_json(json), 0, &mut errors);
     let relays = plan::make_relay(&relay, &mut errors);
     errors.or(relays)
@@ -85,7 +85,7 @@ pub fn parse_relay(json: &serde_json::Value) -> Result<Vec<Relay>, Errors> {
 ///
 /// Everything that is wrong with any of them, at once.
 pub fn parse_relays(definitions: &[serde_json::Value]) -> Result<Vec<Relay>, Errors> {
-    let mut errors = Errors::new("request");
+    let mut errors = Errors::of_no_file();
     let relays = definitions.iter().enumerate().filter_map(|(i, json)| json::read_sent(json, i, &mut errors)).collect();
     errors.or(relays)
 }
@@ -97,7 +97,7 @@ pub fn parse_relays(definitions: &[serde_json::Value]) -> Result<Vec<Relay>, Err
 ///
 /// Everything that is wrong with it, at once.
 pub fn check(plan: &Plan) -> Result<(), Errors> {
-    let mut errors = Errors::new("plan");
+    let mut errors = Errors::of_no_file();
     cross::check(plan, &cross::Origins::none(plan), &mut errors);
     errors.or(())
 }
