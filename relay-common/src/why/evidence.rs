@@ -130,7 +130,7 @@ pub struct Lane {
 impl Lane {
     /// Whether it does its work.
     pub(super) const fn is_fine(&self) -> bool {
-        self.is_alive && self.heartbeat_age_ns <= self.heartbeat_limit_ns && self.generation == self.in_force
+        self.is_alive && self.heartbeat_age_ns <= self.heartbeat_limit_ns && self.generation >= self.in_force
     }
 }
 

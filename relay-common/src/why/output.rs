@@ -28,7 +28,10 @@ fn muted(evidence: &Evidence) -> Finding {
         None => Finding::ok("it may send"),
         Some(Mute::Relay) => Finding::broken(
             format!("relay \"{name}\" is muted: it is measured, not sent"),
-            "unmute it, when its receivers shall get it from this node",
+            match &evidence.file {
+                Some(file) => format!("set muted = false in {file}, when receivers shall get it from this node"),
+                None => format!("mcr relay unmute {name}, when receivers shall get it from this node"),
+            },
         ),
         Some(Mute::Node { role }) => Finding::broken(
             format!("this node is {role}: its streams are measured, not sent"),

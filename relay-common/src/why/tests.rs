@@ -205,11 +205,16 @@ fn a_lane_that_does_not_work_is_named_and_not_what_it_cannot_count() {
     assert_eq!(states(&look(&stopped), &[Stage::Seen, Stage::Received]), [State::Unknown, State::NotReached]);
     breaks(&lane(&|lane| lane.is_alive = false), Stage::Lane, &["lane 0 does not run"]);
     breaks(&lane(&|lane| lane.generation = 6), Stage::Lane, &["runs generation 6, 7 is in force"]);
+    // A change is on its way: it is in force when every lane has confirmed it.
+    assert_eq!(states(&look(&lane(&|lane| lane.generation = 8)), &[Stage::Lane]), [State::Ok]);
 }
 
 #[test]
 fn what_an_output_does_not_send_is_named() {
-    breaks(&with(works(), |evidence| evidence.mute = Some(Mute::Relay)), Stage::Muted, &["muted", "unmute"]);
+    let muted = with(works(), |evidence| evidence.mute = Some(Mute::Relay));
+    breaks(&muted, Stage::Muted, &["muted", "mcr relay unmute ch1"]);
+    let of_file = with(muted, |evidence| evidence.file = Some("/etc/mcr/relay.toml".to_string()));
+    breaks(&of_file, Stage::Muted, &["set muted = false in /etc/mcr/relay.toml"]);
     let standby = Some(Mute::Node { role: "standby".to_string() });
     breaks(&with(works(), |evidence| evidence.mute = standby), Stage::Muted, &["this node is standby"]);
     let pend = |reason| with(works(), |evidence| evidence.pending.push((Part::Output(1), reason)));
