@@ -82,6 +82,11 @@ pub fn give_up_rights() -> anyhow::Result<()> {
     };
     let asked = vec![asks(libc::SOL_SOCKET, libc::SO_PEERCRED)?, asks(SOL_XDP, XDP_MMAP_OFFSETS)?];
     rules.insert(libc::SYS_getsockopt, asked);
+    // A build with checks sees whether a descriptor is open before it closes it.
+    if cfg!(debug_assertions) {
+        let is_it_open = SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, libc::F_GETFD as u64)?;
+        rules.insert(libc::SYS_fcntl, vec![SeccompRule::new(vec![is_it_open])?]);
+    }
     // Memory for the allocator and for the rings of a new socket; none that could be executed.
     let executable = SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64);
     let not_executable = SeccompCondition::new(2, SeccompCmpArgLen::Dword, executable, 0)?;
