@@ -8,6 +8,9 @@ use crate::guest::Guest;
 use crate::parts::Parts;
 use crate::play::{Case, Played};
 
+/// Characters of a reason.
+const WHY: usize = 160;
+
 /// The lines of one guest, and what failed in it.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -67,7 +70,10 @@ impl Table {
     }
 
     fn failed(&mut self, case: &str, error: &anyhow::Error) {
-        self.line(case, "FAILED", "-", "-", "-");
+        // What went wrong first, short: the log of a long run may keep no more than its end.
+        let why = error.root_cause().to_string();
+        let why: String = why.lines().next().unwrap_or_default().replace('\t', " ").chars().take(WHY).collect();
+        self.line(case, &format!("FAILED: {why}"), "-", "-", "-");
         self.failures.push(format!("{case}: {error:#}"));
     }
 

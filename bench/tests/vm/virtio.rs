@@ -11,7 +11,7 @@ use bench::source::{Load, Stream};
 use crate::guest::Guest;
 use crate::nic::Nic;
 use crate::parts::Parts;
-use crate::play::{Case, RATE, Through, play};
+use crate::play::{Case, RATE, Through, play, play_with};
 use crate::table::Table;
 use crate::{kills, mcr, unplug};
 
@@ -51,6 +51,8 @@ fn virtio_net_relays_in_zero_copy() {
     table.seen("zero_copy = \"always\"", refused(&mut guest));
     let killed = kills::case("10 kills", &plain()[0]);
     table.played(&killed, kills::play(&mut guest, &killed));
+    let jumping = Case { name: "clock jumps", ..plain()[0].clone() };
+    table.played(&jumping, play_with(&mut guest, &jumping, 0, clock_jumps));
     let (before, after) = unplugged();
     let (number, nic) = NICS.iter().enumerate().find(|(_, nic)| nic.name == "out4").unwrap();
     table.seen("out4 unplugged", unplug::play_through(&mut guest, &before, nic, number));
@@ -135,6 +137,16 @@ fn unplugged() -> (Case, Case) {
     before.rate = RATE;
     let after = Case { name: "out4 plugged in again", ..before.clone() };
     (before, after)
+}
+
+/// The clock of the day is set forth and back by decades while frames flow: nothing that mcr waits for hangs on it.
+fn clock_jumps(guest: &mut Guest) -> Result<()> {
+    guest.run("date +%s >/tmp/now")?;
+    for day in ["2035-06-01 12:00", "1999-12-31 23:59", "@$(cat /tmp/now)"] {
+        thread::sleep(Duration::from_millis(700));
+        guest.run(&format!("date -s \"{day}\" && mcr health --timeout 5s"))?;
+    }
+    Ok(())
 }
 
 /// This NIC delivers the groups that were joined and no others; a veth would deliver all.
