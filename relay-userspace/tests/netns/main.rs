@@ -4,7 +4,7 @@
 mod rig;
 
 #[cfg(test)]
-mod churn;
+mod control;
 #[cfg(test)]
 mod headers;
 #[cfg(test)]

@@ -6,6 +6,8 @@ use crate::wire::Reports;
 use bench::Relay;
 use nix::sys::signal::Signal;
 use std::fs;
+use std::process::Command;
+use std::time::Duration;
 
 /// The next control of a relay, ready.
 fn next(stage: &Stage, relay: &mut Relay) -> String {
@@ -40,6 +42,41 @@ fn control_is_killed_ten_times_and_each_next_one_goes_on() {
     assert_eq!(report.restarts(), 0);
     frames_are_all_there(&report, 2);
     wait_until("something stays behind", || !stage.is_attached() && !stage.is_joined());
+}
+
+/// Long enough for everything that is done once in a while, a querier's round among it; a minute with `test long`.
+fn a_while() -> Duration {
+    Duration::from_secs(if std::env::var_os("MCR_LONG").is_some() { 60 } else { 5 })
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn control_is_dead_for_a_while_and_everything_can_be_changed_afterwards() {
+    let stage = Stage::new(1);
+    let mut relay = stage.start();
+    let traffic = stage.stream_at(RATE / 4);
+    let wire = Reports::listen(&stage);
+    traffic.pass(RATE / 40);
+    kill_control(&mut relay);
+    std::thread::sleep(a_while());
+    assert_eq!(wire.leaves(), 0, "the group was left");
+    next(&stage, &mut relay);
+    assert_eq!(wire.leaves(), 0, "the group was left at the takeover");
+    let mcr = |arguments: &[&str]| {
+        let mut mcr = Command::new(bench::relay::binary());
+        let output = mcr.env("MCR_SOCKET", relay.folder().join("mcr.sock")).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+    };
+    mcr(&["health"]);
+    mcr(&["relay", "add", "two", "--in", "in0/239.1.1.2:5000", "--out", "out0/239.9.1.1:5001"]);
+    mcr(&["relay", "mute", "two"]);
+    mcr(&["relay", "rm", "two"]);
+    traffic.pass(RATE / 40);
+    let account = traffic.settle();
+    let report = relay.stop().unwrap();
+    account.balance(&report, 1);
+    assert_eq!((account.lost(), report.restarts()), (account.lost_on_links, 0));
+    frames_are_all_there(&report, 1);
 }
 
 #[test]

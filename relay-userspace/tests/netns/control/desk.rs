@@ -1,0 +1,95 @@
+//! The running node, asked by its command line as anybody asks it.
+
+use bench::Relay;
+use bench::clock::Deadline;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+/// The node says within a second what is wrong; three times that is let pass on a busy machine.
+const TOLD: Duration = Duration::from_secs(3);
+/// It is well again within this: what was mended is told for three seconds, so that nobody who asks rarely misses it.
+const MENDED: Duration = Duration::from_secs(15);
+
+/// Asks one node. It can be handed to other threads.
+#[derive(Clone, Debug)]
+pub(super) struct Desk(PathBuf);
+
+impl Desk {
+    pub(super) fn of(relay: &Relay) -> Self {
+        Self(relay.folder().join("mcr.sock"))
+    }
+
+    pub(super) fn ask(&self, arguments: &[&str]) -> Output {
+        Command::new(bench::relay::binary()).env("MCR_SOCKET", &self.0).args(arguments).output().unwrap()
+    }
+
+    /// Asks for what must be done, and returns what was printed.
+    #[track_caller]
+    pub(super) fn done(&self, arguments: &[&str]) -> String {
+        let output = self.ask(arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "mcr {}: {}: {errors}", arguments.join(" "), output.status);
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Asks for what must be refused, and returns why it was, in words.
+    #[track_caller]
+    pub(super) fn refused(&self, arguments: &[&str]) -> String {
+        let output = self.ask(arguments);
+        assert_eq!(output.status.code(), Some(1), "mcr {}: {output:?}", arguments.join(" "));
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    #[track_caller]
+    pub(super) fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.done(&[arguments, &["--json"]].concat())).unwrap()
+    }
+
+    /// The names of the relays that came through the API.
+    pub(super) fn names(&self) -> BTreeSet<String> {
+        let all = self.json(&["relay", "ls", "--origin", "api"]);
+        let relays = all["relays"].as_array().unwrap();
+        relays.iter().map(|relay| relay["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// What each failing check of `/healthz` says.
+    pub(super) fn failing(&self) -> Vec<(String, String)> {
+        let output = self.ask(&["health", "--json", "--timeout", "3s"]);
+        let said = String::from_utf8_lossy(&output.stdout);
+        let health: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{output:?}"));
+        let failing = health["checks"].as_array().unwrap().iter().filter(|check| check["ok"] == false);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let failing: Vec<_> = failing.map(|check| (text(&check["name"]), text(&check["text"]))).collect();
+        assert_eq!(output.status.code(), Some(i32::from(!failing.is_empty())), "{output:?}");
+        failing
+    }
+
+    /// Waits until that check fails, and it alone, and returns what it says.
+    #[track_caller]
+    pub(super) fn wait_until_failing(&self, check: &str) -> String {
+        let deadline = Deadline::after(TOLD);
+        loop {
+            let failing = self.failing();
+            match failing.as_slice() {
+                [(name, text)] if name == check => return text.clone(),
+                [] => assert!(!deadline.passed(), "nothing is told of {check}"),
+                others => assert!(!deadline.passed(), "{check} is wrong, and told are {others:?}"),
+            }
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn wait_until_well(&self) {
+        let deadline = Deadline::after(MENDED);
+        loop {
+            let failing = self.failing();
+            if failing.is_empty() {
+                return;
+            }
+            assert!(!deadline.passed(), "still told: {failing:?}");
+        }
+    }
+}

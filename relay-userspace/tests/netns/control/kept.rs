@@ -1,0 +1,125 @@
+//! What was acknowledged is kept: on a full disk nothing is acknowledged, and a damaged file is nobody's to overwrite.
+
+use super::desk::Desk;
+use super::tmpfs::Tmpfs;
+use crate::rig::{Rig, Show};
+use nix::sys::signal::Signal;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+/// What is done to a state file.
+type Damage = fn(&Path);
+
+const AT_MOST: Duration = Duration::from_secs(120);
+const SOON: Duration = Duration::from_secs(20);
+
+fn config(state: &Path) -> String {
+    format!(
+        "[state]\nfile = \"{}\"\n[[relay]]\nname = \"steady\"\n\
+         input = {{ interface = \"in0\", group = \"239.1.1.1\", port = 5000 }}\n\
+         outputs = [{{ interface = \"out0\", group = \"239.2.1.1\", port = 5001 }}]\n",
+        state.display()
+    )
+}
+
+fn add(name: &str) -> [&str; 7] {
+    ["relay", "add", name, "--in", "in0/239.1.1.2:5000", "--out", "out0/239.2.1.2:5001"]
+}
+
+fn set(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// Control is killed and started again; the lanes go on.
+fn kill_and_start(show: &mut Show<'_>) {
+    show.mcr.process.signal(Signal::SIGKILL).unwrap();
+    show.mcr.process.wait(SOON).unwrap();
+    show.mcr.process = show.mcr.another(&bench::relay::binary(), &show.rig.relay).unwrap();
+    show.mcr.wait_until_ready().unwrap();
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn on_a_full_disk_a_change_is_refused_and_undone() {
+    let disk = Tmpfs::new();
+    let state = disk.path().join("relays.toml");
+    let rig = Rig::new(1);
+    let mut show = rig.start(&config(&state));
+    let flow = show.expect(1, 0, "239.2.1.1:5001");
+    show.listen(0, vec![flow]);
+    let desk = Desk::of(&show.mcr);
+    let source = show.source(rig.streams(&["239.1.1.1:5000"]).rate(2_000).duration(AT_MOST));
+    desk.done(&add("before"));
+    let kept = fs::read(&state).unwrap();
+    disk.fill();
+    let other = ["relay", "add", "late", "--in", "in0/239.1.1.3:5000", "--out", "out0/239.2.1.3:5001"];
+    for refused in [&other[..], &["relay", "rm", "before"], &["relay", "mute", "before"]] {
+        let why = desk.refused(refused);
+        assert!(why.contains("make room on that disk") && why.contains(&state.display().to_string()), "{why}");
+    }
+    assert_eq!(desk.names(), set(&["before"]));
+    assert_eq!(fs::read(&state).unwrap(), kept, "the file is as it was");
+    let left: Vec<_> = fs::read_dir(disk.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name == "relays.toml.new"), "{left:?}");
+
+    disk.make_room();
+    desk.done(&other);
+    kill_and_start(&mut show);
+    assert_eq!(desk.names(), set(&["before", "late"]));
+    let sent = source.stop().unwrap();
+    show.balance(&[sent]);
+}
+
+/// Each damage: what is done to the file. The node starts with the relays of its own file, says what is wrong, leaves the
+/// damaged file alone, and takes its relays when it is mended.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_damaged_state_file_is_told_and_left_alone() {
+    let damages: [(&str, Damage); 3] = [
+        ("cut off", |state| {
+            let whole = fs::read(state).unwrap();
+            fs::write(state, &whole[..whole.len() - 25]).unwrap();
+        }),
+        ("no text", |state| fs::write(state, [0xff, 0xfe, 0, 0x80]).unwrap()),
+        ("no file", |state| {
+            fs::remove_file(state).unwrap();
+            fs::create_dir(state).unwrap();
+        }),
+    ];
+    let disk = Tmpfs::new();
+    let state = disk.path().join("relays.toml");
+    let rig = Rig::new(1);
+    for (what, damage) in damages {
+        let show = rig.start(&config(&state));
+        let desk = Desk::of(&show.mcr);
+        desk.done(&add("ours"));
+        show.mcr.stop().unwrap();
+        let whole = fs::read(&state).unwrap();
+        damage(&state);
+        let damaged = fs::read(&state).ok();
+
+        let mut show = rig.start(&config(&state));
+        let flow = show.expect(1, 0, "239.2.1.1:5001");
+        show.listen(0, vec![flow]);
+        let desk = Desk::of(&show.mcr);
+        let text = desk.wait_until_failing("config");
+        assert!(text.contains(&state.display().to_string()), "{what}: {text}");
+        let why = desk.refused(&add("another"));
+        assert!(why.contains("mend it or move it away"), "{what}: {why}");
+        assert_eq!((desk.names(), fs::read(&state).ok()), (BTreeSet::new(), damaged), "{what}");
+        let source = show.source(rig.streams(&["239.1.1.1:5000"]).rate(2_000).duration(AT_MOST));
+
+        if state.is_dir() {
+            fs::remove_dir(&state).unwrap();
+        }
+        fs::write(&state, whole).unwrap();
+        desk.done(&["reload"]);
+        assert_eq!(desk.names(), set(&["ours"]), "{what}");
+        desk.wait_until_well();
+        desk.done(&["relay", "rm", "ours"]);
+        let sent = source.stop().unwrap();
+        show.balance(&[sent]);
+    }
+}

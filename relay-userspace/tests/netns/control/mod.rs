@@ -1,0 +1,14 @@
+//! A node at work is asked, changed, hurt and mended, and packets do not notice.
+
+mod behind; // what others took out of the kernel
+mod desk; // the node, asked by its command line
+mod tmpfs; // a small disk
+
+mod capture;
+mod churn;
+mod dark;
+mod health;
+mod kept;
+mod recreated;
+mod upgrade;
+mod whole_set;

@@ -1,0 +1,80 @@
+//! A newer binary takes the place of the one that runs, and the old one comes back.
+
+use super::desk::Desk;
+use crate::rig::Rig;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const AT_MOST: Duration = Duration::from_secs(120);
+
+/// What a process is of.
+fn binary_of(pid: u32) -> PathBuf {
+    fs::read_link(format!("/proc/{pid}/exe")).unwrap()
+}
+
+/// The other build is the one that tests make: not a byte of its code is the same.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn another_build_takes_over_under_traffic_and_the_first_one_comes_back() {
+    let first = fs::canonicalize(bench::relay::binary()).unwrap();
+    let other = fs::canonicalize(env!("CARGO_BIN_EXE_mcr")).unwrap();
+    let rig = Rig::new(2);
+    let mut show = rig.start(
+        r#"
+        [[relay]]
+        name = "one"
+        input = { interface = "in0", group = "239.1.1.1", port = 5000 }
+        outputs = [
+          { interface = "out0", group = "239.2.1.1", port = 5001 }, { interface = "out1", group = "239.2.1.2", port = 5001 },
+        ]
+        "#,
+    );
+    let flows = [show.expect(1, 0, "239.2.1.1:5001"), show.expect(1, 1, "239.2.1.2:5001")];
+    for (output, flow) in flows.into_iter().enumerate() {
+        show.listen(output, vec![flow]);
+    }
+    let desk = Desk::of(&show.mcr);
+    let source = show.source(rig.streams(&["239.1.1.1:5000"]).rate(10_000).duration(AT_MOST));
+    let (pid, lanes) = (show.mcr.process.pid(), show.mcr.lanes());
+    let mut was = lanes;
+    for next in [&other, &first, &other, &first] {
+        desk.done(&["upgrade", next.to_str().unwrap()]);
+        let now = show.mcr.lanes();
+        assert_eq!(now.len(), was.len());
+        assert!(now.iter().all(|lane| !was.contains(lane)), "a lane of the old binary runs on: {now:?}, {was:?}");
+        for process in now.iter().chain([&pid]) {
+            assert_eq!(&binary_of(*process), next);
+        }
+        // It can be asked and changed as before.
+        let add = ["relay", "add", "two", "--in", "in0/239.1.1.2:5000", "--out", "out0/239.2.1.3:5001"];
+        desk.done(&add);
+        desk.done(&["relay", "rm", "two"]);
+        assert_eq!(desk.failing(), []);
+        was = now;
+        let until = source.sent(1) + 1_000;
+        while source.sent(1) < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    let sent = source.stop().unwrap();
+    let report = show.balance(&[sent]);
+    assert_eq!(report.received("one"), report.sent("one", 0));
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn what_is_no_mcr_is_refused_and_the_old_one_goes_on() {
+    let rig = Rig::new(1);
+    let show = rig.start("");
+    let desk = Desk::of(&show.mcr);
+    let lanes = show.mcr.lanes();
+    for no_mcr in ["/bin/true", "/bin/false", "/nowhere/mcr", "/etc/hostname"] {
+        let why = desk.refused(&["upgrade", no_mcr]);
+        assert!(why.contains(no_mcr), "{why}");
+        assert_eq!(show.mcr.lanes(), lanes);
+        assert_eq!(desk.failing(), []);
+    }
+    assert!(Path::new("/proc").join(show.mcr.process.pid().to_string()).exists());
+    show.mcr.stop().unwrap();
+}
