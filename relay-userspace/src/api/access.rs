@@ -1,9 +1,9 @@
-//! Who asks, and whether they may. The Unix socket's permissions are its access control; over TCP everybody may look
-//! and the holder of a token may change. A browser is not let into it by a stranger's page.
+//! Who asks, and whether they may. The Unix socket's permissions are its access control; over TCP everybody may look,
+//! unless that takes a token too, and the holder of a token that may write may change. A browser is not let into it by a stranger's page.
 
 use super::problem::{Kind, Problem};
 use super::shared::Api;
-use crate::config::Token;
+use crate::config::{Access, Reads, Token};
 use crate::control::desk::Who;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{self, HeaderName};
@@ -80,14 +80,31 @@ async fn admit(api: &Api, parts: &Parts) -> Result<Option<Who>, Problem> {
         let host = parts.headers.get(header::HOST).map(|host| host.to_str().unwrap_or("?"));
         check_host(host.or_else(|| parts.uri.authority().map(Authority::as_str)))?;
     }
-    if matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE) {
-        return Ok(None);
+    let looks = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
+    if !looks {
+        check_origin(&parts.headers)?;
     }
-    check_origin(&parts.headers)?;
     match *peer {
+        Peer::Unix { .. } | Peer::Tcp { .. } if looks && is_open(api, peer, parts.uri.path()) => Ok(None),
         Peer::Unix { uid, pid } => Ok(Some(Who::User { uid, pid })),
-        Peer::Tcp { peer, .. } => holder(api, peer, &parts.headers).await.map(|name| Some(Who::Token { name })),
+        Peer::Tcp { peer, .. } => {
+            let Token { name, access, .. } = holder(api, peer, &parts.headers).await?;
+            match (looks, access) {
+                (true, _) => Ok(None),
+                (false, Access::Write) => Ok(Some(Who::Token { name })),
+                (false, Access::Read) => {
+                    let detail = format!("the token \"{name}\" may only look: use one with access = \"write\"");
+                    Err(Problem::new(Kind::Forbidden, detail))
+                }
+            }
+        }
     }
+}
+
+/// Whether whoever asks may look without a token. Probes have none: health tells nothing that is worth hiding from whoever
+/// can reach the address.
+fn is_open(api: &Api, peer: &Peer, path: &str) -> bool {
+    matches!(peer, Peer::Unix { .. }) || api.reads == Reads::Open || matches!(path, "/livez" | "/readyz" | "/healthz")
 }
 
 /// A name that a stranger's name server made to mean this machine gets no answer. Machines that are to be reached by
@@ -122,7 +139,7 @@ fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// Whose token this is.
-async fn holder(api: &Api, peer: SocketAddr, headers: &HeaderMap) -> Result<String, Problem> {
+async fn holder(api: &Api, peer: SocketAddr, headers: &HeaderMap) -> Result<Token, Problem> {
     let tokens = api.desk.tokens.load_full();
     if tokens.is_empty() {
         let detail = "nobody may change anything over TCP: use the Unix socket, or add a token to http.tokens in the configuration";
@@ -136,13 +153,13 @@ async fn holder(api: &Api, peer: SocketAddr, headers: &HeaderMap) -> Result<Stri
     if !scheme.eq_ignore_ascii_case(b"Bearer ") {
         return Err(needed());
     }
-    if let Some(name) = name_of(&tokens, token.trim_ascii()) {
-        return Ok(name.to_owned());
+    if let Some(token) = find(&tokens, token.trim_ascii()) {
+        return Ok(token.clone());
     }
-    let before = api.counts.wrong_tokens.fetch_add(1, Relaxed);
+    let before = api.counts.requests.wrong_tokens.fetch_add(1, Relaxed);
     if before.is_power_of_two() || before == 0 {
         // Said less and less often: whoever tries a million tokens must not fill the disk.
-        tracing::warn!(%peer, tried = before + 1, "a change over TCP came with a wrong token");
+        tracing::warn!(%peer, tried = before + 1, "somebody came over TCP with a wrong token");
     }
     // Guessing takes time; where too many guess at once, nobody is held back but told to come again.
     let Ok(_slot) = api.wrong_tokens.try_acquire() else {
@@ -153,12 +170,12 @@ async fn holder(api: &Api, peer: SocketAddr, headers: &HeaderMap) -> Result<Stri
 }
 
 /// Looks at all tokens, and at all of each: the time it takes tells nothing.
-fn name_of<'a>(tokens: &'a [Token], token: &[u8]) -> Option<&'a str> {
+fn find<'a>(tokens: &'a [Token], token: &[u8]) -> Option<&'a Token> {
     let hash = Sha256::digest(token);
     let mut found = None;
     for token in tokens {
         if bool::from(token.hash.ct_eq(hash.as_slice())) {
-            found = Some(token.name.as_str());
+            found = Some(token);
         }
     }
     found
@@ -166,17 +183,22 @@ fn name_of<'a>(tokens: &'a [Token], token: &[u8]) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{check_host, check_origin, name_of};
-    use crate::config::Token;
+    use super::{check_host, check_origin, find};
+    use crate::config::{Access, Token};
     use axum::http::{HeaderMap, HeaderName, HeaderValue};
     use sha2::{Digest as _, Sha256};
 
     #[test]
     fn a_token_is_known_by_its_hash() {
-        let token = |name: &str, text: &str| Token { name: name.to_owned(), hash: Sha256::digest(text).into() };
+        let token = |name: &str, text: &str| Token {
+            name: name.to_owned(),
+            hash: Sha256::digest(text).into(),
+            access: Access::Write,
+        };
         let tokens = [token("a", "one"), token("b", "two")];
-        assert_eq!(name_of(&tokens, b"one"), Some("a"));
-        assert_eq!(name_of(&tokens, b"two"), Some("b"));
+        let name_of = |tokens: &[Token], token: &[u8]| find(tokens, token).map(|token| token.name.clone());
+        assert_eq!(name_of(&tokens, b"one").as_deref(), Some("a"));
+        assert_eq!(name_of(&tokens, b"two").as_deref(), Some("b"));
         assert_eq!(name_of(&tokens, b""), None);
         assert_eq!(name_of(&[], b"one"), None);
     }

@@ -74,14 +74,8 @@ impl Default for Limits {
 pub struct Counts {
     /// Answers, by the hundreds of their status: 1xx is 0, 5xx is 4.
     answers: [AtomicU64; 5],
-    /// The same by method, for the metrics.
+    /// The same by method, and who was not served, for the metrics.
     pub requests: Arc<Requests>,
-    /// Writes over TCP with a token that is none.
-    pub wrong_tokens: AtomicU64,
-    /// Clients that were turned away because there were too many.
-    pub turned_away: AtomicU64,
-    /// Streams of events that were cut off because their reader was too slow.
-    pub cut_off: AtomicU64,
 }
 
 impl Counts {

@@ -108,7 +108,9 @@ fn check_free(path: &Path) -> anyhow::Result<()> {
         bail!("http.socket: {shown} is there and is no socket: remove it, or name another place");
     }
     match UnixStream::connect(path) {
-        Ok(_) => bail!("http.socket: somebody answers at {shown}: end the other mcr, or name another place"),
+        Ok(_) => bail!(
+            "http.socket: another mcr answers at {shown}: give this one a folder of its own (--run-dir), or name another place"
+        ),
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(()),
         Err(error) => bail!("http.socket: cannot tell whether somebody answers at {shown} ({error}): remove it if not"),
     }

@@ -21,12 +21,13 @@ mod request; // bodies and parameters
 mod routes; // everything that can be asked
 mod server; // the thread of the API
 mod shared; // what all clients share
+mod tls; // certificates, and new ones
 mod sight; // what the API is told to show
 mod stream; // events as they happen
 
 pub use document::document;
 pub use limits::Counts;
-pub use server::{Server, start};
+pub use server::{Opened, Server, open, start};
 pub use sight::{Captured, Sight};
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::listen::{self, Place, Sockets};
 use super::routes;
 use super::shared::Api;
 use super::sight::Sight;
+use super::tls::Tls;
 use crate::config::Http;
 use crate::control::desk::Desk;
 use anyhow::Context as _;
@@ -18,7 +19,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
@@ -32,21 +33,49 @@ pub struct Server {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Opens the sockets and starts to answer.
+/// The sockets, open, before anybody is answered: until then they may take rights that answering does not.
+pub struct Opened {
+    sockets: Sockets,
+    tcp: Option<SocketAddr>,
+    tls: Option<Tls>,
+}
+
+/// Opens the sockets.
 ///
 /// # Errors
-/// When a socket cannot be opened, with the key of the configuration and what to do.
-pub fn start(http: &Http, desk: Desk, sight: Arc<dyn Sight>) -> anyhow::Result<Server> {
-    start_within(Limits::default(), http, desk, sight)
+/// When one cannot be opened, with the key of the configuration and what to do.
+pub fn open(http: &Http) -> anyhow::Result<Opened> {
+    let sockets = listen::open(http)?;
+    let tcp = sockets.tcp.as_ref().map(std::net::TcpListener::local_addr).transpose().context("http.listen")?;
+    let tls = http.tls.as_ref().map(Tls::open).transpose()?;
+    if let Some(address) = tcp.filter(|tcp| tls.is_none() && !tcp.ip().to_canonical().is_loopback())
+        && !http.tokens.is_empty()
+    {
+        tracing::warn!(%address, "whoever listens on the network reads tokens: set http.tls, or put a proxy before it");
+    }
+    Ok(Opened { sockets, tcp, tls })
+}
+
+/// Starts to answer.
+///
+/// # Errors
+/// When the system has no thread for it.
+pub fn start(opened: Opened, http: &Http, desk: Desk, sight: Arc<dyn Sight>) -> anyhow::Result<Server> {
+    start_within(Limits::default(), opened, http, desk, sight)
 }
 
 /// The same with other limits.
-pub(super) fn start_within(limits: Limits, http: &Http, desk: Desk, sight: Arc<dyn Sight>) -> anyhow::Result<Server> {
-    let sockets = listen::open(http)?;
-    let tcp = sockets.tcp.as_ref().map(std::net::TcpListener::local_addr).transpose().context("http.listen")?;
+pub(super) fn start_within(
+    limits: Limits,
+    opened: Opened,
+    http: &Http,
+    desk: Desk,
+    sight: Arc<dyn Sight>,
+) -> anyhow::Result<Server> {
+    let Opened { sockets, tcp, tls } = opened;
     let (ending, ends) = watch::channel(false);
     desk.tokens.store(Arc::new(http.tokens.clone()));
-    let api = Api::new(desk, sight, limits, ends);
+    let api = Api::new(desk, sight, limits, http.reads, ends);
     let runtime = Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(THREADS)
@@ -57,7 +86,7 @@ pub(super) fn start_within(limits: Limits, http: &Http, desk: Desk, sight: Arc<d
     let thread = std::thread::Builder::new()
         .name("mcr-http".to_owned())
         .spawn(move || {
-            if let Err(error) = run(&runtime, sockets, api) {
+            if let Err(error) = run(&runtime, sockets, tls, api) {
                 tracing::error!("the API ended: {error}");
             }
             runtime.shutdown_timeout(Duration::from_millis(100));
@@ -94,7 +123,7 @@ impl Drop for Server {
     }
 }
 
-fn run(runtime: &Runtime, sockets: Sockets, api: Api) -> io::Result<()> {
+fn run(runtime: &Runtime, sockets: Sockets, tls: Option<Tls>, api: Api) -> io::Result<()> {
     runtime.block_on(async move {
         let Sockets { unix, tcp, place } = sockets;
         let unix = UnixListener::from_std(unix)?;
@@ -104,7 +133,8 @@ fn run(runtime: &Runtime, sockets: Sockets, api: Api) -> io::Result<()> {
         let by_tcp = Arc::new(Semaphore::new(api.limits.tcp));
         tokio::select! {
             () = accept_unix(unix, place, &api, &router, &by_unix) => {}
-            () = accept_tcp(tcp, &api, &router, &by_tcp) => {}
+            () = accept_tcp(tcp, tls.as_ref(), &api, &router, &by_tcp) => {}
+            () = follow(tls.as_ref()) => {}
             () = ending(&api) => {}
         }
         // Who has all the room has waited for everybody.
@@ -134,14 +164,48 @@ async fn accept_unix(listener: UnixListener, _place: Place, api: &Api, router: &
     }
 }
 
-async fn accept_tcp(listener: Option<TcpListener>, api: &Api, router: &Router, room: &Arc<Semaphore>) {
+/// Looks at the certificate's files, over and over.
+async fn follow(tls: Option<&Tls>) {
+    match tls {
+        Some(tls) => tls.follow().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn accept_tcp(
+    listener: Option<TcpListener>,
+    tls: Option<&Tls>,
+    api: &Api,
+    router: &Router,
+    room: &Arc<Semaphore>,
+) {
     let Some(listener) = listener else { return std::future::pending().await };
     loop {
         let Some((stream, peer)) = accepted(listener.accept().await).await else { continue };
         let Ok(local) = stream.local_addr() else { continue };
         let _ = stream.set_nodelay(true); // Slower, but right without.
-        receive(stream, Peer::Tcp { peer, local }, api, router, room);
+        let peer = Peer::Tcp { peer, local };
+        match tls {
+            Some(tls) => receive_encrypted(stream, peer, tls, api, router, room),
+            None => receive(stream, peer, api, router, room),
+        }
     }
+}
+
+/// A client that has to agree on keys first, in the time that it has for the head of a request.
+fn receive_encrypted(stream: TcpStream, peer: Peer, tls: &Tls, api: &Api, router: &Router, room: &Arc<Semaphore>) {
+    let Ok(permit) = Arc::clone(room).try_acquire_owned() else {
+        // To tell it so would cost more than to serve it.
+        api.counts.requests.turned_away.fetch_add(1, Relaxed);
+        return;
+    };
+    let (agreeing, api, router) = (tls.acceptor().accept(stream), api.clone(), router.clone());
+    tokio::spawn(async move {
+        // One that speaks otherwise, or hangs up, is no news.
+        if let Ok(Ok(stream)) = timeout(api.limits.head_time, agreeing).await {
+            serve(stream, peer, api, router, permit).await;
+        }
+    });
 }
 
 fn receive<T>(stream: T, peer: Peer, api: &Api, router: &Router, room: &Arc<Semaphore>)
@@ -152,7 +216,7 @@ where
         tokio::spawn(serve(stream, peer, api.clone(), router.clone(), permit));
         return;
     }
-    api.counts.turned_away.fetch_add(1, Relaxed);
+    api.counts.requests.turned_away.fetch_add(1, Relaxed);
     if let Ok(permit) = Arc::clone(&api.turned_away).try_acquire_owned() {
         tokio::spawn(turn_away(stream, api.clone(), permit));
     }

@@ -142,7 +142,7 @@ impl Reader {
 
     fn cut_off(mut self, missed: u64) -> (Result<Event, Infallible>, Self) {
         self.over = true;
-        self.api.counts.cut_off.fetch_add(1, Relaxed);
+        self.api.counts.requests.cut_off.fetch_add(1, Relaxed);
         (Ok(Event::default().comment(format!("cut off: {missed} events came faster than they were read"))), self)
     }
 }

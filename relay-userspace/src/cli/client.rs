@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use super::target::Target;
+use super::trust::Trust;
 use super::unreachable;
 use crate::api::model::Problem;
 use crate::args::Node;
@@ -29,6 +30,7 @@ const LONGEST: usize = 256 << 20;
 pub(super) struct Client {
     target: Target,
     token: Option<String>,
+    trust: Trust,
     patience: Duration,
 }
 
@@ -123,7 +125,7 @@ impl Client {
     pub(super) fn new(node: &Node) -> Result<Self, Failure> {
         let target = Target::choose(node, |name| var_os(name))?;
         let token = target.token(node, var_os("MCR_TOKEN"))?;
-        Ok(Self { target, token, patience: PATIENCE })
+        Ok(Self { target, token, trust: Trust::choose(node, var_os("MCR_CA_FILE")), patience: PATIENCE })
     }
 
     /// The same with another patience.
@@ -192,8 +194,14 @@ impl Client {
         let failed = |error| Failure::Unreachable(unreachable::not_connected(&self.target, &error));
         match &self.target {
             Target::Unix(path) => self.over(UnixStream::connect(path).await.map_err(failed)?, question).await,
-            Target::Tcp { host, port } => {
-                self.over(TcpStream::connect((host.as_str(), *port)).await.map_err(failed)?, question).await
+            Target::Tcp { host, port, tls } => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(failed)?;
+                if !tls {
+                    return self.over(stream, question).await;
+                }
+                let failed = |error| Failure::Unreachable(unreachable::not_agreed(&self.target, &error));
+                let stream = self.trust.agree(host, stream).await?.map_err(failed)?;
+                self.over(stream, question).await
             }
         }
     }

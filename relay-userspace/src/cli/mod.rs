@@ -4,6 +4,7 @@
 //! is asked; then one file a command.
 
 mod target; // where control answers
+mod trust; // whose certificates are believed
 mod unreachable; // why it does not
 mod client; // questions and answers
 mod failure; // why a command could not be carried out

@@ -22,6 +22,8 @@ pub(super) enum Target {
         host: String,
         /// Its port.
         port: u16,
+        /// Whether it is spoken to by TLS.
+        tls: bool,
     },
 }
 
@@ -44,11 +46,7 @@ impl Target {
     }
 
     fn of_url(url: &str) -> Result<Self, Failure> {
-        const FORM: &str = "write it as in http://node1:9280";
-        if url.starts_with("https://") {
-            let problem = "mcr itself speaks http: give a tunnel's or proxy's address, as in http://127.0.0.1:9280";
-            return Err(Failure::usage(format!("{url}: {problem}")));
-        }
+        const FORM: &str = "write it as in http://node1:9280 or https://node1:9280";
         let wrong = || Failure::usage(format!("\"{url}\" is not an address: {FORM}"));
         let uri: Uri = url.parse().map_err(|_| wrong())?;
         let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
@@ -58,18 +56,23 @@ impl Target {
             Some(port) => port.parse().map_err(|_| wrong())?,
             None => PORT,
         };
-        if uri.scheme_str() != Some("http") || !is_bare || host.is_empty() {
+        let tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(wrong()),
+        };
+        if !is_bare || host.is_empty() {
             return Err(wrong());
         }
-        Ok(Self::Tcp { host: host.trim_start_matches('[').trim_end_matches(']').to_owned(), port })
+        Ok(Self::Tcp { host: host.trim_start_matches('[').trim_end_matches(']').to_owned(), port, tls })
     }
 
     /// What stands in the Host header.
     pub(super) fn host(&self) -> String {
         match self {
             Self::Unix(_) => "localhost".to_owned(),
-            Self::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
-            Self::Tcp { host, port } => format!("{host}:{port}"),
+            Self::Tcp { host, port, .. } if host.contains(':') => format!("[{host}]:{port}"),
+            Self::Tcp { host, port, .. } => format!("{host}:{port}"),
         }
     }
 
@@ -77,7 +80,7 @@ impl Target {
     pub(super) fn name(&self) -> String {
         match self {
             Self::Unix(path) => path.display().to_string(),
-            Self::Tcp { .. } => format!("http://{}", self.host()),
+            Self::Tcp { tls, .. } => format!("http{}://{}", if *tls { "s" } else { "" }, self.host()),
         }
     }
 
@@ -111,7 +114,7 @@ mod tests {
     use super::*;
 
     fn node(socket: Option<&str>, url: Option<&str>) -> Node {
-        Node { socket: socket.map(Into::into), url: url.map(Into::into), token_file: None }
+        Node { socket: socket.map(Into::into), url: url.map(Into::into), ..Node::default() }
     }
 
     #[test]
@@ -121,7 +124,7 @@ mod tests {
         let url_only = |name: &str| (name == "MCR_URL").then(|| OsString::from("http://n:1"));
         let empty = |_: &str| Some(OsString::new());
         let unix = |path: &str| Target::Unix(path.into());
-        let tcp = |host: &str, port| Target::Tcp { host: host.into(), port };
+        let tcp = |host: &str, port| Target::Tcp { host: host.into(), port, tls: false };
         assert_eq!(Target::choose(&node(Some("/o"), None), both).unwrap(), unix("/o"));
         assert_eq!(Target::choose(&node(None, Some("http://o")), both).unwrap(), tcp("o", 9280));
         assert_eq!(Target::choose(&node(None, None), both).unwrap(), unix("/s"));
@@ -133,7 +136,11 @@ mod tests {
     #[test]
     fn addresses_are_read_or_refused() {
         let v6 = Target::of_url("http://[::1]:80/").unwrap();
-        assert_eq!((v6.name().as_str(), &v6), ("http://[::1]:80", &Target::Tcp { host: "::1".into(), port: 80 }));
+        assert_eq!(
+            (v6.name().as_str(), &v6),
+            ("http://[::1]:80", &Target::Tcp { host: "::1".into(), port: 80, tls: false })
+        );
+        assert_eq!(Target::of_url("https://n").unwrap().name(), "https://n:9280");
         for url in [
             "",
             "node1",
@@ -146,14 +153,16 @@ mod tests {
             "http://n:x",
         ] {
             let failure = Target::of_url(url).unwrap_err().to_string();
-            assert_eq!(failure, format!("\"{url}\" is not an address: write it as in http://node1:9280"));
+            assert_eq!(
+                failure,
+                format!("\"{url}\" is not an address: write it as in http://node1:9280 or https://node1:9280")
+            );
         }
-        assert!(Target::of_url("https://n").unwrap_err().to_string().contains("speaks http"));
     }
 
     #[test]
     fn a_token_goes_over_tcp_only_and_is_one_word() {
-        let tcp = Target::Tcp { host: "n".into(), port: 1 };
+        let tcp = Target::Tcp { host: "n".into(), port: 1, tls: false };
         let token = |target: &Target, text: &str| target.token(&Node::default(), Some(text.into()));
         assert_eq!(token(&tcp, " secret\n").unwrap().as_deref(), Some("secret"));
         assert_eq!(token(&Target::Unix("/s".into()), "secret").unwrap(), None);

@@ -44,6 +44,22 @@ fn allowed(path: &Path) -> String {
     }
 }
 
+/// The other end did not show that it is who it should be, or does not speak TLS.
+pub(super) fn not_agreed(target: &Target, error: &Error) -> String {
+    let name = target.name();
+    let text = error.to_string();
+    let remedy = if text.contains("UnknownIssuer") {
+        "name the certificate of its issuer: --ca-file FILE, or MCR_CA_FILE"
+    } else if text.contains("NotValidForName") {
+        "use the name that stands in its certificate"
+    } else if text.contains("Expired") {
+        "renew its certificate on the node; mcr takes the new one by itself"
+    } else {
+        "does that address speak TLS? try http:// in place of https://"
+    };
+    format!("cannot agree with {name} on TLS: {text}: {remedy}")
+}
+
 /// A connection was made, but no answer came in time.
 pub(super) fn too_slow(target: &Target, limit: Duration) -> String {
     format!(
@@ -83,7 +99,7 @@ mod tests {
             told(ErrorKind::ConnectionRefused).starts_with("cannot reach mcr: nobody listens at /run/mcr/none.sock:")
         );
         assert!(told(ErrorKind::PermissionDenied).ends_with("its directory is closed to this user: use sudo"));
-        let tcp = Target::Tcp { host: "n".into(), port: 9280 };
+        let tcp = Target::Tcp { host: "n".into(), port: 9280, tls: false };
         let refused = not_connected(&tcp, &Error::from(ErrorKind::ConnectionRefused));
         assert!(refused.contains("http://n:9280") && refused.contains("[http] listen"), "{refused}");
         assert!(too_slow(&unix, Duration::from_millis(500)).contains("within 500ms:"));

@@ -2,14 +2,15 @@
 
 use super::error::{At, Errors, Fault};
 use super::file::{name, set};
-use super::section::{Section, boolean, text};
-use super::settings::{Http, State, Token};
+use super::section::{Section, boolean, choice, text};
+use super::settings::{Access, Http, Reads, State, Tls, Token};
 use super::value::{Kind, Value};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-pub(super) const HTTP: &[&str] = &["listen", "socket", "socket_group", "tokens", "insecure"];
-pub(super) const TOKEN: &[&str] = &["name", "sha256"];
+pub(super) const HTTP: &[&str] = &["listen", "socket", "socket_group", "tokens", "reads", "tls", "insecure"];
+pub(super) const TOKEN: &[&str] = &["name", "sha256", "access"];
+pub(super) const TLS: &[&str] = &["certificate", "key"];
 pub(super) const STATE: &[&str] = &["file"];
 
 /// Characters that the path of a Unix socket can have (`sun_path`), less the closing zero and what the name has
@@ -28,7 +29,15 @@ pub(super) fn read_http(section: &Section<'_>, errors: &mut Errors) -> Http {
     set(&mut http.insecure, section.read("insecure", boolean, errors));
     let before = errors.errors.len();
     http.tokens = read_tokens(section, errors);
+    http.tls = read_tls(section, errors);
     let no_token = http.tokens.is_empty() && errors.errors.len() == before;
+    if let Some(reads) = section.read("reads", reads, errors) {
+        http.reads = reads.value;
+        if no_token && http.reads == Reads::Token {
+            let fault = Fault::new("asks for a token, and there is none", "add tokens, or write \"open\"");
+            errors.add(&reads.place, fault);
+        }
+    }
     if let Some(address) = http.listen.filter(|address| no_token && !http.insecure && !is_loopback(*address)) {
         let problem = format!("{address} can be reached from other machines, and there is no token");
         let remedy = "add tokens = [{ name = \"ops\", sha256 = \"…\" }], listen on 127.0.0.1, or set insecure = true";
@@ -53,6 +62,22 @@ fn listen(value: &Value) -> Result<Option<SocketAddr>, Fault> {
     }
     let remedy = "write it as in \"127.0.0.1:9280\" or \"[::1]:9280\", or \"off\"";
     text.parse().map(Some).map_err(|_| Fault::new(format!("\"{text}\" is not an address with a port"), remedy))
+}
+
+fn reads(value: &Value) -> Result<Reads, Fault> {
+    choice(value, &[("open", Reads::Open), ("token", Reads::Token)])
+}
+
+fn access(value: &Value) -> Result<Access, Fault> {
+    choice(value, &[("read", Access::Read), ("write", Access::Write)])
+}
+
+fn read_tls(section: &Section<'_>, errors: &mut Errors) -> Option<Tls> {
+    let (value, path) = (section.value("tls")?, section.path("tls"));
+    let tls = Section::open(value, &path, TLS, errors)?;
+    let certificate = tls.require("certificate", self::path, "\"/etc/mcr/tls.pem\"", errors);
+    let key = tls.require("key", self::path, "\"/etc/mcr/tls.key\"", errors);
+    Some(Tls { certificate: certificate?.value, key: key?.value })
 }
 
 fn path(value: &Value) -> Result<PathBuf, Fault> {
@@ -97,11 +122,12 @@ fn read_tokens(section: &Section<'_>, errors: &mut Errors) -> Vec<Token> {
         let Some(token) = Section::open(value, &path, TOKEN, errors) else { continue };
         let name = token.require("name", name, "\"ops\"", errors);
         let hash = token.require("sha256", sha256, "\"…\", as printf %s TOKEN | sha256sum says", errors);
+        let access = token.read("access", access, errors).map_or(Access::Write, |access| access.value);
         let (Some(At { value: name, place }), Some(hash)) = (name, hash) else { continue };
         if tokens.iter().any(|before| before.name == name) {
             errors.add(&place, Fault::new("there is another token of this name", "give one of them another name"));
         }
-        tokens.push(Token { name, hash: hash.value });
+        tokens.push(Token { name, hash: hash.value, access });
     }
     tokens
 }
@@ -126,6 +152,7 @@ fn sha256(value: &Value) -> Result<[u8; 32], Fault> {
 
 #[cfg(test)]
 mod tests {
+    use crate::config::settings::{Access, Reads, Tls};
     use crate::config::{Http, parse};
     use std::path::Path;
 
@@ -145,13 +172,20 @@ mod tests {
         let hash = "Ab".repeat(32);
         let text = format!(
             "[http]\nlisten = '[::]:80'\nsocket = '/tmp/x'\nsocket_group = '107'\n\
-             tokens = [{{ name = 'ops', sha256 = '{hash}' }}]\n[state]\nfile = '/tmp/relays.toml'"
+             tokens = [{{ name = 'ops', sha256 = '{hash}' }}, {{ name = 'eyes', sha256 = '{hash}', access = 'read' }}]\n\
+             reads = 'token'\ntls = {{ certificate = '/c.pem', key = '/k.pem' }}\n[state]\nfile = '/tmp/relays.toml'"
         );
         let settings = parse("relay.toml", &text).unwrap().settings;
         assert_eq!(settings.http.listen, Some("[::]:80".parse().unwrap()));
         assert_eq!(settings.http.socket, Path::new("/tmp/x"));
         assert_eq!(settings.http.socket_group.as_deref(), Some("107"));
         assert_eq!((settings.http.tokens[0].name.as_str(), settings.http.tokens[0].hash), ("ops", [0xab; 32]));
+        assert_eq!(
+            settings.http.tokens.iter().map(|token| token.access).collect::<Vec<_>>(),
+            [Access::Write, Access::Read]
+        );
+        let tls = Tls { certificate: "/c.pem".into(), key: "/k.pem".into() };
+        assert_eq!((settings.http.reads, settings.http.tls), (Reads::Token, Some(tls)));
         assert_eq!(settings.state.file.as_deref(), Some(Path::new("/tmp/relays.toml")));
         assert_eq!(http("[http]\nlisten = 'off'").listen, None);
     }

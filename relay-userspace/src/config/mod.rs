@@ -21,7 +21,7 @@ mod value;
 pub use error::{ConfigError, Errors};
 pub use file::SCHEMA;
 pub use json::relay_to_json;
-pub use settings::{Http, Settings, State, Token};
+pub use settings::{Access, Http, Reads, Settings, State, Tls, Token};
 
 use relay_common::plan::{Plan, Relay};
 use std::path::Path;

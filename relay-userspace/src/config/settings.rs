@@ -21,8 +21,12 @@ pub struct Http {
     pub socket: PathBuf,
     /// The group that may use the Unix socket besides its owner; the owner's own without.
     pub socket_group: Option<String>,
-    /// Who may write over TCP.
+    /// Who may look and write over TCP.
     pub tokens: Vec<Token>,
+    /// Whether it takes a token to look, too.
+    pub reads: Reads,
+    /// What TCP is encrypted with; plain without.
+    pub tls: Option<Tls>,
     /// Whether a TCP address that others can reach is allowed without a token.
     pub insecure: bool,
 }
@@ -34,6 +38,8 @@ impl Default for Http {
             socket: PathBuf::from("/run/mcr/mcr.sock"),
             socket_group: None,
             tokens: Vec::new(),
+            reads: Reads::Open,
+            tls: None,
             insecure: false,
         }
     }
@@ -46,6 +52,35 @@ pub struct Token {
     pub name: String,
     /// SHA-256 of the token.
     pub hash: [u8; 32],
+    /// What its holder may do.
+    pub access: Access,
+}
+
+/// What the holder of a token may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Look.
+    Read,
+    /// Look and change.
+    Write,
+}
+
+/// Who may look over TCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Everybody who reaches the address.
+    Open,
+    /// Who has a token; health is told to everybody.
+    Token,
+}
+
+/// The files of a certificate, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate, and those between it and its root.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// What control keeps on disk.

@@ -12,6 +12,12 @@ pub const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 #[derive(Debug, Default)]
 pub struct Requests {
     counts: [[AtomicU64; CLASSES.len()]; METHODS.len()],
+    /// Questions over TCP with a token that is none.
+    pub wrong_tokens: AtomicU64,
+    /// Clients that were turned away because there were too many.
+    pub turned_away: AtomicU64,
+    /// Streams of events that were cut off because their reader was too slow.
+    pub cut_off: AtomicU64,
 }
 
 impl Requests {
@@ -20,6 +26,13 @@ impl Requests {
         let method = METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len() - 1);
         let class = usize::from(status / 100).clamp(1, CLASSES.len()) - 1;
         self.counts[method][class].fetch_add(1, Relaxed);
+    }
+
+    /// Who was not served, by the reason.
+    pub fn refused(&self) -> [(&'static str, u64); 3] {
+        let [wrong_token, no_room, too_slow] =
+            [&self.wrong_tokens, &self.turned_away, &self.cut_off].map(|count| count.load(Relaxed));
+        [("wrong_token", wrong_token), ("no_room", no_room), ("too_slow", too_slow)]
     }
 
     /// Every count with its method and class.

@@ -1,7 +1,8 @@
 //! Who may: over TCP everybody may look and the holder of a token may change.
 
+use super::client::Client;
 use super::stage::{BEARER, Stage, relay};
-use crate::config::Token;
+use crate::config::{Access, Http, Reads, Token};
 use crate::control::desk::Who;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
@@ -39,7 +40,7 @@ async fn over_tcp_nothing_is_changed_without_a_token() {
         }
     }
     assert!(stage.control.lock().unwrap().asked.is_empty(), "control was asked");
-    assert_eq!(stage.server().counts().wrong_tokens.load(Relaxed), WRITES.len() as u64);
+    assert_eq!(stage.server().counts().requests.wrong_tokens.load(Relaxed), WRITES.len() as u64);
     assert_eq!(stage.tcp.get("/api/v1/relays").await.status, 200);
 }
 
@@ -52,7 +53,7 @@ async fn the_holder_of_a_token_changes_under_its_name() {
     let lower = [("authorization", "bearer open sesame")];
     assert_eq!(stage.tcp.with("DELETE", "/api/v1/relays/ch1", &lower, "").await.status, 200);
 
-    let other = Token { name: "new".to_owned(), hash: Sha256::digest("other").into() };
+    let other = Token { name: "new".to_owned(), hash: Sha256::digest("other").into(), access: Access::Write };
     stage.desk.tokens.store(Arc::new(vec![other]));
     assert_eq!(stage.tcp.with("POST", "/api/v1/relays", &[BEARER], &body).await.problem().0, 401);
     let other = [("authorization", "Bearer other")];
@@ -63,6 +64,42 @@ async fn the_holder_of_a_token_changes_under_its_name() {
     assert_eq!(status, 403);
     assert!(detail.contains("add a token to http.tokens"), "{detail}");
     assert_eq!(stage.unix.ask("DELETE", "/api/v1/relays/ch1", "").await.status, 200, "the Unix socket needs none");
+}
+
+#[tokio::test]
+async fn a_token_that_may_read_changes_nothing() {
+    let stage = Stage::new();
+    let eyes = Token { name: "eyes".to_owned(), hash: Sha256::digest("look").into(), access: Access::Read };
+    stage.desk.tokens.store(Arc::new(vec![eyes]));
+    for (method, path) in WRITES {
+        let answer = stage.tcp.with(method, path, &[("authorization", "Bearer look")], &relay("ch1").to_string()).await;
+        let (status, _, detail) = answer.problem();
+        assert_eq!(
+            (status, detail.starts_with("the token \"eyes\" may only look")),
+            (403, true),
+            "{method} {path}: {detail}"
+        );
+    }
+    assert!(stage.control.lock().unwrap().asked.is_empty(), "control was asked");
+}
+
+#[tokio::test]
+async fn where_looking_takes_a_token_only_health_is_told_without() {
+    let stage = Stage::new();
+    let listen = Some("127.0.0.1:0".parse().unwrap());
+    let socket = stage.http.socket.with_extension("other");
+    let http = Http { listen, socket: socket.clone(), reads: Reads::Token, ..stage.http.clone() };
+    let another = stage.start_another(&http).unwrap();
+    let tcp = Client::Tcp(another.tcp().unwrap());
+    for path in ["/api/v1/relays", "/api/v1/status", "/api/v1/events", "/metrics", "/openapi.json", "/nowhere"] {
+        assert_eq!(tcp.get(path).await.problem().0, 401, "{path}");
+        assert_eq!(tcp.with("GET", path, &[("authorization", "Bearer wrong")], "").await.problem().0, 401, "{path}");
+    }
+    for path in ["/livez", "/readyz", "/healthz"] {
+        assert_eq!(tcp.get(path).await.status, 200, "{path}");
+    }
+    assert_eq!(tcp.with("GET", "/api/v1/relays", &[BEARER], "").await.status, 200);
+    assert_eq!(Client::Unix(socket).get("/api/v1/relays").await.status, 200, "the Unix socket needs none");
 }
 
 #[tokio::test]

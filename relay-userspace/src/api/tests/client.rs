@@ -4,16 +4,24 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// Where the API is.
 #[derive(Clone, Debug)]
 pub(super) enum Client {
     Unix(PathBuf),
     Tcp(SocketAddr),
+    /// By TLS, believing the certificates of a file.
+    Tls(SocketAddr, PathBuf),
 }
 
 /// What was answered.
@@ -52,11 +60,20 @@ impl Client {
         Answer { status: parts.status, headers: parts.headers, body }
     }
 
+    /// Sends a request by TLS, if the other end is believed.
+    pub(super) async fn try_send(&self, request: Request<Body>) -> Option<Answer> {
+        match self {
+            Self::Tls(address, believed) if agree(*address, believed).await.is_err() => None,
+            _ => Some(self.send(request).await),
+        }
+    }
+
     /// Sends a request and leaves the answer's body to be read.
     pub(super) async fn open(&self, request: Request<Body>) -> hyper::Response<hyper::body::Incoming> {
         match self {
             Self::Unix(path) => over(UnixStream::connect(path).await.unwrap(), request).await,
             Self::Tcp(address) => over(TcpStream::connect(address).await.unwrap(), request).await,
+            Self::Tls(address, believed) => over(agree(*address, believed).await.unwrap(), request).await,
         }
     }
 
@@ -91,4 +108,15 @@ where
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     sender.send_request(request).await.unwrap()
+}
+
+async fn agree(address: SocketAddr, believed: &Path) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(CertificateDer::pem_file_iter(believed).unwrap().map(Result::unwrap));
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let config = config.with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = TcpStream::connect(address).await?;
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }

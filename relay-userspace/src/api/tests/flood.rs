@@ -104,7 +104,7 @@ async fn whoever_does_not_read_is_cut_off() {
         }
     };
     timeout(SLACK, room).await.expect("the deaf one was not cut off");
-    assert!(stage.server().counts().turned_away.load(Relaxed) > 0);
+    assert!(stage.server().counts().requests.turned_away.load(Relaxed) > 0);
 }
 
 #[tokio::test]

@@ -10,4 +10,5 @@ mod garbage; // whatever is sent
 mod places; // sockets and their files
 mod probes; // health, numbers, the node
 mod relays; // seeing and changing
+mod tls; // certificates
 mod stream; // events

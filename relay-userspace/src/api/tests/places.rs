@@ -42,7 +42,7 @@ async fn the_socket_is_for_its_group_only_and_goes_with_the_server() {
 async fn a_dead_socket_is_replaced_and_a_living_one_is_not() {
     let stage = Stage::new();
     let words = refusal(&stage, &Http { listen: None, ..stage.http.clone() });
-    assert!(words.contains("somebody answers at"), "{words}");
+    assert!(words.contains("another mcr answers at"), "{words}");
     assert_eq!(stage.unix.get("/healthz").await.status, 200);
 
     let dead = aside(&stage, "dead.sock");

@@ -4,9 +4,9 @@ use super::client::{Answer, Client};
 use super::control::{self, Control};
 use crate::api::limits::{Counts, Limits};
 use crate::api::model::{Check, Config, Event, Health, Link, Log, Relay, RelayStatus, Relays, Status, Why};
-use crate::api::server::{Server, start_within};
+use crate::api::server::{Server, open, start_within};
 use crate::api::sight::Sight;
-use crate::config::{Http, Token, parse, relay_to_json};
+use crate::config::{Access, Http, Token, parse, relay_to_json};
 use crate::control::desk::Desk;
 use crate::control::tag;
 use crate::control::view::{Origin, View};
@@ -50,21 +50,22 @@ impl Stage {
              outputs = [{ interface = 'out0', group = '239.9.2.0-1', port = 5001 }]";
         let (desk, control) = control::open(parse("file", file).unwrap().plan.relays);
         let sight = Arc::new(FakeSight { desk: desk.clone(), well: AtomicBool::new(true), log: Mutex::default() });
-        let token = Token { name: "ops".to_owned(), hash: Sha256::digest(TOKEN).into() };
+        let token = Token { name: "ops".to_owned(), hash: Sha256::digest(TOKEN).into(), access: Access::Write };
         let http = Http {
             listen: Some("127.0.0.1:0".parse().unwrap()),
             socket: folder.join("mcr.sock"),
             tokens: vec![token],
             ..Http::default()
         };
-        let server = start_within(limits, &http, desk.clone(), Arc::<FakeSight>::clone(&sight)).unwrap();
+        let server =
+            start_within(limits, open(&http).unwrap(), &http, desk.clone(), Arc::<FakeSight>::clone(&sight)).unwrap();
         let (unix, tcp) = (Client::Unix(http.socket.clone()), Client::Tcp(server.tcp().unwrap()));
         Self { unix, tcp, desk, control, sight, server: Some(server), http, folder }
     }
 
     /// Starts another API on the same desk.
     pub(super) fn start_another(&self, http: &Http) -> anyhow::Result<Server> {
-        start_within(Limits::default(), http, self.desk.clone(), Arc::<FakeSight>::clone(&self.sight))
+        start_within(Limits::default(), open(http)?, http, self.desk.clone(), Arc::<FakeSight>::clone(&self.sight))
     }
 
     pub(super) fn server(&self) -> &Server {
@@ -146,6 +147,7 @@ impl Sight for FakeSight {
             version: "0".to_owned(),
             pid: std::process::id(),
             uptime_s: 1.0,
+            started_ns: 1,
             role: "standalone".to_owned(),
             generation: view.table.generation,
             health: self.health(),
@@ -154,6 +156,7 @@ impl Sight for FakeSight {
             relays: BTreeMap::new(),
             pending: Vec::new(),
             lanes: Vec::new(),
+            rights: Vec::new(),
         }
     }
 

@@ -143,12 +143,12 @@ async fn a_reader_that_is_too_slow_is_cut_off() {
     let long = "x".repeat(20_000);
     for _ in 0..KEPT * 2 {
         stage.desk.events.record(Event::new(Kind::Audit, long.as_str()));
-        if stage.server().counts().cut_off.load(Relaxed) > 0 {
+        if stage.server().counts().requests.cut_off.load(Relaxed) > 0 {
             break;
         }
     }
     let rest = async { while follower.block().await.is_some_and(|block| !block.starts_with(": cut off")) {} };
     timeout(SLACK, rest).await.expect("was not cut off");
     assert_eq!(follower.block().await, None);
-    assert_eq!(stage.server().counts().cut_off.load(Relaxed), 1);
+    assert_eq!(stage.server().counts().requests.cut_off.load(Relaxed), 1);
 }

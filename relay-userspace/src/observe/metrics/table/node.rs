@@ -139,6 +139,14 @@ pub(super) const FAMILIES: &[Family] = &[
             }
         }),
     ),
+    counter(
+        "mcr_http_turned_away",
+        &["reason"],
+        "Whom the API did not serve: a wrong token, no room for another client, a reader of events that was too slow.",
+        Read::NodeBy(|scrape, tell| {
+            scrape.sources.requests.refused().iter().for_each(|(reason, n)| tell(reason, Value::Count(*n)));
+        }),
+    ),
 ];
 
 impl Scrape<'_> {
