@@ -27,4 +27,5 @@ pub mod observe; // how the node does, and its numbers
 pub mod why; // what is known of a relay's way
 pub mod serve; // what the API shows of a running node
 pub mod notify; // what systemd is told
+pub mod rights; // what control keeps of its rights
 mod clock; // the one clock

@@ -5,6 +5,13 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
+/// Tells systemd that control lives, if it watches.
+pub fn alive() {
+    if env::var_os("WATCHDOG_USEC").is_some() {
+        notify("WATCHDOG=1");
+    }
+}
+
 /// Tells systemd a state such as `READY=1`, if it wants to know.
 pub fn notify(state: &str) {
     let Some(path) = env::var_os("NOTIFY_SOCKET") else { return };

@@ -13,6 +13,7 @@ use crate::events::Logged;
 use crate::events::logging::LogHandle;
 use crate::kernel::verdicts::VerdictReader;
 use crate::observe::{self, Rates, metrics};
+use crate::rights;
 use axum::body::Bytes;
 use std::path::Path;
 use std::sync::Arc;
@@ -49,15 +50,18 @@ pub fn start(
         captures: capture::Captures::default(),
         _alive: alive,
     });
-    match api::start(&http, desk.clone(), Arc::clone(&sight)) {
+    let opened = match api::open(&http) {
         // Nobody asked for that address; packets flow without it, and the Unix socket answers.
         Err(error) if http.listen == default.listen => {
-            let server = api::start(&Http { listen: None, ..http }, desk, sight)?;
+            http.listen = None;
+            let opened = api::open(&http)?;
             tracing::warn!("the API answers at its Unix socket only: {error:#}");
-            Ok(server)
+            opened
         }
-        started => started,
-    }
+        opened => opened?,
+    };
+    rights::keep_what_is_needed(&http)?;
+    api::start(opened, &http, desk, sight)
 }
 
 /// Rates are made of two looks; the looking ends with the API.

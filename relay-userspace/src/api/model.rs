@@ -162,6 +162,9 @@ pub struct Status {
     pub pid: u32,
     /// Seconds since control started.
     pub uptime_s: f64,
+    /// When control started, by the machine's monotonic clock: another number is another control.
+    #[serde(default)]
+    pub started_ns: u64,
     /// `standalone`: this node is always active.
     pub role: String,
     /// The generation in force.
@@ -178,6 +181,9 @@ pub struct Status {
     pub pending: Vec<Pending>,
     /// The lanes.
     pub lanes: Vec<Lane>,
+    /// The capabilities that control has kept.
+    #[serde(default)]
+    pub rights: Vec<String>,
 }
 
 /// The configuration file.

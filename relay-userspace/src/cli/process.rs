@@ -1,7 +1,7 @@
 //! What is asked of the running mcr as a process: reload, upgrade, stop, log.
 
 use super::applied;
-use super::client::{Client, Question};
+use super::client::{Answer, Client, Question};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::screen::{Screen, plain};
@@ -43,24 +43,15 @@ pub(super) async fn upgrade<O: Write, E: Write>(asked: &Upgrade, screen: &mut Sc
     };
     let before: Status = client.ask(Question::get("/api/v1/status")).await?.read()?;
     let question = Question::of(Method::POST, "/api/v1/upgrade").with(&json!({ "binary": binary }))?;
-    let is_answered = match client.ask(question).await {
-        Ok(_) => true,
-        Err(error) if matches!(error.downcast_ref(), Some(Failure::Unreachable(_))) => false,
+    match client.ask(question).await {
+        Ok(_) => {}
+        Err(error) if matches!(error.downcast_ref(), Some(Failure::Unreachable(_))) => {}
         Err(error) => return Err(error),
-    };
-    let answer = loop {
-        match client.clone().patient(SOON).ask(Question::get("/api/v1/status")).await {
-            Ok(answer) => break answer,
-            Err(error) if matches!(error.downcast_ref(), Some(Failure::Unreachable(_))) => sleep(LOOK).await,
-            Err(error) => return Err(error),
-        }
-    };
-    let after: Status = answer.read()?;
-    // A binary may take over within the same process, and may call itself the same; but then it is younger.
-    let is_same = after.pid == before.pid && after.version == before.version && after.uptime_s >= before.uptime_s;
-    if is_same && !is_answered {
-        bail!("control is the same as before (pid {}): mcr events tells why", after.pid);
     }
+    let Ok(followed) = timeout(SOON, follower(&client, &before)).await else {
+        bail!("control is the same as before (pid {}), or does not answer: mcr events tells why", before.pid);
+    };
+    let (answer, after) = followed?;
     if asked.json {
         screen.json(&answer.body)?;
     } else {
@@ -68,6 +59,24 @@ pub(super) async fn upgrade<O: Write, E: Write>(asked: &Upgrade, screen: &mut Sc
         writeln!(screen.out, "mcr {} took over from mcr {}", name(&after), name(&before))?;
     }
     Ok(Exit::Done)
+}
+
+/// Waits for the control that follows. The old one may still answer for a moment; the new one answers once it has taken the
+/// lanes over. It may be the same process and may call itself the same, but it has started at another time.
+async fn follower(client: &Client, before: &Status) -> anyhow::Result<(Answer, Status)> {
+    loop {
+        match client.clone().patient(SOON).ask(Question::get("/api/v1/status")).await {
+            Ok(answer) => {
+                let after: Status = answer.read()?;
+                if (after.pid, after.started_ns) != (before.pid, before.started_ns) {
+                    return Ok((answer, after));
+                }
+            }
+            Err(error) if matches!(error.downcast_ref(), Some(Failure::Unreachable(_))) => {}
+            Err(error) => return Err(error),
+        }
+        sleep(LOOK).await;
+    }
 }
 
 /// `mcr stop`: asks as SIGTERM does, and waits.

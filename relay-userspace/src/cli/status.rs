@@ -54,6 +54,7 @@ fn text(status: &Status, paint: Paint) -> String {
         states.map(|(state, n)| paint.paint(tone(state), &format!("{n} {}", plain(state)))).collect();
     let relays = counted(usize::try_from(n_relays).unwrap_or(usize::MAX), "relay");
     line("relays", &if states.is_empty() { relays } else { format!("{relays}: {}", states.join(", ")) });
+    line("rights", &rights(&status.rights));
     // What keeps it from being healthy keeps it from being ready too; it is told once.
     text.push_str(&section("not healthy", &failing(&status.health, paint), paint));
     let mut ready = status.ready.clone();
@@ -77,6 +78,13 @@ fn text(status: &Status, paint: Paint) -> String {
         let _ = write!(text, "\n{}", lanes(&status.lanes, *generation).show(paint));
     }
     text
+}
+
+/// Capabilities, as people call them.
+fn rights(names: &[String]) -> String {
+    let short = names.iter().map(|name| plain(name.strip_prefix("CAP_").unwrap_or(name)).to_lowercase());
+    let short: Vec<String> = short.collect();
+    if short.is_empty() { "none".to_owned() } else { short.join(", ") }
 }
 
 fn section(name: &str, lines: &str, paint: Paint) -> String {

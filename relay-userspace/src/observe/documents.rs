@@ -10,6 +10,7 @@ use crate::control::tag;
 use crate::control::view::{LaneView, Origin, View};
 use crate::events::Logged;
 use crate::memory::counters::Counters;
+use crate::rights;
 use relay_common::counters::{LaneCounter, output, relay as place};
 use relay_common::drops::Drop;
 use relay_common::facts::Link;
@@ -40,6 +41,7 @@ pub fn status(desk: &Desk, now: u64) -> model::Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         uptime_s: now.saturating_sub(desk.started) as f64 / 1e9,
+        started_ns: desk.started,
         role: "standalone".to_owned(),
         generation: view.table.generation,
         health: document(of_health),
@@ -48,6 +50,7 @@ pub fn status(desk: &Desk, now: u64) -> model::Status {
         relays: states(&view, now).into_iter().map(|(state, n)| (state.name().to_owned(), n)).collect(),
         pending: view.pending.iter().map(pending).collect(),
         lanes: view.lanes.iter().map(|of| lane(of, now)).collect(),
+        rights: rights::held(),
     }
 }
 

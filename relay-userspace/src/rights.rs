@@ -1,0 +1,100 @@
+//! What control gives up once its sockets are open: what it keeps is what links, programs and lanes need while it runs.
+
+use crate::config::Http;
+use anyhow::Context as _;
+use caps::{CapSet, Capability, CapsHashSet};
+
+/// Needed for as long as links come and go.
+const ALWAYS: [Capability; 6] = [
+    Capability::CAP_NET_ADMIN, // programs on links, neighbours, what NICs can do
+    Capability::CAP_NET_RAW,   // AF_XDP sockets, and the look of `mcr why`
+    Capability::CAP_BPF,       // the program and its maps
+    Capability::CAP_PERFMON,   // what the verifier asks of a program that reads packets
+    Capability::CAP_IPC_LOCK,  // frames stay in memory
+    Capability::CAP_SETPCAP,   // lanes give up even what they could gain
+];
+/// Ports below this are for whoever may.
+const FREE_PORTS: u16 = 1024;
+
+/// What is kept: also what a newer binary, which starts with no more, needs to open the same sockets.
+fn wanted(http: &Http) -> CapsHashSet {
+    let mut wanted = CapsHashSet::from(ALWAYS);
+    if http.socket_group.is_some() {
+        wanted.insert(Capability::CAP_CHOWN);
+    }
+    if http.listen.is_some_and(|address| address.port() < FREE_PORTS) {
+        wanted.insert(Capability::CAP_NET_BIND_SERVICE);
+    }
+    wanted
+}
+
+/// Gives up everything else, in this thread and all that it starts from now on, for this program and whatever follows it.
+///
+/// # Errors
+/// When the kernel does not let it.
+pub fn keep_what_is_needed(http: &Http) -> anyhow::Result<()> {
+    let wanted = wanted(http);
+    let held = caps::read(None, CapSet::Permitted).context("cannot read the capabilities")?;
+    let kept: CapsHashSet = held.intersection(&wanted).copied().collect();
+    // Without the right to do so, nothing is gained from what stays in the bounding set either: see below.
+    if held.contains(&Capability::CAP_SETPCAP) {
+        let bound = caps::read(None, CapSet::Bounding).context("cannot read the capabilities")?;
+        for needless in bound.difference(&wanted) {
+            caps::drop(None, CapSet::Bounding, *needless).with_context(|| format!("cannot give up {needless}"))?;
+        }
+    }
+    nix::sys::prctl::set_no_new_privs().context("cannot set no_new_privs")?;
+    let needless_ambient: Vec<Capability> =
+        caps::read(None, CapSet::Ambient).unwrap_or_default().difference(&wanted).copied().collect();
+    for needless in needless_ambient {
+        caps::drop(None, CapSet::Ambient, needless).with_context(|| format!("cannot give up {needless}"))?;
+    }
+    for set in [CapSet::Effective, CapSet::Permitted] {
+        caps::set(None, set, &kept).with_context(|| format!("cannot give up {set:?} capabilities"))?;
+    }
+    let inheritable = caps::read(None, CapSet::Inheritable).context("cannot read the capabilities")?;
+    let inheritable: CapsHashSet = inheritable.intersection(&kept).copied().collect();
+    caps::set(None, CapSet::Inheritable, &inheritable).context("cannot give up inheritable capabilities")
+}
+
+/// What this thread may, by name.
+#[must_use]
+pub fn held() -> Vec<String> {
+    let mut names: Vec<String> =
+        caps::read(None, CapSet::Effective).unwrap_or_default().iter().map(ToString::to_string).collect();
+    names.sort_unstable();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{held, keep_what_is_needed, wanted};
+    use crate::config::Http;
+    use caps::Capability;
+
+    #[test]
+    fn only_what_the_configuration_asks_for_is_added() {
+        let plain = wanted(&Http::default());
+        assert!(!plain.contains(&Capability::CAP_CHOWN) && !plain.contains(&Capability::CAP_NET_BIND_SERVICE));
+        let http = Http {
+            socket_group: Some("mcr".to_owned()),
+            listen: Some("127.0.0.1:443".parse().unwrap()),
+            ..Http::default()
+        };
+        let more: Vec<_> = wanted(&http).difference(&plain).copied().collect();
+        assert_eq!(more.len(), 2, "{more:?}");
+    }
+
+    /// Whoever runs this, nothing is held afterwards that is not wanted.
+    #[test]
+    fn the_rest_is_gone_afterwards() {
+        let after = std::thread::spawn(|| {
+            keep_what_is_needed(&Http::default()).unwrap();
+            held()
+        });
+        let wanted = wanted(&Http::default());
+        for name in after.join().unwrap() {
+            assert!(wanted.iter().any(|capability| capability.to_string() == name), "{name} is still held");
+        }
+    }
+}
