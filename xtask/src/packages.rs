@@ -23,10 +23,12 @@ pub(crate) struct Package {
 }
 
 /// What tests and demo need beyond a tool-chain.
-pub(crate) const PACKAGES: [Package; 9] = [
+pub(crate) const PACKAGES: [Package; 11] = [
     Package { name: "iproute2", program: "ip", wanted_for: "namespaces and veth pairs of tests and demo" },
     Package { name: "ethtool", program: "ethtool", wanted_for: "checksum and VLAN offloads of the veth pairs" },
     Package { name: "bpftool", program: "bpftool", wanted_for: "taking away what mcr put into the kernel" },
+    Package { name: "strace", program: "strace", wanted_for: "the system calls that the unit must let through" },
+    Package { name: "systemd", program: "systemd-analyze", wanted_for: "judging the unit; nothing of it is started" },
     Package { name: "tcpdump", program: "tcpdump", wanted_for: "a second opinion on what was sent" },
     Package { name: "tshark", program: "tshark", wanted_for: "reading captures, checksums verified" },
     Package { name: "ffmpeg", program: "ffmpeg", wanted_for: "a real transport stream, made and played" },

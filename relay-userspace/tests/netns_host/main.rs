@@ -15,5 +15,6 @@ mod refusals;
 mod probe;
 mod hostile;
 mod tokens;
+mod unit;
 mod words;
 mod idle;

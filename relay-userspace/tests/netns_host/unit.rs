@@ -1,0 +1,215 @@
+//! The steps of deploy/mcr.service, by its user and with its rights, as far as they go without systemd.
+
+use crate::line::{Folder, Line, ONE, printed};
+use bench::Process;
+use bench::clock::Deadline;
+use nix::sys::signal::Signal;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// The user "nobody": this machine need not have one for mcr.
+const USER: u32 = 65_534;
+const SOON: Duration = Duration::from_secs(20);
+
+fn unit() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/mcr.service")).unwrap()
+}
+
+/// What the unit says of a key, line by line.
+fn values<'a>(unit: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
+    unit.lines().filter_map(move |line| line.strip_prefix(key)?.strip_prefix('='))
+}
+
+/// A node that the unit would run.
+struct Installed {
+    line: Line,
+    folder: Folder,
+    systemd: UnixDatagram,
+}
+
+impl Installed {
+    fn new(name: &str) -> Self {
+        let (line, folder) = (Line::new(), Folder::new(name));
+        fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        fs::copy(bench::relay::binary(), folder.file("mcr")).unwrap();
+        for own in ["run", "state"] {
+            fs::create_dir(folder.file(own)).unwrap();
+            chown(folder.file(own), Some(USER), Some(USER)).unwrap();
+        }
+        fs::write(folder.file("relay.toml"), ONE).unwrap();
+        let systemd = UnixDatagram::bind(folder.file("notify")).unwrap();
+        fs::set_permissions(folder.file("notify"), PermissionsExt::from_mode(0o777)).unwrap();
+        systemd.set_read_timeout(Some(SOON)).unwrap();
+        Self { line, folder, systemd }
+    }
+
+    /// A command as the unit would start it: its user, its rights, nothing more to be gained.
+    fn command(&self, before: &[&str], arguments: &[&str]) -> Command {
+        let unit = unit();
+        let rights = values(&unit, "AmbientCapabilities").next().unwrap();
+        let only = |sign: &str| -> String {
+            rights
+                .split(' ')
+                .map(|right| format!(",{sign}{}", right.trim_start_matches("CAP_").to_lowercase()))
+                .collect()
+        };
+        let [ambient, bounding] = [only("+"), only("+")];
+        let mut command = self.line.relay.command("setpriv");
+        command.args([format!("--reuid={USER}"), format!("--regid={USER}")]);
+        command.args(["--clear-groups", "--no-new-privs"]);
+        command.arg(format!("--inh-caps=-all{ambient}")).arg(format!("--ambient-caps=-all{ambient}"));
+        command.arg(format!("--bounding-set=-all{bounding}")).args(before).arg(self.folder.file("mcr")).args(arguments);
+        command.env("NOTIFY_SOCKET", self.folder.file("notify")).env("WATCHDOG_USEC", "15000000");
+        command
+    }
+
+    fn start(&self, before: &[&str]) -> Process {
+        let [run, state, file] =
+            ["run", "state", "relay.toml"].map(|name| self.folder.file(name).display().to_string());
+        let run = ["run", "--run-dir", &run, "--state-dir", &state, "--config", &file];
+        Process::start("mcr", self.command(before, &run)).unwrap()
+    }
+
+    /// Runs a command of the unit to its end.
+    fn done(&self, arguments: &[&str]) -> String {
+        let socket = self.folder.file("run").join("mcr.sock");
+        printed(self.command(&[], arguments).env("MCR_SOCKET", socket))
+    }
+
+    /// Waits until systemd is told that.
+    fn wait_for(&self, state: &str) {
+        let mut said = [0; 256];
+        loop {
+            let length = self.systemd.recv(&mut said).unwrap_or_else(|error| panic!("{state} is not told: {error}"));
+            if &said[..length] == state.as_bytes() {
+                return;
+            }
+        }
+    }
+
+    fn lanes(&self) -> Vec<PathBuf> {
+        let doors = fs::read_dir(self.folder.file("run")).unwrap().map(|entry| entry.unwrap().path());
+        doors.filter(|path| path.extension().is_some_and(|extension| extension == "door")).collect()
+    }
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn the_steps_of_the_unit_work_with_its_user_and_its_rights() {
+    let node = Installed::new("unit");
+    let mut control = node.start(&[]);
+    node.wait_for("READY=1");
+    node.wait_for("WATCHDOG=1");
+    let status = node.done(&["status"]);
+    assert!(status.contains("rights  bpf, ipc_lock, net_admin, net_raw, perfmon\n"), "{status}");
+    assert!(node.done(&["health"]).contains("ok"));
+    node.done(&["relay", "add", "two", "--in", "in0/239.1.1.2:5000", "--out", "out0/239.2.1.2:5001"]);
+
+    // ExecReload.
+    let mark = control.mark();
+    fs::write(node.folder.file("relay.toml"), ONE.replace("port = 5001", "port = 5009")).unwrap();
+    control.signal(Signal::SIGHUP).unwrap();
+    control.wait_for_after(mark, "relay \"one\" has changed", SOON).unwrap();
+
+    // A crash: KillMode=process leaves lanes alone, Restart=always starts the next control.
+    control.signal(Signal::SIGKILL).unwrap();
+    control.wait(SOON).unwrap();
+    assert_eq!(node.lanes().len(), 1);
+    let mut next = node.start(&[]);
+    node.wait_for("READY=1");
+    assert!(next.lines().iter().any(|line| line.contains("took over the lanes")), "{}", next.last_words());
+    assert!(node.done(&["relay", "ls"]).contains("two"));
+
+    // The drop-in's ExecReload: the binary that lies there.
+    let binary = node.folder.file("mcr").display().to_string();
+    node.done(&["upgrade", &binary]);
+    node.wait_for("READY=1");
+    node.wait_for("WATCHDOG=1");
+
+    // ExecStop.
+    let run = node.folder.file("run").display().to_string();
+    printed(&mut node.command(&[], &["stop", "--run-dir", &run]));
+    assert!(next.wait(SOON).unwrap().success());
+    let deadline = Deadline::after(SOON);
+    while !node.lanes().is_empty() {
+        assert!(!deadline.passed(), "{:?} stay behind", node.lanes());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The system calls of a group of systemd's, those of its own groups too.
+fn group(name: &str, calls: &mut BTreeSet<String>) {
+    let listed = printed(Command::new("systemd-analyze").args(["syscall-filter", "--no-pager", name]));
+    for word in listed.lines().filter_map(|line| line.strip_prefix("    ")).filter(|word| !word.starts_with('#')) {
+        match word.starts_with('@') {
+            true => group(word, calls),
+            false => _ = calls.insert(word.to_owned()),
+        }
+    }
+}
+
+/// What the unit's filter lets through.
+fn let_through(unit: &str) -> BTreeSet<String> {
+    let mut through = BTreeSet::new();
+    for line in values(unit, "SystemCallFilter") {
+        let mut named = BTreeSet::new();
+        for word in line.trim_start_matches('~').split(' ') {
+            match word.starts_with('@') {
+                true => group(word, &mut named),
+                false => _ = named.insert(word.to_owned()),
+            }
+        }
+        match line.starts_with('~') {
+            true => through.retain(|call| !named.contains(call)),
+            false => through.extend(named),
+        }
+    }
+    through
+}
+
+/// Everything that control and lane ask of the kernel, from the start over a change and an upgrade to the end, passes the
+/// unit's filter.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn the_unit_lets_every_system_call_through_that_is_made() -> io::Result<()> {
+    let node = Installed::new("calls");
+    let trace = node.folder.file("trace");
+    fs::write(&trace, "")?;
+    chown(&trace, Some(USER), Some(USER))?;
+    let mut traced = node.start(&["strace", "-f", "-qq", "-o", trace.to_str().unwrap()]);
+    node.wait_for("READY=1");
+    node.done(&["relay", "add", "two", "--in", "in0/239.1.1.2:5000", "--out", "out0/10.2.0.9:5001"]);
+    node.done(&["relay", "rm", "two"]);
+    let _dark =
+        node.command(&[], &["why", "one"]).env("MCR_SOCKET", node.folder.file("run").join("mcr.sock")).output()?;
+    let run = node.folder.file("run").display().to_string();
+    printed(&mut node.command(&[], &["stop", "--run-dir", &run]));
+    traced.wait(SOON).unwrap();
+
+    let name = |line: &str| -> Option<String> {
+        let call = line.split_whitespace().nth(1)?.split('(').next()?;
+        call.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_').then(|| call.to_owned())
+    };
+    let trace = fs::read_to_string(trace)?;
+    let made: BTreeSet<String> = trace.lines().filter(|line| line.contains('(')).filter_map(name).collect();
+    assert!(made.contains("bpf") && made.contains("recvmsg") && made.len() > 40, "{made:?}");
+    let through = let_through(&unit());
+    let stopped: Vec<&String> = made.difference(&through).collect();
+    assert!(stopped.is_empty(), "the unit's filter stops {stopped:?}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn the_unit_is_locked_up_as_far_as_it_can_be() {
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/mcr.service");
+    let security = ["security", "--offline=true", "--no-pager", "--threshold=25"];
+    let said = printed(Command::new("systemd-analyze").args(security).arg(unit));
+    assert!(said.contains("Overall exposure level"), "{said}");
+}
