@@ -75,7 +75,8 @@ fn run(options: &Run) -> anyhow::Result<ExitCode> {
 
 fn relay(options: &Run, log: &LogHandle) -> anyhow::Result<()> {
     let driven = driver::Options {
-        config: options.config.clone(),
+        // Whoever reads of it stands elsewhere.
+        config: std::path::absolute(&options.config).context("cannot tell where the configuration file is")?,
         run_dir: options.run_dir.clone(),
         state_dir: options.state_dir.clone(),
         debug_ebpf: options.debug_ebpf,

@@ -117,7 +117,7 @@ pub struct Events {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  mcr health                          0: packets can flow; 1: they cannot, and why; 3: mcr does not answer
+  mcr health                          0: all is well; 1: a check fails, and which; 3: mcr does not answer
   mcr health --ready                  the same, and this node is active and nothing is pending
   mcr health --quiet --timeout 500ms  for a vrrp_script of keepalived
 

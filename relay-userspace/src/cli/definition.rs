@@ -101,14 +101,14 @@ fn leads_to(output: &Value) -> (String, Value) {
 fn find(outputs: &[Value], which: &str) -> Result<usize, Failure> {
     let listed = || {
         let list: Vec<String> =
-            outputs.iter().enumerate().map(|(i, output)| format!("{i} {}", short::place_of(output))).collect();
+            outputs.iter().enumerate().map(|(i, output)| format!("[{i}] {}", short::place_of(output))).collect();
         list.join(", ")
     };
     if let Ok(number) = which.parse::<usize>() {
         if number < outputs.len() {
             return Ok(number);
         }
-        return Err(Failure::usage(format!("--remove-out {which}: there is no such output; there are {}", listed())));
+        return Err(Failure::usage(format!("--remove-out {which}: there is no such output, only {}", listed())));
     }
     // As an address can be written in more than one way, it is compared as it would be shown.
     let (interface, rest) = which.split_once('/').map_or((None, which), |(interface, rest)| (Some(interface), rest));
@@ -121,9 +121,7 @@ fn find(outputs: &[Value], which: &str) -> Result<usize, Failure> {
     let mut found = (0..outputs.len()).filter(|i| is_meant(&outputs[*i]));
     match (found.next(), found.next()) {
         (Some(one), None) => Ok(one),
-        (None, _) => {
-            Err(Failure::usage(format!("--remove-out {which}: there is no such output; there are {}", listed())))
-        }
+        (None, _) => Err(Failure::usage(format!("--remove-out {which}: there is no such output, only {}", listed()))),
         (Some(_), Some(_)) => Err(Failure::usage(format!(
             "--remove-out {which}: several outputs lead there; give the number of one: {}",
             listed()

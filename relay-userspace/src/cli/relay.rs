@@ -10,7 +10,7 @@ use super::client::{Answer, Client, Question, path_of};
 use super::document::{self, Definition, name_of};
 use super::exit::Exit;
 use super::failure::Failure;
-use super::screen::Screen;
+use super::screen::{Screen, plain};
 use super::{applied, definition};
 use crate::api::model::{Applied, Relay};
 use crate::args::{Add, Names, Set};
@@ -23,8 +23,24 @@ pub(super) async fn add<O: Write, E: Write>(asked: &Add, screen: &mut Screen<O, 
     let client = Client::new(&asked.parts.node)?;
     let definition = definition::of(asked)?;
     let question = Question::of(Method::POST, "/api/v1/relays").with(&definition)?.dry(asked.parts.dry_run);
-    applied::show(&client.ask(question).await?, asked.parts.json, screen)?;
+    let answer = client.ask(question).await?;
+    applied::show(&answer, asked.parts.json, screen)?;
+    if !asked.parts.dry_run && !asked.parts.json {
+        tell_pending(&client, &answer, screen).await;
+    }
     Ok(Exit::Done)
+}
+
+/// What of the relays that were made or changed cannot work yet: a name that is mistyped is no error, for a link may come.
+async fn tell_pending<O: Write, E: Write>(client: &Client, answer: &Answer, screen: &mut Screen<O, E>) {
+    let Ok(Applied { created, changed, .. }) = answer.read() else { return };
+    for name in created.iter().chain(&changed) {
+        // It is done; that this could not be asked changes nothing of it.
+        let Ok(found) = client.ask(Question::get(path_of(name))).await else { return };
+        for pending in found.read::<Relay>().map(|relay| relay.status.pending).unwrap_or_default() {
+            screen.note(&plain(&format!("{name} {} is pending: {}", pending.part, pending.text)));
+        }
+    }
 }
 
 /// `mcr relay set`: reads, changes, and writes only if nobody else did meanwhile; once more if somebody did.
@@ -44,6 +60,9 @@ pub(super) async fn set<O: Write, E: Write>(asked: &Set, screen: &mut Screen<O, 
         other => other?,
     };
     applied::show(&answer, asked.parts.json, screen)?;
+    if !asked.parts.dry_run && !asked.parts.json {
+        tell_pending(&client, &answer, screen).await;
+    }
     Ok(Exit::Done)
 }
 

@@ -65,8 +65,8 @@ fn outputs_come_and_go() {
 
 #[test]
 fn an_output_that_is_not_there_cannot_go() {
-    let list = "0 out0/239.2.1.1:5001, 1 out1/239.2.1.1:5001, 2 out0/239.2.1.2:5001";
-    let none = |which: &str| format!("--remove-out {which}: there is no such output; there are {list}");
+    let list = "[0] out0/239.2.1.1:5001, [1] out1/239.2.1.1:5001, [2] out0/239.2.1.2:5001";
+    let none = |which: &str| format!("--remove-out {which}: there is no such output, only {list}");
     assert_eq!(changed(&["--remove-out", "3"]).unwrap_err(), none("3"));
     assert_eq!(changed(&["--remove-out", "239.9.9.9:1"]).unwrap_err(), none("239.9.9.9:1"));
     assert_eq!(

@@ -42,7 +42,7 @@ fn is_wanted(relay: &Relay, asked: &List) -> bool {
 }
 
 fn table(relays: &[Relay]) -> Table {
-    let mut table = Table::new(&["NAME", "STATE", "FROM", "INPUT", ">PPS", ">MB/S", ">AGE", ">OUT", ">DROPS"]);
+    let mut table = Table::new(&["NAME", "STATE", "FROM", "INPUT", ">PPS", ">MBIT/S", ">AGE", ">OUT", ">DROPS"]);
     for relay in relays {
         let status = &relay.status;
         let (working, all) = outputs(status);

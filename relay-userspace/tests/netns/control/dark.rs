@@ -97,6 +97,10 @@ fn each_dark_relay_is_told_why() {
     breaks(&desk, "host", "neighbour", "10.2.0.66");
     breaks(&desk, "nothing", "seen", "on port 5002, not 5000");
     breaks(&desk, "gone", "link", "in9");
+    // What cannot work yet is told at once when it is made.
+    let made = desk.ask(&["relay", "add", "typo", "--in", "in8/239.1.1.9:5000", "--out", "out0/239.2.1.9:5001"]);
+    let told = String::from_utf8_lossy(&made.stderr);
+    assert!(made.status.success() && told.contains("typo input is pending: ") && told.contains("in8"), "{told}");
     let why = desk.refused(&["why", "plane"]);
     assert!(why.contains("there is no relay \"plane\": see mcr relay ls"), "{why}");
 
