@@ -59,7 +59,8 @@ pub(super) fn warnings(evidence: &Evidence) -> Vec<String> {
     for listener in &evidence.listeners {
         let who = match &listener.process {
             Some((pid, name)) => format!("process {pid} ({name})"),
-            None => "a process".to_string(),
+            // Control may not look into processes of others.
+            None => format!("a process (ss -lunp 'sport = :{}' tells which)", listener.port),
         };
         let address = SocketAddr::new(listener.address, listener.port);
         warnings.push(format!(
