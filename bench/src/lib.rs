@@ -11,6 +11,7 @@ pub mod links; // veth pairs between namespaces
 pub mod netns; // network namespaces that vanish with their maker
 pub mod process; // a child process and its lines
 pub mod relay; // the relay under test
+pub mod terminal; // a terminal, with a command in it
 
 // The packets.
 pub mod ledger; // what was sent, and what of it arrived
@@ -36,3 +37,4 @@ pub use process::Process;
 pub use relay::Relay;
 pub use sink::Sink;
 pub use source::Source;
+pub use terminal::Terminal;

@@ -6,7 +6,7 @@ mod node; // which control is asked
 mod relay; // what is done with relays
 
 pub use change::{Apply, HashToken, Log, Reload, Stop, Upgrade};
-pub use look::{Capture, Direction, Events, Health, Status, Why};
+pub use look::{Capture, Direction, Events, Health, Status, Top, Why};
 pub use node::{Node, duration};
 pub use relay::{Add, List, MeterLevel, Names, Parts, Relay, Set, Show};
 
@@ -32,6 +32,7 @@ Examples:
   mcr run --config /etc/mcr/relay.toml  relay until Ctrl-C or SIGTERM
   mcr relay add ch1 --in ens1f0/239.1.1.1:5000 --out ens1f1/239.2.1.1:5001
   mcr relay ls                          what runs, and how fast
+  mcr top                               the same, live
   mcr why ch1                           why is it dark?
   mcr events -f                         what happens
 
@@ -82,6 +83,11 @@ pub enum Command {
     Apply(Apply),
     /// Show the running mcr at a glance: health, configuration, lanes, what cannot work yet.
     Status(Status),
+    /// Watch the running mcr: relays and their rates, lanes, links and events, as they are now.
+    ///
+    /// Takes the whole terminal until q. The node is asked all the while; where it does not answer, or is replaced by a
+    /// newer one, it is asked again until it does. ? shows the keys.
+    Top(Top),
     /// Say why a relay's stream is dark: its way, step by step, and what to do at the first broken one.
     Why(Why),
     /// Write a relay's packets to a pcapng file, as they come in and as they go out.

@@ -5,6 +5,9 @@ use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Rates are measured over seconds: whoever asks more often sees the same again.
+const SHORTEST: Duration = Duration::from_millis(200);
+
 /// What of the status to show.
 #[derive(Debug, Args)]
 #[command(
@@ -17,6 +20,38 @@ pub struct Status {
     /// Which mcr.
     #[command(flatten)]
     pub node: Node,
+}
+
+/// What to watch, and how often.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mcr top
+  mcr top --interval 5s                  asks less often: for thousands of relays, or a slow line
+  mcr top --url http://10.0.0.7:9280     another node
+
+Keys:
+  arrows, PgUp, PgDn, Home, End   move
+  Tab, 1 to 4                     relays, lanes, links, events
+  Enter                           one relay, its outputs, and why it is dark; Esc leads back
+  s, r                            sort by the next column; the other way round
+  /                               only relays whose names have this in them, or are as this pattern with *; Esc: all
+  p                               pause
+  ?                               help
+  q, Ctrl-C                       quit")]
+pub struct Top {
+    /// How often the node is asked; at least 200ms.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    pub interval: Duration,
+    /// Which mcr.
+    #[command(flatten)]
+    pub node: Node,
+}
+
+/// A duration in which a node can be asked, and answer, without much of its time.
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = duration(text)?;
+    if interval < SHORTEST { Err(format!("{text} is too short: write 200ms or more")) } else { Ok(interval) }
 }
 
 /// Which relay to explain.

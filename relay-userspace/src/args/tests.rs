@@ -69,6 +69,8 @@ fn options_that_contradict_each_other_are_refused() {
         "mcr status --socket /s --token-file t",
         "mcr health --timeout 500",
         "mcr health --timeout 0s",
+        "mcr top --interval 199ms",
+        "mcr top --interval 1",
         "mcr capture a",
         "mcr capture a -w f -c 0",
         "mcr completions powershell",
@@ -76,8 +78,12 @@ fn options_that_contradict_each_other_are_refused() {
     ] {
         assert_eq!(refused(line), Some(2), "{line}");
     }
-    for line in ["mcr relay add --file -", "mcr relay add a --file f --disabled", "mcr health --timeout 2s --ready -q"]
-    {
+    for line in [
+        "mcr relay add --file -",
+        "mcr relay add a --file f --disabled",
+        "mcr health --timeout 2s --ready -q",
+        "mcr top --interval 200ms",
+    ] {
         assert_eq!(refused(line), None, "{line}");
     }
 }

@@ -18,6 +18,7 @@ mod relay; // add, set, rm, ls, show, enable, disable, mute, unmute
 mod apply; // all relays of the API at once
 mod applied; // what a change did
 mod status; // a node at a glance
+mod top; // a node, watched
 mod health; // whether packets can flow
 mod why; // why a stream is dark
 mod events; // what happened, and happens
@@ -50,6 +51,7 @@ pub async fn run<O: Write, E: Write>(command: &Command, screen: &mut Screen<O, E
         Command::Relay(asked) => relay(asked, screen).await,
         Command::Apply(asked) => apply::run(asked, screen).await,
         Command::Status(asked) => status::run(asked, screen).await,
+        Command::Top(asked) => top::run(asked, screen.paint).await,
         Command::Why(asked) => why::run(asked, screen).await,
         Command::Capture(asked) => capture::run(asked, screen).await,
         Command::Events(asked) => events::run(asked, screen).await,

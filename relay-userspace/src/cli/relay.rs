@@ -3,8 +3,8 @@
 mod list; // all of them
 mod show; // one of them
 
-pub(super) use list::{list, tone};
-pub(super) use show::show;
+pub(super) use list::{drops, list, tone};
+pub(super) use show::{show, text};
 
 use super::client::{Answer, Client, Question, path_of};
 use super::document::{self, Definition, name_of};

@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use std::io::Write;
 
 /// A lane that did not come round for so long stands still.
-const STALE_MS: u64 = 1000;
+pub(super) const STALE_MS: u64 = 1000;
 
 /// `mcr status`.
 pub(super) async fn run<O: Write, E: Write>(asked: &args::Status, screen: &mut Screen<O, E>) -> anyhow::Result<Exit> {
@@ -119,7 +119,7 @@ fn lanes(lanes: &[Lane], generation: u64) -> Table {
 }
 
 /// A lane's sockets by mode: `4 zero-copy, 1 copy`.
-fn sockets(lane: &Lane) -> String {
+pub(super) fn sockets(lane: &Lane) -> String {
     let count = |mode: &str| lane.sockets.iter().filter(|socket| socket.mode == mode).count();
     let modes = ["zero-copy", "copy"].map(|mode| (count(mode), mode));
     let told: Vec<String> = modes.iter().filter(|(n, _)| *n > 0).map(|(n, mode)| format!("{n} {mode}")).collect();

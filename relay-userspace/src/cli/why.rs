@@ -54,7 +54,8 @@ fn text(why: &Why, paint: Paint) -> String {
     text
 }
 
-fn mark(step: &Step) -> (&str, Tone) {
+/// How a step is marked.
+pub(super) fn mark(step: &Step) -> (&'static str, Tone) {
     match step.state.as_str() {
         "ok" => ("ok", Tone::Good),
         "broken" => ("BROKEN", Tone::Bad),

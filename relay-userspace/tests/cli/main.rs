@@ -8,3 +8,4 @@ mod pages; // what is made from the command line's own definition
 mod play; // the server
 mod reach; // control is slow, gone, or closed to us
 mod stage; // the binary and its socket
+mod top; // a node, watched

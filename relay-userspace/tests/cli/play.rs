@@ -188,6 +188,7 @@ impl State {
             ("GET", ["relays", name, "capture"]) => {
                 self.found(name, |state| Response::new(Full::from(state.capture.clone()).boxed()))
             }
+            ("GET", ["links"]) => json_body(200, &json!([])),
             ("GET", ["status"]) => json_body(200, &self.status()),
             ("POST", ["reload"]) => self.applied(dry, &[], &[], &[]),
             ("POST", ["upgrade"]) => {

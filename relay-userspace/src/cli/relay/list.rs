@@ -85,7 +85,8 @@ pub(super) fn outputs(status: &RelayStatus) -> (usize, usize) {
     (all.saturating_sub(pending.len()), all)
 }
 
-fn drops(status: &RelayStatus) -> u64 {
+/// What was not passed on, at the input and all outputs.
+pub(in crate::cli) fn drops(status: &RelayStatus) -> u64 {
     let ends = std::iter::once(&status.input).chain(&status.outputs);
     ends.flat_map(|end| end.drops.values()).sum()
 }

@@ -27,7 +27,8 @@ pub(in crate::cli) async fn show<O: Write, E: Write>(
     Ok(Exit::Done)
 }
 
-fn text(relay: &Relay, paint: Paint) -> String {
+/// The page of a relay.
+pub(in crate::cli) fn text(relay: &Relay, paint: Paint) -> String {
     let status = &relay.status;
     let from = if relay.origin == "file" { "the configuration file" } else { "the API" };
     let state = paint.paint(tone(&status.state), &plain(&status.state));

@@ -22,8 +22,14 @@ impl Desk {
         Self(relay.folder().join("mcr.sock"))
     }
 
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(bench::relay::binary());
+        command.env("MCR_SOCKET", &self.0).args(arguments);
+        command
+    }
+
     pub(super) fn ask(&self, arguments: &[&str]) -> Output {
-        Command::new(bench::relay::binary()).env("MCR_SOCKET", &self.0).args(arguments).output().unwrap()
+        self.command(arguments).output().unwrap()
     }
 
     /// Asks for what must be done, and returns what was printed.

@@ -10,5 +10,6 @@ mod dark;
 mod health;
 mod kept;
 mod recreated;
+mod top;
 mod upgrade;
 mod whole_set;
