@@ -44,6 +44,12 @@ pub(crate) const MEASURING: [Package; 3] = [
     Package { name: "multicat", program: "multicat", wanted_for: "a peer that is named by hand" },
 ];
 
+/// What the tests of the page at `/` need: a real browser, and what drives it.
+pub(crate) const BROWSING: [Package; 2] = [
+    Package { name: "chromium", program: "chromium", wanted_for: "looking at the page as people do" },
+    Package { name: "chromium-driver", program: "chromedriver", wanted_for: "driving the browser" },
+];
+
 /// What fuzzing needs: libFuzzer is C++.
 pub(crate) const FUZZING: [Package; 1] =
     [Package { name: "g++", program: "c++", wanted_for: "libFuzzer, which is C++" }];

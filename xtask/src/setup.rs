@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::{Result, bail};
 
 use crate::{
-    packages::{self, COUNTING, MEASURING, PACKAGES},
+    packages::{self, BROWSING, COUNTING, MEASURING, PACKAGES},
     toolchain,
     workspace::Workspace,
 };
@@ -35,6 +35,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         packages::install_missing(&PACKAGES)?;
         packages::install_missing(&MEASURING)?;
         packages::install_missing(&COUNTING)?;
+        packages::install_missing(&BROWSING)?;
     }
     let findings = look(workspace);
     print(&findings)?;
@@ -67,7 +68,7 @@ fn look(workspace: &Workspace) -> Vec<Finding> {
             wanted_for: "building the eBPF program",
         },
     ];
-    findings.extend(PACKAGES.iter().chain(&MEASURING).chain(&COUNTING).map(|package| Finding {
+    findings.extend(PACKAGES.iter().chain(&MEASURING).chain(&COUNTING).chain(&BROWSING).map(|package| Finding {
         what: package.name,
         found: package.found().map(|path| path.display().to_string()),
         wanted_for: package.wanted_for,

@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use crate::{
     build, build_ebpf,
     clock::Stopwatch,
-    packages::{self, MEASURING, PACKAGES},
+    packages::{self, BROWSING, MEASURING, PACKAGES},
     rights::Rights,
     setup,
     workspace::Workspace,
@@ -124,7 +124,7 @@ fn prepare(workspace: &Workspace) -> Result<Rights, Outcome> {
     };
     features::check(rights).map_err(Outcome::Skipped)?;
     let bench = || build_ebpf::build_bench(workspace, &setup::toolchain(workspace)?);
-    let packages = || [&PACKAGES[..], &MEASURING].into_iter().try_for_each(packages::install_missing);
+    let packages = || [&PACKAGES[..], &MEASURING, &BROWSING].into_iter().try_for_each(packages::install_missing);
     let brought = packages().and_then(|()| build::run(workspace)).and_then(|()| bench());
     brought.map_err(|error| Outcome::broken(&error))?;
     Ok(rights)

@@ -13,6 +13,7 @@ mod document; // the OpenAPI document
 mod limits; // how much of everything
 mod listen; // the sockets that clients come by
 mod node; // the node as a whole
+mod page; // what a person sees of it in a browser
 mod probe; // whether it lives, is ready, is healthy; its numbers
 mod problem; // what went wrong
 mod relays; // what is asked of relays

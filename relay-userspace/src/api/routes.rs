@@ -1,8 +1,9 @@
-//! Everything that can be asked, one line each: what stands here is served, and is in the document.
+//! Everything that can be asked, one line each: what stands here is served, and is in the document. The page beside it
+//! is for people.
 
 use super::problem::{Kind, Problem};
 use super::shared::Api;
-use super::{access, capture, document, node, probe, relays, stream};
+use super::{access, capture, document, node, page, probe, relays, stream};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, Method, header};
@@ -45,6 +46,7 @@ pub(super) fn described() -> OpenApi {
 pub(super) fn served(api: Api) -> Router {
     let (router, _) = all().split_for_parts();
     router
+        .merge(page::router())
         .fallback(no_such_address)
         .method_not_allowed_fallback(no_such_method)
         .layer(from_fn_with_state(api.clone(), access::guard))

@@ -7,6 +7,7 @@ mod stage; // all of it, set up
 mod access; // who may
 mod flood; // too much, too slow, too many
 mod garbage; // whatever is sent
+mod page; // what browsers get
 mod places; // sockets and their files
 mod probes; // health, numbers, the node
 mod relays; // seeing and changing

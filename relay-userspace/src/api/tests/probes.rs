@@ -56,7 +56,8 @@ async fn the_node_is_seen_and_told() {
 #[tokio::test]
 async fn what_is_not_there_is_a_problem_too() {
     let stage = Stage::new();
-    for path in ["/", "/api", "/api/v1/relays/", "/api/v1/relays/a/b", "/api/v2/relays", "/healthz/"] {
+    for path in ["/page", "/index.html", "/api", "/api/v1/relays/", "/api/v1/relays/a/b", "/api/v2/relays", "/healthz/"]
+    {
         assert_eq!(stage.unix.get(path).await.problem().1, "no-such-address", "{path}");
     }
     for (method, path, allow) in [

@@ -1,6 +1,7 @@
 //! A node at work is asked, changed, hurt and mended, and packets do not notice.
 
 mod behind; // what others took out of the kernel
+mod browser; // a real one, driven by a wire
 mod desk; // the node, asked by its command line
 mod tmpfs; // a small disk
 
@@ -9,6 +10,7 @@ mod churn;
 mod dark;
 mod health;
 mod kept;
+mod page;
 mod recreated;
 mod top;
 mod upgrade;
