@@ -12,6 +12,7 @@ mod health;
 mod kept;
 mod page;
 mod recreated;
+mod schema;
 mod top;
 mod upgrade;
 mod whole_set;
