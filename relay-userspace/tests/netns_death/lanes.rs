@@ -5,7 +5,10 @@ use bench::Relay;
 use bench::clock::monotonic_ns;
 use std::time::Duration;
 
-const KILLS: u64 = 20;
+/// Twenty with `test long`.
+fn kills() -> u64 {
+    if std::env::var_os("MCR_LONG").is_some() { 20 } else { 8 }
+}
 
 /// Kills the lane; says how long it took until its successor had taken up, in microseconds.
 fn kill_the_lane(relay: &Relay) -> u64 {
@@ -16,12 +19,12 @@ fn kill_the_lane(relay: &Relay) -> u64 {
     (monotonic_ns() - start) / 1000
 }
 
-fn twenty_kills(n_outputs: usize) {
+fn many_kills(n_outputs: usize) {
     let stage = Stage::new(n_outputs);
     let relay = stage.start();
     let mut traffic = stage.stream();
-    let mut took = Vec::new();
-    for _ in 0..KILLS {
+    let (kills, mut took) = (kills(), Vec::new());
+    for _ in 0..kills {
         // A lane that lived longer than a second is started again at once.
         std::thread::sleep(Duration::from_millis(1_100));
         took.push(kill_the_lane(&relay));
@@ -31,24 +34,24 @@ fn twenty_kills(n_outputs: usize) {
     let account = traffic.settle();
     let report = relay.stop().unwrap();
     took.sort_unstable();
-    let mean = took.iter().sum::<u64>() / KILLS;
+    let mean = took.iter().sum::<u64>() / kills;
     eprintln!("    kill to running: mean {mean} us, {} to {} us", took[0], took[took.len() - 1]);
     eprintln!("    the longest that a packet took: {} us", account.longest_ns / 1000);
-    assert_eq!(report.restarts(), KILLS);
+    assert_eq!(report.restarts(), kills);
     account.balance(&report, n_outputs);
     frames_are_all_there(&report, n_outputs);
 }
 
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
-fn twenty_kills_of_a_lane_lose_and_double_nothing_with_one_output() {
-    twenty_kills(1);
+fn many_kills_of_a_lane_lose_and_double_nothing_with_one_output() {
+    many_kills(1);
 }
 
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
-fn twenty_kills_of_a_lane_lose_and_double_nothing_with_two_outputs() {
-    twenty_kills(2);
+fn many_kills_of_a_lane_lose_and_double_nothing_with_two_outputs() {
+    many_kills(2);
 }
 
 #[test]
