@@ -22,6 +22,7 @@ pub mod payload; // bytes that prove where they come from
 pub mod listener; // plain UDP sockets, as a decoder has them
 pub mod sink; // takes every frame of an interface
 pub mod source; // sends streams at a rate
+mod window; // holds a source back while too much is under way
 
 // Figures.
 pub mod measure; // scenarios, contestants, results

@@ -26,6 +26,7 @@ use crate::netns::Namespace;
 use crate::packet::{self, Headers};
 use crate::payload::{self, Shape, Stamp};
 use crate::sys::{self, BATCH};
+use crate::window::Window;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -75,12 +76,13 @@ pub struct Load {
     duration: Option<Duration>,
     around_qdisc: bool,
     core: Option<usize>,
+    window: Option<Window>,
 }
 
 impl Load {
     /// These streams in turn, as fast as the link takes them, until the source is stopped.
     pub fn new(streams: Vec<Stream>) -> Self {
-        Self { streams, rate: None, packets: None, duration: None, around_qdisc: false, core: None }
+        Self { streams, rate: None, packets: None, duration: None, around_qdisc: false, core: None, window: None }
     }
 
     /// Paced: so many packets a second **of each stream**.
@@ -117,6 +119,14 @@ impl Load {
         self.core = Some(core);
         self
     }
+
+    /// Waits while so many packets of a stream have not arrived in one of these ledgers; ends early when none arrives any
+    /// more.
+    #[must_use]
+    pub fn window(mut self, packets: u64, ledgers: &[SharedLedger]) -> Self {
+        self.window = Some(Window::new(packets, ledgers));
+        self
+    }
 }
 
 /// A running source; it ends when dropped.
@@ -132,6 +142,16 @@ struct Shared {
     stop: AtomicBool,
     retries: AtomicU64,
     sent: Vec<(u32, AtomicU64)>,
+}
+
+impl Shared {
+    fn sent(&self, stream: u32) -> u64 {
+        self.sent.iter().find(|(id, _)| *id == stream).map_or(0, |(_, sent)| sent.load(Ordering::Relaxed))
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
 }
 
 /// What a source has sent in the end.
@@ -182,7 +202,7 @@ impl Source {
 
     /// How many packets of a stream were sent so far.
     pub fn sent(&self, stream: u32) -> u64 {
-        self.shared.sent.iter().find(|(id, _)| *id == stream).map_or(0, |(_, sent)| sent.load(Ordering::Relaxed))
+        self.shared.sent(stream)
     }
 
     /// Whether the load has ended, or the source has failed.
@@ -249,8 +269,13 @@ fn run(load: &Load, socket: BorrowedFd<'_>, shared: &Shared) -> Result<()> {
     let mut pace = Pace::new(load.rate.map(|rate| rate * n_streams));
     let mut frames = vec![Vec::new(); BATCH];
     let mut sent: u64 = 0;
-    while sent < most && !shared.stop.load(Ordering::Relaxed) && !end.is_some_and(Deadline::passed) {
+    while sent < most && !shared.stopped() && !end.is_some_and(Deadline::passed) {
         let due = pace.wait().min(most - sent);
+        let room = load.window.as_ref().map_or(u64::MAX, |window| window.wait(|id| shared.sent(id), || shared.stopped()));
+        if room == 0 {
+            break;
+        }
+        let due = due.min(room.saturating_mul(n_streams));
         let count = usize::try_from(due).map_or(BATCH, |due| due.min(BATCH));
         for (frame, number) in frames.iter_mut().zip(sent..).take(count) {
             let (sequence, turn) = (number / n_streams, usize::try_from(number % n_streams)?);
@@ -334,4 +359,42 @@ fn send_all(socket: BorrowedFd<'_>, mut frames: &[&[u8]]) -> io::Result<u64> {
         }
     }
     Ok(retries)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixDatagram;
+    use std::time::Duration;
+
+    use super::{Load, Source, Stream};
+    use crate::ledger::{Ledger, lock};
+    use crate::packet::Headers;
+    use crate::payload::Stamp;
+
+    /// What is there to be received within a moment.
+    fn frames(socket: &UnixDatagram) -> u64 {
+        (0..).take_while(|_| socket.recv(&mut [0; 200]).is_ok()).count() as u64
+    }
+
+    #[test]
+    fn a_source_with_a_window_waits_for_what_is_under_way() {
+        let headers = Headers::new("10.0.0.1:1".parse().unwrap(), "239.1.1.1:2".parse().unwrap());
+        let streams = vec![Stream::new(0, headers.clone(), 40), Stream::new(1, headers, 40)];
+        let ledgers = [Ledger::shared("one", 0), Ledger::shared("other", 1)];
+        let (near, far) = UnixDatagram::pair().unwrap();
+        far.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        let load = Load::new(streams).packets(10).window(3, &ledgers);
+        let source = Source::over(OwnedFd::from(near), load).unwrap();
+        assert_eq!(frames(&far), 6, "three of each");
+        let arrived = |stream: u32, sequence| {
+            lock(&ledgers[stream as usize]).arrived(&Stamp { stream, sequence, sent_ns: 0 }, 0);
+        };
+        arrived(0, 0);
+        assert_eq!(frames(&far), 0, "the other stream still has three under way");
+        arrived(1, 0);
+        assert_eq!(frames(&far), 2, "one of each");
+        let sent = source.stop().unwrap();
+        assert_eq!((sent.sent(0), sent.sent(1)), (4, 4));
+    }
 }

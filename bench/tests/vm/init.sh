@@ -81,7 +81,7 @@ wait_for_log() {
 
 # Waits until a lane has died so often, and another has followed.
 wait_for_deaths() {
-    for _ in $(seq 200); do
+    for _ in $(seq 1200); do
         [ "$(grep -c 'lane died' /tmp/mcr.log)" -ge "$1" ] && return 0
         sleep 0.05
     done

@@ -135,6 +135,8 @@ fn unplugged() -> (Case, Case) {
     let mut before = Case::new("out4 unplugged", &config, "in0", streams, &links);
     before.frames *= 2;
     before.rate = RATE;
+    // The second stream goes nowhere for a while.
+    before.awaited = 1;
     let after = Case { name: "out4 plugged in again", ..before.clone() };
     (before, after)
 }

@@ -1,0 +1,58 @@
+//! Holds a source back while too many of its packets are under way.
+//!
+//! A link between processes has no flow control: an emulated NIC drops what its guest does not take in time, and no
+//! counter tells. On a machine that is busy with other work a guest may stand still for seconds. A source that sends no
+//! more than the NIC's ring holds loses nothing by it.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::clock::Deadline;
+use crate::ledger::{self, SharedLedger};
+
+/// Where nothing arrives for so long, the rest is not sent: it would be missing too.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often the ledgers are looked at.
+const LOOK: Duration = Duration::from_micros(200);
+
+/// At most so many packets of each stream are under way to the ledgers.
+#[derive(Clone, Debug)]
+pub(crate) struct Window {
+    most: u64,
+    ledgers: Vec<SharedLedger>,
+}
+
+impl Window {
+    pub(crate) fn new(most: u64, ledgers: &[SharedLedger]) -> Self {
+        Self { most: most.max(1), ledgers: ledgers.to_vec() }
+    }
+
+    /// Waits until a packet of each stream may be sent, and says how many may be; none when it waited in vain or was told
+    /// to stop. `sent` says how many of a stream were sent.
+    pub(crate) fn wait(&self, sent: impl Fn(u32) -> u64, stopped: impl Fn() -> bool) -> u64 {
+        let (mut deadline, mut before) = (Deadline::after(PATIENCE), u64::MAX);
+        loop {
+            let under_way = self.under_way(&sent);
+            if under_way < self.most {
+                return self.most - under_way;
+            }
+            if under_way != before {
+                (deadline, before) = (Deadline::after(PATIENCE), under_way);
+            }
+            if deadline.passed() || stopped() {
+                return 0;
+            }
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// Of the stream with the most.
+    fn under_way(&self, sent: impl Fn(u32) -> u64) -> u64 {
+        let of = |shared: &SharedLedger| {
+            let ledger = ledger::lock(shared);
+            sent(ledger.stream()).saturating_sub(ledger.received())
+        };
+        self.ledgers.iter().map(of).max().unwrap_or_default()
+    }
+}
