@@ -42,8 +42,8 @@ the time of its start, so that a follower from before a restart gets everything 
 
 Of one relay, link or lane at most eight events of a topic (what stands before the dot) are told at once, and then one every five
 seconds; of all together 200 at once, and then twenty a second. Of what comes faster only the latest is told, as soon as it may be,
-with `held_back`: how many before it were left out. So what was told last is what happened last. Events of `audit`, `config` and
-`node` are always told.
+with `held_back`: how many before it were left out. So what was told last is what happened last. The deaths of a lane
+(`lane.died`) are a topic of their own. Events of `audit`, `config` and `node` are always told.
 
 An audit line has `who` (and `uid` and `pid`, or `token`), `what` (`create`, `set`, `remove`, `enable`, `disable`, `mute`, `unmute`,
 `replace`, `reload`, `upgrade`), the relays that it touched `before` and `after` (by their tags when they are more than 32), and the

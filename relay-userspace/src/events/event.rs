@@ -118,10 +118,10 @@ kinds! {
 
 impl Kind {
     /// What comes before the dot. Kinds of one topic undo each other, so they are held back together: what was said
-    /// last of a subject is what happened last.
+    /// last of a subject is what happened last. Nothing undoes a death: it has a topic of its own.
     #[must_use]
     pub fn topic(self) -> &'static str {
-        self.name().split('.').next().unwrap_or_default()
+        if self == Self::LaneDied { self.name() } else { self.name().split('.').next().unwrap_or_default() }
     }
 
     /// Whether each one is said, however many there are: what people asked for must be found again.
@@ -220,6 +220,12 @@ mod tests {
         assert_eq!(Event::new(Kind::LaneDied, "x").with("pid", 7).with("lane", 3).subject(), "3");
         assert_eq!(Event::new(Kind::PartPending, "x").with("part", "input").with("relay", "one").subject(), "one");
         assert_eq!(Event::new(Kind::NodeReady, "x").subject(), "");
+    }
+
+    #[test]
+    fn what_undoes_each_other_has_one_topic_and_a_death_its_own() {
+        assert_eq!((Kind::LaneStalled.topic(), Kind::LaneResumed.topic()), ("lane", "lane"));
+        assert_eq!(Kind::LaneDied.topic(), "lane.died");
     }
 
     #[test]
