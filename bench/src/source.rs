@@ -271,7 +271,8 @@ fn run(load: &Load, socket: BorrowedFd<'_>, shared: &Shared) -> Result<()> {
     let mut sent: u64 = 0;
     while sent < most && !shared.stopped() && !end.is_some_and(Deadline::passed) {
         let due = pace.wait().min(most - sent);
-        let room = load.window.as_ref().map_or(u64::MAX, |window| window.wait(|id| shared.sent(id), || shared.stopped()));
+        let room =
+            load.window.as_ref().map_or(u64::MAX, |window| window.wait(|id| shared.sent(id), || shared.stopped()));
         if room == 0 {
             break;
         }

@@ -30,3 +30,5 @@ pub mod compare; // two runs side by side
 
 #[cfg(test)]
 mod fixture; // results that nobody measured
+#[cfg(test)]
+mod golden; // texts that tests hold to a file

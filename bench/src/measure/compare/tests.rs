@@ -1,8 +1,8 @@
 //! What MCR did is told from what the machine did.
 
 use super::*;
-use crate::measure::fixture;
 use crate::measure::results::{Percentiles, Spread};
+use crate::measure::{fixture, golden};
 
 /// As if some contestants were so many times as fast.
 fn faster(results: &Results, times: f64, who: impl Fn(&ContestantResult) -> bool) -> Results {
@@ -163,5 +163,5 @@ fn the_text_is_as_it_was() {
     new.scenarios[1].contestants.remove(2);
     new.date = "2026-12-01".to_owned();
     new.machine.kernel = "6.19.0-invented".to_owned();
-    insta::assert_snapshot!(compare(&old, &new).to_string());
+    golden::assert_as_it_was("comparison.txt", &compare(&old, &new).to_string());
 }

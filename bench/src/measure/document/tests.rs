@@ -1,11 +1,11 @@
 //! The page says what the results say, shows every plot, and survives hostile names.
 
 use super::*;
-use crate::measure::fixture;
+use crate::measure::{fixture, golden};
 
 #[test]
 fn the_page_is_as_it_was() {
-    insta::assert_snapshot!(render(&fixture::results()));
+    golden::assert_as_it_was("page.md", &render(&fixture::results()));
 }
 
 #[test]

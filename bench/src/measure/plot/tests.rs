@@ -4,8 +4,8 @@ use roxmltree::{Document, Node};
 
 use super::svg::{Font, INK};
 use super::*;
-use crate::measure::fixture;
 use crate::measure::results::ScenarioResult;
+use crate::measure::{fixture, golden};
 
 fn all() -> Vec<(String, String)> {
     [plots(&fixture::results()), plots(&fixture::awkward())].concat()
@@ -15,7 +15,7 @@ fn all() -> Vec<(String, String)> {
 fn a_small_plot_is_as_it_was() {
     let contestants = vec![fixture::mcr(880e3), fixture::mmsg(277e3), fixture::ceiling("xsk-drop", "", 2_410e3)];
     let first = fixture::results().scenarios.remove(0);
-    insta::assert_snapshot!(bars::draw(&ScenarioResult { contestants, ..first }).unwrap());
+    golden::assert_as_it_was("plot.svg", &bars::draw(&ScenarioResult { contestants, ..first }).unwrap());
 }
 
 #[test]
