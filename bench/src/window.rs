@@ -56,3 +56,41 @@ impl Window {
         self.ledgers.iter().map(of).max().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixDatagram;
+    use std::time::Duration;
+
+    use crate::ledger::{Ledger, lock};
+    use crate::packet::Headers;
+    use crate::payload::Stamp;
+    use crate::source::{Load, Source, Stream};
+
+    /// What is there to be received within a moment.
+    fn frames(socket: &UnixDatagram) -> u64 {
+        (0..).take_while(|_| socket.recv(&mut [0; 200]).is_ok()).count() as u64
+    }
+
+    #[test]
+    fn a_source_with_a_window_waits_for_what_is_under_way() {
+        let headers = Headers::new("10.0.0.1:1".parse().unwrap(), "239.1.1.1:2".parse().unwrap());
+        let streams = vec![Stream::new(0, headers.clone(), 40), Stream::new(1, headers, 40)];
+        let ledgers = [Ledger::shared("one", 0), Ledger::shared("other", 1)];
+        let (near, far) = UnixDatagram::pair().unwrap();
+        far.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        let load = Load::new(streams).packets(10).window(3, &ledgers);
+        let source = Source::over(OwnedFd::from(near), load).unwrap();
+        assert_eq!(frames(&far), 6, "three of each");
+        let arrived = |stream: u32, sequence| {
+            lock(&ledgers[stream as usize]).arrived(&Stamp { stream, sequence, sent_ns: 0 }, 0);
+        };
+        arrived(0, 0);
+        assert_eq!(frames(&far), 0, "the other stream still has three under way");
+        arrived(1, 0);
+        assert_eq!(frames(&far), 2, "one of each");
+        let sent = source.stop().unwrap();
+        assert_eq!((sent.sent(0), sent.sent(1)), (4, 4));
+    }
+}
