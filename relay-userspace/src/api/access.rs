@@ -1,5 +1,5 @@
 //! Who asks, and whether they may. The Unix socket's permissions are its access control; over TCP everybody may look,
-//! unless that takes a token too, and the holder of a token that may write may change. A browser is not let into it by a stranger's page.
+//! unless that takes a token too, but not into packets; the holder of a token that may write may change. A browser is not let into it by a stranger's page.
 
 use super::problem::{Kind, Problem};
 use super::shared::Api;
@@ -102,9 +102,13 @@ async fn admit(api: &Api, parts: &Parts) -> Result<Option<Who>, Problem> {
 }
 
 /// Whether whoever asks may look without a token. Probes have none: health tells nothing that is worth hiding from whoever
-/// can reach the address.
+/// can reach the address. A capture shows what is in the packets, which is never everybody's.
 fn is_open(api: &Api, peer: &Peer, path: &str) -> bool {
-    matches!(peer, Peer::Unix { .. }) || api.reads == Reads::Open || matches!(path, "/livez" | "/readyz" | "/healthz")
+    match peer {
+        Peer::Unix { .. } => true,
+        Peer::Tcp { .. } if matches!(path, "/livez" | "/readyz" | "/healthz") => true,
+        Peer::Tcp { .. } => api.reads == Reads::Open && !path.ends_with("/capture"),
+    }
 }
 
 /// A name that a stranger's name server made to mean this machine gets no answer. Machines that are to be reached by
@@ -142,7 +146,7 @@ fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
 async fn holder(api: &Api, peer: SocketAddr, headers: &HeaderMap) -> Result<Token, Problem> {
     let tokens = api.desk.tokens.load_full();
     if tokens.is_empty() {
-        let detail = "nobody may change anything over TCP: use the Unix socket, or add a token to http.tokens in the configuration";
+        let detail = "over TCP this takes a token, and there is none: use the Unix socket, or add a token to http.tokens in the configuration";
         return Err(Problem::new(Kind::Forbidden, detail));
     }
     let needed = || {

@@ -103,6 +103,32 @@ async fn where_looking_takes_a_token_only_health_is_told_without() {
 }
 
 #[tokio::test]
+async fn what_is_in_packets_is_shown_over_tcp_to_the_holder_of_a_token_only() {
+    let stage = Stage::new();
+    assert_eq!(stage.unix.ask("POST", "/api/v1/relays", &relay("ch1").to_string()).await.status, 201);
+    let eyes = Token { name: "eyes".to_owned(), hash: Sha256::digest("look").into(), access: Access::Read };
+    stage.desk.tokens.store(Arc::new(vec![eyes]));
+    let holder = [("authorization", "Bearer look")];
+    let path = "/api/v1/relays/ch1/capture";
+    for query in ["", "?packets=1", "?direction=in"] {
+        let path = format!("{path}{query}");
+        for method in ["GET", "HEAD"] {
+            assert_eq!(stage.tcp.with(method, &path, &[], "").await.status, 401, "{method} {path}");
+        }
+        assert_eq!(stage.tcp.with("GET", &path, &holder, "").await.status, 200, "{path}");
+    }
+    // No other way of writing it leads there.
+    for other in ["/capture/", "/captur%65", "/Capture", "//capture", "/capture;x"] {
+        let answer = stage.tcp.get(&format!("/api/v1/relays/ch1{other}")).await;
+        assert!(matches!(answer.status.as_u16(), 401 | 404), "{other}: {}", answer.status);
+    }
+    assert_eq!(stage.unix.get(path).await.status, 200, "the Unix socket needs none");
+    stage.desk.tokens.store(Arc::default());
+    let (status, _, detail) = stage.tcp.get(path).await.problem();
+    assert_eq!((status, detail.contains("use the Unix socket")), (403, true), "{detail}");
+}
+
+#[tokio::test]
 async fn a_binary_is_named_by_root_at_the_unix_socket_only() {
     let stage = Stage::new();
     let body = r#"{ "binary": "/usr/bin/mcr" }"#;
