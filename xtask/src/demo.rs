@@ -6,6 +6,9 @@ use anyhow::{Result, bail};
 
 use crate::{build, packages, packages::PACKAGES, rights::Rights, step::step, workspace::Workspace};
 
+/// With mcr itself, so that what both stand on is built for both at once.
+const BUILD: [&str; 8] = ["build", "--release", "--package", "relay-userspace", "--package", "bench", "--bin", "demo"];
+
 /// Install what is missing, build, and show the relay at work between network namespaces.
 ///
 /// Your own interfaces are left alone; the namespaces are gone afterwards.
@@ -26,7 +29,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let rights = Rights::need("the demo (it makes network namespaces)")?;
     packages::install_missing(&PACKAGES)?;
     build::run(workspace)?;
-    step("building the demo", workspace.cargo().args(["build", "--release", "--package", "bench", "--bin", "demo"]))?;
+    step("building the demo", workspace.cargo().args(BUILD))?;
     let mut demo = rights.command(workspace.release("demo"), &[]);
     demo.current_dir(workspace.root()).arg("--mcr").arg(workspace.mcr());
     if let Some(seconds) = args.seconds {
