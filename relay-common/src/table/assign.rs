@@ -99,6 +99,6 @@ fn kept_counters(old: &SlotRelay, new: &Relay, numbers: &mut Numbers) -> Vec<Opt
 }
 
 /// An output is the same while it leads to the same place, whatever else of it changes.
-fn same_output(a: &Output, b: &Output) -> bool {
+pub(super) fn same_output(a: &Output, b: &Output) -> bool {
     (&a.interface, a.vlans, a.destination, a.port) == (&b.interface, b.vlans, b.destination, b.port)
 }

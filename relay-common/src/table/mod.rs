@@ -14,6 +14,7 @@ mod index; // where an input key is looked for
 mod input; // an input, from the plan to its key
 mod numbers;
 mod output; // an output, from the plan to its entry
+mod owners; // whose lines of counters begin anew
 mod pending; // why something cannot work yet
 mod place;
 
@@ -23,6 +24,7 @@ pub use compile::{Compiled, Conflict, compile};
 pub use diff::{Change, diff, towards};
 pub use frames::{FrameBudget, HEADROOM, frame_budget, frames_needed, longest_mtu, longest_mtu_in_kilobytes};
 pub use numbers::Numbers;
+pub use owners::{Lines, NewOwners};
 pub use pending::{Part, Pending, PendingReason};
 pub use place::{InputPlace, Placement};
 

@@ -13,7 +13,7 @@ use crate::memory::{self, table::TableMemory};
 use anyhow::{Context, bail};
 use relay_common::counters::LaneCounter;
 use relay_common::plan::Lanes;
-use relay_common::table::{Table, image};
+use relay_common::table::{Lines, Table, image};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -127,6 +127,15 @@ impl Crew {
         }
         self.memory.publish(table.generation, |bytes| image::write(table, bytes));
         self.confirm(None).await
+    }
+
+    /// Sets these lines to 0. They are nobody's, or were handed on in the table that the lanes run and no frame of their
+    /// new owner can have come yet.
+    pub fn clear(&self, lines: &Lines) {
+        for counters in self.posts.iter().map(|post| &post.station.counters) {
+            lines.relays.iter().for_each(|slot| counters.clear_relay(*slot));
+            lines.outputs.iter().for_each(|counter| counters.clear_output(*counter));
+        }
     }
 
     /// Gives the lanes back what they had. A lane that hangs may read either half: none is written then, what is wanted

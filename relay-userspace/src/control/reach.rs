@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use relay_common::abi::{InputKey, InputValue, MacKey, SourceKey};
 use relay_common::facts::Facts;
 use relay_common::plan::Plan;
-use relay_common::table::{Join, Kernel, Pending, Placement, Table, compile, diff, towards};
+use relay_common::table::{Join, Kernel, Lines, NewOwners, Pending, Placement, Table, compile, diff, towards};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -175,13 +175,19 @@ impl Node {
         // After a change that failed half-way what is in force is no table: start from what lies in the kernel.
         let changes =
             if is_whole { diff(&self.table, &compiled.table) } else { towards(&self.kernel, &compiled.table) };
+        let owners = NewOwners::between(&self.table, &compiled.table);
+        // After a change that failed half-way, lanes may count where this table knows nobody.
+        if self.crew.generation() == self.table.generation {
+            self.crew.clear(&owners.of_free);
+        }
         if compiled.table.relays != self.table.relays || *place != self.place || !changes.is_empty() {
             self.write_memo(&compiled.table, place, origins)?;
         }
         if !changes.is_empty() {
             let Self { crew, program, memberships, held_memberships, kernel, .. } = self;
             let takes_back = strictness == Strictness::TakesBack;
-            let mut world = World { crew, program, memberships, held: held_memberships, takes_back };
+            let mut world =
+                World { crew, program, memberships, held: held_memberships, takes_back, handed_on: &owners.of_taken };
             apply(&mut world, kernel, &changes, &compiled.table).await?;
             tracing::info!(generation = compiled.table.generation, changes = changes.len(), "applied");
             compiled.table.generation = self.crew.generation();
@@ -247,11 +253,18 @@ struct World<'a> {
     memberships: &'a mut Memberships,
     held: &'a mut (u64, u64),
     takes_back: bool,
+    handed_on: &'a Lines,
 }
 
 impl Effects for World<'_> {
     async fn publish(&mut self, table: &Table) -> anyhow::Result<()> {
-        if self.takes_back { self.crew.publish_back(table).await } else { self.crew.publish(table).await }
+        if self.takes_back {
+            return self.crew.publish_back(table).await;
+        }
+        self.crew.publish(table).await?;
+        // Between two owners nothing is matched: no lane counts there now.
+        self.crew.clear(self.handed_on);
+        Ok(())
     }
     fn put_input(&mut self, key: InputKey, value: InputValue) -> anyhow::Result<()> {
         Ok(self.program.put_input(key, value)?)

@@ -1,9 +1,10 @@
-//! A lane's counters: words in shared memory that only the lane writes and everybody may read.
+//! A lane's counters: words in shared memory that only the lane writes and everybody may read. Lines that no lane counts on
+//! are set to 0 by control, before they get an owner.
 
 use super::Mapping;
 use relay_common::counters::{
     self, LANE_BATCHES, LANE_COUNTERS, LANE_DROPS, LANE_LATENCY, LANE_ROUNDS, LAYOUT, LAYOUT_AT, LaneCounter,
-    RELAY_WORDS,
+    OUTPUT_WORDS, RELAY_WORDS,
 };
 use relay_common::drops::Drop;
 use relay_common::meter::Tally;
@@ -141,6 +142,20 @@ impl Counters {
     #[must_use]
     pub fn get_output(&self, counter: u32, place: usize) -> u64 {
         self.words()[counters::output_line(self.max_relays, counter) + place].load(Relaxed)
+    }
+
+    /// Sets a relay's line to 0. Only control calls this, and only when no lane counts on it.
+    pub fn clear_relay(&self, slot: u32) {
+        self.clear(counters::relay_line(slot), RELAY_WORDS);
+    }
+
+    /// Sets an output's line to 0. Only control calls this, and only when no lane counts on it.
+    pub fn clear_output(&self, counter: u32) {
+        self.clear(counters::output_line(self.max_relays, counter), OUTPUT_WORDS);
+    }
+
+    fn clear(&self, at: usize, n: usize) {
+        self.words()[at..at + n].iter().for_each(|word| word.store(0, Relaxed));
     }
 
     /// Counts a batch of so many packets.

@@ -33,7 +33,7 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 }
 
 /// Control is killed and started again; the lanes go on.
-fn kill_and_start(show: &mut Show<'_>) {
+pub(super) fn kill_and_start(show: &mut Show<'_>) {
     show.mcr.process.signal(Signal::SIGKILL).unwrap();
     show.mcr.process.wait(SOON).unwrap();
     show.mcr.process = show.mcr.another(&bench::relay::binary(), &show.rig.relay).unwrap();
