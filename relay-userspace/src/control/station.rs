@@ -2,6 +2,7 @@
 
 use super::door;
 use super::sockets::Need;
+use crate::clock::now_ns;
 use crate::lane::handoff::{Message, Outfit, kind};
 use crate::memory::counters::Counters;
 use crate::memory::log::Log;
@@ -13,7 +14,7 @@ use anyhow::Context;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use relay_common::owner::Owner;
 use relay_common::plan::Lanes;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -64,8 +65,18 @@ pub struct Station {
     pub tap: Arc<OwnedFd>,
     /// Its sockets.
     pub sockets: Vec<Arc<LaneSocket>>,
-    /// Numbers of sockets that are gone while the kernel may still look at their frames.
-    pub parked: BTreeSet<u16>,
+    /// Numbers of sockets that are gone while the kernel may still look at their frames, and when it does not any more, in
+    /// nanoseconds of the monotonic clock.
+    pub parked: BTreeMap<u16, u64>,
+}
+
+/// After a socket was closed the kernel takes it down in the background; so long later nothing of it looks at frames.
+pub const LET_GO_NS: u64 = 1_000_000_000;
+
+/// When the kernel will have let go of a socket that is closed now.
+#[must_use]
+pub fn let_go_at() -> u64 {
+    now_ns().saturating_add(LET_GO_NS)
 }
 
 impl LaneSocket {
@@ -110,8 +121,9 @@ impl Station {
     /// A number that no socket has, and none had whose frames are not back.
     #[must_use]
     pub fn free_number(&self) -> Option<u16> {
-        let taken =
-            |number: &u16| self.parked.contains(number) || self.sockets.iter().any(|socket| socket.number == *number);
+        let taken = |number: &u16| {
+            self.parked.contains_key(number) || self.sockets.iter().any(|socket| socket.number == *number)
+        };
         (0..MAX_SOCKETS).find(|number| !taken(number))
     }
 

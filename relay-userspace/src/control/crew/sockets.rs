@@ -1,9 +1,10 @@
 //! Sockets come and go while lanes work: made here, filled by the lane, bound here; let go by the lane first.
 
 use super::Crew;
+use crate::clock::now_ns;
 use crate::control::event::Event;
 use crate::control::sockets::Need;
-use crate::control::station::{self, LaneSocket, Station};
+use crate::control::station::{self, LET_GO_NS, LaneSocket, Station, let_go_at};
 use crate::lane::handoff::Refusal;
 use crate::xsk::socket::{SocketError, Tries, Unbound, finish};
 use relay_common::plan::Lanes;
@@ -12,9 +13,6 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// After a socket was closed the kernel takes it down in the background; so long later nothing of it looks at frames.
-const LET_GO: Duration = Duration::from_secs(1);
 
 /// Why a lane could not be given a socket. Its text names the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +71,10 @@ impl Crew {
         let wanted = station::wanted(need, &lanes);
         let mut tries = Tries::new(&wanted);
         loop {
-            let (number, unbound) = self.offer(need, output, &lanes, tries.mode()).await?;
+            let (number, unbound) = match self.offer(need, output, &lanes, tries.mode()).await {
+                Err(Trouble::NoFrames { .. }) if self.wait_for_frames(need.lane).await => continue,
+                offered => offered?,
+            };
             match unbound.bind() {
                 Ok(fd) => return self.keep(number, need, output, &lanes, (fd, unbound)).await,
                 Err(errno) => {
@@ -84,6 +85,17 @@ impl Crew {
                 }
             }
         }
+    }
+
+    /// Waits until the frames of a socket that was dropped a moment ago are back; says whether there was one.
+    async fn wait_for_frames(&mut self, lane: u32) -> bool {
+        let parked = self.posts.get(lane as usize).map(|post| &post.station.parked);
+        let Some((&number, &at)) = parked.and_then(|parked| parked.iter().min_by_key(|(_, at)| **at)) else {
+            return false;
+        };
+        tokio::time::sleep(Duration::from_nanos(at.saturating_sub(now_ns()))).await;
+        self.reclaim(lane, number).await;
+        self.posts.get(lane as usize).is_some_and(|post| !post.station.parked.contains_key(&number))
     }
 
     /// Makes a socket and has the lane fill it.
@@ -107,7 +119,10 @@ impl Crew {
         let message = station::take_message(number, need, output, busy_polled);
         if let Err(error) = process.take(message, unbound.fd()).await {
             self.settle(lane, &error);
-            return Err(unreachable(format!("{error:#}")));
+            return Err(match error.downcast_ref() {
+                Some(Refusal::TooFewFrames { .. }) => Trouble::NoFrames { lane },
+                _ => unreachable(format!("{error:#}")),
+            });
         }
         Ok((number, unbound))
     }
@@ -150,12 +165,21 @@ impl Crew {
     /// whoever closes a socket last waits in the kernel.
     async fn withdraw(&mut self, lane: u32, number: u16, ours: Unbound) -> Result<(), Trouble> {
         let Some(post) = self.posts.get_mut(lane as usize) else { return Ok(()) };
-        post.station.parked.insert(number);
-        let Some(process) = post.process.as_mut() else { return Ok(()) };
-        let unreachable = |error: anyhow::Error| Trouble::Lane { lane, problem: format!("{error:#}") };
-        process.drop_socket(number).await.map_err(unreachable)?;
+        post.station.parked.insert(number, let_go_at());
+        let Some(process) = post.process.as_mut() else {
+            self.reclaim_later(lane, number);
+            return Ok(());
+        };
+        let dropped = process.drop_socket(number).await;
         drop(ours);
-        process.reclaim(number).await.map_err(unreachable)?;
+        let reclaimed = match dropped {
+            Ok(_) => process.reclaim(number).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = reclaimed {
+            self.reclaim_later(lane, number);
+            return Err(Trouble::Lane { lane, problem: format!("{error:#}") });
+        }
         post.station.parked.remove(&number);
         Ok(())
     }
@@ -193,7 +217,7 @@ impl Crew {
         }
         let post = &mut self.posts[lane as usize];
         post.station.sockets.remove(at);
-        post.station.parked.insert(number);
+        post.station.parked.insert(number, let_go_at());
         self.reclaim_later(lane, number);
         Ok(())
     }
@@ -205,7 +229,7 @@ impl Crew {
         let dead: Vec<Arc<LaneSocket>> = station.sockets.extract_if(.., |socket| is_dead(socket)).collect();
         let lane = station.number;
         for socket in dead {
-            self.posts[at].station.parked.insert(socket.number);
+            self.posts[at].station.parked.insert(socket.number, let_go_at());
             self.reclaim_later(lane, socket.number);
         }
     }
@@ -214,7 +238,7 @@ impl Crew {
     pub fn reclaim_later(&self, lane: u32, number: u16) {
         let events = self.events.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(LET_GO).await;
+            tokio::time::sleep(Duration::from_nanos(LET_GO_NS)).await;
             // Nobody listens any more when control is ending.
             let _ = events.send(Event::SocketGone { lane, number });
         });
@@ -223,8 +247,11 @@ impl Crew {
     /// Has a lane take the frames of a socket back that is gone for good. A lane that cannot be reached is asked again.
     pub async fn reclaim(&mut self, lane: u32, number: u16) {
         let Some(post) = self.posts.get_mut(lane as usize) else { return };
-        if !post.station.parked.contains(&number) {
-            return;
+        match post.station.parked.get(&number) {
+            None => return,
+            // Another socket had that number meanwhile, and is gone too.
+            Some(at) if *at > now_ns() => return self.reclaim_later(lane, number),
+            Some(_) => {}
         }
         let reclaimed = match post.process.as_mut() {
             Some(process) => process.reclaim(number).await.is_ok(),

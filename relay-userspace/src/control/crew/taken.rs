@@ -5,7 +5,7 @@ use crate::control::door;
 use crate::control::event::Event;
 use crate::control::process::LaneProcess;
 use crate::control::sockets::Need;
-use crate::control::station::{self, LaneSocket, Station};
+use crate::control::station::{self, LaneSocket, Station, let_go_at};
 use crate::control::talk::Shown;
 use crate::control::vault::Vault;
 use crate::lane::handoff::{Message, Outfit, PROTOCOL};
@@ -96,7 +96,7 @@ impl Crew {
         let memory = TableMemory::open(&table, image::image_size(lanes.max_relays, lanes.max_outputs))?;
         let crew = Self { posts: posts.into_values().collect(), lanes, table, memory, vault, events };
         for post in &crew.posts {
-            post.station.parked.iter().for_each(|number| crew.reclaim_later(post.station.number, *number));
+            post.station.parked.keys().for_each(|number| crew.reclaim_later(post.station.number, *number));
         }
         Ok(crew)
     }
@@ -117,7 +117,8 @@ fn station_of(
     let owners = words.words32(0, n_frames as usize).iter().map(|word| Owner::from_word(word.load(Relaxed)));
     let filled: BTreeSet<u16> =
         owners.filter_map(|owner| if let Some(Owner::Fill { socket }) = owner { Some(socket) } else { None }).collect();
-    let parked = filled.into_iter().filter(|number| !sockets.iter().any(|socket| socket.number == *number)).collect();
+    let is_gone = |number: &u16| !sockets.iter().any(|socket| socket.number == *number);
+    let parked = filled.into_iter().filter(is_gone).map(|number| (number, let_go_at())).collect();
     let Outfit { frames, ledger, counters: counters_fd, doorbell, door, tap, .. } = outfit;
     Ok(Station {
         number: shown.number,
