@@ -3,6 +3,34 @@
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// What the kernel and the driver have counted of a link since it is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkCounts {
+    /// Packets that came in.
+    pub rx_packets: u64,
+    /// Damaged packets that came in.
+    pub rx_errors: u64,
+    /// Packets that came and were dropped before anybody saw them: the card or the kernel had no room.
+    pub rx_dropped: u64,
+    /// Packets that the card could not send.
+    pub tx_errors: u64,
+    /// Packets that were dropped on their way out.
+    pub tx_dropped: u64,
+}
+
+impl LinkCounts {
+    /// What was lost, by name.
+    #[must_use]
+    pub const fn losses(&self) -> [(&'static str, u64); 4] {
+        [
+            ("rx_dropped", self.rx_dropped),
+            ("rx_errors", self.rx_errors),
+            ("tx_dropped", self.tx_dropped),
+            ("tx_errors", self.tx_errors),
+        ]
+    }
+}
+
 /// One interface as the kernel has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {

@@ -1,6 +1,6 @@
 //! The configuration that is true: what the user wrote, checked, expanded and with every default filled in.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{collections::BTreeSet, string::String, vec::Vec};
 use core::net::IpAddr;
 use core::num::{NonZeroU8, NonZeroU16};
 
@@ -13,6 +13,16 @@ pub struct Plan {
     pub lanes: Lanes,
     /// The relays, names unique, ranges expanded.
     pub relays: Vec<Relay>,
+}
+
+impl Plan {
+    /// The links that enabled relays name, whether they are there or not.
+    #[must_use]
+    pub fn links_in_use(&self) -> BTreeSet<&str> {
+        let enabled = self.relays.iter().filter(|relay| relay.enabled);
+        let outputs = enabled.clone().flat_map(|relay| &relay.outputs).map(|output| output.interface.as_str());
+        enabled.map(|relay| relay.input.interface.as_str()).chain(outputs).collect()
+    }
 }
 
 /// Relays that any node can have room for.
@@ -221,7 +231,7 @@ pub struct Output {
 }
 
 /// The source address of what is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
     /// The output link's first address: it crosses reverse-path checks.
     Link,

@@ -3,7 +3,7 @@
 use crate::counters::LaneCounter;
 use crate::decide::Verdict;
 use crate::drops::Drop;
-use crate::facts::Link;
+use crate::facts::{Link, LinkCounts};
 use crate::plan::{Input, Relay};
 use crate::table::{Part, PendingReason};
 use alloc::{string::String, vec::Vec};
@@ -149,8 +149,8 @@ pub struct Counts {
     pub kicks: Vec<(LaneCounter, u64)>,
     /// Verdicts of the program over all relays.
     pub verdicts: Vec<(Verdict, u64)>,
-    /// Packets that came in on its link, whosever they are.
-    pub link_packets: Option<u64>,
+    /// What was counted on its input link, whosever packets they are.
+    pub link: Option<LinkCounts>,
 }
 
 /// What one output has counted.
@@ -230,6 +230,12 @@ impl Evidence {
     /// Packets of the relay that came meanwhile.
     pub(super) const fn risen(&self) -> u64 {
         self.now.packets.saturating_sub(self.before.packets)
+    }
+
+    /// By how much a count of the input link rose, when it could be read.
+    pub(super) fn risen_on_link(&self, read: impl Fn(&LinkCounts) -> u64) -> Option<u64> {
+        let (before, now) = (self.before.link.as_ref()?, self.now.link.as_ref()?);
+        Some(read(now).saturating_sub(read(before)))
     }
 
     /// Whether packets come to the lanes.

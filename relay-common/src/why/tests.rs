@@ -141,7 +141,7 @@ fn a_program_that_does_not_run_or_know_the_relay_is_named() {
 #[test]
 fn what_arrives_otherwise_than_wanted_is_named() {
     breaks(&dark(), Stage::Seen, &["nothing for 239.1.1.1:5000 arrives on \"in0\"", "querier", "tcpdump -ni in0 igmp"]);
-    let silent = with(dark(), |evidence| evidence.now.link_packets = evidence.before.link_packets);
+    let silent = with(dark(), |evidence| evidence.now.link = evidence.before.link);
     breaks(&silent, Stage::Seen, &["nothing at all arrives on \"in0\"", "switch port"]);
     let frames = |frames: &[_]| with(dark(), |evidence| passes(evidence, frames));
     let other_port = frames(&[("10.0.0.1", [0, 0], Some(5002), 90), ("10.0.0.1", [0, 0], Some(5004), 3)]);
@@ -179,6 +179,21 @@ fn without_a_look_at_the_wire_the_suspects_are_named() {
     let seen = &walk.steps.iter().find(|step| step.stage == Stage::Seen).unwrap().finding;
     assert_eq!(seen.state, State::Unknown);
     assert!(seen.text.contains("wrong_source"), "{}", seen.text);
+}
+
+#[test]
+fn what_the_link_lost_before_mcr_is_a_warning() {
+    let lossy = with(works(), |evidence| {
+        let link = evidence.now.link.as_mut().unwrap();
+        (link.rx_dropped, link.rx_errors) = (link.rx_dropped + 12, link.rx_errors + 1);
+    });
+    let walk = look(&lossy);
+    assert_eq!((walk.first_broken(), walk.warnings.len()), (None, 2));
+    assert!(walk.warnings[0].contains("\"in0\" dropped 12 packets within 1.0 s"), "{:?}", walk.warnings);
+    assert!(walk.warnings[0].contains("ethtool -G in0 rx N"), "{:?}", walk.warnings);
+    assert!(walk.warnings[1].contains("1 damaged packets came in on \"in0\""), "{:?}", walk.warnings);
+    let unread = with(lossy, |evidence| evidence.now.link = None);
+    assert!(look(&unread).warnings.is_empty());
 }
 
 #[test]

@@ -91,5 +91,28 @@ pub(super) fn warnings(evidence: &Evidence) -> Vec<String> {
         let from = sources(&strangers);
         warnings.push(format!("{} also comes from {from}, which the relay does not name", destination(input)));
     }
+    warnings.extend(lost_on_link(evidence));
     warnings
+}
+
+/// What the input link lost meanwhile, of this relay or of others: no counter of ours knows of it.
+fn lost_on_link(evidence: &Evidence) -> Vec<String> {
+    let link = &evidence.relay.input.interface;
+    let looked = seconds(evidence.window_ns);
+    let dropped = evidence.risen_on_link(|counts| counts.rx_dropped).unwrap_or(0);
+    let damaged = evidence.risen_on_link(|counts| counts.rx_errors).unwrap_or(0);
+    let dropped = (dropped > 0).then(|| {
+        format!(
+            "\"{link}\" dropped {dropped} packets within {looked}, of this relay or of others, before mcr could see them: the \
+             card or the kernel had no room; see which by ethtool -S {link}, and give the card longer rings by \
+             ethtool -G {link} rx N"
+        )
+    });
+    let damaged = (damaged > 0).then(|| {
+        format!(
+            "{damaged} damaged packets came in on \"{link}\" within {looked}: look at the cable, the optics and the port at \
+             its other end (ethtool -S {link} names the damage)"
+        )
+    });
+    dropped.into_iter().chain(damaged).collect()
 }

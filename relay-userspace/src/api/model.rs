@@ -264,6 +264,10 @@ pub struct Link {
     pub zero_copy: Option<bool>,
     /// The groups that are joined on it.
     pub groups: u64,
+    /// What was lost on it since it is there, whosever it was, and no lane could count: `rx_dropped` and `tx_dropped` (no
+    /// room in the card or the kernel), `rx_errors` and `tx_errors` (damaged, not sent). Empty where nobody can tell.
+    #[serde(default)]
+    pub losses: BTreeMap<String, u64>,
 }
 
 /// One event of the stream.

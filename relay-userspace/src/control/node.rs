@@ -22,9 +22,9 @@ use crate::link::netlink::Netlink;
 use crate::report::Report;
 use anyhow::{Context, bail};
 use relay_common::facts::Facts;
-use relay_common::plan::{Plan, Relay};
+use relay_common::plan::Plan;
 use relay_common::table::{Kernel, Pending, Placement, Table, compile};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
@@ -161,17 +161,6 @@ impl Node {
     /// Takes a notice of a neighbour to heart.
     pub fn learn(&mut self, event: &LinkEvent) -> Learned {
         self.neighbours.learn(event)
-    }
-
-    /// The links that enabled relays name, whether they are there or not.
-    #[must_use]
-    pub fn links_in_use(&self) -> BTreeSet<String> {
-        let enabled = self.plan.relays.iter().filter(|relay| relay.enabled);
-        let links = |relay: &'_ Relay| -> Vec<String> {
-            let outputs = relay.outputs.iter().map(|output| output.interface.clone());
-            outputs.chain([relay.input.interface.clone()]).collect()
-        };
-        enabled.flat_map(links).collect()
     }
 
     /// Whether a plan could be brought into force, as far as is known without trying.

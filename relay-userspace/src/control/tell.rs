@@ -41,8 +41,8 @@ fn works(pending: &Pending) -> Event {
 /// What has become of links, inputs and outputs since they were looked at before.
 pub fn links(log: &EventLog, (pending_before, facts_before): &(Vec<Pending>, Facts), node: &Node) {
     let (new, again) = pending_changes(pending_before, &node.pending);
-    for link in node.links_in_use() {
-        let is_well = |facts: &Facts| facts.link(&link).is_some_and(|link| link.up && link.carrier);
+    for link in node.plan.links_in_use() {
+        let is_well = |facts: &Facts| facts.link(link).is_some_and(|link| link.up && link.carrier);
         let event = match (is_well(facts_before), is_well(&node.facts)) {
             (true, false) => Event::new(Kind::LinkLost, format!("interface {link} is gone, down or without carrier")),
             (false, true) => Event::new(Kind::LinkReturned, format!("interface {link} is back")),

@@ -9,15 +9,17 @@ use crate::control::desk::Desk;
 use crate::control::tag;
 use crate::control::view::{LaneView, Origin, View};
 use crate::events::Logged;
+use crate::link::traffic::{self, NET};
 use crate::memory::counters::Counters;
 use crate::rights;
 use relay_common::counters::{LaneCounter, output, relay as place};
 use relay_common::drops::Drop;
-use relay_common::facts::Link;
+use relay_common::facts::{Link, LinkCounts};
 use relay_common::health::READY_CHECKS;
 use relay_common::table::{Pending, SlotRelay};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What cannot work yet, by relays.
@@ -88,7 +90,7 @@ pub fn relays(desk: &Desk, rates: &Rates, now: u64) -> model::Relays {
     let view = desk.view();
     let by_relay = by_relay(&view);
     let mut relays: Vec<model::Relay> =
-        view.table.slots().map(|(slot, of)| document_of(&view, (slot, of), &by_relay, rates, now)).collect();
+        view.table.slots().map(|of| document_of(&view, of, &by_relay, rates, now)).collect();
     let name = |relay: &model::Relay| relay.definition.get("name").and_then(Value::as_str).map(str::to_owned);
     relays.sort_by_cached_key(name);
     let of_api = relays.iter().filter(|relay| relay.origin == Origin::Api.name());
@@ -216,10 +218,12 @@ fn lane(lane: &Arc<LaneView>, now: u64) -> model::Lane {
 #[must_use]
 pub fn links(desk: &Desk) -> Vec<model::Link> {
     let view = desk.view();
-    view.facts.links.iter().filter(|link| link.name != "lo").map(|of| link(&view, of)).collect()
+    let counts = traffic::read(Path::new(NET)).unwrap_or_default();
+    let links = view.facts.links.iter().filter(|link| link.name != "lo");
+    links.map(|of| link(&view, of, counts.get(&of.name))).collect()
 }
 
-fn link(view: &View, link: &Link) -> model::Link {
+fn link(view: &View, link: &Link, counts: Option<&LinkCounts>) -> model::Link {
     let sockets = || {
         let all = view.lanes.iter().flat_map(|lane| &lane.sockets);
         all.filter(|socket| socket.ifindex == link.ifindex && socket.link == link.name)
@@ -245,6 +249,7 @@ fn link(view: &View, link: &Link) -> model::Link {
         program: view.attached.iter().find(|at| at.ifindex == link.ifindex).map(|at| at.hook.name().to_owned()),
         zero_copy: (sockets().count() > 0).then(|| sockets().all(|socket| socket.zero_copy)),
         groups: view.joined.iter().filter(|held| held.ifindex == link.ifindex).count() as u64,
+        losses: counts.iter().flat_map(|of| of.losses()).map(|(name, n)| (name.to_owned(), n)).collect(),
     }
 }
 

@@ -38,7 +38,7 @@ impl Node {
             .unwrap();
         }
         let plan = parse("test", &text).unwrap().plan;
-        let facts = Facts { links: vec![link("in0", 1), link("out0", 2)], ..Facts::default() };
+        let facts = Facts { links: vec![link("in0", 1), link("out0", 2), link("idle0", 3)], ..Facts::default() };
         let place = Placement::new(&plan, &facts, None);
         let compiled = compile(&plan, &facts, &place, None);
         assert!(compiled.refused.is_empty(), "{:?}", compiled.refused);
@@ -85,7 +85,7 @@ fn link(name: &str, ifindex: u32) -> Link {
         mac: [2, 0, 0, 0, 0, 7],
         mtu: 1500,
         up: true,
-        carrier: name != "out0",
+        carrier: name != "idle0",
         v4: vec![([10, 0, 0, 1].into(), 24)],
         v6: Vec::new(),
         n_rx_queues: 2,

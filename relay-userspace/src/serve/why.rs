@@ -62,7 +62,7 @@ pub(super) fn counts(view: &View, name: &str, verdicts: Vec<(Verdict, u64)>, now
         outputs: outputs(view, built),
         kicks: kicks.into_iter().map(|kick| (kick, sum(&|lane| lane.counters.get(kick)))).collect(),
         verdicts,
-        link_packets: None,
+        link: None,
     }
 }
 

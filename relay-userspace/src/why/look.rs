@@ -3,6 +3,7 @@
 use super::{listeners, members, wire};
 use crate::clock::now_ns;
 use crate::kernel::link::{Hook, LinkInfo};
+use crate::link::traffic::{self, NET};
 use relay_common::facts::Link;
 use relay_common::plan::Relay;
 use relay_common::table::{Part, PendingReason};
@@ -13,8 +14,6 @@ use std::time::Duration;
 
 /// How long a look lasts: a stream of a packet a second shows itself, and a person waits for it.
 const LASTS: Duration = Duration::from_secs(1);
-/// The network namespace of the thread that looks.
-const NET: &str = "/proc/thread-self/net";
 const PROCESSES: &str = "/proc";
 
 /// What the node knows of a relay without asking the kernel.
@@ -56,11 +55,12 @@ pub struct Joined {
 }
 
 /// Looks at a relay for about a second. `count` reads the counters, and is called before and after; its
-/// `link_packets` are filled in here. A relay that is disabled or has no link is not waited for. What cannot be looked at
+/// `link` is filled in here. A relay that is disabled or has no link is not waited for. What cannot be looked at
 /// is said to be unknown. The caller's thread stands in the node's network namespace, and does not wait.
 pub async fn look(known: Known, mut count: impl FnMut() -> Counts) -> Evidence {
     let link_name = known.relay.input.interface.clone();
-    let mut count = || Counts { link_packets: received(Path::new(NET), &link_name), ..count() };
+    let of_link = || traffic::read(Path::new(NET)).ok()?.get(&link_name).copied();
+    let mut count = || Counts { link: of_link(), ..count() };
     let (start, before) = (now_ns(), count());
     let wire = match &known.link {
         Some(link) if known.relay.enabled => watch(link.ifindex, &known.relay).await,
@@ -145,16 +145,6 @@ fn listeners(relay: &Relay, foreign_members: u32) -> Vec<relay_common::why::List
     }
     let found = listeners::find(Path::new(NET), Path::new(PROCESSES), input.destination, input.port.get());
     found.inspect_err(|error| tracing::debug!(%error, "listeners could not be looked for")).unwrap_or_default()
-}
-
-/// Packets that came in on a link, whosever they are. `net` is `/proc/thread-self/net`.
-fn received(net: &Path, link: &str) -> Option<u64> {
-    let text = std::fs::read_to_string(net.join("dev")).ok()?;
-    let numbers = |line: &str| {
-        let (name, numbers) = line.split_once(':')?;
-        (name.trim() == link).then(|| numbers.split_whitespace().nth(1)?.parse().ok()).flatten()
-    };
-    text.lines().find_map(numbers)
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ fn without_a_look(evidence: &Evidence) -> Option<String> {
 
 fn nothing(evidence: &Evidence) -> Finding {
     let Input { interface, vlans, destination, sources, .. } = input(evidence);
-    let all = evidence.now.link_packets.zip(evidence.before.link_packets).map(|(now, then)| now.saturating_sub(then));
+    let all = evidence.risen_on_link(|counts| counts.rx_packets);
     let looked =
         evidence.wire.as_ref().map_or(evidence.window_ns, |wire: &Wire| wire.watched_ns.max(evidence.window_ns));
     let looked = words::seconds(looked);

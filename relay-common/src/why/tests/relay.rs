@@ -4,7 +4,7 @@ use crate::counters::LaneCounter;
 use crate::decide::Verdict;
 use crate::drops::Drop;
 use crate::entry::Vlans;
-use crate::facts::Link;
+use crate::facts::{Link, LinkCounts};
 use crate::plan::{Input, Meters, Output, Relay, Source};
 use crate::why::{Attachment, Counts, Evidence, Lane, Membership, OutputCounts, Queue, Wire, WireFrames};
 use alloc::{string::ToString, vec, vec::Vec};
@@ -58,7 +58,7 @@ pub(super) fn works() -> Evidence {
         outputs: vec![OutputCounts { packets, drops: vec![(Drop::TxFull, 5)] }; 2],
         kicks: vec![(LaneCounter::KickBusy, 2)],
         verdicts: vec![(Verdict::Ours, packets), (Verdict::NotOurs, 10 + packets), (Verdict::WrongSource, 4)],
-        link_packets: Some(20 + packets),
+        link: Some(LinkCounts { rx_packets: 20 + packets, rx_errors: 7, rx_dropped: 9, ..LinkCounts::default() }),
     };
     Evidence {
         relay: Relay {

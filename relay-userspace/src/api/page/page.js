@@ -264,12 +264,18 @@ function tell(text) {
   say(at("told"), text);
 }
 
+// What was lost on a link where no lane could count it: on the way in, and out.
+function lost(losses) {
+  const of = (way) => sum(Object.keys(losses).filter((name) => name.startsWith(way)), (name) => losses[name]);
+  return Object.keys(losses).length ? `${count(of("rx_"))}/${count(of("tx_"))}` : "";
+}
+
 function showLinks() {
   const use = (link) => [link.input && "input", link.output && "output"].filter(Boolean).join(", ") || "none";
   const mode = (link) => (link.zero_copy === null ? "none" : link.zero_copy ? "zero-copy" : "copy");
   fill("links", node.links.map((link) => [
     link.name, state(link.state), use(link), link.program ?? "none", mode(link), count(link.groups),
-    `${link.rx_queues}/${link.tx_queues}`, count(link.mtu), link.addresses.join(", ") || "none",
+    lost(link.losses), `${link.rx_queues}/${link.tx_queues}`, count(link.mtu), link.addresses.join(", ") || "none",
   ]));
 }
 

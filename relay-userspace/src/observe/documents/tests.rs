@@ -79,10 +79,12 @@ fn the_status_counts_by_state_and_names_its_lanes() {
 fn links_are_shown_with_their_use() {
     let (desk, _) = node();
     let links = links(&desk);
-    let [input, output] = links.try_into().unwrap();
+    let [input, output, idle] = links.try_into().unwrap();
     assert_eq!((input.name.as_str(), input.state.as_str(), input.input, input.output), ("in0", "up", true, false));
     assert_eq!((input.program.as_deref(), input.mac.as_str()), (Some("native"), "02:00:00:00:00:07"));
-    assert_eq!((output.state.as_str(), output.output, output.program), ("no carrier", true, None));
+    assert_eq!((output.state.as_str(), output.output, output.program), ("up", true, None));
+    assert_eq!((idle.state.as_str(), idle.input, idle.output), ("no carrier", false, false));
+    assert!(input.losses.is_empty(), "this machine has no such link");
     assert_eq!((output.addresses, output.zero_copy), (vec!["10.0.0.1/24".to_owned()], None));
 }
 

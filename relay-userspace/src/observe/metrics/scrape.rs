@@ -6,6 +6,7 @@ use super::exposition::labels;
 use crate::control::desk::Desk;
 use crate::control::view::{LaneView, SocketView, View};
 use crate::events::Count;
+use crate::link::traffic::{self, NET};
 use crate::memory::frames::Census;
 use crate::observe::documents::{by_relay, state};
 use crate::observe::health::ready_checks;
@@ -13,10 +14,12 @@ use crate::observe::stream::{self, State};
 use crate::xsk::levels::{Levels, levels};
 use crate::xsk::options::{Statistics, statistics};
 use relay_common::decide::Verdict;
+use relay_common::facts::LinkCounts;
 use relay_common::health::Check;
 use relay_common::silence::Seen;
 use relay_common::table::SlotRelay;
 use std::os::fd::AsFd as _;
+use std::path::Path;
 
 /// A relay.
 pub(super) struct RelayRow<'a> {
@@ -51,6 +54,14 @@ pub(super) struct SocketRow {
     pub(super) levels: Levels,
 }
 
+/// A link that relays take in from or send to.
+pub(super) struct LinkRow {
+    pub(super) name: String,
+    pub(super) up: bool,
+    /// What the kernel counts of it, when that can be read.
+    pub(super) counts: Option<LinkCounts>,
+}
+
 /// Everything that families read from.
 pub(super) struct Scrape<'a> {
     pub(super) desk: &'a Desk,
@@ -60,6 +71,7 @@ pub(super) struct Scrape<'a> {
     pub(super) relays: Vec<RelayRow<'a>>,
     pub(super) lanes: Vec<LaneRow<'a>>,
     pub(super) sockets: Vec<SocketRow>,
+    pub(super) links: Vec<LinkRow>,
     pub(super) verdicts: Vec<(Verdict, u64)>,
     pub(super) events: Vec<Count>,
     pub(super) checks: Vec<Check>,
@@ -90,6 +102,7 @@ impl<'a> Scrape<'a> {
             relays: view.table.slots().map(relay).collect(),
             lanes: view.lanes.iter().map(lane).collect(),
             sockets: sockets.filter_map(|(lane, of)| socket(lane.number, of)).collect(),
+            links: links(view),
             verdicts: (sources.verdicts)(),
             events: desk.events.counts(),
             checks: ready_checks(desk, view, now),
@@ -105,6 +118,16 @@ impl<'a> Scrape<'a> {
     pub(super) fn output_sum(&self, counter: u32, place: usize) -> u64 {
         self.lanes.iter().map(|lane| lane.of.counters.get_output(counter, place)).sum()
     }
+}
+
+fn links(view: &View) -> Vec<LinkRow> {
+    let counts = traffic::read(Path::new(NET)).unwrap_or_default();
+    let row = |name: &str| LinkRow {
+        up: view.facts.link(name).is_some_and(|link| link.up && link.carrier),
+        counts: counts.get(name).copied(),
+        name: name.to_owned(),
+    };
+    view.plan.links_in_use().into_iter().map(row).collect()
 }
 
 fn outputs(relay: &SlotRelay) -> Vec<OutputRow> {

@@ -1,6 +1,7 @@
 //! All families, in the order in which they are written.
 
 mod lanes;
+mod links;
 mod node;
 mod relays;
 
@@ -8,7 +9,7 @@ use super::family::{Family, Read, Type};
 
 /// Everything that is measured. A new counter is one line in the list of what it belongs to.
 pub fn families() -> impl Iterator<Item = &'static Family> {
-    [relays::FAMILIES, lanes::FAMILIES, node::FAMILIES].into_iter().flatten()
+    [relays::FAMILIES, lanes::FAMILIES, links::FAMILIES, node::FAMILIES].into_iter().flatten()
 }
 
 const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str, read: Read) -> Family {

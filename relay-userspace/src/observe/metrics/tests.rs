@@ -12,6 +12,7 @@ use crate::xsk::options::Statistics;
 use relay_common::counters::LaneCounter;
 use relay_common::decide::Verdict;
 use relay_common::drops::Drop;
+use relay_common::facts::LinkCounts;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -67,6 +68,8 @@ fn text(format: Format) -> String {
     let view = desk.view();
     let mut scrape = Scrape::new(&desk, &view, &sources, NOW);
     scrape.sockets.push(socket());
+    let input = scrape.links.iter_mut().find(|row| row.name == "in0").unwrap();
+    input.counts = Some(LinkCounts { rx_packets: 40, rx_errors: 41, rx_dropped: 42, tx_errors: 43, tx_dropped: 44 });
     scrape.write(format)
 }
 
@@ -106,6 +109,12 @@ fn every_number_is_found_in_its_place() {
         ("mcr_lane_latency_seconds_count{lane=\"1\"}", 5.0),
         ("mcr_socket_rx_ring_full_packets_total{lane=\"0\",link=\"in0\",queue=\"0\"}", 24.0),
         ("mcr_socket_ring_entries{lane=\"0\",link=\"in0\",queue=\"0\",ring=\"rx\"}", 32.0),
+        ("mcr_link_up{link=\"in0\"}", 1.0),
+        ("mcr_link_up{link=\"gone0\"}", 0.0),
+        ("mcr_link_dropped_packets_total{link=\"in0\",direction=\"in\"}", 42.0),
+        ("mcr_link_dropped_packets_total{link=\"in0\",direction=\"out\"}", 44.0),
+        ("mcr_link_damaged_packets_total{link=\"in0\",direction=\"in\"}", 41.0),
+        ("mcr_link_damaged_packets_total{link=\"in0\",direction=\"out\"}", 43.0),
         ("mcr_xdp_frames_total{verdict=\"no_socket\"}", 7.0),
         ("mcr_health_check{check=\"lanes\"}", 1.0),
         ("mcr_healthy", 1.0),

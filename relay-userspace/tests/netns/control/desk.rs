@@ -4,6 +4,8 @@ use bench::Relay;
 use bench::clock::Deadline;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -52,6 +54,18 @@ impl Desk {
     #[track_caller]
     pub(super) fn json(&self, arguments: &[&str]) -> Value {
         serde_json::from_str(&self.done(&[arguments, &["--json"]].concat())).unwrap()
+    }
+
+    /// What the API answers at that path.
+    #[track_caller]
+    pub(super) fn get(&self, path: &str) -> String {
+        let mut stream = UnixStream::connect(&self.0).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(" 200 "), "{path}: {head}");
+        body.to_owned()
     }
 
     /// The names of the relays that came through the API.

@@ -10,6 +10,7 @@ mod churn;
 mod dark;
 mod health;
 mod kept;
+mod losses;
 mod owners;
 mod page;
 mod recreated;

@@ -19,10 +19,11 @@ pub(super) fn draw(state: &State, brush: &mut Brush<'_>, area: Rect) {
         Column::new("MODE", 2, 9),
         Column::new("PROGRAM", 3, 7),
         Column::new(">GROUPS", 4, 6),
-        Column::new(">QUEUES", 6, 7),
-        Column::new(">MTU", 5, 5),
-        Column::new("MAC", 8, 17),
-        Column::new("ADDRESSES", 7, 16).up_to(u16::try_from(addresses).unwrap_or(u16::MAX)),
+        Column::new(">LOST I/O", 5, 9),
+        Column::new(">QUEUES", 7, 7),
+        Column::new(">MTU", 6, 5),
+        Column::new("MAC", 9, 17),
+        Column::new("ADDRESSES", 8, 16).up_to(u16::try_from(addresses).unwrap_or(u16::MAX)),
     ];
     let cursor = state.cursors[Pane::Links as usize];
     table::draw(brush, area, &columns, (links.len(), cursor), |row, column, _| cell(&links[row], column));
@@ -50,10 +51,22 @@ fn cell(link: &Link, column: usize) -> Line {
         3 => link.zero_copy.map_or("-", |zero_copy| if zero_copy { "zero-copy" } else { "copy" }).to_owned(),
         4 => link.program.clone().unwrap_or_else(|| "-".to_owned()),
         5 => link.groups.to_string(),
-        6 => format!("{}/{}", link.rx_queues, link.tx_queues),
-        7 => link.mtu.to_string(),
-        8 => link.mac.clone(),
+        6 => return lost(link),
+        7 => format!("{}/{}", link.rx_queues, link.tx_queues),
+        8 => link.mtu.to_string(),
+        9 => link.mac.clone(),
         _ => link.addresses.join(" "),
     };
     Line::new(text, Tone::Plain)
+}
+
+/// What was lost on the link on the way in and on the way out, where no lane could count it.
+fn lost(link: &Link) -> Line {
+    let of = |way: &str| link.losses.iter().filter(|(name, _)| name.starts_with(way)).map(|(_, n)| n).sum::<u64>();
+    if link.losses.is_empty() {
+        return Line::new("-", Tone::Dim);
+    }
+    let (incoming, outgoing) = (of("rx_"), of("tx_"));
+    let tone = if incoming + outgoing > 0 && (link.input || link.output) { Tone::Warn } else { Tone::Plain };
+    Line::new(format!("{incoming}/{outgoing}"), tone)
 }

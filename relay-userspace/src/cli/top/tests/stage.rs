@@ -57,6 +57,7 @@ fn link(name: &str, state: &str, input: bool, output: bool) -> Link {
         "name": name, "ifindex": 2, "state": state, "mac": "02:00:00:00:00:01", "mtu": 1500,
         "addresses": ["10.1.0.2/24", "fd01::2/64"], "rx_queues": 4, "tx_queues": 4, "input": input, "output": output,
         "program": is_used.then_some("native"), "zero_copy": is_used.then_some(true), "groups": if input { 6 } else { 0 },
+        "losses": { "rx_dropped": if input { 12 } else { 0 }, "rx_errors": 0, "tx_dropped": 0, "tx_errors": 0 },
     });
     serde_json::from_value(value).unwrap()
 }

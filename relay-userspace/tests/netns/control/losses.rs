@@ -1,0 +1,73 @@
+//! What is lost on a link before any lane could count it is told all the same.
+
+use super::desk::Desk;
+use crate::rig::Rig;
+use bench::Namespace;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// More in a second than the rings of a lane hold that does not come round.
+const RATE: u64 = 20_000;
+
+/// What the kernel says that it dropped on the way in and out of a link.
+fn dropped(namespace: &Namespace, link: &str) -> (u64, u64) {
+    let text = namespace.run(|| std::fs::read_to_string("/proc/thread-self/net/dev")).unwrap();
+    let line = text.lines().find_map(|line| line.trim().strip_prefix(&format!("{link}:"))).unwrap();
+    let numbers: Vec<u64> = line.split_whitespace().map(|number| number.parse().unwrap()).collect();
+    (numbers[3], numbers[11])
+}
+
+/// The links that are told of, by name, and what was lost on each.
+fn told(desk: &Desk) -> BTreeMap<String, Value> {
+    let links: Value = serde_json::from_str(&desk.get("/api/v1/links")).unwrap();
+    let one = |link: &Value| (link["name"].as_str().unwrap().to_owned(), link["losses"].clone());
+    links.as_array().unwrap().iter().map(one).collect()
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn what_no_lane_could_count_is_told_as_the_kernel_counts_it() {
+    let rig = Rig::new(1);
+    let show = rig.start(
+        r#"
+        [[relay]]
+        name = "one"
+        input = { interface = "in0", group = "239.1.1.1", port = 5000 }
+        outputs = [{ interface = "out0", group = "239.2.1.1", port = 5001 }]
+        "#,
+    );
+    let desk = Desk::of(&show.mcr);
+    let source = show.source(rig.streams(&["239.1.1.1:5000"]).rate(RATE).duration(Duration::from_secs(120)));
+    let before = dropped(&rig.relay, "in0").0;
+    let lane = Pid::from_raw(i32::try_from(show.mcr.lanes()[0]).unwrap());
+    kill(lane, Signal::SIGSTOP).unwrap();
+    let mut lost = false;
+    for _ in 0..20 {
+        let why = desk.ask(&["why", "one", "--json"]);
+        let why: Value = serde_json::from_slice(&why.stdout).unwrap();
+        let warnings = why["warnings"].as_array().unwrap();
+        lost = warnings.iter().any(|warning| warning.as_str().unwrap().contains("\"in0\" dropped "));
+        if lost {
+            break;
+        }
+    }
+    kill(lane, Signal::SIGCONT).unwrap();
+    source.stop().unwrap();
+    assert!(lost, "the kernel dropped {} since and nobody says so", dropped(&rig.relay, "in0").0 - before);
+    desk.wait_until_well();
+    let (incoming, outgoing) = dropped(&rig.relay, "in0");
+    assert!(incoming > before, "the lane was stopped, and nothing was lost");
+    assert_eq!(told(&desk)["in0"]["rx_dropped"], incoming);
+    let metrics = desk.get("/metrics");
+    for (direction, n) in [("in", incoming), ("out", outgoing)] {
+        let line = format!("mcr_link_dropped_packets_total{{link=\"in0\",direction=\"{direction}\"}} {n}");
+        assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
+    }
+    for link in ["in0", "out0"] {
+        assert!(metrics.contains(&format!("mcr_link_up{{link=\"{link}\"}} 1\n")), "{metrics}");
+    }
+    show.mcr.stop().unwrap();
+}
