@@ -31,7 +31,7 @@ pub enum State {
     Running,
     /// Nothing comes in.
     Silent,
-    /// Its input cannot work yet.
+    /// Its input cannot work yet, or none of its outputs.
     Pending,
     /// What comes in is not sent.
     Muted,
@@ -62,10 +62,11 @@ impl State {
             let is_down = matches!(pending.reason, PendingReason::LinkDown { .. });
             pending.part == Part::Input && (is_down || pending.reason.stops_input())
         };
+        let no_output = relay.outputs.iter().all(|output| output.pending.is_some());
         let silence_after = silence_after(&relay.relay).unwrap_or(DARK_AFTER_NS);
         if !relay.relay.enabled {
             Self::Disabled
-        } else if relay.key.is_none() || pending.into_iter().any(is_dead) {
+        } else if relay.key.is_none() || no_output || pending.into_iter().any(is_dead) {
             Self::Pending
         } else if is_muted(&relay.relay) {
             Self::Muted
@@ -109,7 +110,7 @@ mod tests {
     use super::State;
     use crate::observe::fixtures::Node;
     use relay_common::silence::Seen;
-    use relay_common::table::{Part, Pending, PendingReason};
+    use relay_common::table::{Part, Pending, PendingReason, SlotOutput};
 
     const S: u64 = 1_000_000_000;
 
@@ -132,6 +133,10 @@ mod tests {
         assert_eq!(State::of(&relay, Seen::default(), [], S / 2), State::Silent);
         assert_eq!(State::of(&relay, seen, [&warning, &output], 11 * S), State::Running);
         assert_eq!(State::of(&relay, seen, [&output, &down], 11 * S), State::Pending);
+        relay.outputs[0].pending = Some(output.reason.clone());
+        assert_eq!(State::of(&relay, seen, [&output], 11 * S), State::Pending);
+        relay.outputs.push(SlotOutput { counter: 9, entry: None, pending: None });
+        assert_eq!(State::of(&relay, seen, [&output], 11 * S), State::Running);
         relay.key = None;
         assert_eq!(State::of(&relay, seen, [], 11 * S), State::Pending);
         relay.relay.enabled = false;
