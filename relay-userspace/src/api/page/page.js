@@ -6,10 +6,11 @@
 // counters once, asks control nothing, and a tab that nobody sees does not look at all. The rates themselves are the
 // node's own, over its last seconds: no delay on the way here can bend them. What happens, in contrast, comes as events.
 const LOOK = 1000; // The node's own rates are new once a second.
+const RELAYS_A_LOOK = 500; // Of more relays, a look is longer than a link should carry each second.
 const PATIENCE = 5000; // An answer that takes longer is none.
-const SILENCE = 3000; // Two looks may fail before anybody is told.
+const SILENCE = 3; // So many looks without an answer: two may fail before anybody is told.
 const MINUTE = 60_000;
-const HOLE = 3500; // Looks further apart are not joined by a line.
+const HOLE = 3.5; // What is further apart than so many looks is not joined by a line.
 const SELDOM = 10; // Links and latency are looked at every so many looks: they are long, and change slowly.
 const MOST_ROWS = 200; // A browser draws so many each second with ease; the filter finds the others.
 const MOST_EVENTS = 200;
@@ -118,6 +119,9 @@ const dropsOf = (traffic) => sum(Object.values(traffic.drops), (n) => n);
 const node = { status: null, relays: [], links: [], latency: new Map(), events: [], looks: 0, answered: 0, wrong: "" };
 const past = new Map();
 
+// From one look to the next.
+const pause = () => LOOK * Math.max(1, node.relays.length / RELAYS_A_LOOK);
+
 function remember(now) {
   const names = new Set();
   for (const { name, status } of node.relays) {
@@ -147,7 +151,7 @@ function drawTrace(trace, points, now) {
   let [line, area, before] = ["", "", null];
   for (const point of points) {
     const here = `${x(point.now)} ${y(point.in)}`;
-    const joined = before !== null && point.now - before < HOLE;
+    const joined = before !== null && point.now - before < HOLE * pause();
     if (!joined && before !== null) area += `L${x(before)} 16Z`;
     line += (joined ? "L" : "M") + here;
     area += joined ? `L${here}` : `M${x(point.now)} 16L${here}`;
@@ -318,7 +322,7 @@ function showDetail(now) {
   at("gone").hidden = relay !== undefined;
   at("inside").hidden = at("why").hidden = at("detail-state").hidden = relay === undefined;
   if (!relay) return;
-  const { input, outputs, pending, state: word } = relay.status;
+  const { input, outputs, pending, warnings, state: word } = relay.status;
   mark(at("detail-state"), word);
   drawTrace(at("wide"), past.get(opened) ?? [], now);
   const sources = relay.input.sources ?? [];
@@ -328,7 +332,7 @@ function showDetail(now) {
     ["Last packet", input.last_packet_age_s === null ? "none yet" : `${span(input.last_packet_age_s)} ago`],
     ["Silent after", relay.silence_after], ["Measured", relay.meters], ["Written in", relay.origin],
   ]);
-  fill("pending", pending.map(({ part, text }) => [part, text]), true);
+  fill("pending", [...pending.map(({ part, text }) => [part, text]), ...warnings.map((text) => ["warning", text])], true);
   fill("outputs", outputs.map((out, i) => [
     `${out.at}\n${asWritten(relay.outputs[i])}`, pps(out.pps), mbit(out.bps), count(out.packets), count(dropsOf(out)),
   ]));
@@ -480,7 +484,7 @@ async function look() {
     node.wrong = /^\d/.test(error.message) ? ` (${error.message})` : ""; // What a browser says of a dead node helps nobody.
   } finally {
     // A node that is slow to answer is given a rest before it is asked again.
-    if (mine === turn) timer = setTimeout(look, Math.max(LOOK / 4, LOOK - (performance.now() - began)));
+    if (mine === turn) timer = setTimeout(look, Math.max(pause() / 4, pause() - (performance.now() - began)));
   }
   if (mine === turn && node.answered >= began) show();
 }
@@ -496,7 +500,7 @@ function show() {
 
 function showSilence() {
   const silent = performance.now() - node.answered;
-  const isSilent = silent > SILENCE && !document.hidden;
+  const isSilent = silent > SILENCE * pause() && !document.hidden;
   at("silence").hidden = !isSilent;
   document.body.classList.toggle("stale", isSilent);
   if (!isSilent) return;
