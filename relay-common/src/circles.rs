@@ -14,7 +14,7 @@ use core::num::NonZeroU16;
 pub type Circle = Vec<(usize, usize)>;
 
 /// What is sent and taken in: link, tags, destination, port.
-type Wire<'a> = (&'a str, [u16; 2], IpAddr, NonZeroU16);
+pub(crate) type Wire<'a> = (&'a str, [u16; 2], IpAddr, NonZeroU16);
 
 /// Finds the circles among the enabled relays: at least one for every set of relays that feed each other.
 #[must_use]
@@ -40,7 +40,8 @@ fn heard(relay: &Relay) -> Wire<'_> {
     (&input.interface, input.vlans, input.destination, input.port)
 }
 
-fn sent<'a>(relay: &Relay, output: &'a Output) -> Wire<'a> {
+/// What an output sends.
+pub(crate) fn sent<'a>(relay: &Relay, output: &'a Output) -> Wire<'a> {
     let vlans = match output.vlans {
         Vlans::Keep => relay.input.vlans,
         Vlans::Set { ids, .. } => ids,

@@ -26,6 +26,8 @@ pub mod meter; // what a lane measures of a relay's input
 // The way of a configuration change.
 #[cfg(feature = "alloc")]
 pub mod circles; // outputs that lead back to where they came from
+#[cfg(feature = "alloc")]
+pub mod meetings; // outputs of two relays that nobody can tell apart
 pub mod entry; // a relay and an output as a lane reads them
 #[cfg(feature = "alloc")]
 pub mod facts; // what is known of a link

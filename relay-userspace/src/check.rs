@@ -5,6 +5,7 @@ mod show; // a table for people
 pub use show::show_table;
 
 use crate::config::{self, Configuration, Errors};
+use crate::observe::warnings;
 use relay_common::facts::Facts;
 use relay_common::plan::Plan;
 use relay_common::table::{Compiled, Placement, compile};
@@ -69,6 +70,11 @@ pub fn as_text(file: &str, plan: &Plan, compiled: &Compiled, options: Options) -
     for pending in &compiled.pending {
         let _ = writeln!(text, "{file}: {weight}: {pending}");
     }
+    for (relay, warning) in
+        warnings(&plan.relays).iter().flat_map(|(relay, all)| all.iter().map(move |one| (relay, one)))
+    {
+        let _ = writeln!(text, "{file}: warning: relay \"{relay}\": {warning}");
+    }
     let (relays, outputs) = (counted(plan.relays.len(), "relay"), counted(n_outputs(plan), "output"));
     let end = match (is_good(compiled, options), compiled.pending.len()) {
         (false, _) => "refused".to_owned(),
@@ -100,6 +106,7 @@ pub fn as_json(file: &str, plan: &Plan, compiled: &Compiled, options: Options) -
         "outputs": n_outputs(plan),
         "errors": compiled.refused.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "pending": pending.collect::<Vec<_>>(),
+        "warnings": warnings(&plan.relays),
     })
 }
 

@@ -131,9 +131,12 @@ impl Sight for Eyes {
         let findings = self.desk.pulse.found.load_full();
         let known = why::known(&view, &findings, name, now_ns())?;
         let name = name.to_owned();
+        let warnings = observe::warnings(&view.plan.relays).remove(name.as_str()).unwrap_or_default();
         Some(Box::pin(async move {
             let count = || why::counts(&view, &name, verdicts.read().unwrap_or_default(), now_ns());
-            why::walk(&name, known, count).await
+            let mut why = why::walk(&name, known, count).await;
+            why.warnings.extend(warnings);
+            why
         }))
     }
 

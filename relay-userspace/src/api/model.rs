@@ -24,10 +24,13 @@ pub struct Relay {
 /// How a relay does.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RelayStatus {
-    /// `running`, `silent` (nothing comes in), `pending` (its input cannot work yet), `muted` or `disabled`.
+    /// `running`, `silent` (nothing comes in), `pending` (its input cannot work yet, or none of its outputs), `muted` or `disabled`.
     pub state: String,
     /// What of it cannot work yet.
     pub pending: Vec<Pending>,
+    /// What works and is probably not meant.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// What came in.
     pub input: Traffic,
     /// What went out, by output in the order of the definition.

@@ -54,6 +54,22 @@ fn pending_is_a_warning_unless_strict() {
 }
 
 #[test]
+fn what_is_probably_not_meant_is_a_warning_even_if_strict() {
+    let two = format!("{ONE}{}", ONE.replace("'a'", "'b'").replace("239.1.1.1", "239.1.1.2"));
+    let (good, text) = File::new("twice", &two).check(Options::default());
+    assert!(good);
+    let of_a =
+        "FILE: warning: relay \"a\": outputs[0] and relay \"b\" both send to e1/239.2.1.1:5000 from the same address";
+    assert!(
+        text.contains(of_a) && text.contains("FILE: warning: relay \"b\": outputs[0] and relay \"a\" both"),
+        "{text}"
+    );
+    let (_, json) = File::new("twice", &two).check(Options { strict: true, json: true });
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((json["errors"].as_array().unwrap().len(), json["warnings"]["b"].as_array().unwrap().len()), (0, 1));
+}
+
+#[test]
 fn an_empty_file_is_good() {
     let file = File::new("empty", "");
     assert_eq!(file.check(Options { strict: true, json: false }), (true, "FILE: 0 relays, 0 outputs: good\n".into()));

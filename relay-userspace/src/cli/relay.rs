@@ -26,19 +26,24 @@ pub(super) async fn add<O: Write, E: Write>(asked: &Add, screen: &mut Screen<O, 
     let answer = client.ask(question).await?;
     applied::show(&answer, asked.parts.json, screen)?;
     if !asked.parts.dry_run && !asked.parts.json {
-        tell_pending(&client, &answer, screen).await;
+        tell_trouble(&client, &answer, screen).await;
     }
     Ok(Exit::Done)
 }
 
-/// What of the relays that were made or changed cannot work yet: a name that is mistyped is no error, for a link may come.
-async fn tell_pending<O: Write, E: Write>(client: &Client, answer: &Answer, screen: &mut Screen<O, E>) {
+/// What of the relays that were made or changed cannot work yet, or is probably not meant: a name that is mistyped is no
+/// error, for a link may come.
+async fn tell_trouble<O: Write, E: Write>(client: &Client, answer: &Answer, screen: &mut Screen<O, E>) {
     let Ok(Applied { created, changed, .. }) = answer.read() else { return };
     for name in created.iter().chain(&changed) {
         // It is done; that this could not be asked changes nothing of it.
         let Ok(found) = client.ask(Question::get(path_of(name))).await else { return };
-        for pending in found.read::<Relay>().map(|relay| relay.status.pending).unwrap_or_default() {
+        let Ok(Relay { status, .. }) = found.read() else { continue };
+        for pending in &status.pending {
             screen.note(&plain(&format!("{name} {} is pending: {}", pending.part, pending.text)));
+        }
+        for warning in &status.warnings {
+            screen.note(&plain(&format!("{name}: warning: {warning}")));
         }
     }
 }
@@ -61,7 +66,7 @@ pub(super) async fn set<O: Write, E: Write>(asked: &Set, screen: &mut Screen<O, 
     };
     applied::show(&answer, asked.parts.json, screen)?;
     if !asked.parts.dry_run && !asked.parts.json {
-        tell_pending(&client, &answer, screen).await;
+        tell_trouble(&client, &answer, screen).await;
     }
     Ok(Exit::Done)
 }

@@ -3,6 +3,7 @@
 
 pub mod stream; // how a relay does
 pub mod rates; // packets a second, from two looks
+mod warnings; // what is probably not meant
 pub mod health; // whether packets can flow
 
 pub mod metrics; // numbers for Prometheus
@@ -15,3 +16,4 @@ pub use documents::{event, links, pending, relay, relays, status};
 pub use health::{health, live, ready};
 pub use rates::Rates;
 pub use requests::Requests;
+pub use warnings::warnings;

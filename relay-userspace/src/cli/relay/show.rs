@@ -53,6 +53,9 @@ pub(in crate::cli) fn text(relay: &Relay, paint: Paint) -> String {
     for pending in &status.pending {
         let _ = writeln!(text, "  {}: {}: {}", plain(&pending.part), plain(&pending.reason), plain(&pending.text));
     }
+    for warning in &status.warnings {
+        let _ = writeln!(text, "{} {}", paint.paint(Tone::Warn, "warning:"), plain(warning));
+    }
     text
 }
 
@@ -97,6 +100,7 @@ mod tests {
                 "state": "running",
                 "pending": [{ "relay": "ch1", "part": "outputs[1]", "reason": "neighbour_unknown",
                               "text": "10.1.1.9 does not answer: is it on?\u{1b}[2J" }],
+                "warnings": ["outputs[0] and relay \"ch2\" both send there\u{1b}[2J"],
                 "input": traffic("ens1f0/239.1.1.1:5000", Some(0.02)),
                 "outputs": [traffic("ens1f1/239.2.1.1:5001", None), traffic("ens1f2/10.1.1.9:6000", None)],
             },

@@ -118,6 +118,28 @@ fn each_dark_relay_is_told_why() {
     show.mcr.stop().unwrap();
 }
 
+/// Two streams in one group flow and are no use to anybody: that is told where one looks.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_group_that_two_relays_send_to_is_told() {
+    let rig = Rig::new(1);
+    let (show, desk) = start(&rig);
+    let source = show.source(streams(&rig));
+    let made = desk.ask(&["relay", "add", "twin", "--in", "in0/239.1.1.9:5000", "--out", "out0/239.2.1.1:5001"]);
+    let told = String::from_utf8_lossy(&made.stderr);
+    let of_twin = "outputs[0] and relay \"plain\" both send to out0/239.2.1.1:5001 from the same address";
+    assert!(made.status.success() && told.contains(&format!("twin: warning: {of_twin}")), "{told}");
+    let of_plain = "outputs[0] and relay \"twin\" both send to out0/239.2.1.1:5001";
+    for look in [["why", "plain"].as_slice(), &["relay", "show", "plain"]] {
+        let said = desk.done(look);
+        assert!(said.contains(of_plain), "{look:?}: {said}");
+    }
+    desk.done(&["relay", "mute", "twin"]);
+    assert!(!desk.done(&["relay", "show", "plain"]).contains("warning"));
+    source.stop().unwrap();
+    show.mcr.stop().unwrap();
+}
+
 /// A process of this very host that listens to a relayed group gets nothing any more: that is told.
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
