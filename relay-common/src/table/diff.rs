@@ -53,21 +53,22 @@ pub enum Change {
 /// The changes from one table to the next; none if they say the same.
 #[must_use]
 pub fn diff(old: &Table, new: &Table) -> Vec<Change> {
+    changes(&old.kernel, (old, new), !old.same_for_lanes(new))
+}
+
+/// The changes from what was found in the kernel to a table that the lanes do not have yet; `old` is what is known of the
+/// table that they have.
+#[must_use]
+pub fn towards(found: &Kernel, old: &Table, new: &Table) -> Vec<Change> {
+    changes(found, (old, new), true)
+}
+
+fn changes(old: &Kernel, (before, table): (&Table, &Table), publish: bool) -> Vec<Change> {
+    let new = &table.kernel;
     let renamed = |slot: u32| {
-        let [before, after] = [old, new].map(|table| table.relays.get(slot as usize)?.as_ref());
+        let [before, after] = [before, table].map(|table| table.relays.get(slot as usize)?.as_ref());
         before.is_some_and(|before| after.is_some_and(|after| before.relay.name != after.relay.name))
     };
-    changes(&old.kernel, new, renamed, !old.same_for_lanes(new))
-}
-
-/// The changes from what was found in the kernel to a table that the lanes do not have yet.
-#[must_use]
-pub fn towards(found: &Kernel, new: &Table) -> Vec<Change> {
-    changes(found, new, |_| false, true)
-}
-
-fn changes(old: &Kernel, table: &Table, renamed: impl Fn(u32) -> bool, publish: bool) -> Vec<Change> {
-    let new = &table.kernel;
     let owners: BTreeMap<u32, &InputKey> = new.inputs.iter().map(|(key, value)| (value.slot, key)).collect();
     let handed_on = |key: &InputKey, slot: u32| owners.get(&slot).is_some_and(|owner| *owner != key) || renamed(slot);
     let unmatched: BTreeMap<&InputKey, u32> = old

@@ -22,6 +22,14 @@ pub struct NewOwners {
     pub of_taken: Lines,
 }
 
+impl Lines {
+    /// Takes the lines of another.
+    pub fn append(&mut self, other: &mut Self) {
+        self.relays.append(&mut other.relays);
+        self.outputs.append(&mut other.outputs);
+    }
+}
+
 impl NewOwners {
     /// The lines of `new` that `old` gives to nobody or to another.
     #[must_use]

@@ -10,7 +10,7 @@ use super::view::{LaneView, SocketView};
 use crate::clock::now_ns;
 use crate::lane::pin;
 use crate::memory::{self, table::TableMemory};
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use relay_common::counters::LaneCounter;
 use relay_common::plan::Lanes;
 use relay_common::table::{Lines, Table, image};
@@ -125,12 +125,19 @@ impl Crew {
         if let Some(number) = self.first_behind(self.generation(), None) {
             bail!("lane {number} has not confirmed generation {}: the change waits for it", self.generation());
         }
+        // Any other number might be written over what lanes read.
+        let next = self.generation() + 1;
+        ensure!(table.generation == next, "generation {} was to follow, not {next}", table.generation);
         self.memory.publish(table.generation, |bytes| image::write(table, bytes));
         self.confirm(None).await
     }
 
-    /// Sets these lines to 0. They are nobody's, or were handed on in the table that the lanes run and no frame of their
-    /// new owner can have come yet.
+    /// Whether every lane that is alive runs that generation, and it is the one in force.
+    pub fn runs(&mut self, generation: u64) -> bool {
+        self.generation() == generation && self.first_behind(generation, None).is_none()
+    }
+
+    /// Sets these lines to 0, on which no lane counts now.
     pub fn clear(&self, lines: &Lines) {
         for counters in self.posts.iter().map(|post| &post.station.counters) {
             lines.relays.iter().for_each(|slot| counters.clear_relay(*slot));

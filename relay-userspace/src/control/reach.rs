@@ -134,7 +134,7 @@ impl Node {
                 continue;
             }
             let taken = match self.crew.socket(need).map(|socket| socket.output) {
-                None => self.take_socket(need, *output, needed).await,
+                None => self.take_socket(need, *output, needed, strictness).await,
                 Some(before) if before != *output => self.crew.use_as(need, *output).await,
                 Some(_) => Ok(()),
             };
@@ -153,9 +153,11 @@ impl Node {
         need: &Need,
         output: Option<u16>,
         needed: &BTreeMap<Need, Option<u16>>,
+        strictness: Strictness,
     ) -> Result<(), Trouble> {
         self.crew.check_frames(need.lane, needed)?;
-        self.crew.take(need, output).await
+        // What nobody waits for is tried again anyway.
+        self.crew.take(need, output, strictness == Strictness::Demands).await
     }
 
     /// Compiles the table and brings it into force; the memo first, so that no successor knows less than the lanes.
@@ -169,16 +171,26 @@ impl Node {
     ) -> anyhow::Result<()> {
         self.give_queues_their_sockets(place)?;
         let mut compiled = compile(plan, facts, place, Some(&self.table));
-        // A number is used once: lanes may still read what a failed attempt wrote.
-        compiled.table.generation = compiled.table.generation.max(self.crew.generation() + 1);
+        // What the lanes run counts: a failed attempt has used up a number, and a predecessor may have written one down
+        // that it did not come to use. The half of the table that lanes read is that of their number.
+        compiled.table.generation = self.crew.generation() + 1;
         let is_whole = self.crew.generation() == self.table.generation && self.kernel == self.table.kernel;
         // After a change that failed half-way what is in force is no table: start from what lies in the kernel.
-        let changes =
-            if is_whole { diff(&self.table, &compiled.table) } else { towards(&self.kernel, &compiled.table) };
-        let owners = NewOwners::between(&self.table, &compiled.table);
-        // After a change that failed half-way, lanes may count where this table knows nobody.
-        if self.crew.generation() == self.table.generation {
+        let changes = if is_whole {
+            diff(&self.table, &compiled.table)
+        } else {
+            towards(&self.kernel, &self.table, &compiled.table)
+        };
+        if changes.is_empty() {
+            // Names and switches that no lane reads may differ all the same.
+            compiled.table.generation = self.table.generation;
+        }
+        let mut owners = NewOwners::between(&self.table, &compiled.table);
+        if self.crew.runs(self.table.generation) {
             self.crew.clear(&owners.of_free);
+        } else {
+            // After a change that failed half-way, lanes may count where this table knows nobody.
+            owners.of_taken.append(&mut owners.of_free);
         }
         if compiled.table.relays != self.table.relays || *place != self.place || !changes.is_empty() {
             self.write_memo(&compiled.table, place, origins)?;
@@ -191,9 +203,6 @@ impl Node {
             apply(&mut world, kernel, &changes, &compiled.table).await?;
             tracing::info!(generation = compiled.table.generation, changes = changes.len(), "applied");
             compiled.table.generation = self.crew.generation();
-        } else {
-            // Names and switches that no lane reads may differ all the same.
-            compiled.table.generation = self.table.generation;
         }
         self.table = compiled.table;
         self.pending = compiled.pending;
@@ -259,10 +268,12 @@ struct World<'a> {
 impl Effects for World<'_> {
     async fn publish(&mut self, table: &Table) -> anyhow::Result<()> {
         if self.takes_back {
-            return self.crew.publish_back(table).await;
+            self.crew.publish_back(table).await?;
+        } else {
+            self.crew.publish(table).await?;
         }
-        self.crew.publish(table).await?;
-        // Between two owners nothing is matched: no lane counts there now.
+        // Nothing of a new owner is matched yet, and nothing of the old one any more. What still lay in a ring may be
+        // counted at this very moment, and then a number of the old owner stays: that is a full table's price.
         self.crew.clear(self.handed_on);
         Ok(())
     }

@@ -89,8 +89,8 @@ fn a_new_control_goes_on_from_what_it_finds() {
     let old = table(vec![relay("a", "239.1.1.1", &["239.2.1.1"]), relay("b", "239.1.1.2", &["239.2.1.1"])], None);
     let new = table(vec![relay("b", "239.1.1.2", &["239.2.1.1"])], None);
     // Its slots begin anew, so b now has the slot that a had.
-    assert_eq!(names(&towards(&old.kernel, &new)), ["unmatch", "publish", "match", "leave"]);
-    assert_eq!(names(&towards(&new.kernel, &new)), ["publish"]);
+    assert_eq!(names(&towards(&old.kernel, &new, &new)), ["unmatch", "publish", "match", "leave"]);
+    assert_eq!(names(&towards(&new.kernel, &new, &new)), ["publish"]);
 }
 
 /// Enabled or not, group, port, outputs as host and port, source.

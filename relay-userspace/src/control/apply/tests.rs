@@ -118,7 +118,7 @@ fn whatever_step_fails_everything_is_as_it_was() {
     for fail_at in 1.. {
         let mut world = World::default();
         let mut kernel = Kernel::default();
-        run(apply(&mut world, &mut kernel, &towards(&Kernel::default(), &before.0), &before.0)).unwrap();
+        run(apply(&mut world, &mut kernel, &towards(&Kernel::default(), &before.0, &before.0), &before.0)).unwrap();
         assert_eq!((&world.holds, &kernel), (&before.0.kernel, &before.0.kernel));
         (world.steps, world.fail_at) = (0, Some(fail_at));
         if run(apply(&mut world, &mut kernel, &changes, &after)).is_ok() {
@@ -131,7 +131,7 @@ fn whatever_step_fails_everything_is_as_it_was() {
         let mut back = before.0.clone();
         back.generation = world.lanes.0 + 1;
         world.fail_at = None;
-        let changes = towards(&kernel, &back);
+        let changes = towards(&kernel, &after, &back);
         run(apply(&mut world, &mut kernel, &changes, &back)).unwrap();
         assert_eq!((&world.holds, &kernel), (&before.0.kernel, &before.0.kernel), "step {fail_at}");
         assert_eq!(world.lanes, (back.generation, 2), "step {fail_at}");

@@ -21,7 +21,9 @@ pub enum Trouble {
     #[error("{0}")]
     Socket(#[from] SocketError),
     /// All numbers or frames are in use.
-    #[error("lane {lane} has no frames left for another socket: raise lanes.spare_sockets and start mcr anew")]
+    #[error(
+        "lane {lane} has no frames left for another socket: raise lanes.spare_sockets (or lanes.frames, where that is a number) and start mcr anew"
+    )]
     NoFrames {
         /// The lane.
         lane: u32,
@@ -62,17 +64,17 @@ impl Crew {
         if Station::frames_for(own, self.lanes.ring_size) > has { Err(Trouble::NoFrames { lane }) } else { Ok(()) }
     }
 
-    /// Gives a lane a socket while it works.
+    /// Gives a lane a socket while it works. With `waits`, frames that come back in a moment are waited for.
     ///
     /// # Errors
     /// Why it could not be had; nothing has changed then.
-    pub async fn take(&mut self, need: &Need, output: Option<u16>) -> Result<(), Trouble> {
+    pub async fn take(&mut self, need: &Need, output: Option<u16>, waits: bool) -> Result<(), Trouble> {
         let lanes = self.lanes.clone();
         let wanted = station::wanted(need, &lanes);
         let mut tries = Tries::new(&wanted);
         loop {
             let (number, unbound) = match self.offer(need, output, &lanes, tries.mode()).await {
-                Err(Trouble::NoFrames { .. }) if self.wait_for_frames(need.lane).await => continue,
+                Err(Trouble::NoFrames { .. }) if waits && self.wait_for_frames(need.lane).await => continue,
                 offered => offered?,
             };
             match unbound.bind() {

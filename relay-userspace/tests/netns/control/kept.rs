@@ -72,6 +72,29 @@ fn on_a_full_disk_a_change_is_refused_and_undone() {
     show.balance(&[sent]);
 }
 
+/// What changes no lane is written down for a successor too, which must not write where lanes read.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_change_that_no_lane_sees_disturbs_no_successor() {
+    let folder = Tmpfs::new();
+    let rig = Rig::new(1);
+    let mut show = rig.start(&config(&folder.path().join("relays.toml")));
+    let flow = show.expect(1, 0, "239.2.1.1:5001");
+    show.listen(0, vec![flow]);
+    let desk = Desk::of(&show.mcr);
+    let source = show.source(rig.streams(&["239.1.1.1:5000"]).rate(20_000).duration(AT_MOST));
+    desk.done(&[&add("off")[..], &["--disabled"]].concat());
+    for port in ["5003", "5004", "5005"] {
+        // An odd and an even number of changes: the table's halves take turns.
+        desk.done(&["relay", "set", "off", "--in", &format!("in0/239.1.1.2:{port}")]);
+        kill_and_start(&mut show);
+        assert_eq!(desk.names(), set(&["off"]));
+    }
+    let sent = source.stop().unwrap();
+    let report = show.balance(&[sent]);
+    assert_eq!(report.all_dropped(1).values().sum::<u64>(), 0, "{:#}", report.0);
+}
+
 /// Each damage: what is done to the file. The node starts with the relays of its own file, says what is wrong, leaves the
 /// damaged file alone, and takes its relays when it is mended.
 #[test]
