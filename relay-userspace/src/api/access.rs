@@ -1,11 +1,12 @@
 //! Who asks, and whether they may. The Unix socket's permissions are its access control; over TCP everybody may look,
-//! unless that takes a token too, but not into packets; the holder of a token that may write may change. A browser is not let into it by a stranger's page.
+//! unless that takes a token too, but not into packets; the holder of a token that may write may change. A browser is not
+//! let into it by a stranger's page.
 
 use super::problem::{Kind, Problem};
 use super::shared::Api;
 use crate::config::{Access, Reads, Token};
 use crate::control::desk::Who;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::header::{self, HeaderName};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
@@ -85,7 +86,7 @@ async fn admit(api: &Api, parts: &Parts) -> Result<Option<Who>, Problem> {
         check_origin(&parts.headers)?;
     }
     match *peer {
-        Peer::Unix { .. } | Peer::Tcp { .. } if looks && is_open(api, peer, parts.uri.path()) => Ok(None),
+        Peer::Unix { .. } | Peer::Tcp { .. } if looks && is_open(api, peer, parts) => Ok(None),
         Peer::Unix { uid, pid } => Ok(Some(Who::User { uid, pid })),
         Peer::Tcp { peer, .. } => {
             let Token { name, access, .. } = holder(api, peer, &parts.headers).await?;
@@ -103,11 +104,14 @@ async fn admit(api: &Api, parts: &Parts) -> Result<Option<Who>, Problem> {
 
 /// Whether whoever asks may look without a token. Probes have none: health tells nothing that is worth hiding from whoever
 /// can reach the address. A capture shows what is in the packets, which is never everybody's.
-fn is_open(api: &Api, peer: &Peer, path: &str) -> bool {
+fn is_open(api: &Api, peer: &Peer, parts: &Parts) -> bool {
+    let path = parts.uri.path();
+    let is_capture =
+        || parts.extensions.get::<MatchedPath>().is_some_and(|route| route.as_str() == super::capture::ROUTE);
     match peer {
         Peer::Unix { .. } => true,
         Peer::Tcp { .. } if matches!(path, "/livez" | "/readyz" | "/healthz") => true,
-        Peer::Tcp { .. } => api.reads == Reads::Open && !path.ends_with("/capture"),
+        Peer::Tcp { .. } => api.reads == Reads::Open && !is_capture(),
     }
 }
 

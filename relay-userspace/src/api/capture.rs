@@ -33,6 +33,9 @@ pub(super) struct Asked {
     direction: Option<String>,
 }
 
+/// Where it is asked for.
+pub(super) const ROUTE: &str = "/api/v1/relays/{name}/capture";
+
 /// A relay's packets, as they come in and as they are sent, in pcapng. There can be one capture at a time.
 #[utoipa::path(get, path = "/api/v1/relays/{name}/capture", tag = "relays", params(("name" = String, Path), Asked),
     responses((status = 200, body = [u8], content_type = "application/x-pcapng")))]

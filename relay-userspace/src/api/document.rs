@@ -71,6 +71,7 @@ enum Sort {
 /// Adds what any request of this sort can be answered.
 fn describe(path: &str, operation: &mut Operation, sort: Sort) {
     let is_write = sort != Sort::Look;
+    let takes_token = is_write || path == super::capture::ROUTE;
     let body = operation.request_body.is_some();
     let of_relay = path.contains("{name}");
     let by_kind = |kind: &Kind| match kind {
@@ -82,7 +83,7 @@ fn describe(path: &str, operation: &mut Operation, sort: Sort) {
         Kind::NoSuchRelay => of_relay,
         Kind::NoSuchAddress => path == "/problems/{kind}",
         Kind::NoSuchMethod => false,
-        Kind::TokenNeeded | Kind::Forbidden | Kind::TooMany => is_write,
+        Kind::TokenNeeded | Kind::Forbidden | Kind::TooMany => takes_token,
         Kind::TooSlow | Kind::TooLong | Kind::NotJson => body,
         Kind::Invalid | Kind::DoesNotFit | Kind::Exists | Kind::OfFile | Kind::NotKept => is_write,
         Kind::Changed => sort == Sort::Conditional && path.starts_with("/api/v1/relays"),
@@ -105,7 +106,7 @@ fn describe(path: &str, operation: &mut Operation, sort: Sort) {
             "As it was asked for.".clone_into(&mut response.description);
         }
     }
-    if is_write {
+    if takes_token {
         let nobody = SecurityRequirement::default();
         operation.security = Some(vec![nobody, SecurityRequirement::new("token", [""; 0])]);
     }

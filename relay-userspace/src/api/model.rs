@@ -24,7 +24,8 @@ pub struct Relay {
 /// How a relay does.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RelayStatus {
-    /// `running`, `silent` (nothing comes in), `pending` (its input cannot work yet, or none of its outputs), `muted` or `disabled`.
+    /// `running`, `silent` (nothing comes in), `pending` (its input cannot work yet, or
+    /// packets come in and none of its outputs can send), `muted` or `disabled`.
     pub state: String,
     /// What of it cannot work yet.
     pub pending: Vec<Pending>,
@@ -267,8 +268,8 @@ pub struct Link {
     pub zero_copy: Option<bool>,
     /// The groups that are joined on it.
     pub groups: u64,
-    /// What was lost on it since it is there, whosever it was, and no lane could count: `rx_dropped` and `tx_dropped` (no
-    /// room in the card or the kernel), `rx_errors` and `tx_errors` (damaged, not sent). Empty where nobody can tell.
+    /// What the kernel and the card lost on it since it is there, whosever it was: `rx_dropped` (no room, or nobody on this
+    /// host wanted it, as with LLDP and STP), `tx_dropped`, `rx_errors` (damaged), `tx_errors`. Empty where nobody can tell.
     #[serde(default)]
     pub losses: BTreeMap<String, u64>,
 }
@@ -334,4 +335,28 @@ pub struct Log {
 pub struct Upgrade {
     /// Its whole path.
     pub binary: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Link, Relay};
+    use serde_json::json;
+
+    /// While a node is upgraded, its command line is newer than what answers, or older.
+    #[test]
+    fn what_an_older_node_does_not_tell_is_none() {
+        let traffic = json!({ "at": "in0", "packets": 0, "bytes": 0, "pps": 0.0, "bps": 0.0, "last_packet_age_s": null, "drops": {} });
+        let relay: Relay = serde_json::from_value(json!({
+            "name": "one", "origin": "api", "tag": "t",
+            "status": { "state": "running", "pending": [], "input": traffic, "outputs": [] },
+        }))
+        .unwrap();
+        assert!(relay.status.warnings.is_empty());
+        let link: Link = serde_json::from_value(json!({
+            "name": "in0", "ifindex": 1, "state": "up", "mac": "", "mtu": 1500, "addresses": [], "rx_queues": 1,
+            "tx_queues": 1, "input": true, "output": false, "program": null, "zero_copy": null, "groups": 0,
+        }))
+        .unwrap();
+        assert!(link.losses.is_empty());
+    }
 }

@@ -38,7 +38,7 @@ macro_rules! kinds {
 kinds! {
     /// The request cannot be understood.
     Malformed = "malformed", BAD_REQUEST;
-    /// A change over TCP needs a token.
+    /// This needs a token over TCP.
     TokenNeeded = "token-needed", UNAUTHORIZED;
     /// This is not allowed here.
     Forbidden = "forbidden", FORBIDDEN;

@@ -117,6 +117,9 @@ async fn what_is_in_packets_is_shown_over_tcp_to_the_holder_of_a_token_only() {
         }
         assert_eq!(stage.tcp.with("GET", &path, &holder, "").await.status, 200, "{path}");
     }
+    // A relay may have that name.
+    assert_eq!(stage.unix.ask("POST", "/api/v1/relays", &relay("capture").to_string()).await.status, 201);
+    assert_eq!(stage.tcp.get("/api/v1/relays/capture").await.status, 200);
     // No other way of writing it leads there.
     for other in ["/capture/", "/captur%65", "/Capture", "//capture", "/capture;x"] {
         let answer = stage.tcp.get(&format!("/api/v1/relays/ch1{other}")).await;
