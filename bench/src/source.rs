@@ -120,8 +120,7 @@ impl Load {
         self
     }
 
-    /// Waits while so many packets of a stream have not arrived in one of these ledgers; ends early when none arrives any
-    /// more.
+    /// Waits while so many packets of a stream have not arrived in one of these ledgers; fails when none arrives any more.
     #[must_use]
     pub fn window(mut self, packets: u64, ledgers: &[SharedLedger]) -> Self {
         self.window = Some(Window::new(packets, ledgers));
@@ -269,13 +268,13 @@ fn run(load: &Load, socket: BorrowedFd<'_>, shared: &Shared) -> Result<()> {
     let mut pace = Pace::new(load.rate.map(|rate| rate * n_streams));
     let mut frames = vec![Vec::new(); BATCH];
     let mut sent: u64 = 0;
-    while sent < most && !shared.stopped() && !end.is_some_and(Deadline::passed) {
+    let is_over = || shared.stopped() || end.is_some_and(Deadline::passed);
+    while sent < most && !is_over() {
         let due = pace.wait().min(most - sent);
-        let room =
-            load.window.as_ref().map_or(u64::MAX, |window| window.wait(|id| shared.sent(id), || shared.stopped()));
-        if room == 0 {
-            break;
-        }
+        let room = match &load.window {
+            Some(window) => window.wait(|id| shared.sent(id), is_over)?,
+            None => u64::MAX,
+        };
         let due = due.min(room.saturating_mul(n_streams));
         let count = usize::try_from(due).map_or(BATCH, |due| due.min(BATCH));
         for (frame, number) in frames.iter_mut().zip(sent..).take(count) {

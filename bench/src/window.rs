@@ -7,10 +7,12 @@
 use std::thread;
 use std::time::Duration;
 
+use anyhow::{Result, ensure};
+
 use crate::clock::Deadline;
 use crate::ledger::{self, SharedLedger};
 
-/// Where nothing arrives for so long, the rest is not sent: it would be missing too.
+/// Where nothing arrives for so long, nothing will.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How often the ledgers are looked at.
@@ -28,21 +30,22 @@ impl Window {
         Self { most: most.max(1), ledgers: ledgers.to_vec() }
     }
 
-    /// Waits until a packet of each stream may be sent, and says how many may be; none when it waited in vain or was told
-    /// to stop. `sent` says how many of a stream were sent.
-    pub(crate) fn wait(&self, sent: impl Fn(u32) -> u64, stopped: impl Fn() -> bool) -> u64 {
+    /// Waits until a packet of each stream may be sent, and says how many may be; none when it is over. `sent` says how
+    /// many of a stream were sent.
+    pub(crate) fn wait(&self, sent: impl Fn(u32) -> u64, is_over: impl Fn() -> bool) -> Result<u64> {
         let (mut deadline, mut before) = (Deadline::after(PATIENCE), u64::MAX);
         loop {
             let under_way = self.under_way(&sent);
             if under_way < self.most {
-                return self.most - under_way;
+                return Ok(self.most - under_way);
             }
             if under_way != before {
                 (deadline, before) = (Deadline::after(PATIENCE), under_way);
             }
-            if deadline.passed() || stopped() {
-                return 0;
+            if is_over() {
+                return Ok(0);
             }
+            ensure!(!deadline.passed(), "{under_way} packets of a stream are under way, and none arrives any more");
             thread::sleep(LOOK);
         }
     }
@@ -68,9 +71,15 @@ mod tests {
     use crate::payload::Stamp;
     use crate::source::{Load, Source, Stream};
 
-    /// What is there to be received within a moment.
-    fn frames(socket: &UnixDatagram) -> u64 {
-        (0..).take_while(|_| socket.recv(&mut [0; 200]).is_ok()).count() as u64
+    /// Exactly so many frames come. What must come is waited for, what must not for a moment only.
+    #[track_caller]
+    fn assert_frames(socket: &UnixDatagram, expected: usize) {
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        for _ in 0..expected {
+            socket.recv(&mut [0; 200]).unwrap();
+        }
+        socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        assert!(socket.recv(&mut [0; 200]).is_err(), "more than {expected} frames came");
     }
 
     #[test]
@@ -79,17 +88,16 @@ mod tests {
         let streams = vec![Stream::new(0, headers.clone(), 40), Stream::new(1, headers, 40)];
         let ledgers = [Ledger::shared("one", 0), Ledger::shared("other", 1)];
         let (near, far) = UnixDatagram::pair().unwrap();
-        far.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
         let load = Load::new(streams).packets(10).window(3, &ledgers);
         let source = Source::over(OwnedFd::from(near), load).unwrap();
-        assert_eq!(frames(&far), 6, "three of each");
+        assert_frames(&far, 6);
         let arrived = |stream: u32, sequence| {
             lock(&ledgers[stream as usize]).arrived(&Stamp { stream, sequence, sent_ns: 0 }, 0);
         };
-        arrived(0, 0);
-        assert_eq!(frames(&far), 0, "the other stream still has three under way");
+        arrived(0, 0); // The other stream still has three under way.
+        assert_frames(&far, 0);
         arrived(1, 0);
-        assert_eq!(frames(&far), 2, "one of each");
+        assert_frames(&far, 2);
         let sent = source.stop().unwrap();
         assert_eq!((sent.sent(0), sent.sent(1)), (4, 4));
     }
