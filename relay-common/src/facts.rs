@@ -10,7 +10,8 @@ pub struct LinkCounts {
     pub rx_packets: u64,
     /// Damaged packets that came in.
     pub rx_errors: u64,
-    /// Packets that came and were dropped before anybody saw them: the card or the kernel had no room.
+    /// Packets that came and were dropped: the card or the kernel had no room, a socket's ring was full, or nobody on this
+    /// host wanted them, as with LLDP and STP.
     pub rx_dropped: u64,
     /// Packets that the card could not send.
     pub tx_errors: u64,

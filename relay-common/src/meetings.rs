@@ -4,7 +4,7 @@
 //! decoder shows what two streams in one make.
 
 use crate::circles::{Wire, sent};
-use crate::plan::{Relay, Source};
+use crate::plan::{Output, Relay, Source};
 use alloc::{collections::BTreeMap, vec::Vec};
 
 /// An output that meets another relay's.
@@ -19,11 +19,12 @@ pub struct Meeting {
 }
 
 /// Finds the outputs of relays that send, and for each the first other relay of which an output has the same link, tags,
-/// destination, port and source address. The source's own address is not known, so what keeps it meets nobody.
+/// destination, port and `source`. What a source comes to is not looked at: one that is kept meets nobody, and a link's own
+/// address only itself.
 #[must_use]
 pub fn meetings(relays: &[Relay]) -> Vec<Meeting> {
     let mut there: BTreeMap<(Wire<'_>, Source), Vec<(usize, usize)>> = BTreeMap::new();
-    for (number, relay) in relays.iter().enumerate().filter(|(_, relay)| relay.enabled && !relay.muted) {
+    for (number, relay) in relays.iter().enumerate().filter(|(_, relay)| sends(relay)) {
         for (i, output) in relay.outputs.iter().enumerate().filter(|(_, output)| output.source != Source::Keep) {
             there.entry((sent(relay, output), output.source)).or_default().push((number, i));
         }
@@ -39,9 +40,28 @@ pub fn meetings(relays: &[Relay]) -> Vec<Meeting> {
     meetings
 }
 
+/// Those of one relay, found without looking at all pairs.
+#[must_use]
+pub fn meetings_of(relays: &[Relay], relay: usize) -> Vec<Meeting> {
+    let Some(one) = relays.get(relay).filter(|one| sends(one)) else { return Vec::new() };
+    let others = || relays.iter().enumerate().filter(|(other, of)| *other != relay && sends(of));
+    let outputs = one.outputs.iter().enumerate().filter(|(_, output)| output.source != Source::Keep);
+    let met = |(output, mine): (usize, &Output)| {
+        let same =
+            |of: &Relay| of.outputs.iter().any(|its| its.source == mine.source && sent(of, its) == sent(one, mine));
+        let (other, _) = others().find(|(_, of)| same(of))?;
+        Some(Meeting { relay, output, other })
+    };
+    outputs.filter_map(met).collect()
+}
+
+const fn sends(relay: &Relay) -> bool {
+    relay.enabled && !relay.muted
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Meeting, meetings};
+    use super::{Meeting, meetings, meetings_of};
     use crate::entry::Vlans;
     use crate::plan::{Input, Meters, Output, Relay, Source};
     use alloc::{string::ToString, vec, vec::Vec};
@@ -86,7 +106,9 @@ mod tests {
     fn met(change: impl FnOnce(&mut Relay)) -> usize {
         let mut relays = two();
         change(&mut relays[1]);
-        meetings(&relays).len()
+        let met = meetings(&relays);
+        assert_eq!((0..2).flat_map(|relay| meetings_of(&relays, relay)).collect::<Vec<_>>(), met);
+        met.len()
     }
 
     #[test]
@@ -98,7 +120,9 @@ mod tests {
     #[test]
     fn of_many_each_is_told_of_one() {
         let relays: Vec<Relay> = ["a", "b", "c"].iter().map(|name| relay(name, &[7])).collect();
-        assert_eq!(meetings(&relays).iter().map(|meeting| meeting.other).collect::<Vec<_>>(), [1, 0, 0]);
+        let met = meetings(&relays);
+        assert_eq!(met.iter().map(|meeting| meeting.other).collect::<Vec<_>>(), [1, 0, 0]);
+        assert_eq!((0..4).flat_map(|relay| meetings_of(&relays, relay)).collect::<Vec<_>>(), met);
     }
 
     #[test]

@@ -131,7 +131,7 @@ impl Sight for Eyes {
         let findings = self.desk.pulse.found.load_full();
         let known = why::known(&view, &findings, name, now_ns())?;
         let name = name.to_owned();
-        let warnings = observe::warnings(&view.plan.relays).remove(name.as_str()).unwrap_or_default();
+        let warnings = observe::warnings_of(&view.plan.relays, &name);
         Some(Box::pin(async move {
             let count = || why::counts(&view, &name, verdicts.read().unwrap_or_default(), now_ns());
             let mut why = why::walk(&name, known, count).await;

@@ -95,7 +95,7 @@ pub(super) fn warnings(evidence: &Evidence) -> Vec<String> {
     warnings
 }
 
-/// What the input link lost meanwhile, of this relay or of others: no counter of ours knows of it.
+/// What the kernel and the card lost on the input link meanwhile, of this relay or of others.
 fn lost_on_link(evidence: &Evidence) -> Vec<String> {
     let link = &evidence.relay.input.interface;
     let looked = seconds(evidence.window_ns);
@@ -103,9 +103,9 @@ fn lost_on_link(evidence: &Evidence) -> Vec<String> {
     let damaged = evidence.risen_on_link(|counts| counts.rx_errors).unwrap_or(0);
     let dropped = (dropped > 0).then(|| {
         format!(
-            "\"{link}\" dropped {dropped} packets within {looked}, of this relay or of others, before mcr could see them: the \
-             card or the kernel had no room; see which by ethtool -S {link}, and give the card longer rings by \
-             ethtool -G {link} rx N"
+            "\"{link}\" dropped {dropped} packets within {looked}, of this relay or of others: the card had no room (ethtool -S \
+             {link} tells; longer rings: ethtool -G {link} rx N), a lane was too slow (rx_ring_full in /metrics), or nobody \
+             on this host wanted them (LLDP, STP)"
         )
     });
     let damaged = (damaged > 0).then(|| {

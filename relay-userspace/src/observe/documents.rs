@@ -3,7 +3,7 @@
 use super::health::{document, ready_checks};
 use super::rates::{Rate, Rates};
 use super::stream::{self, State};
-use super::warnings::warnings;
+use super::warnings::{warnings, warnings_of};
 use crate::api::model;
 use crate::config::relay_to_json;
 use crate::control::desk::Desk;
@@ -89,9 +89,16 @@ pub(super) fn state(view: &View, slot: u32, relay: &SlotRelay, by_relay: &ByRela
 #[must_use]
 pub fn relays(desk: &Desk, rates: &Rates, now: u64) -> model::Relays {
     let view = desk.view();
-    let (by_relay, warnings) = (by_relay(&view), warnings(&view.plan.relays));
-    let mut relays: Vec<model::Relay> =
-        view.table.slots().map(|of| document_of(&view, of, (&by_relay, &warnings), rates, now)).collect();
+    let by_relay = by_relay(&view);
+    let mut warnings = warnings(&view.plan.relays);
+    let mut relays: Vec<model::Relay> = view
+        .table
+        .slots()
+        .map(|of| {
+            let warnings = warnings.remove(of.1.relay.name.as_str()).unwrap_or_default();
+            document_of(&view, of, (&by_relay, warnings), rates, now)
+        })
+        .collect();
     let name = |relay: &model::Relay| relay.definition.get("name").and_then(Value::as_str).map(str::to_owned);
     relays.sort_by_cached_key(name);
     let of_api = relays.iter().filter(|relay| relay.origin == Origin::Api.name());
@@ -103,13 +110,13 @@ pub fn relays(desk: &Desk, rates: &Rates, now: u64) -> model::Relays {
 pub fn relay(desk: &Desk, rates: &Rates, name: &str, now: u64) -> Option<model::Relay> {
     let view = desk.view();
     let of = view.table.relay(name)?;
-    Some(document_of(&view, of, (&by_relay(&view), &warnings(&view.plan.relays)), rates, now))
+    Some(document_of(&view, of, (&by_relay(&view), warnings_of(&view.plan.relays, name)), rates, now))
 }
 
 fn document_of(
     view: &View,
     (slot, built): (u32, &SlotRelay),
-    (by_relay, warnings): (&ByRelay<'_>, &BTreeMap<&str, Vec<String>>),
+    (by_relay, warnings): (&ByRelay<'_>, Vec<String>),
     rates: &Rates,
     now: u64,
 ) -> model::Relay {
@@ -126,7 +133,7 @@ fn document_of(
         status: model::RelayStatus {
             state: state(view, slot, built, by_relay, now).name().to_owned(),
             pending: pending_of.map(|of| pending(of)).collect(),
-            warnings: warnings.get(relay.name.as_str()).cloned().unwrap_or_default(),
+            warnings,
             input: input(view, slot, relay, rates, now),
             outputs: outputs(view, built, rates),
         },

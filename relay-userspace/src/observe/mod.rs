@@ -16,4 +16,4 @@ pub use documents::{event, links, pending, relay, relays, status};
 pub use health::{health, live, ready};
 pub use rates::Rates;
 pub use requests::Requests;
-pub use warnings::warnings;
+pub use warnings::{warnings, warnings_of};

@@ -31,7 +31,7 @@ pub enum State {
     Running,
     /// Nothing comes in.
     Silent,
-    /// Its input cannot work yet, or none of its outputs.
+    /// Its input cannot work yet; or packets come in, and none of its outputs can send.
     Pending,
     /// What comes in is not sent.
     Muted,
@@ -62,18 +62,19 @@ impl State {
             let is_down = matches!(pending.reason, PendingReason::LinkDown { .. });
             pending.part == Part::Input && (is_down || pending.reason.stops_input())
         };
-        let no_output = relay.outputs.iter().all(|output| output.pending.is_some());
         let silence_after = silence_after(&relay.relay).unwrap_or(DARK_AFTER_NS);
         if !relay.relay.enabled {
             Self::Disabled
-        } else if relay.key.is_none() || no_output || pending.into_iter().any(is_dead) {
+        } else if relay.key.is_none() || pending.into_iter().any(is_dead) {
             Self::Pending
         } else if is_muted(&relay.relay) {
             Self::Muted
-        } else if seen.packets > 0 && now.saturating_sub(seen.last) <= silence_after {
-            Self::Running
-        } else {
+        } else if seen.packets == 0 || now.saturating_sub(seen.last) > silence_after {
             Self::Silent
+        } else if relay.outputs.iter().all(|output| output.pending.is_some()) {
+            Self::Pending
+        } else {
+            Self::Running
         }
     }
 }
@@ -135,6 +136,7 @@ mod tests {
         assert_eq!(State::of(&relay, seen, [&output, &down], 11 * S), State::Pending);
         relay.outputs[0].pending = Some(output.reason.clone());
         assert_eq!(State::of(&relay, seen, [&output], 11 * S), State::Pending);
+        assert_eq!(State::of(&relay, seen, [&output], 21 * S), State::Silent, "that comes first");
         relay.outputs.push(SlotOutput { counter: 9, entry: None, pending: None });
         assert_eq!(State::of(&relay, seen, [&output], 11 * S), State::Running);
         relay.key = None;

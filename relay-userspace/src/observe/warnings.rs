@@ -1,7 +1,7 @@
 //! What works and is probably not meant.
 
 use super::stream;
-use relay_common::meetings::meetings;
+use relay_common::meetings::{Meeting, meetings, meetings_of};
 use relay_common::plan::Relay;
 use std::collections::BTreeMap;
 
@@ -10,22 +10,31 @@ use std::collections::BTreeMap;
 pub fn warnings(relays: &[Relay]) -> BTreeMap<&str, Vec<String>> {
     let mut warnings: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for met in meetings(relays) {
-        let relay = &relays[met.relay];
-        let text = format!(
-            "outputs[{}] and relay \"{}\" both send to {} from the same address, and who receives that gets the two mixed: \
-             mute or disable one of the relays, or give one another group, port or source",
-            met.output,
-            relays[met.other].name,
-            stream::output(&relay.outputs[met.output]),
-        );
-        warnings.entry(relay.name.as_str()).or_default().push(text);
+        warnings.entry(relays[met.relay].name.as_str()).or_default().push(text(relays, met));
     }
     warnings
 }
 
+/// Those of one relay.
+#[must_use]
+pub fn warnings_of(relays: &[Relay], name: &str) -> Vec<String> {
+    let Some(relay) = relays.iter().position(|relay| relay.name == name) else { return Vec::new() };
+    meetings_of(relays, relay).into_iter().map(|met| text(relays, met)).collect()
+}
+
+fn text(relays: &[Relay], met: Meeting) -> String {
+    format!(
+        "outputs[{}] and relay \"{}\" both send to {} from the same address, and who receives that gets the two mixed: \
+         mute or disable one of the relays, or give one another group, port or source",
+        met.output,
+        relays[met.other].name,
+        stream::output(&relays[met.relay].outputs[met.output]),
+    )
+}
+
 #[cfg(test)]
 mod tests {
-    use super::warnings;
+    use super::{warnings, warnings_of};
     use crate::config::parse;
 
     #[test]
@@ -42,5 +51,7 @@ mod tests {
         let [of_one, of_two] = ["one", "two"].map(|name| warnings[name].join("\n"));
         assert!(of_one.contains("outputs[0] and relay \"two\" both send to out0.7/239.2.1.1:5001"), "{of_one}");
         assert!(of_two.contains("relay \"one\""), "{of_two}");
+        assert_eq!(warnings_of(&plan.relays, "two"), warnings["two"]);
+        assert!(warnings_of(&plan.relays, "three").is_empty());
     }
 }

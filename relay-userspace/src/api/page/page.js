@@ -6,11 +6,12 @@
 // counters once, asks control nothing, and a tab that nobody sees does not look at all. The rates themselves are the
 // node's own, over its last seconds: no delay on the way here can bend them. What happens, in contrast, comes as events.
 const LOOK = 1000; // The node's own rates are new once a second.
-const RELAYS_A_LOOK = 500; // Of more relays, a look is longer than a link should carry each second.
+const RELAYS_A_LOOK = 500; // More relays than a link should carry each second are asked for less often,
+const RELAYS_AT_LEAST = 10; // but every so many looks.
 const PATIENCE = 5000; // An answer that takes longer is none.
-const SILENCE = 3; // So many looks without an answer: two may fail before anybody is told.
+const SILENCE = 3000; // Two looks may fail before anybody is told.
 const MINUTE = 60_000;
-const HOLE = 3.5; // What is further apart than so many looks is not joined by a line.
+const HOLE = 3500; // Looks at relays further apart, or so many times further if seldom, are not joined by a line.
 const SELDOM = 10; // Links and latency are looked at every so many looks: they are long, and change slowly.
 const MOST_ROWS = 200; // A browser draws so many each second with ease; the filter finds the others.
 const MOST_EVENTS = 200;
@@ -119,8 +120,8 @@ const dropsOf = (traffic) => sum(Object.values(traffic.drops), (n) => n);
 const node = { status: null, relays: [], links: [], latency: new Map(), events: [], looks: 0, answered: 0, wrong: "" };
 const past = new Map();
 
-// From one look to the next.
-const pause = () => LOOK * Math.max(1, node.relays.length / RELAYS_A_LOOK);
+// Relays are asked for every so many looks.
+const everySo = () => Math.min(RELAYS_AT_LEAST, Math.max(1, Math.ceil(node.relays.length / RELAYS_A_LOOK)));
 
 function remember(now) {
   const names = new Set();
@@ -151,7 +152,7 @@ function drawTrace(trace, points, now) {
   let [line, area, before] = ["", "", null];
   for (const point of points) {
     const here = `${x(point.now)} ${y(point.in)}`;
-    const joined = before !== null && point.now - before < HOLE * pause();
+    const joined = before !== null && point.now - before < HOLE * everySo();
     if (!joined && before !== null) area += `L${x(before)} 16Z`;
     line += (joined ? "L" : "M") + here;
     area += joined ? `L${here}` : `M${x(point.now)} 16L${here}`;
@@ -268,8 +269,8 @@ function tell(text) {
   say(at("told"), text);
 }
 
-// What was lost on a link where no lane could count it: on the way in, and out.
-function lost(losses) {
+// What the kernel and the card lost on a link: on the way in, and out. A node of another version may not tell.
+function lost(losses = {}) {
   const of = (way) => sum(Object.keys(losses).filter((name) => name.startsWith(way)), (name) => losses[name]);
   return Object.keys(losses).length ? `${count(of("rx_"))}/${count(of("tx_"))}` : "";
 }
@@ -322,7 +323,7 @@ function showDetail(now) {
   at("gone").hidden = relay !== undefined;
   at("inside").hidden = at("why").hidden = at("detail-state").hidden = relay === undefined;
   if (!relay) return;
-  const { input, outputs, pending, warnings, state: word } = relay.status;
+  const { input, outputs, pending, warnings = [], state: word } = relay.status;
   mark(at("detail-state"), word);
   drawTrace(at("wide"), past.get(opened) ?? [], now);
   const sources = relay.input.sources ?? [];
@@ -473,18 +474,19 @@ async function look() {
   const [began, mine] = [performance.now(), ++turn];
   const seldom = node.looks % SELDOM === 0;
   try {
-    const asked = [ask("api/v1/status"), ask("api/v1/relays")];
+    const wanted = node.looks % everySo() === 0;
+    const asked = [ask("api/v1/status"), wanted ? ask("api/v1/relays") : node];
     asked.push(seldom ? ask("api/v1/links") : node.links, seldom && opened ? ask("metrics", "text") : null);
     const [status, { relays }, links, metrics] = await Promise.all(asked);
     if (mine !== turn) return; // Another look has begun meanwhile, which goes on.
     Object.assign(node, { status, relays, links, answered: performance.now(), looks: node.looks + 1, wrong: "" });
     if (metrics !== null) readLatency(metrics);
-    remember(performance.now());
+    if (wanted) remember(performance.now());
   } catch (error) {
     node.wrong = /^\d/.test(error.message) ? ` (${error.message})` : ""; // What a browser says of a dead node helps nobody.
   } finally {
     // A node that is slow to answer is given a rest before it is asked again.
-    if (mine === turn) timer = setTimeout(look, Math.max(pause() / 4, pause() - (performance.now() - began)));
+    if (mine === turn) timer = setTimeout(look, Math.max(LOOK / 4, LOOK - (performance.now() - began)));
   }
   if (mine === turn && node.answered >= began) show();
 }
@@ -500,7 +502,7 @@ function show() {
 
 function showSilence() {
   const silent = performance.now() - node.answered;
-  const isSilent = silent > SILENCE * pause() && !document.hidden;
+  const isSilent = silent > SILENCE && !document.hidden;
   at("silence").hidden = !isSilent;
   document.body.classList.toggle("stale", isSilent);
   if (!isSilent) return;

@@ -1,4 +1,4 @@
-//! What is lost on a link before any lane could count it is told all the same.
+//! What the kernel loses on a link is told.
 
 use super::desk::Desk;
 use crate::rig::Rig;
@@ -29,7 +29,7 @@ fn told(desk: &Desk) -> BTreeMap<String, Value> {
 
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
-fn what_no_lane_could_count_is_told_as_the_kernel_counts_it() {
+fn what_the_kernel_lost_is_told_as_it_counts_it() {
     let rig = Rig::new(1);
     let show = rig.start(
         r#"
@@ -54,18 +54,21 @@ fn what_no_lane_could_count_is_told_as_the_kernel_counts_it() {
             break;
         }
     }
-    kill(lane, Signal::SIGCONT).unwrap();
+    // One that stands for too long is ended, and followed by another.
+    let _ = kill(lane, Signal::SIGCONT);
     source.stop().unwrap();
     assert!(lost, "the kernel dropped {} since and nobody says so", dropped(&rig.relay, "in0").0 - before);
     desk.wait_until_well();
     let (incoming, outgoing) = dropped(&rig.relay, "in0");
     assert!(incoming > before, "the lane was stopped, and nothing was lost");
-    assert_eq!(told(&desk)["in0"]["rx_dropped"], incoming);
+    let told = told(&desk)["in0"]["rx_dropped"].as_u64().unwrap();
+    assert!((incoming..=dropped(&rig.relay, "in0").0).contains(&told), "{told} of {incoming}");
     let metrics = desk.get("/metrics");
-    for (direction, n) in [("in", incoming), ("out", outgoing)] {
-        let line = format!("mcr_link_dropped_packets_total{{link=\"in0\",direction=\"{direction}\"}} {n}");
-        assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
-    }
+    let metric = |direction: &str| {
+        let name = format!("mcr_link_dropped_packets_total{{link=\"in0\",direction=\"{direction}\"}} ");
+        metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse::<u64>().ok()).unwrap()
+    };
+    assert!(metric("in") >= told && metric("out") >= outgoing, "{metrics}");
     for link in ["in0", "out0"] {
         assert!(metrics.contains(&format!("mcr_link_up{{link=\"{link}\"}} 1\n")), "{metrics}");
     }

@@ -60,7 +60,7 @@ fn cell(link: &Link, column: usize) -> Line {
     Line::new(text, Tone::Plain)
 }
 
-/// What was lost on the link on the way in and on the way out, where no lane could count it.
+/// What the kernel and the card lost on the link, on the way in and on the way out.
 fn lost(link: &Link) -> Line {
     let of = |way: &str| link.losses.iter().filter(|(name, _)| name.starts_with(way)).map(|(_, n)| n).sum::<u64>();
     if link.losses.is_empty() {

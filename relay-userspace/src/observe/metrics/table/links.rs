@@ -1,4 +1,4 @@
-//! Families of the links in use: what was lost where no lane could count it.
+//! Families of the links in use: what the kernel and the card lost, most of which no lane could count.
 
 use super::super::exposition::{Exposition, Value, labels};
 use super::super::family::{Family, Read};
@@ -20,13 +20,13 @@ pub(super) const FAMILIES: &[Family] = &[
     counter(
         "mcr_link_dropped_packets",
         &["link", "direction"],
-        "Packets that the card or the kernel dropped on a link in use, whosever they were, since the link is there: in before mcr could see them, or out.",
+        "Packets that the card or the kernel dropped on a link in use since it is there, whosever they were: no room, a full ring of a lane, or, on the way in, nobody on this host who wanted them (LLDP, STP).",
         Read::Other(|scrape, out| both_ways(scrape, out, |of| (of.rx_dropped, of.tx_dropped))),
     ),
     counter(
-        "mcr_link_damaged_packets",
+        "mcr_link_errors",
         &["link", "direction"],
-        "Packets that came in damaged on a link in use, or that the card failed to send, since the link is there.",
+        "Packets that came in damaged on a link in use, or that the card failed to send, since it is there.",
         Read::Other(|scrape, out| both_ways(scrape, out, |of| (of.rx_errors, of.tx_errors))),
     ),
 ];
