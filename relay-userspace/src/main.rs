@@ -38,8 +38,8 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             runtime()?.block_on(links::run(&asked, &mut io::stdout().lock()))?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Stop(asked) if asked.socket.is_none() && std::env::var_os("MCR_SOCKET").is_none() => {
-            let ended = runtime()?.block_on(stop::stop(&asked.run_dir))?;
+        Command::Stop(asked) if let Some(folder) = asked.folder() => {
+            let ended = runtime()?.block_on(stop::stop(&folder))?;
             writeln!(io::stdout().lock(), "{ended}")?;
             Ok(ExitCode::SUCCESS)
         }

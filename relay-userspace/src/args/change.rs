@@ -87,11 +87,21 @@ Examples:
 Where systemd runs mcr, use systemctl stop mcr: systemd may start it again otherwise.")]
 pub struct Stop {
     /// The run folder that mcr was started with: lanes whose control has died are found there too.
-    #[arg(long, value_name = "DIR", default_value = "/run/mcr")]
-    pub run_dir: PathBuf,
+    /// Without it, and without a socket, it is /run/mcr.
+    #[arg(long, value_name = "DIR")]
+    pub run_dir: Option<PathBuf>,
     /// The Unix socket of the one to end, in place of the run folder [env: MCR_SOCKET]
     #[arg(long, value_name = "PATH", conflicts_with = "run_dir")]
     pub socket: Option<PathBuf>,
+}
+
+impl Stop {
+    /// The run folder to look in; none when a socket says which mcr is meant.
+    #[must_use]
+    pub fn folder(&self) -> Option<PathBuf> {
+        let by_socket = self.socket.is_some() || std::env::var_os("MCR_SOCKET").is_some();
+        self.run_dir.clone().or_else(|| (!by_socket).then(|| PathBuf::from("/run/mcr")))
+    }
 }
 
 /// Which level to log at.

@@ -85,16 +85,24 @@ fn read_outputs(option: &str, texts: &[String]) -> Result<Vec<Value>, Failure> {
     texts.iter().map(read).collect()
 }
 
-/// What makes an output the same one: where it leads. An interface's name can say the VLAN too.
+/// What makes an output the same one: where it leads.
 fn leads_to(output: &Value) -> (String, Value) {
-    let interface = output["interface"].as_str().unwrap_or_default();
-    let vlan = output.get("vlan").filter(|vlan| **vlan != "none").cloned();
-    let (link, vlan) = match (vlan, interface.split_once('.')) {
-        (None, Some((link, id))) if id.parse::<u16>().is_ok() => (link, json!(id.parse::<u16>().unwrap_or_default())),
-        (Some(vlan), Some((link, id))) if id.parse::<u16>().is_ok_and(|id| vlan == id) => (link, vlan),
-        (vlan, _) => (interface, vlan.unwrap_or(Value::Null)),
-    };
-    (format!("{link}/{}", short::endpoint_of(output)), vlan)
+    let vlan = output.get("vlan").filter(|vlan| **vlan != "none");
+    let (link, vlans) = wire(output["interface"].as_str().unwrap_or_default(), vlan);
+    (format!("{link}/{}", short::endpoint_of(output)), vlans)
+}
+
+/// A link and its tags: an interface's name can say them too, as `ens1f0.100` or `ens1f0.100.7`.
+fn wire<'a>(interface: &'a str, vlan: Option<&Value>) -> (&'a str, Value) {
+    let mut parts = interface.split('.');
+    let link = parts.next().unwrap_or_default();
+    let named: Option<Vec<u16>> = parts.map(|part| part.parse().ok()).collect();
+    let said = vlan.map(|vlan| if vlan.is_number() { json!([vlan]) } else { vlan.clone() });
+    match (named, said) {
+        (Some(named), None) => (link, json!(named)),
+        (Some(named), Some(said)) if json!(named) == said => (link, said),
+        (_, said) => (interface, said.unwrap_or_else(|| json!([]))),
+    }
 }
 
 /// The number of the output that is meant.
@@ -116,7 +124,11 @@ fn find(outputs: &[Value], which: &str) -> Result<usize, Failure> {
         short::endpoint(rest).map_err(|wrong| Failure::usage(format!("--remove-out {which}: {wrong}")))?;
     let meant = short::endpoint_of(&json!({ "address": address.to_string(), "port": port }));
     let is_meant = |output: &Value| {
-        short::endpoint_of(output) == meant && interface.is_none_or(|interface| output["interface"] == interface)
+        let is_there = |interface: &str| {
+            let (link, vlans) = wire(interface, None);
+            output["interface"] == interface || leads_to(output) == (format!("{link}/{meant}"), vlans)
+        };
+        short::endpoint_of(output) == meant && interface.is_none_or(is_there)
     };
     let mut found = (0..outputs.len()).filter(|i| is_meant(&outputs[*i]));
     match (found.next(), found.next()) {

@@ -61,7 +61,10 @@ pub(super) async fn set<O: Write, E: Write>(asked: &Set, screen: &mut Screen<O, 
         return Err(Failure::usage(format!("the file's relay is \"{name}\", not \"{}\": {remedy}", asked.name)).into());
     }
     let answer = match set_once(&client, asked, of_file.as_ref()).await {
-        Err(error) if is_race(&error) => set_once(&client, asked, of_file.as_ref()).await?,
+        // A number means the output that had it when the list was read.
+        Err(error) if is_race(&error) && !asked.remove_outputs.iter().any(|which| which.parse::<usize>().is_ok()) => {
+            set_once(&client, asked, of_file.as_ref()).await?
+        }
         other => other?,
     };
     applied::show(&answer, asked.parts.json, screen)?;

@@ -14,7 +14,7 @@ use super::tell;
 use super::view::ConfigState;
 use crate::api::model::Health;
 use crate::clock::now_ns;
-use crate::config::{self, Configuration};
+use crate::config::{self, Configuration, Errors};
 use crate::events::streams::Streams;
 use crate::events::{self, EventLog, Kind};
 use crate::report::Report;
@@ -72,6 +72,9 @@ pub async fn run<S>(
     }
     let served = match serve(&configuration, control.desk.clone(), &mut control.node) {
         Ok(served) => served,
+        Err(error) if control.took_over => {
+            return Err(error.context("the lanes relay on as they did, without a control"));
+        }
         Err(error) => {
             control.node.take_down().await?;
             return Err(error);
@@ -112,6 +115,8 @@ struct Control {
     health: Option<Health>,
     links_due: bool,
     ticks: u64,
+    /// Whether the lanes were there before: whatever goes wrong at the start, they are not ours to end.
+    took_over: bool,
 }
 
 impl Control {
@@ -129,7 +134,7 @@ impl Control {
             Ok(kept) => kept,
             Err(errors) => {
                 // Better the relays of the file than none. Those that a dead control knew are not lost.
-                config.failed = Some(format!("the state file cannot be read: {errors}"));
+                config.damaged = Some(format!("the state file cannot be read: {errors}"));
                 orphans.as_ref().map_or_else(Vec::new, |orphans| {
                     store.forget_damage();
                     orphans.noted.of_api()
@@ -144,7 +149,21 @@ impl Control {
                 plan.lanes = running;
             }
         }
-        let book = Book::new(options.config.clone(), plan, kept)?;
+        let (config_file, state_file) = (options.config.display(), store.file().display().to_string());
+        let clash = |errors: Errors| {
+            format!("the relays of {state_file} (made through the API) do not go with those of {config_file}: {errors}")
+        };
+        let book = match Book::new(options.config.clone(), plan.clone(), kept) {
+            Ok(book) => book,
+            // Lanes that run know better than either file which relays there are: nobody takes one away from them.
+            Err(errors) if orphans.is_some() => anyhow::bail!(clash(errors)),
+            Err(errors) => {
+                let clash = clash(errors);
+                store.leave_alone(&clash);
+                config.damaged = Some(clash);
+                Book::new(options.config.clone(), plan, [])?
+            }
+        };
         let (node, taken_over) = match orphans {
             Some(orphans) => {
                 let event = tell::taken_over(&orphans.noted);
@@ -152,13 +171,14 @@ impl Control {
             }
             None => (Node::bring_up(&book, start).await?, None),
         };
+        let took_over = taken_over.is_some();
         if let Some(event) = taken_over {
             log.record(event);
         }
         let (desk, asks) = Desk::open(node.view(&book, config.clone()), log);
         let file = sources::Watched::new(&options.config);
         let (found, streams, health, links_due, ticks) = Default::default();
-        Ok((Self { node, book, store, desk, config, found, file, streams, health, links_due, ticks }, asks))
+        Ok((Self { node, book, store, desk, config, found, file, streams, health, links_due, ticks, took_over }, asks))
     }
 
     fn tell_ready(&self, started: u64) {
@@ -257,9 +277,13 @@ impl Control {
     async fn follow_links(&mut self) {
         self.links_due = false;
         let before = (self.node.pending.clone(), self.node.facts.clone());
-        if let Err(error) = self.node.follow_links(&self.book.origins()).await {
-            let text = format!("the links changed and the table could not follow: {error:#}; trying again");
-            self.record(events::Event::new(Kind::ConfigFailed, text));
+        match self.node.follow_links(&self.book.origins()).await {
+            // Whatever could not be taken back has been brought to what should be.
+            Ok(()) => self.config.torn = None,
+            Err(error) => {
+                let text = format!("the links changed and the table could not follow: {error:#}; trying again");
+                self.record(events::Event::new(Kind::ConfigFailed, text));
+            }
         }
         tell::links(&self.desk.events, &before, &self.node);
         self.show();

@@ -37,7 +37,10 @@ pub async fn stop(run_dir: &Path) -> anyhow::Result<String> {
     let (events, _taken) = mpsc::unbounded_channel();
     let start = Start { run_dir: run_dir.to_owned(), debug: false, events };
     match Orphans::find(&start).await? {
-        Some(orphans) => Ok(format!("{} lanes that had no control have ended", orphans.end(&start).await?)),
+        Some(orphans) => Ok(match orphans.end(&start).await? {
+            1 => "one lane that had no control has ended".to_owned(),
+            n => format!("{n} lanes that had no control have ended"),
+        }),
         None => bail!("no mcr runs in this network namespace with the run folder {}", run_dir.display()),
     }
 }

@@ -51,15 +51,27 @@ impl Store {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(&mut self) -> Result<Vec<Relay>, Errors> {
-        if matches!(fs::metadata(&self.file), Err(error) if error.kind() == io::ErrorKind::NotFound) {
-            self.damage = None;
-            return Ok(Vec::new());
-        }
-        let loaded = config::load(&self.file).map(|configuration| configuration.plan.relays);
+        let loaded = self.read();
         self.damage = loaded.as_ref().err().map(|errors| {
             format!("it is damaged ({errors}): mend it or move it away, then send mcr a SIGHUP (mcr reload)")
         });
         loaded
+    }
+
+    /// The relays in it, as [`load`](Self::load) reads them; whether it may be written to stays as it is.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn read(&self) -> Result<Vec<Relay>, Errors> {
+        if matches!(fs::metadata(&self.file), Err(error) if error.kind() == io::ErrorKind::NotFound) {
+            return Ok(Vec::new());
+        }
+        config::load(&self.file).map(|configuration| configuration.plan.relays)
+    }
+
+    /// The file is not written to until its relays are in force.
+    pub fn leave_alone(&mut self, why: &str) {
+        self.damage = Some(format!("{why}; then send mcr a SIGHUP (mcr reload)"));
     }
 
     /// Whether the file holds what nobody could read.

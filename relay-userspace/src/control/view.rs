@@ -178,12 +178,24 @@ pub struct ConfigState {
     pub path: PathBuf,
     /// Why the file as it is now is not in force; `None` when it is.
     pub refused: Option<Errors>,
-    /// Why the last change could not be carried out although it was right; `None` when all were.
+    /// Why the file, which is right, is not in force all the same.
     pub failed: Option<String>,
+    /// Why what is in force is not what should be: a change failed, and could not be taken back.
+    pub torn: Option<String>,
+    /// Why the relays of the state file are not in force.
+    pub damaged: Option<String>,
     /// How often the file was taken since the start, and how often refused.
     pub taken: u64,
     /// See `taken`.
     pub refusals: u64,
     /// How long the last change took to be in force, in nanoseconds.
     pub last_apply_ns: u64,
+}
+
+impl ConfigState {
+    /// What is wrong besides a file that was refused: the first of it.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&str> {
+        self.damaged.as_deref().or(self.torn.as_deref()).or(self.failed.as_deref())
+    }
 }

@@ -39,7 +39,7 @@ pub fn status(desk: &Desk, now: u64) -> model::Status {
     let checks = ready_checks(desk, &view, now);
     let of_health = checks.iter().filter(|check| !READY_CHECKS.contains(&check.name.as_str())).cloned().collect();
     let config = &view.config;
-    let error = config.refused.as_ref().map(ToString::to_string).or_else(|| config.failed.clone());
+    let error = config.refused.as_ref().map(ToString::to_string).or_else(|| config.trouble().map(str::to_owned));
     model::Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),

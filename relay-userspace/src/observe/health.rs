@@ -57,7 +57,7 @@ fn of(desk: &Desk, view: &View, now: u64, judge: impl FnOnce(&Evidence<'_>) -> V
         lanes: view.lanes.iter().map(lane).collect(),
         file: &file,
         refused: refused.as_deref(),
-        failed: view.config.failed.as_deref(),
+        failed: view.config.trouble(),
     })
 }
 
@@ -67,6 +67,8 @@ fn first_of(errors: &Errors) -> String {
     let line = first.line.map_or_else(String::new, |line| format!("line {line}: "));
     let more = match errors.errors.len() - 1 {
         0 => String::new(),
+        // What only this node knows, as that a name is taken by a relay of the API, is of no file.
+        more if errors.file.is_empty() => format!(" ({more} more: mcr reload)"),
         more => format!(" ({more} more: mcr check {})", errors.file),
     };
     format!("{line}{first}{more}")

@@ -60,7 +60,21 @@ fn outputs_come_and_go() {
     assert_eq!(outputs(&["--add-out", "out0/239.2.1.2:5001"]).len(), 4, "another VLAN is another output");
     assert_eq!(outputs(&["--remove-out", "0", "--remove-out", "239.2.1.2:5001"]), [all[1]]);
     assert_eq!(outputs(&["--remove-out", "out0/239.2.1.1:5001"]), [all[1], all[2]]);
+    assert_eq!(outputs(&["--remove-out", "out0.100/239.2.1.2:5001"]), [all[0], all[1]], "as it can be added");
     assert_eq!(outputs(&["--remove-out", "1", "--add-out", "out1/239.2.1.1:5001,ttl=3"]).len(), 3);
+}
+
+#[test]
+fn tags_are_the_same_however_they_are_written() {
+    let leads = |interface: &str, vlan: Value| {
+        leads_to(&json!({ "interface": interface, "group": "239.2.1.1", "port": 5001, "vlan": vlan }))
+    };
+    assert_eq!(leads("out0.100", json!("none")), leads("out0", json!(100)));
+    assert_eq!(leads("out0.100.7", json!("none")), leads("out0", json!([100, 7])));
+    assert_eq!(leads("out0.100.7", json!([100, 7])), leads("out0", json!([100, 7])));
+    assert_ne!(leads("out0.100", json!("none")), leads("out0", json!("none")));
+    assert_ne!(leads("out0", json!("keep")), leads("out0", json!("none")));
+    assert_eq!(leads("br.lan", json!("none")), ("br.lan/239.2.1.1:5001".to_owned(), json!([])));
 }
 
 #[test]

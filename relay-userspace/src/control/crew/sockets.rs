@@ -14,6 +14,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// While frames are waited for, lanes are looked at so often.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
 /// Why a lane could not be given a socket. Its text names the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
@@ -29,7 +32,7 @@ pub enum Trouble {
         lane: u32,
     },
     /// The lane does not answer, or is being started again.
-    #[error("lane {lane} cannot be reached ({problem}): trying again")]
+    #[error("lane {lane} cannot be reached ({problem}): ask again in a moment")]
     Lane {
         /// The lane.
         lane: u32,
@@ -95,7 +98,13 @@ impl Crew {
         let Some((&number, &at)) = parked.and_then(|parked| parked.iter().min_by_key(|(_, at)| **at)) else {
             return false;
         };
-        tokio::time::sleep(Duration::from_nanos(at.saturating_sub(now_ns()))).await;
+        while now_ns() < at {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            // It is started again by whoever waits for this change to end.
+            if self.posts.iter_mut().any(|post| post.process.as_mut().is_some_and(|process| !process.is_alive())) {
+                return false;
+            }
+        }
         self.reclaim(lane, number).await;
         self.posts.get(lane as usize).is_some_and(|post| !post.station.parked.contains_key(&number))
     }
@@ -227,7 +236,9 @@ impl Crew {
     /// Leaves out the sockets of links that are gone: no lane that starts could map their rings.
     pub(super) fn leave_dead_sockets(&mut self, at: usize) {
         let station = &mut self.posts[at].station;
-        let is_dead = |socket: &Arc<LaneSocket>| nix::net::if_::if_indextoname(socket.need.ifindex).is_err();
+        // nix gives an empty name in place of ENODEV.
+        let name = |ifindex: u32| nix::net::if_::if_indextoname(ifindex).ok().filter(|name| !name.is_empty());
+        let is_dead = |socket: &Arc<LaneSocket>| name(socket.need.ifindex).is_none();
         let dead: Vec<Arc<LaneSocket>> = station.sockets.extract_if(.., |socket| is_dead(socket)).collect();
         let lane = station.number;
         for socket in dead {

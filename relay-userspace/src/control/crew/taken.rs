@@ -50,8 +50,16 @@ pub fn check_layout(shown: &Shown) -> anyhow::Result<()> {
 #[must_use]
 pub fn lanes(starts: &[&Message], configured: &Lanes) -> Lanes {
     let Some(first) = starts.first() else { return configured.clone() };
+    let pinned: Option<BTreeMap<u32, u32>> =
+        starts.iter().map(|start| Some((start.number, start.h.checked_sub(1)?))).collect();
+    let pinned = pinned.unwrap_or_default();
+    // One that died with its control had the core that the configuration says.
+    let core = |number: u32| {
+        let configured = configured.cores.get(number as usize).copied();
+        pinned.get(&number).copied().or(configured).unwrap_or_default()
+    };
     Lanes {
-        cores: starts.iter().map(|start| start.h.checked_sub(1)).collect::<Option<Vec<u32>>>().unwrap_or_default(),
+        cores: pinned.keys().last().map_or_else(Vec::new, |last| (0..=*last).map(core).collect()),
         poll: [Poll::Busy, Poll::Adaptive, Poll::Wait][first.f.min(2) as usize],
         spin_us: first.g,
         frame_size: first.a,
@@ -158,4 +166,23 @@ fn socket_of(lane: u32, taken: &Message, fd: &OwnedFd, facts: &Facts) -> anyhow:
         busy_polled: taken.d != 0,
         bound: Arc::new(Bound { fd: fd.try_clone()?, zero_copy }),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lanes;
+    use crate::lane::handoff::{Message, kind};
+    use relay_common::plan::Lanes;
+
+    #[test]
+    fn whichever_lanes_are_left_each_has_its_core() {
+        let start = |number: u32, core: u32| Message { number, h: core + 1, ..Message::of(kind::START) };
+        let configured = Lanes { cores: vec![2, 4, 6], ..Lanes::default() };
+        let cores = |starts: &[&Message]| lanes(starts, &configured).cores;
+        assert_eq!(cores(&[&start(0, 2), &start(1, 4), &start(2, 6)]), [2, 4, 6]);
+        assert_eq!(cores(&[&start(2, 6)]), [2, 4, 6], "the first two died with their control");
+        assert_eq!(cores(&[&start(1, 9)]), [2, 9], "what runs counts, the rest is as it is configured");
+        assert_eq!(cores(&[&Message::of(kind::START)]), [0; 0], "one that is not pinned");
+        assert_eq!(cores(&[]), configured.cores);
+    }
 }

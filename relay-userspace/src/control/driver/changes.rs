@@ -43,6 +43,9 @@ impl Control {
 
     fn upgrade(&self, binary: &std::path::Path) -> Result<Applied, Refusal> {
         let layouts = upgrade::check(binary).map_err(|error| Refusal::Conflict(vec![format!("{error:#}")]))?;
+        // The newer control begins with the file as it is now; one that it refuses would leave the lanes without any.
+        let configuration = config::load(&self.config.path).map_err(Refusal::Invalid)?;
+        self.book.with_file(configuration.plan).map_err(Refusal::Invalid)?;
         let change = format!("upgrade from mcr {} to mcr {}", env!("CARGO_PKG_VERSION"), layouts.version);
         let plan = &self.node.plan;
         Ok(Applied { changes: vec![change], ..differences(plan, plan, self.node.table.generation) })
@@ -61,7 +64,7 @@ impl Control {
         carry_out(&mut self.node, &mut self.config, new.clone(), &after.origins()).await?;
         if let Err(refusal) = prepared.commit() {
             let back = self.node.change(old, &self.book.origins()).await;
-            self.config.failed = back.err().map(|error| error.to_string());
+            self.config.torn = back.err().map(|error| error.to_string());
             self.show();
             return Err(refusal);
         }
@@ -78,15 +81,16 @@ impl Control {
         self.file.seen();
         match &taken {
             Ok(applied) => {
-                (self.config.refused, self.config.taken) = (None, self.config.taken + 1);
+                (self.config.refused, self.config.failed) = (None, None);
+                self.config.taken += 1;
                 self.record(tell::applied(applied));
             }
             Err(refusal) => {
                 self.config.refusals += 1;
                 if let Refusal::Invalid(errors) = refusal {
-                    self.config.refused = Some(errors.clone());
+                    (self.config.refused, self.config.failed) = (Some(errors.clone()), None);
                 } else {
-                    self.config.failed = Some(refusal.to_string());
+                    (self.config.refused, self.config.failed) = (None, Some(refusal.to_string()));
                 }
                 self.record(tell::refused(refusal));
             }
@@ -99,8 +103,10 @@ impl Control {
         let Configuration { mut plan, settings } = config::load(&self.config.path).map_err(Refusal::Invalid)?;
         keep_lanes(&mut plan, self.book.lanes())?;
         let mut book = self.book.clone();
-        if self.store.is_damaged() {
-            let kept = self.store.load().map_err(Refusal::Invalid)?;
+        // While it cannot be read, the file of the configuration counts all the same.
+        let kept = self.store.is_damaged().then(|| self.store.read().ok()).flatten();
+        let is_mended = kept.is_some();
+        if let Some(kept) = kept {
             book.of_api = kept.into_iter().map(|relay| (relay.name.clone(), relay)).collect();
         }
         let after = book.with_file(plan).map_err(Refusal::Invalid)?;
@@ -112,11 +118,16 @@ impl Control {
         carry_out(&mut self.node, &mut self.config, new.clone(), &after.origins()).await?;
         self.desk.tokens.store(Arc::new(settings.http.tokens));
         self.book = after;
+        if is_mended {
+            // Not before: a file whose relays are not in force is nobody's to overwrite.
+            self.store.forget_damage();
+            self.config.damaged = None;
+        }
         Ok(self.in_force(&old, &new))
     }
 
     fn in_force(&mut self, old: &Plan, new: &Plan) -> Applied {
-        self.config.failed = None;
+        self.config.torn = None;
         let applied = differences(old, new, self.node.table.generation);
         tell::relays(&self.desk.events, &applied);
         self.show();
@@ -138,7 +149,7 @@ async fn carry_out(
         Unreached::Conflict(texts) => Refusal::Conflict(texts),
         Unreached::Failed(error) => Refusal::Failed(format!("{error:#}")),
         torn @ Unreached::Torn { .. } => {
-            config.failed = Some(torn.to_string());
+            config.torn = Some(torn.to_string());
             Refusal::Failed(torn.to_string())
         }
     })

@@ -101,6 +101,12 @@ fn a_file_that_is_half_written_is_told_until_it_is_whole() {
     assert!(text.contains("relay.toml as it is now is not in force") && text.contains("line "), "{text}");
     let why = desk.refused(&["reload"]);
     assert!(why.contains("relay.toml") && why.contains("line "), "{why}");
+    // A change of something else makes it no better; and what is wrong now is told, not what was.
+    fs::write(show.mcr.config(), format!("[lanes]\nring_size = 64\n{ONE}")).unwrap();
+    desk.refused(&["reload"]);
+    desk.done(&["relay", "add", "other", "--in", "in0/239.1.1.9:5000", "--out", "out0/239.2.1.9:5001"]);
+    let text = desk.wait_until_failing("config");
+    assert!(text.contains("[lanes]") && !text.contains("line "), "{text}");
     let mark = show.mcr.process.mark();
     fs::write(show.mcr.config(), &whole).unwrap();
     show.wait_for(mark, "relay \"two\" is new");

@@ -138,6 +138,9 @@ fn a_damaged_state_file_is_told_and_left_alone() {
             fs::remove_dir(&state).unwrap();
         }
         fs::write(&state, whole).unwrap();
+        // Looking at it is not taking it: what is in it is still nobody's to overwrite.
+        desk.done(&["reload", "--dry-run"]);
+        desk.refused(&add("another"));
         desk.done(&["reload"]);
         assert_eq!(desk.names(), set(&["ours"]), "{what}");
         desk.wait_until_well();

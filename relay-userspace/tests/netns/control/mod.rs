@@ -15,6 +15,7 @@ mod owners;
 mod page;
 mod recreated;
 mod schema;
+mod starts;
 mod top;
 mod upgrade;
 mod whole_set;

@@ -73,3 +73,33 @@ fn a_link_that_comes_and_goes_while_relays_change_costs_the_others_nothing() {
     bench::ledger::lock(&ledger).check(0).unwrap_or_else(|error| panic!("{error:#}; {:#}", report.0));
     assert_eq!(report.restarts(), 0);
 }
+
+/// A lane dies just after one of its links has gone: the next one does without that link.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_lane_that_dies_when_a_link_has_just_gone_is_followed_by_another() {
+    let rig = Rig::new(2);
+    let mut show = rig.start(
+        r#"
+        [[relay]]
+        name = "steady"
+        input = { interface = "in0", group = "239.1.1.1", port = 5000 }
+        outputs = [{ interface = "out0", group = "239.2.1.1", port = 5001 }]
+        [[relay]]
+        name = "other"
+        input = { interface = "in0", group = "239.1.1.2", port = 5000 }
+        outputs = [{ interface = "out1", group = "239.2.1.2", port = 5001 }]
+        "#,
+    );
+    let flow = show.expect(1, 0, "239.2.1.1:5001");
+    show.listen(0, vec![flow]);
+    let desk = Desk::of(&show.mcr);
+    let source = show.source(rig.streams(&["239.1.1.1:5000"]).rate(1_000).duration(AT_MOST));
+    let lane = nix::unistd::Pid::from_raw(i32::try_from(show.mcr.lanes()[0]).unwrap());
+    ip(&["-n", rig.relay.name(), "link", "del", "out1"]).unwrap();
+    nix::sys::signal::kill(lane, nix::sys::signal::Signal::SIGKILL).unwrap();
+    desk.wait_until_well();
+    let sent = source.stop().unwrap();
+    let report = show.balance(&[sent]);
+    assert_eq!(report.restarts(), 1);
+}

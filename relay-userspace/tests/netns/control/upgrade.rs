@@ -75,6 +75,13 @@ fn what_is_no_mcr_is_refused_and_the_old_one_goes_on() {
         assert_eq!(show.mcr.lanes(), lanes);
         assert_eq!(desk.failing(), []);
     }
+    // A newer control would not start with this file.
+    fs::write(show.mcr.config(), "broken = [").unwrap();
+    desk.wait_until_failing("config");
+    let mcr = fs::canonicalize(bench::relay::binary()).unwrap();
+    let why = desk.refused(&["upgrade", mcr.to_str().unwrap()]);
+    assert!(why.contains("relay.toml:1"), "{why}");
+    assert_eq!(show.mcr.lanes(), lanes);
     assert!(Path::new("/proc").join(show.mcr.process.pid().to_string()).exists());
     show.mcr.stop().unwrap();
 }

@@ -89,7 +89,7 @@ pub(super) const FAMILIES: &[Family] = &[
         "1 while the configuration file as it is now is in force.",
         Read::Node(|scrape| {
             let config = &scrape.view.config;
-            (config.refused.is_none() && config.failed.is_none()).into()
+            (config.refused.is_none() && config.trouble().is_none()).into()
         }),
     ),
     counter(
