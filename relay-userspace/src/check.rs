@@ -4,6 +4,7 @@ mod show; // a table for people
 
 pub use show::show_table;
 
+use crate::api;
 use crate::config::{self, Configuration, Errors};
 use crate::observe::warnings;
 use relay_common::facts::Facts;
@@ -38,11 +39,12 @@ pub fn run(
     let name = file.display().to_string();
     let (good, value, text) = match config::load(file) {
         Err(errors) => (false, errors_as_json(&errors), errors.to_string()),
-        Ok(Configuration { plan, .. }) => {
+        Ok(Configuration { plan, settings }) => {
             let facts = facts(&plan);
             let compiled = compile(&plan, &facts, &Placement::new(&plan, &facts, None), None);
-            let good = is_good(&compiled, options);
-            (good, as_json(&name, &plan, &compiled, options), as_text(&name, &plan, &compiled, options))
+            let found = Found { compiled, doubts: api::doubts(&settings.http) };
+            let good = is_good(&found, options);
+            (good, as_json(&name, &plan, &found, options), as_text(&name, &plan, &found, options))
         }
     };
     if options.json {
@@ -53,15 +55,25 @@ pub fn run(
     Ok(good)
 }
 
+/// What was found of a file without errors.
+#[derive(Debug)]
+pub struct Found {
+    /// What its plan comes to.
+    pub compiled: Compiled,
+    /// What of `[http]` would not work here.
+    pub doubts: Vec<String>,
+}
+
 /// Says whether a plan may be run.
-#[must_use]
-pub fn is_good(compiled: &Compiled, options: Options) -> bool {
-    compiled.refused.is_empty() && (compiled.pending.is_empty() || !options.strict)
+fn is_good(found: &Found, options: Options) -> bool {
+    let waits = !found.compiled.pending.is_empty() || !found.doubts.is_empty();
+    found.compiled.refused.is_empty() && !(options.strict && waits)
 }
 
 /// What was found, for people.
 #[must_use]
-pub fn as_text(file: &str, plan: &Plan, compiled: &Compiled, options: Options) -> String {
+pub fn as_text(file: &str, plan: &Plan, found: &Found, options: Options) -> String {
+    let Found { compiled, doubts } = found;
     let mut text = String::new();
     for conflict in &compiled.refused {
         let _ = writeln!(text, "{file}: error: {conflict}"); // Writing to a String cannot fail.
@@ -70,13 +82,16 @@ pub fn as_text(file: &str, plan: &Plan, compiled: &Compiled, options: Options) -
     for pending in &compiled.pending {
         let _ = writeln!(text, "{file}: {weight}: {pending}");
     }
+    for doubt in doubts {
+        let _ = writeln!(text, "{file}: {weight}: mcr run would not start here: {doubt}");
+    }
     for (relay, warning) in
         warnings(&plan.relays).iter().flat_map(|(relay, all)| all.iter().map(move |one| (relay, one)))
     {
         let _ = writeln!(text, "{file}: warning: relay \"{relay}\": {warning}");
     }
     let (relays, outputs) = (counted(plan.relays.len(), "relay"), counted(n_outputs(plan), "output"));
-    let end = match (is_good(compiled, options), compiled.pending.len()) {
+    let end = match (is_good(found, options), compiled.pending.len()) {
         (false, _) => "refused".to_owned(),
         (true, 0) => "good".to_owned(),
         (true, n) => format!("good, {n} pending"),
@@ -89,8 +104,8 @@ pub fn as_text(file: &str, plan: &Plan, compiled: &Compiled, options: Options) -
 }
 
 /// What was found, for programs.
-#[must_use]
-pub fn as_json(file: &str, plan: &Plan, compiled: &Compiled, options: Options) -> Value {
+fn as_json(file: &str, plan: &Plan, found: &Found, options: Options) -> Value {
+    let Found { compiled, doubts } = found;
     let pending = compiled.pending.iter().map(|pending| {
         json!({
             "relay": pending.relay,
@@ -101,12 +116,13 @@ pub fn as_json(file: &str, plan: &Plan, compiled: &Compiled, options: Options) -
     });
     json!({
         "file": file,
-        "good": is_good(compiled, options),
+        "good": is_good(found, options),
         "relays": plan.relays.len(),
         "outputs": n_outputs(plan),
         "errors": compiled.refused.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "pending": pending.collect::<Vec<_>>(),
         "warnings": warnings(&plan.relays),
+        "http": doubts,
     })
 }
 

@@ -116,7 +116,8 @@ fn check_free(path: &Path) -> anyhow::Result<()> {
     }
 }
 
-fn group_id(group: &str) -> anyhow::Result<u32> {
+/// The number of the group that the socket is to have.
+pub(super) fn group_id(group: &str) -> anyhow::Result<u32> {
     if let Ok(id) = group.parse() {
         return Ok(id);
     }

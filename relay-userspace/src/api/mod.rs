@@ -28,7 +28,7 @@ mod stream; // events as they happen
 
 pub use document::document;
 pub use limits::Counts;
-pub use server::{Opened, Server, open, start};
+pub use server::{Opened, Server, doubts, open, start};
 pub use sight::{Captured, Sight};
 
 #[cfg(test)]

@@ -56,6 +56,14 @@ pub fn open(http: &Http) -> anyhow::Result<Opened> {
     Ok(Opened { sockets, tcp, tls })
 }
 
+/// What of `[http]` would not work on this machine, as far as can be seen without opening anything.
+#[must_use]
+pub fn doubts(http: &Http) -> Vec<String> {
+    let group = http.socket_group.as_deref().map(listen::group_id).and_then(Result::err);
+    let tls = http.tls.as_ref().map(Tls::open).and_then(Result::err);
+    [group, tls].into_iter().flatten().map(|error| format!("{error:#}")).collect()
+}
+
 /// Starts to answer.
 ///
 /// # Errors

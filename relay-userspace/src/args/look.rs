@@ -1,6 +1,7 @@
 //! What shows something.
 
 use super::node::{Node, duration};
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -64,6 +65,7 @@ Examples:
 Exit code 0: the stream flows; 1: it is dark, or some of its outputs are; 3: mcr cannot be reached.")]
 pub struct Why {
     /// The relay.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
     /// Print the API's JSON.
     #[arg(long)]
@@ -85,6 +87,7 @@ Examples:
 The relay goes on meanwhile. tcpdump sees nothing of what mcr relays: the frames never reach the kernel's stack.")]
 pub struct Capture {
     /// The relay.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
     /// The pcapng file; - writes to standard output.
     #[arg(short = 'w', long = "write", value_name = "FILE")]

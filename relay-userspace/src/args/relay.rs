@@ -1,6 +1,7 @@
 //! What is done with relays.
 
 use super::node::Node;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -162,6 +163,7 @@ impl MeterLevel {
 #[derive(Debug, Args)]
 pub struct Set {
     /// The relay.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
     /// Another input, in the short form.
     #[arg(long = "in", value_name = "INPUT")]
@@ -184,7 +186,7 @@ pub struct Set {
 #[derive(Debug, Args)]
 pub struct Names {
     /// The relays.
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(required = true, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub names: Vec<String>,
     /// Only say what would change.
     #[arg(long)]
@@ -221,6 +223,7 @@ pub struct List {
 #[derive(Debug, Args)]
 pub struct Show {
     /// The relay.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
     /// Print the API's JSON.
     #[arg(long)]

@@ -70,6 +70,19 @@ fn what_is_probably_not_meant_is_a_warning_even_if_strict() {
 }
 
 #[test]
+fn an_api_that_would_not_open_here_is_told() {
+    let tls = "tls = { certificate = '/nowhere/c.pem', key = '/nowhere/k.pem' }";
+    let file = File::new("http", &format!("[http]\nsocket_group = 'no-such-group'\n{tls}\n"));
+    let (good, text) = file.check(Options::default());
+    assert!(good);
+    for doubt in ["http.socket_group: there is no group", "http.tls.certificate: cannot read /nowhere/c.pem"] {
+        assert!(text.contains(&format!("FILE: warning: mcr run would not start here: {doubt}")), "{text}");
+    }
+    let (good, text) = file.check(Options { strict: true, json: false });
+    assert!(!good && text.contains("FILE: error: mcr run would not start here") && text.contains("refused"), "{text}");
+}
+
+#[test]
 fn an_empty_file_is_good() {
     let file = File::new("empty", "");
     assert_eq!(file.check(Options { strict: true, json: false }), (true, "FILE: 0 relays, 0 outputs: good\n".into()));

@@ -10,8 +10,9 @@ use crate::args::{Capture, Direction};
 use anyhow::Context as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use std::fs::File;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal as _, Write};
+use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
@@ -26,20 +27,42 @@ pub(super) async fn run<O: Write, E: Write>(asked: &Capture, screen: &mut Screen
         return Err(Failure::usage(format!("packets are no text for a terminal: {remedy}")).into());
     }
     let client = Client::new(&asked.node)?;
-    let stream = client.stream(Question::get(path(asked))).await?;
     let name = asked.file.display().to_string();
-    let blocks = if to_pipe {
-        copy(stream, &mut screen.out, &mut screen.side, screen.live).await?
-    } else {
-        // Made only now: what is refused spoils no older file.
-        let mut file = File::create(&asked.file).with_context(|| format!("cannot write {name}"))?;
-        let copied = copy(stream, &mut file, &mut screen.side, screen.live).await;
-        copied.with_context(|| format!("cannot write {name}"))?
+    let cannot_write = || format!("cannot write {name}");
+    // Opened first, so that no capture is begun that cannot be kept; emptied only when there is one, so that what is
+    // refused spoils no older file.
+    let mut new = false;
+    let file = if to_pipe { None } else { Some(open(&asked.file, &mut new).with_context(cannot_write)?) };
+    let stream = client.stream(Question::get(path(asked))).await.inspect_err(|_| {
+        if new {
+            let _ = fs::remove_file(&asked.file);
+        }
+    })?;
+    let blocks = match file {
+        None => copy(stream, &mut screen.out, &mut screen.side, screen.live).await?,
+        Some(mut file) => {
+            // A pipe or a device has no length.
+            if file.metadata().is_ok_and(|file| file.is_file()) {
+                file.set_len(0).with_context(cannot_write)?;
+            }
+            copy(stream, &mut file, &mut screen.side, screen.live).await.with_context(cannot_write)?
+        }
     };
     let n = usize::try_from(blocks.packets).unwrap_or(usize::MAX);
     let place = if to_pipe { "standard output".to_owned() } else { name };
     screen.note(&format!("{}, {} in {place}", counted(n, "packet"), bytes(blocks.bytes)));
     Ok(Exit::Done)
+}
+
+/// Opens a file to write, and says whether it was made.
+fn open(path: &Path, new: &mut bool) -> io::Result<File> {
+    match OpenOptions::new().write(true).create_new(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => OpenOptions::new().write(true).open(path),
+        made => {
+            *new = made.is_ok();
+            made
+        }
+    }
 }
 
 fn path(asked: &Capture) -> String {

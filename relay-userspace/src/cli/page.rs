@@ -17,7 +17,15 @@ pub fn complete(shell: Shell, out: &mut impl Write) -> io::Result<()> {
     };
     // It is written at once: the generator panics where the reader has gone.
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "mcr", &mut text);
+    // What is hidden is nobody's to type.
+    let all = Cli::command();
+    let shown = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    let mut shown = clap::Command::new("mcr")
+        .args(all.get_arguments().cloned())
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_help_subcommand(true)
+        .subcommands(shown);
+    clap_complete::generate(shell, &mut shown, "mcr", &mut text);
     out.write_all(&text)
 }
 

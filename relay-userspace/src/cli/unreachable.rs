@@ -2,6 +2,7 @@
 
 use super::target::Target;
 use nix::unistd::{Gid, Group};
+use rustls::CertificateError;
 use std::io::{Error, ErrorKind};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -48,16 +49,33 @@ fn allowed(path: &Path) -> String {
 pub(super) fn not_agreed(target: &Target, error: &Error) -> String {
     let name = target.name();
     let text = error.to_string();
-    let remedy = if text.contains("UnknownIssuer") {
-        "name the certificate of its issuer: --ca-file FILE, or MCR_CA_FILE"
-    } else if text.contains("NotValidForName") {
-        "use the name that stands in its certificate"
-    } else if text.contains("Expired") {
-        "renew its certificate on the node; mcr takes the new one by itself"
-    } else {
-        "does that address speak TLS? try http:// in place of https://"
+    let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let remedy = match cause {
+        Some(rustls::Error::InvalidCertificate(wrong)) => wrong_certificate(wrong),
+        _ => "does that address speak TLS? If http.tls is not set there, write http:// in place of https://",
     };
     format!("cannot agree with {name} on TLS: {text}: {remedy}")
+}
+
+/// Never to do without TLS: a token would go over the wire as it is.
+fn wrong_certificate(wrong: &CertificateError) -> &'static str {
+    match wrong {
+        CertificateError::UnknownIssuer => "name the certificate of its issuer: --ca-file FILE, or MCR_CA_FILE",
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "use a name that stands in its certificate, or make one for this name (subjectAltName)"
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "renew its certificate on the node; mcr takes the new one by itself"
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "set the clocks of both machines: its certificate is not valid yet"
+        }
+        // openssl req -x509 makes such ones unless it is told otherwise.
+        CertificateError::Other(_) if format!("{wrong:?}").contains("CaUsedAsEndEntity") => {
+            "its certificate is one for signing others: make one with -addext basicConstraints=critical,CA:FALSE"
+        }
+        _ => "look at its certificate: openssl s_client -showcerts -connect HOST:PORT",
+    }
 }
 
 /// A connection was made, but no answer came in time.
@@ -104,6 +122,24 @@ mod tests {
         assert!(refused.contains("http://n:9280") && refused.contains("[http] listen"), "{refused}");
         assert!(too_slow(&unix, Duration::from_millis(500)).contains("within 500ms:"));
         assert!(too_slow(&unix, Duration::from_secs(30)).contains("within 30s:"));
+    }
+
+    #[test]
+    fn a_wrong_certificate_is_never_a_reason_to_do_without() {
+        let tls = Target::Tcp { host: "n".into(), port: 9280, tls: true };
+        let other = CertificateError::Other(rustls::OtherError(std::sync::Arc::new(Error::other("CaUsedAsEndEntity"))));
+        for (wrong, remedy) in [
+            (CertificateError::UnknownIssuer, "--ca-file"),
+            (CertificateError::NotValidForName, "a name that stands in its certificate"),
+            (CertificateError::Expired, "renew its certificate"),
+            (other, "CA:FALSE"),
+            (CertificateError::BadSignature, "openssl s_client"),
+        ] {
+            let error = Error::new(ErrorKind::InvalidData, rustls::Error::InvalidCertificate(wrong));
+            let told = not_agreed(&tls, &error);
+            assert!(told.contains(remedy) && !told.contains("http://"), "{told}");
+        }
+        assert!(not_agreed(&tls, &Error::from(ErrorKind::InvalidData)).contains("http://"));
     }
 
     #[test]

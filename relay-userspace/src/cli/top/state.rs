@@ -92,6 +92,8 @@ pub(super) struct State {
     pub(super) interval: Duration,
     pub(super) pane: Pane,
     pub(super) page: Page,
+    /// The page that the help lies over.
+    behind: Page,
     /// The first line of the page that is seen.
     pub(super) scroll: usize,
     pub(super) cursors: [Cursor; 4],
@@ -124,6 +126,7 @@ impl State {
             interval,
             pane: Pane::default(),
             page: Page::default(),
+            behind: Page::default(),
             scroll: 0,
             cursors: Default::default(),
             selected: None,
@@ -251,9 +254,12 @@ impl State {
     fn page_key(&mut self, key: Key) {
         let rows = self.page_rows();
         match key {
-            Key::Esc | Key::Enter => self.open(Page::None),
-            Key::Char('?') if matches!(self.page, Page::Help) => self.open(Page::None),
-            Key::Char('?') => self.open(Page::Help),
+            Key::Esc | Key::Enter => self.close(),
+            Key::Char('?') if matches!(self.page, Page::Help) => self.close(),
+            Key::Char('?') => {
+                self.behind = std::mem::take(&mut self.page);
+                self.open(Page::Help);
+            }
             Key::Up => self.scroll = self.scroll.saturating_sub(1),
             Key::Down => self.scroll += 1,
             Key::PageUp => self.scroll = self.scroll.saturating_sub(rows),
@@ -285,6 +291,12 @@ impl State {
             }
             other => self.moved(other),
         }
+    }
+
+    /// Back to what was there before the page.
+    fn close(&mut self) {
+        let behind = std::mem::take(&mut self.behind);
+        self.open(behind);
     }
 
     fn open(&mut self, page: Page) {

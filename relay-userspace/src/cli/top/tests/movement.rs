@@ -111,6 +111,17 @@ fn a_relay_is_opened_told_of_and_left() {
 }
 
 #[test]
+fn help_leads_back_to_where_it_was_asked_for() {
+    let mut state = state(80, 24);
+    press(&mut state, "<enter>?");
+    assert!(matches!(state.page, Page::Help));
+    press(&mut state, "<esc>");
+    assert!(matches!(state.page, Page::Relay(..)));
+    press(&mut state, "<esc>?<esc>");
+    assert!(matches!(state.page, Page::None));
+}
+
+#[test]
 fn an_event_leads_to_its_relay() {
     let mut state = state(80, 24);
     state.take(Happening::News(News::Events(vec![event(31, "gone"), event(32, "ch3")])), NOW);
