@@ -24,7 +24,7 @@ use anyhow::{Context, bail};
 use relay_common::facts::Facts;
 use relay_common::plan::Plan;
 use relay_common::table::{Kernel, Pending, Placement, Table, compile};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
@@ -170,7 +170,14 @@ impl Node {
     pub fn would_fit(&self, plan: &Plan) -> Result<(), Vec<String>> {
         let place = Placement::new(plan, &self.facts, Some(&self.place));
         let refused = compile(plan, &self.facts, &place, Some(&self.table)).refused;
-        if refused.is_empty() { Ok(()) } else { Err(refused.iter().map(ToString::to_string).collect()) }
+        if !refused.is_empty() {
+            return Err(refused.iter().map(ToString::to_string).collect());
+        }
+        let needed = needs(plan, &place, &self.facts);
+        let lanes: BTreeSet<u32> = needed.keys().map(|need| need.lane).collect();
+        let troubles = lanes.into_iter().filter_map(|lane| self.crew.check_frames(lane, &needed).err());
+        let troubles: Vec<String> = troubles.map(|trouble| trouble.to_string()).collect();
+        if troubles.is_empty() { Ok(()) } else { Err(troubles) }
     }
 
     /// What was counted so far.

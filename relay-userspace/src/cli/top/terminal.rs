@@ -9,6 +9,7 @@ use ratatui::crossterm::event;
 use ratatui::crossterm::terminal::{disable_raw_mode, enable_raw_mode, size};
 use std::fs::File;
 use std::io::{self, BufWriter};
+use std::mem::ManuallyDrop;
 use std::os::fd::AsFd as _;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -28,7 +29,8 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 /// The terminal. It is given back when this is dropped, and before a panic is told.
 pub(super) struct Screen {
     // A file of its own, which nobody else locks, and a buffer that holds a whole picture, so that it is sent in one go.
-    terminal: Terminal<CrosstermBackend<BufWriter<File>>>,
+    // It is not dropped: its own way of giving the terminal back panics where that is gone.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<BufWriter<File>>>>,
 }
 
 impl Screen {
@@ -46,7 +48,8 @@ impl Screen {
         let backend = CrosstermBackend::new(BufWriter::with_capacity(1 << 16, File::from(file)));
         TAKEN.store(true, SeqCst);
         // From here on it is given back also where something fails.
-        let taken = Self { terminal: Terminal::new(backend).inspect_err(|_| give_back()).context("cannot draw")? };
+        let terminal = Terminal::new(backend).inspect_err(|_| give_back()).context("cannot draw")?;
+        let taken = Self { terminal: ManuallyDrop::new(terminal) };
         enable_raw_mode().context("cannot take the terminal")?;
         write(ENTER).context("cannot draw")?;
         Ok(taken)

@@ -7,6 +7,7 @@ use crate::control::book::differences;
 use crate::control::desk::{Applied, Ask, Refusal, Who};
 use crate::control::node::Node;
 use crate::control::reach::Unreached;
+use crate::control::store::Prepared;
 use crate::control::view::{ConfigState, Origin};
 use crate::control::{tell, upgrade};
 use crate::events::audit::audit;
@@ -69,6 +70,8 @@ impl Control {
             return Err(refusal);
         }
         self.book = after;
+        // What could not be read before is written anew.
+        self.config.damaged = None;
         Ok(self.in_force(&old, &new))
     }
 
@@ -122,6 +125,10 @@ impl Control {
             // Not before: a file whose relays are not in force is nobody's to overwrite.
             self.store.forget_damage();
             self.config.damaged = None;
+        } else if self.config.damaged.is_some() && !self.store.is_damaged() {
+            // What could not be read at the start was known from the lanes: it is written anew.
+            let written = self.store.prepare(self.book.of_api.values()).and_then(Prepared::commit);
+            self.config.damaged = written.err().map(|refusal| refusal.to_string());
         }
         Ok(self.in_force(&old, &new))
     }

@@ -72,6 +72,37 @@ fn on_a_full_disk_a_change_is_refused_and_undone() {
     show.balance(&[sent]);
 }
 
+/// The file is damaged while the node runs, and control dies: the lanes know the relays, and the file is written anew.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn what_the_lanes_know_mends_a_damaged_file() {
+    let disk = Tmpfs::new();
+    let state = disk.path().join("relays.toml");
+    let rig = Rig::new(1);
+    let mut show = rig.start(&config(&state));
+    let desk = Desk::of(&show.mcr);
+    desk.done(&add("ours"));
+    let whole = fs::read(&state).unwrap();
+    fs::write(&state, "broken = [").unwrap();
+    kill_and_start(&mut show);
+    let text = desk.wait_until_failing("config");
+    assert!(text.contains(&state.display().to_string()), "{text}");
+    assert_eq!(desk.names(), set(&["ours"]));
+    desk.done(&["reload"]);
+    desk.wait_until_well();
+    assert_eq!(fs::read(&state).unwrap(), whole);
+    // The same by any change.
+    fs::write(&state, "broken = [").unwrap();
+    kill_and_start(&mut show);
+    desk.wait_until_failing("config");
+    let other = ["relay", "add", "late", "--in", "in0/239.1.1.3:5000", "--out", "out0/239.2.1.3:5001"];
+    desk.done(&other);
+    desk.wait_until_well();
+    kill_and_start(&mut show);
+    assert_eq!(desk.names(), set(&["late", "ours"]));
+    show.mcr.stop().unwrap();
+}
+
 /// What changes no lane is written down for a successor too, which must not write where lanes read.
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]

@@ -84,3 +84,18 @@ fn frames_of_sockets_that_were_just_closed_are_waited_for() {
     plays(&show, &desk, "last");
     show.mcr.stop().unwrap();
 }
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn what_there_are_no_frames_for_is_refused_by_a_dry_run_too() {
+    let rig = Rig::new(1);
+    let show = rig.start("[lanes]\nspare_sockets = 0\n");
+    let desk = Desk::of(&show.mcr);
+    for dry in [&["--dry-run"][..], &[]] {
+        let add = ["relay", "add", "one", "--in", "in0/239.1.1.1:5000", "--out", "out0/239.2.1.1:5001"];
+        let why = desk.refused(&[&add[..], dry].concat());
+        assert!(why.contains("raise lanes.spare_sockets"), "{why}");
+    }
+    assert!(desk.names().is_empty() && desk.failing().is_empty());
+    show.mcr.stop().unwrap();
+}
