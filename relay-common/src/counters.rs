@@ -1,8 +1,8 @@
 //! What a lane counts, and where each number stands in its counters memory.
 //!
-//! The memory is an array of 64-bit words that only the lane writes (control clears lines that are nobody's): first the lane's own, then a line per relay
-//! slot, then a line per output. Lines are multiples of 64 bytes, so that no two lanes and no two relays share a cache
-//! line. The first word says which layout this is.
+//! The memory is an array of 64-bit words that only the lane writes; control clears lines that are nobody's. First come
+//! the lane's own, then a line per relay slot, then a line per output. Lines are multiples of 64 bytes, so that no two
+//! lanes and no two relays share a cache line. The first word says which layout this is.
 
 use crate::drops::Drop;
 

@@ -119,3 +119,33 @@ fn remarks(command: &Command, heading: &str) -> String {
 fn text(page: Vec<u8>) -> io::Result<String> {
     String::from_utf8(page).map_err(io::Error::other)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    #[test]
+    fn what_is_hidden_is_not_completed() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let mut text = Vec::new();
+            complete(shell, &mut text).unwrap();
+            let text = String::from_utf8(text).unwrap();
+            assert!(text.contains("capture") && !text.contains("layouts"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_relay_without_a_name_is_a_wrong_argument() {
+        for words in [&["relay", "show", ""][..], &["relay", "rm", ""], &["why", ""], &["capture", "", "-w", "x"]] {
+            assert!(Cli::try_parse_from([&["mcr"], words].concat()).is_err(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn the_run_folder_that_is_named_is_the_one() {
+        let asked = Cli::try_parse_from(["mcr", "stop", "--run-dir", "/run/other"]).unwrap().command;
+        let crate::args::Command::Stop(stop) = asked else { panic!("{asked:?}") };
+        assert_eq!(stop.folder(), Some("/run/other".into()), "whatever MCR_SOCKET says");
+    }
+}
