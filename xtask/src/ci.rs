@@ -13,7 +13,7 @@ pub(crate) struct Args {}
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     timed("lint", || lint::run(workspace, &lint::Args { deny: false }))?;
     timed("tidy", || tidy::run(workspace))?;
-    timed("test all", || test::run(workspace, &test::Args { suite: test::Choice::All, record: false }))?;
+    timed("test all", || test::run(workspace, &test::Args { suite: test::Choice::All, rounds: 1, record: false }))?;
     demo::run(workspace, &demo::Args { seconds: Some(10), demo: Vec::new() })?;
     Ok(())
 }

@@ -12,11 +12,13 @@ use crate::{
 };
 
 use self::{
+    busy::BusyCores,
     root_suite::Suite,
     table::{Outcome, Row},
     tally::Tally,
 };
 
+mod busy; // every core kept busy
 mod features; // what this kernel can do
 mod fuzz;
 mod instructions; // what the pure functions cost
@@ -36,6 +38,9 @@ pub(crate) struct Args {
     /// Which tests.
     #[arg(value_enum, default_value = "all")]
     pub(crate) suite: Choice,
+    /// With loaded: run the suites so many times in a row.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) rounds: u32,
     /// With instructions: write the new numbers down; then say why in bench/instructions.toml.
     #[arg(long)]
     pub(crate) record: bool,
@@ -55,7 +60,9 @@ pub(crate) enum Choice {
     Vm,
     /// unit, instructions, kernel, netns and vm.
     All,
-    /// netns again and again with longer runs, then a minute of fuzzing each target.
+    /// netns with a busy loop on every core: finds tests that pass only on a quiet machine.
+    Loaded,
+    /// netns again and again with longer runs, once more with every core busy, then a minute of fuzzing each target.
     Long,
 }
 
@@ -65,6 +72,9 @@ const ROUNDS: u32 = 3;
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     if args.record && args.suite != Choice::Instructions {
         bail!("only instructions are recorded: cargo xtask test instructions --record");
+    }
+    if args.rounds != 1 && args.suite != Choice::Loaded {
+        bail!("only loaded is run in rounds: cargo xtask test loaded --rounds {}", args.rounds);
     }
     let mut rows = Vec::new();
     if args.suite == Choice::All {
@@ -86,6 +96,9 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     }
     let rounds = if args.suite == Choice::Long { ROUNDS } else { 1 };
     rows.extend(privileged(workspace, &suites, rounds));
+    if matches!(args.suite, Choice::Loaded | Choice::Long) {
+        rows.extend(loaded(workspace, args.rounds)?);
+    }
     if matches!(args.suite, Choice::Vm | Choice::All) {
         rows.push(vm::run(workspace));
     }
@@ -115,6 +128,28 @@ fn privileged(workspace: &Workspace, suites: &[Suite], rounds: u32) -> Vec<Row> 
         }
     }
     rows
+}
+
+/// The suites of the relay between network namespaces, with a busy loop on every core. Those of the laboratory measure,
+/// and say nothing about a loaded machine.
+fn loaded(workspace: &Workspace, rounds: u32) -> Result<Vec<Row>> {
+    let suites: Vec<Suite> = Suite::netns(workspace)?.into_iter().filter(Suite::is_of_relay).collect();
+    let mut rows = Vec::new();
+    let rights = match prepare(workspace) {
+        Ok(rights) => rights,
+        Err(outcome) => return Ok(vec![Row::new("loaded", outcome, 0.0)]),
+    };
+    for _ in 0..rounds {
+        for suite in &suites {
+            let run = || {
+                suite.compile(workspace)?;
+                let _busy = BusyCores::start();
+                suite.run(workspace, rights, false)
+            };
+            rows.push(timed(&format!("{} loaded", suite.name()), run));
+        }
+    }
+    Ok(rows)
 }
 
 /// Rights, kernel, packages, mcr: the first that is missing says how the suites end.

@@ -1,6 +1,6 @@
 //! A suite that root runs: compiled by the user, so that nothing in target/ ever belongs to root.
 
-use std::ffi::OsStr;
+use std::{ffi::OsStr, path::PathBuf};
 
 use anyhow::Result;
 
@@ -38,6 +38,16 @@ impl Suite {
         }
     }
 
+    /// Whether it is one of the relay's own, not of the laboratory's.
+    pub(super) fn is_of_relay(&self) -> bool {
+        self.package == "relay-userspace"
+    }
+
+    /// Compiles its tests, and says where their program lies.
+    pub(super) fn compile(&self, workspace: &Workspace) -> Result<PathBuf> {
+        program::compile_test(workspace, self.package, &self.target)
+    }
+
     pub(super) fn is_there(&self, workspace: &Workspace) -> Result<bool> {
         workspace.has_target(self.package, "test", &self.target)
     }
@@ -46,7 +56,7 @@ impl Suite {
     /// can be made to die in a commit lies beside the tests.
     pub(super) fn run(&self, workspace: &Workspace, rights: Rights, long: bool) -> Result<Tally> {
         eprintln!("xtask: compiling the tests of {} …", self.name());
-        let program = program::compile_test(workspace, self.package, &self.target)?;
+        let program = self.compile(workspace)?;
         let package = workspace.root().join(self.package);
         let mcr = workspace.mcr();
         let mut env = vec![("MCR", mcr.as_os_str()), ("CARGO_MANIFEST_DIR", package.as_os_str())];
