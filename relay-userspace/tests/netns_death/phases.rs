@@ -1,12 +1,12 @@
 //! Lanes kill themselves in the middle of a commit, at every phase of it.
 
-use crate::stage::{Stage, frames_are_all_there, wait_until};
-use std::cell::RefCell;
+use crate::stage::{Stage, frames_are_all_there, wait_while_it_grows};
 use std::collections::BTreeSet;
 use std::path::Path;
 
 const DEATHS: usize = 20;
-/// As many commits a life: some tens of milliseconds at this rate.
+/// As many commits a life: some tens of milliseconds at this rate, and most of a second where a lane gets so little of its
+/// core that each batch is full.
 const COMMITS: u32 = 500;
 /// Slow enough for the receive ring to hold what comes while one lane after the other dies, on a busy machine too.
 const RATE: u64 = 40_000;
@@ -19,10 +19,10 @@ fn die_in(phase: u32) {
         let relay = stage.start_with(chaos, &[("MCR_CHAOS", &format!("{phase}:{COMMITS}"))]);
         let traffic = stage.stream_at(RATE);
         // Lines of the log are held back when they come this fast; process numbers are not.
-        let seen = RefCell::new(BTreeSet::new());
-        wait_until("lanes do not die often enough", || {
-            seen.borrow_mut().extend(relay.lanes());
-            seen.borrow().len() > DEATHS
+        let mut seen = BTreeSet::new();
+        wait_while_it_grows("lanes do not die often enough", DEATHS + 1, || {
+            seen.extend(relay.lanes());
+            seen.len()
         });
         let account = traffic.settle();
         let report = relay.stop().unwrap();

@@ -233,6 +233,22 @@ pub(crate) fn wait_until(failure: &str, is_so: impl Fn() -> bool) {
     }
 }
 
+/// Waits until a count is high enough, however long that takes, as long as it grows.
+#[cfg(feature = "chaos")]
+pub(crate) fn wait_while_it_grows(failure: &str, wanted: usize, mut count: impl FnMut() -> usize) {
+    let mut reached = count();
+    while reached < wanted {
+        let mut now = reached;
+        let deadline = monotonic_ns() + u64::try_from(SOON.as_nanos()).unwrap();
+        while now <= reached {
+            assert!(monotonic_ns() < deadline, "{failure}: {reached} of {wanted}");
+            std::thread::sleep(Duration::from_millis(1));
+            now = count();
+        }
+        reached = now;
+    }
+}
+
 /// Kills a process with the signal that nothing can catch. It may be gone already.
 pub(crate) fn kill_now(pid: u32) {
     kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).ok();
