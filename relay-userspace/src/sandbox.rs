@@ -13,12 +13,10 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 
 /// The system calls of a lane at work. Everything else ends it.
 const ALLOWED: &[libc::c_long] = &[
-    libc::SYS_sendto,   // transmit what is on a ring
-    libc::SYS_recvfrom, // wake the receive side of a driver
-    libc::SYS_sendmsg,  // answer control
-    libc::SYS_recvmsg,  // hear control
-    libc::SYS_accept4,  // let the next control in
-    libc::SYS_poll,     // sleep
+    libc::SYS_sendmsg, // answer control
+    libc::SYS_recvmsg, // hear control
+    libc::SYS_accept4, // let the next control in
+    libc::SYS_poll,    // sleep
     libc::SYS_ppoll,
     libc::SYS_read,          // the doorbell
     libc::SYS_clock_gettime, // where the clock is not in the vDSO
@@ -29,7 +27,6 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_sigaltstack, // the runtime's, at the end of a thread
     libc::SYS_rt_sigreturn,
     libc::SYS_restart_syscall, // a sleep that was interrupted by a stop
-    libc::SYS_write,           // the text of a panic
     libc::SYS_futex,
     libc::SYS_rt_sigprocmask, // abort
     libc::SYS_rt_sigaction,
@@ -68,32 +65,52 @@ pub fn give_up_rights() -> anyhow::Result<()> {
     // SAFETY: this call takes numbers only.
     unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
     let arch = TargetArch::try_from(std::env::consts::ARCH).context("no seccomp filter for this processor")?;
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALLOWED.iter().map(|&call| (call, vec![])).collect();
-    // A panic ends this process by a signal, and no other: the kernel lets equal users signal each other.
-    let own = u64::from(std::process::id());
-    let to_itself = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, own)?;
-    rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![to_itself])?]);
-    // Who is at the door, and where the rings of a new socket lie; nothing else is asked of any socket.
-    let asks = |level: i32, name: i32| {
-        let is = |argument, value: i32| {
-            SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value as u64)
-        };
-        SeccompRule::new(vec![is(1, level)?, is(2, name)?])
-    };
-    let asked = vec![asks(libc::SOL_SOCKET, libc::SO_PEERCRED)?, asks(SOL_XDP, XDP_MMAP_OFFSETS)?];
-    rules.insert(libc::SYS_getsockopt, asked);
-    // A build with checks sees whether a descriptor is open before it closes it.
-    if cfg!(debug_assertions) {
-        let is_it_open = SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, libc::F_GETFD as u64)?;
-        rules.insert(libc::SYS_fcntl, vec![SeccompRule::new(vec![is_it_open])?]);
-    }
-    // Memory for the allocator and for the rings of a new socket; none that could be executed.
-    let executable = SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64);
-    let not_executable = SeccompCondition::new(2, SeccompCmpArgLen::Dword, executable, 0)?;
-    rules.insert(libc::SYS_mmap, vec![SeccompRule::new(vec![not_executable])?]);
-    let filter = SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, arch)?;
+    let filter = SeccompFilter::new(rules()?, SeccompAction::KillProcess, SeccompAction::Allow, arch)?;
     let program: BpfProgram = filter.try_into()?;
     seccompiler::apply_filter(&program)
         .context("cannot apply the seccomp filter: use a kernel with CONFIG_SECCOMP_FILTER")?;
     Ok(())
 }
+
+/// The calls that are allowed, and with which arguments. A rule holds when all of its conditions do, a call passes when
+/// one of its rules holds.
+fn rules() -> anyhow::Result<BTreeMap<i64, Vec<SeccompRule>>> {
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALLOWED.iter().map(|&call| (call, vec![])).collect();
+    let mut pin = |call, conditions: Vec<SeccompCondition>| -> anyhow::Result<()> {
+        rules.entry(call).or_default().push(SeccompRule::new(conditions)?);
+        Ok(())
+    };
+    // To transmit what is on a ring, and to wake the receive side of a driver. Neither carries a byte or an address: the
+    // sockets of group memberships, which every lane holds, reach nobody by these.
+    pin(libc::SYS_sendto, vec![address(1, 0)?, address(2, 0)?, address(4, 0)?, number(5, 0)?])?;
+    pin(libc::SYS_recvfrom, vec![address(1, 0)?, address(2, 0)?, address(4, 0)?, address(5, 0)?])?;
+    // The text of a panic, and into no memory that others read.
+    pin(libc::SYS_write, vec![number(0, libc::STDERR_FILENO)?])?;
+    // A panic ends this process by a signal, and no other: the kernel lets equal users signal each other.
+    pin(libc::SYS_tgkill, vec![number(0, std::process::id().cast_signed())?])?;
+    // Who is at the door, and where the rings of a new socket lie; nothing else is asked of any socket.
+    pin(libc::SYS_getsockopt, vec![number(1, libc::SOL_SOCKET)?, number(2, libc::SO_PEERCRED)?])?;
+    pin(libc::SYS_getsockopt, vec![number(1, SOL_XDP)?, number(2, XDP_MMAP_OFFSETS)?])?;
+    // A build with checks sees whether a descriptor is open before it closes it.
+    if cfg!(debug_assertions) {
+        pin(libc::SYS_fcntl, vec![number(1, libc::F_GETFD)?])?;
+    }
+    // Memory for the allocator and for the rings of a new socket; none that could be executed.
+    let executable = SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64);
+    pin(libc::SYS_mmap, vec![SeccompCondition::new(2, SeccompCmpArgLen::Dword, executable, 0)?])?;
+    Ok(rules)
+}
+
+/// That an argument of 32 bits has this value.
+fn number(argument: u8, value: i32) -> anyhow::Result<SeccompCondition> {
+    let value = u64::from(value.cast_unsigned());
+    Ok(SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)?)
+}
+
+/// That an argument of 64 bits has this value.
+fn address(argument: u8, value: u64) -> anyhow::Result<SeccompCondition> {
+    Ok(SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, value)?)
+}
+
+#[cfg(test)]
+mod tests;

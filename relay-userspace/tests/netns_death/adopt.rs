@@ -23,7 +23,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Runs a future in a thread that stands in the relay's namespace.
-fn inside<T: Send, F: Future<Output = T>>(stage: &Stage, work: impl FnOnce() -> F + Send) -> T {
+pub(crate) fn inside<T: Send, F: Future<Output = T>>(stage: &Stage, work: impl FnOnce() -> F + Send) -> T {
     let block_on = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work());
     stage.relay.run(block_on)
 }

@@ -1,7 +1,7 @@
 //! One socket that holds groups, and how much the kernel lets it hold.
 
 use super::Group;
-use crate::kernel::{multicast, sysctl};
+use crate::kernel::{multicast, mute::mute, sysctl};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use std::io;
 use std::net::IpAddr;
@@ -45,6 +45,8 @@ impl MembershipSocket {
         let family = if v4 { AddressFamily::Inet } else { AddressFamily::Inet6 };
         let descriptor = socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
             .map_err(|errno| Refused::Socket(errno.into()))?;
+        // Lanes hold it, and no lane is to reach the network by it.
+        mute(&descriptor).map_err(Refused::Socket)?;
         Ok(Self { descriptor, v4, room })
     }
 
