@@ -70,13 +70,20 @@ fn fill_in(node: &Node<'_>, input: &Input, output: &Output, entry: &mut OutputEn
     if !(link.up && link.carrier) {
         return Err(PendingReason::LinkDown { link: name.clone(), up: link.up });
     }
-    // Lane `i` transmits on queue `i`, so only the lanes that the input's packets come to need one.
-    let n_lanes = node.place.lanes_of(&input.interface, node.n_lanes);
-    if link.n_tx_queues < n_lanes {
-        let n_queues = link.n_tx_queues;
-        return Err(PendingReason::TooFewQueues { link: name.clone(), n_queues, n_lanes });
+    has_queues(node, input, link)
+}
+
+/// Only the lanes that the input's packets come to need a transmit queue of their own.
+fn has_queues(node: &Node<'_>, input: &Input, link: &Link) -> Result<(), PendingReason> {
+    let lanes = node.place.lanes_of(&input.interface, node.n_lanes);
+    let highest = lanes.map(|lane| (node.place.tx_queue(&link.name, lane, node.n_lanes), lane)).max();
+    match highest {
+        Some((queue, lane)) if queue >= link.n_tx_queues => {
+            let (n_queues, needed, input) = (link.n_tx_queues, queue + 1, input.interface.clone());
+            Err(PendingReason::TooFewQueues { link: link.name.clone(), n_queues, needed, lane, input })
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// The device that stands for an output's tags, when there is one: its addresses are those of that VLAN.

@@ -115,14 +115,18 @@ pub enum PendingReason {
         /// How many can be served.
         limit: u32,
     },
-    /// The output link has fewer transmit queues than there are lanes.
+    /// A lane that the input's packets come to has no transmit queue on the output link.
     TooFewQueues {
         /// The link.
         link: String,
         /// Its transmit queues.
         n_queues: u32,
-        /// The lanes.
-        n_lanes: u32,
+        /// How many it would need.
+        needed: u32,
+        /// A lane without one.
+        lane: u32,
+        /// The input link whose packets come to that lane.
+        input: String,
     },
     /// The link has no address to send from.
     NoAddress {
@@ -249,9 +253,10 @@ impl fmt::Display for PendingReason {
                 write!(f, "interface \"{link}\" has {n_queues} receive queues, but at most {limit} are served: ")?;
                 write!(f, "ethtool -L {link} combined {limit}")
             }
-            Self::TooFewQueues { link, n_queues, n_lanes } => {
-                write!(f, "interface \"{link}\" has {n_queues} transmit queues for {n_lanes} lanes: ")?;
-                write!(f, "ethtool -L {link} combined {n_lanes}, or name at most {n_queues} in lanes.cores")
+            Self::TooFewQueues { link, n_queues, needed, lane, input } => {
+                write!(f, "interface \"{link}\" has {n_queues} transmit queues, none of them for lane {lane}, which ")?;
+                write!(f, "receives on \"{input}\": ethtool -L {link} combined {needed}, or start mcr anew (it then ")?;
+                write!(f, "chooses lanes for all relays at once), or name at most {n_queues} in lanes.cores")
             }
             Self::NoAddress { link, family } => {
                 write!(f, "interface \"{link}\" has no IPv{family} address to send from: ")?;

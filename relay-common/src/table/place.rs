@@ -1,4 +1,7 @@
-//! Which number a link has: among the inputs in the socket map, among the outputs in a lane's transmit rings.
+//! Which number a link has: among the inputs in the socket map, among the outputs in a lane's transmit rings; and at
+//! which lane its queues begin.
+
+mod first; // at which lane a new link begins
 
 use super::Numbers;
 use crate::abi::{MAX_LINKS, MAX_QUEUES};
@@ -9,12 +12,17 @@ use alloc::{
     string::String,
     vec::Vec,
 };
+use first::Lanes;
 
-/// The links in use and their numbers. A link keeps its numbers for as long as it is in use.
+/// The links in use and their numbers. A link keeps its numbers and its first lane for as long as it is in use, as an
+/// input or as an output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement {
     inputs: BTreeMap<String, InputPlace>,
     outputs: BTreeMap<String, u16>,
+    /// The lane that has queue 0 of a link. The lanes after it have the queues after that, for receiving and for sending:
+    /// so no queue moves to another lane when a link becomes an output or an input, or is one no longer.
+    first_lanes: BTreeMap<String, u32>,
     input_numbers: Numbers,
     output_numbers: Numbers,
 }
@@ -47,21 +55,23 @@ impl Placement {
     /// the placement before keep their numbers.
     #[must_use]
     pub fn new(plan: &Plan, facts: &Facts, previous: Option<&Self>) -> Self {
-        let mut place = previous.cloned().unwrap_or_else(|| Self::remembered([], []));
+        let mut place = previous.cloned().unwrap_or_else(|| Self::remembered([], [], []));
         let links: BTreeMap<&str, &Link> = facts.links.iter().map(|link| (link.name.as_str(), link)).collect();
         let enabled = || plan.relays.iter().filter(|relay| relay.enabled);
         let inputs = in_order(enabled().map(|relay| relay.input.interface.as_str()), &links);
         let outputs = in_order(enabled().flat_map(|r| &r.outputs).map(|output| output.interface.as_str()), &links);
         place.place_inputs(plan, &links, &inputs);
         place.place_outputs(&outputs);
+        place.choose_first_lanes(plan, &links, &inputs, &outputs);
         place
     }
 
-    /// A placement of which only the numbers are known: what a successor was told of its predecessor's.
+    /// A placement of which only numbers and first lanes are known: what a successor was told of its predecessor's.
     #[must_use]
     pub fn remembered(
         inputs: impl IntoIterator<Item = (String, u32)>,
         outputs: impl IntoIterator<Item = (String, u16)>,
+        first_lanes: impl IntoIterator<Item = (String, u32)>,
     ) -> Self {
         let inputs: BTreeMap<String, InputPlace> =
             inputs.into_iter().map(|(link, number)| (link, InputPlace { number, queues: Vec::new() })).collect();
@@ -71,6 +81,7 @@ impl Placement {
             output_numbers: Numbers::with_taken(MAX_LINKS, outputs.values().map(|number| u32::from(*number))),
             inputs,
             outputs,
+            first_lanes: first_lanes.into_iter().collect(),
         }
     }
 
@@ -96,22 +107,32 @@ impl Placement {
         self.outputs.iter().map(|(link, number)| (link.as_str(), *number))
     }
 
-    /// The lane that serves a receive queue of an input link. Lane `i` transmits on queue `i` of every output link, and a
-    /// queue has one socket: so lane `i` receives on queue `i`, also of a link that only later becomes an output.
-    /// Links with fewer queues than there are lanes begin at different lanes while they are no outputs, so that many
-    /// links with one queue each do not all end up on the first.
-    #[must_use]
-    pub fn lane(&self, link: &str, queue: u32, n_lanes: u32) -> u32 {
-        let spread = |place: &&InputPlace| place.n_queues() < n_lanes && self.output(link).is_none();
-        let first = self.input(link).filter(spread).map_or(0, |place| place.number);
-        (first + queue) % n_lanes
+    /// All links in use with the lane that has their queue 0.
+    pub fn first_lanes(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.first_lanes.iter().map(|(link, lane)| (link.as_str(), *lane))
     }
 
-    /// The lanes that an input link's packets come to: one more than the highest.
+    fn first_lane(&self, link: &str) -> u32 {
+        self.first_lanes.get(link).copied().unwrap_or(0)
+    }
+
+    /// The lane that has a queue of a link: it alone receives on it, and sends on it if it is the lane's
+    /// [`Self::tx_queue`].
     #[must_use]
-    pub fn lanes_of(&self, link: &str, n_lanes: u32) -> u32 {
+    pub fn lane(&self, link: &str, queue: u32, n_lanes: u32) -> u32 {
+        (self.first_lane(link) + queue) % n_lanes
+    }
+
+    /// The queue of a link that a lane transmits on, if the link has so many: the first of those that it has.
+    #[must_use]
+    pub fn tx_queue(&self, link: &str, lane: u32, n_lanes: u32) -> u32 {
+        (lane + n_lanes - self.first_lane(link) % n_lanes) % n_lanes
+    }
+
+    /// The lanes that an input link's packets come to.
+    pub fn lanes_of(&self, link: &str, n_lanes: u32) -> impl Iterator<Item = u32> {
         let queues = self.input(link).map_or(&[][..], |place| &place.queues);
-        queues.iter().map(|queue| self.lane(link, *queue, n_lanes) + 1).max().unwrap_or(0)
+        queues.iter().map(move |queue| self.lane(link, *queue, n_lanes))
     }
 
     /// The receive queues that one lane serves.
@@ -120,6 +141,19 @@ impl Placement {
             let mine = move |queue: &u32| self.lane(link, *queue, n_lanes) == lane;
             place.queues.iter().copied().filter(mine).map(move |queue| (link, queue))
         })
+    }
+
+    fn choose_first_lanes(&mut self, plan: &Plan, links: &BTreeMap<&str, &Link>, inputs: &[&str], outputs: &[&str]) {
+        let Self { inputs: input_places, outputs: output_numbers, first_lanes, .. } = self;
+        first_lanes.retain(|link, _| input_places.contains_key(link) || output_numbers.contains_key(link));
+        let mut lanes = Lanes::new(plan, links, input_places, first_lanes);
+        let narrow = outputs.iter().filter(|link| lanes.is_narrow(link));
+        let in_order: Vec<&str> = narrow.chain(inputs).chain(outputs).copied().collect();
+        for link in in_order {
+            if input_places.contains_key(link) || output_numbers.contains_key(link) {
+                lanes.place(link);
+            }
+        }
     }
 
     fn place_inputs(&mut self, plan: &Plan, links: &BTreeMap<&str, &Link>, names: &[&str]) {

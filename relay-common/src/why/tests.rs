@@ -304,7 +304,7 @@ fn every_reason_and_every_drop_has_a_remedy() {
         PendingReason::NoHardwareAddress { link: link() },
         PendingReason::QueueMissing { link: link(), queue: 3, n_queues: 1 },
         PendingReason::TooManyQueues { link: link(), n_queues: 99, limit: 64 },
-        PendingReason::TooFewQueues { link: link(), n_queues: 1, n_lanes: 2 },
+        PendingReason::TooFewQueues { link: link(), n_queues: 1, needed: 2, lane: 1, input: link() },
         PendingReason::NoAddress { link: link(), family: 4 },
         PendingReason::BroadcastAddress { link: link(), address },
         PendingReason::NeighbourUnknown { link: link(), destination: address, next_hop: None },
@@ -315,5 +315,5 @@ fn every_reason_and_every_drop_has_a_remedy() {
         assert!(text.split_once(": ").is_some_and(|(what, remedy)| !what.is_empty() && !remedy.is_empty()), "{text}");
     }
     let of_output = with(works(), |evidence| evidence.pending.push((Part::Output(0), reasons[6].clone())));
-    breaks(&of_output, Stage::OutputLink, &["1 transmit queues for 2 lanes", "ethtool -L in0 combined 2"]);
+    breaks(&of_output, Stage::OutputLink, &["1 transmit queues, none of them for lane 1", "ethtool -L in0 combined 2"]);
 }

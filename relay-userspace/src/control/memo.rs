@@ -31,6 +31,9 @@ pub struct Memo {
     pub inputs: BTreeMap<String, u32>,
     /// The output links with their transmit numbers.
     pub outputs: BTreeMap<String, u16>,
+    /// The links with the lane that has their queue 0.
+    #[serde(default)]
+    pub first_lanes: BTreeMap<String, u32>,
     /// How often each lane was started again.
     pub restarts: Vec<u64>,
 }
@@ -64,6 +67,7 @@ impl Memo {
             relays: table.slots().map(one).collect(),
             inputs: place.inputs().map(|(link, place)| (link.to_owned(), place.number)).collect(),
             outputs: place.outputs().map(|(link, number)| (link.to_owned(), number)).collect(),
+            first_lanes: place.first_lanes().map(|(link, lane)| (link.to_owned(), lane)).collect(),
             ..Self::default()
         }
     }
@@ -75,10 +79,10 @@ impl Memo {
         Table::remembered(self.generation, room, known)
     }
 
-    /// The numbers of the links.
+    /// The numbers of the links, and their lanes.
     #[must_use]
     pub fn place(&self) -> Placement {
-        Placement::remembered(self.inputs.clone(), self.outputs.clone())
+        Placement::remembered(self.inputs.clone(), self.outputs.clone(), self.first_lanes.clone())
     }
 
     /// The relays that came through the API.

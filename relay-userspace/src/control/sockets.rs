@@ -39,14 +39,15 @@ pub fn needs(plan: &Plan, place: &Placement, facts: &Facts) -> BTreeMap<Need, Op
             needs.entry((lane, link, queue)).or_default().0 = true;
         }
         for (link, output) in place.outputs() {
-            if facts.link(link).is_some_and(|link| lane < link.n_tx_queues) {
-                needs.entry((lane, link, lane)).or_default().1 = Some(output);
+            let queue = place.tx_queue(link, lane, n_lanes);
+            if facts.link(link).is_some_and(|link| queue < link.n_tx_queues) {
+                needs.entry((lane, link, queue)).or_default().1 = Some(output);
             }
         }
     }
     let full = |((lane, link, queue), (receives, output)): ((u32, &str, u32), (bool, Option<u16>))| {
         let known = facts.link(link)?;
-        let sends = output.is_some() || (lane == queue && lane < known.n_tx_queues);
+        let sends = queue == place.tx_queue(link, lane, n_lanes) && queue < known.n_tx_queues;
         let cuts = receives && facts.cut_above.contains_key(link);
         let zero_copy = match wanted_zero_copy(&interface(plan, link)) {
             1 if cuts => 0,
@@ -170,6 +171,33 @@ mod tests {
             sockets.iter().filter(|(_, link, ..)| link == "a").cloned().collect()
         };
         assert_eq!(of_a(&before), of_a(&after));
+    }
+
+    /// Also with one queue and several lanes, where the second input begins at the second lane.
+    #[test]
+    fn with_several_lanes_too() {
+        let links = vec![link("a", 1, 1), link("b", 2, 1), link("c", 3, 2)];
+        let facts = Facts { links, ..Facts::default() };
+        let plan = |relays: &[(&str, &str)]| {
+            let one = |(i, (from, to)): (usize, &(&str, &str))| {
+                format!(
+                    "[[relay]]\nname = \"r{i}\"\n\
+                     input = {{ interface = \"{from}\", group = \"239.1.1.{i}\", port = 5 }}\n\
+                     outputs = [{{ interface = \"{to}\", group = \"239.2.1.{i}\", port = 5 }}]\n"
+                )
+            };
+            let text: String = relays.iter().enumerate().map(one).collect();
+            parse("test", &format!("[lanes]\ncores = [0, 1]\n{text}")).unwrap().plan
+        };
+        let (before, after) = (plan(&[("a", "c"), ("b", "c")]), plan(&[("a", "c"), ("b", "c"), ("a", "b")]));
+        let place = Placement::new(&before, &facts, None);
+        let sockets = needs(&before, &place, &facts);
+        assert!(sockets.keys().any(|need| (need.lane, need.link.as_str(), need.queue) == (1, "b", 0) && need.sends));
+        let next = Placement::new(&after, &facts, Some(&place));
+        let sockets_after = needs(&after, &next, &facts);
+        assert!(sockets.keys().eq(sockets_after.keys()), "{sockets:?}\n{sockets_after:?}");
+        let back = needs(&before, &Placement::new(&before, &facts, Some(&next)), &facts);
+        assert_eq!(back, sockets);
     }
 
     #[test]

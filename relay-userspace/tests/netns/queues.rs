@@ -77,7 +77,8 @@ fn two_lanes_relay_at_the_same_time() {
 fn a_link_with_fewer_queues_than_lanes_is_pending_with_the_remedy() {
     let rig = Rig::shaped(Shape { outputs: 1, queues: 2, output_queues: 1, output_mtu: 1500, output_mac: None });
     let show = rig.start(CONFIG);
-    let remedy = "interface \"out0\" has 1 transmit queues for 2 lanes: ethtool -L out0 combined 2";
+    let remedy = "interface \"out0\" has 1 transmit queues, none of them for lane 1, which receives on \"in0\": \
+                  ethtool -L out0 combined 2";
     let lines = show.mcr.process.lines().join("\n");
     assert!(lines.contains(remedy), "{remedy} is not in\n{lines}");
     let headers = rig.headers("239.1.1.1:5000");

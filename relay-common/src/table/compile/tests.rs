@@ -275,7 +275,10 @@ fn every_reason_of_an_output() {
         plan.lanes.cores = vec![1, 2, 3, 4, 5];
         facts.links[1].n_tx_queues = 3;
     });
-    assert_eq!(r, PendingReason::TooFewQueues { link: link.clone(), n_queues: 3, n_lanes: 4 });
+    assert_eq!(
+        r,
+        PendingReason::TooFewQueues { link: link.clone(), n_queues: 3, needed: 4, lane: 3, input: name("in") }
+    );
     let destination = ip("10.0.2.255");
     let r = reason("10.0.2.255", &|_, _| {});
     assert_eq!(r, PendingReason::BroadcastAddress { link: link.clone(), address: destination });

@@ -5,6 +5,7 @@ mod browser; // a real one, driven by a wire
 mod desk; // the node, asked by its command line
 mod tmpfs; // a small disk
 
+mod both_ways;
 mod capture;
 mod churn;
 mod dark;
