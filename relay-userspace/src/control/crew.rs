@@ -9,7 +9,8 @@ use super::vault::{Held, Vault};
 use super::view::{LaneView, SocketView};
 use crate::clock::now_ns;
 use crate::lane::pin;
-use crate::memory::{self, table::TableMemory};
+use crate::memory;
+use crate::memory::table::{TableMemory, TableWriter};
 use anyhow::{Context, bail, ensure};
 use relay_common::counters::LaneCounter;
 use relay_common::plan::Lanes;
@@ -61,8 +62,9 @@ pub struct Crew {
     pub posts: Vec<Post>,
     /// How lanes run: fixed as long as one of them lives.
     pub lanes: Lanes,
+    /// The table, as lanes are given it: to be read.
     table: OwnedFd,
-    memory: TableMemory,
+    memory: TableWriter,
     vault: Vault,
     events: UnboundedSender<Event>,
 }
@@ -77,8 +79,8 @@ impl Crew {
         events: UnboundedSender<Event>,
     ) -> anyhow::Result<Self> {
         let image = image::image_size(lanes.max_relays, lanes.max_outputs);
-        let table = memory::create(c"mcr-table", TableMemory::bytes(image))?;
-        let memory = TableMemory::open(&table, image)?;
+        let made = memory::create(c"mcr-table", TableMemory::bytes(image))?;
+        let (table, memory) = (memory::read_only(&made)?, TableWriter::open(&made, image)?);
         let namespace = door::namespace()?;
         let doors: Vec<PathBuf> = (0..lanes.n_lanes()).map(|lane| door::path(run_dir, namespace, lane)).collect();
         let build = |(number, path): (u32, &PathBuf)| {

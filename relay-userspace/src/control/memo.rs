@@ -1,5 +1,5 @@
 //! The memo: what control writes down for a successor that it will not meet. It lies in memory that the lanes hold, in
-//! two copies that take turns, so that a death in mid-writing leaves the one before.
+//! two copies that take turns, so that a death in mid-writing leaves the one before. A lane cannot write it.
 
 use super::view::Origin;
 use crate::config::{parse_relay, relay_to_json};
@@ -111,6 +111,8 @@ const HEAD: usize = 8 + 8 + 32;
 #[derive(Debug)]
 pub struct Pages {
     copies: [OwnedFd; 2],
+    /// The same, to be read: what is held by others.
+    held: [OwnedFd; 2],
     /// The number of the newest whole copy; copy `n % 2` holds it.
     newest: u64,
 }
@@ -118,16 +120,20 @@ pub struct Pages {
 impl Pages {
     /// Two empty copies.
     pub fn new() -> io::Result<Self> {
-        let copy = || memory::create(c"mcr-memo", HEAD);
-        Ok(Self { copies: [copy()?, copy()?], newest: 0 })
+        let copies = [memory::create_resizable(c"mcr-memo")?, memory::create_resizable(c"mcr-memo")?];
+        let held = [memory::read_only(&copies[0])?, memory::read_only(&copies[1])?];
+        Ok(Self { copies, held, newest: 0 })
     }
 
     /// The copies that a predecessor left, and what stands in the newest whole one.
-    #[must_use]
-    pub fn taken_over(copies: [OwnedFd; 2]) -> (Self, Option<Memo>) {
-        let found = copies.iter().filter_map(|copy| read(copy.as_fd())).max_by_key(|(number, _)| *number);
+    ///
+    /// # Errors
+    /// When this user may not write them.
+    pub fn taken_over(held: [OwnedFd; 2]) -> io::Result<(Self, Option<Memo>)> {
+        let found = held.iter().filter_map(|copy| read(copy.as_fd())).max_by_key(|(number, _)| *number);
         let newest = found.as_ref().map_or(0, |(number, _)| *number);
-        (Self { copies, newest }, found.and_then(|(_, bytes)| serde_json::from_slice(&bytes).ok()))
+        let copies = [memory::writable(&held[0])?, memory::writable(&held[1])?];
+        Ok((Self { copies, held, newest }, found.and_then(|(_, bytes)| serde_json::from_slice(&bytes).ok())))
     }
 
     /// Writes a memo over the older copy.
@@ -146,10 +152,10 @@ impl Pages {
         Ok(())
     }
 
-    /// The copies, to be held by others.
+    /// The copies, to be held by others: they cannot write them.
     #[must_use]
-    pub const fn copies(&self) -> &[OwnedFd; 2] {
-        &self.copies
+    pub const fn held(&self) -> &[OwnedFd; 2] {
+        &self.held
     }
 }
 
@@ -185,7 +191,7 @@ fn read(copy: BorrowedFd<'_>) -> Option<(u64, Vec<u8>)> {
 #[cfg(test)]
 mod tests {
     use super::{HEAD, Memo, Pages, write_all};
-    use std::os::fd::{AsFd, OwnedFd};
+    use std::os::fd::AsFd;
 
     fn memo(generation: u64) -> Memo {
         let inputs = [("a-rather-long-name".repeat(usize::try_from(generation % 3).unwrap()), 1)].into();
@@ -193,8 +199,7 @@ mod tests {
     }
 
     fn again(pages: &Pages) -> Option<Memo> {
-        let copies: Vec<OwnedFd> = pages.copies().iter().map(|copy| copy.try_clone().unwrap()).collect();
-        Pages::taken_over(copies.try_into().unwrap()).1
+        Pages::taken_over(pages.held().each_ref().map(|copy| copy.try_clone().unwrap())).unwrap().1
     }
 
     #[test]
@@ -213,7 +218,7 @@ mod tests {
         pages.write(&memo(1)).unwrap();
         pages.write(&memo(2)).unwrap();
         // The third goes over the first: half of it is there, under the first one's head.
-        let copy = &pages.copies()[1];
+        let copy = &pages.copies[1];
         write_all(copy.as_fd(), b"half of something new", HEAD as i64).unwrap();
         assert_eq!(again(&pages), Some(memo(2)));
         nix::unistd::ftruncate(copy, 3).unwrap();
@@ -224,8 +229,8 @@ mod tests {
     fn whoever_takes_over_goes_on_writing() {
         let mut pages = Pages::new().unwrap();
         pages.write(&memo(1)).unwrap();
-        let copies: Vec<OwnedFd> = pages.copies().iter().map(|copy| copy.try_clone().unwrap()).collect();
-        let (mut next, found) = Pages::taken_over(copies.try_into().unwrap());
+        let held = pages.held().each_ref().map(|copy| copy.try_clone().unwrap());
+        let (mut next, found) = Pages::taken_over(held).unwrap();
         assert_eq!(found, Some(memo(1)));
         next.write(&memo(2)).unwrap();
         assert_eq!(again(&pages), Some(memo(2)));

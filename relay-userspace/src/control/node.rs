@@ -132,7 +132,7 @@ impl Node {
 
     /// Has the lanes hold what a successor needs from the first moment on.
     pub(super) async fn hold_for_successors(&mut self) -> anyhow::Result<()> {
-        for (tag, copy) in tag::MEMO.into_iter().zip(self.memo.copies()) {
+        for (tag, copy) in tag::MEMO.into_iter().zip(self.memo.held()) {
             self.crew.hold(tag, copy, "memo").await?;
         }
         for (tag, (name, part)) in (tag::PROGRAM..).zip(self.program.parts()) {

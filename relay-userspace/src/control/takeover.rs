@@ -72,7 +72,8 @@ impl Orphans {
             Ok(held.fd.try_clone()?)
         };
         let [first, second] = tag::MEMO;
-        let (memo, noted) = Pages::taken_over([copy(first)?, copy(second)?]);
+        let (memo, noted) = Pages::taken_over([copy(first)?, copy(second)?])
+            .context("cannot write the memo of the lanes that run: start mcr as the user who started them")?;
         Ok(Some(Self { lanes, vault, memo, noted: noted.unwrap_or_default() }))
     }
 

@@ -4,7 +4,7 @@
 //! One that says nothing, or nothing that makes sense, is shown out, and the door is open for others.
 
 use super::handoff::{self, Message, Outfit, PROTOCOL, Refusal, kind};
-use super::ports::Socket;
+use super::ports::{Socket, output};
 use super::round::Lane;
 use super::vault::Vault;
 use crate::kernel::passing::{self, Waits};
@@ -174,7 +174,9 @@ impl Desk {
                 one.and_then(|[descriptor]| take(lane, message, descriptor, self.start.c)).and_then(|()| done())
             }
             kind::DROP => number(message).map(|number| numbered(lane.drop_socket(number))),
-            kind::USE => number(message).and_then(|number| lane.use_as(number, output(message))).and_then(|()| done()),
+            kind::USE => number(message)
+                .and_then(|number| lane.use_as(number, output(message).ok_or(Refusal::NoSuchNumber)?))
+                .and_then(|()| done()),
             kind::RECLAIM => number(message).and_then(|number| lane.reclaim(number)).map(numbered),
             _ => Ok(Message::of(kind::UNKNOWN)),
         };
@@ -262,10 +264,6 @@ fn is_full(error: &io::Error) -> bool {
 fn number(message: &Message) -> Result<u16, Refusal> {
     let number = u16::try_from(message.number).ok().filter(|number| usize::from(*number) < MAX_SOCKETS);
     number.ok_or(Refusal::NoSuchNumber)
-}
-
-fn output(message: &Message) -> Option<u16> {
-    message.b.checked_sub(1).and_then(|output| u16::try_from(output).ok())
 }
 
 fn take(lane: &mut Lane, message: &Message, descriptor: OwnedFd, ring_size: u32) -> Result<(), Refusal> {

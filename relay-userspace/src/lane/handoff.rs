@@ -17,7 +17,7 @@ use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The version of everything here that is not frozen.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 /// The longest note that a held descriptor has.
 pub const NOTE: usize = 64;
 
@@ -207,7 +207,7 @@ pub struct Outfit<T = OwnedFd> {
     pub frames: T,
     /// The journal, and behind it the owner words.
     pub ledger: T,
-    /// The table.
+    /// The table, to be read.
     pub table: T,
     /// The counters.
     pub counters: T,

@@ -2,6 +2,7 @@
 
 use super::handoff::Message;
 use crate::xsk::port::Port;
+use relay_common::abi::MAX_LINKS;
 use relay_common::journal::{MAX_SOCKETS, ring};
 use std::os::fd::BorrowedFd;
 
@@ -28,9 +29,17 @@ impl Socket {
     #[must_use]
     pub fn new(taken: Message, port: Port) -> Option<Self> {
         let number = u16::try_from(taken.number).ok().filter(|number| (*number as usize) < MAX_SOCKETS)?;
-        let output = taken.b.checked_sub(1).map(u16::try_from).transpose().ok()?;
+        let output = output(&taken)?;
         Some(Self { number, ifindex: taken.a, output, busy_polled: taken.d != 0, taken, port })
     }
+}
+
+/// The output link's number that a message names in `b`, if any. `None` when no link can have it.
+#[must_use]
+#[expect(clippy::option_option, reason = "no output is an answer, a number out of range is none")]
+pub fn output(message: &Message) -> Option<Option<u16>> {
+    let Some(number) = message.b.checked_sub(1) else { return Some(None) };
+    u16::try_from(number).ok().filter(|_| number < MAX_LINKS).map(Some)
 }
 
 /// All ports of a lane.

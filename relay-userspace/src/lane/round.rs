@@ -135,6 +135,7 @@ impl Lane {
         let generation = self.table.generation();
         if generation != self.generation
             && let Some(image) = Image::view(self.table.image(generation))
+            && image.header.max_relays <= self.counters.max_relays()
         {
             self.generation = generation;
             self.batch = image.header.batch(self.ring_size, BATCH);

@@ -9,7 +9,7 @@ use super::round::Lane;
 use super::run::take_up;
 use crate::memory::counters::Counters;
 use crate::memory::log::{Died, Log};
-use crate::memory::table::TableMemory;
+use crate::memory::table::{TableMemory, TableWriter};
 use crate::memory::{self, Mapping, whole_pages};
 use crate::xsk::port::fake::{Kernel, Rings};
 use crate::xsk::ring::Descriptor;
@@ -71,7 +71,7 @@ impl World {
         // The frame itself to both links, a copy of it to the first one, another copy to the second.
         let outputs = vec![output(0, 0, 1), sharing(1, 1, 1), output(2, 0, 2), output(3, 1, 3)];
         let table = table_of(&[(key(5000, false), outputs)]);
-        TableMemory::open(&world.table, image::image_size(MAX_RELAYS, MAX_OUTPUTS))
+        TableWriter::open(&world.table, image::image_size(MAX_RELAYS, MAX_OUTPUTS))
             .unwrap()
             .publish(1, |bytes| image::write(&table, bytes));
         world

@@ -65,6 +65,14 @@ impl Counters {
         word.store(word.load(Relaxed).wrapping_add(n), Relaxed);
     }
 
+    /// Adds to a word whose number came from elsewhere.
+    #[inline(always)]
+    fn add_if_there(&self, at: usize, n: u64) {
+        if let Some(word) = self.words().get(at) {
+            word.store(word.load(Relaxed).wrapping_add(n), Relaxed);
+        }
+    }
+
     /// Adds to a number of the lane.
     #[inline(always)]
     pub fn add(&self, counter: LaneCounter, n: u64) {
@@ -94,18 +102,18 @@ impl Counters {
         line
     }
 
-    /// Counts a packet that an output sent.
+    /// Counts a packet that an output sent. An output without a line is not counted.
     #[inline(always)]
     pub fn sent(&self, counter: u32, bytes: u64) {
         let line = counters::output_line(self.max_relays, counter);
-        self.add_at(line + counters::output::PACKETS, 1);
-        self.add_at(line + counters::output::BYTES, bytes);
+        self.add_if_there(line + counters::output::PACKETS, 1);
+        self.add_if_there(line + counters::output::BYTES, bytes);
     }
 
     /// Counts a packet that an output did not send.
     #[inline(always)]
     pub fn output_dropped(&self, counter: u32, reason: Drop) {
-        self.add_at(counters::output_line(self.max_relays, counter) + counters::output::place(reason), 1);
+        self.add_if_there(counters::output_line(self.max_relays, counter) + counters::output::place(reason), 1);
     }
 
     /// Counts a packet of a relay that went to none of its outputs.

@@ -10,12 +10,14 @@ pub mod log; // the journal of one lane
 pub mod table; // the two halves of the table
 pub mod tap; // packets shown to whoever captures them
 
+use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl, open};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
+use nix::sys::stat::{Mode, fchmod};
 use std::ffi::CStr;
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use zerocopy::{FromBytes, IntoBytes};
@@ -30,19 +32,51 @@ pub const fn whole_pages(len: usize) -> usize {
     len.next_multiple_of(PAGE)
 }
 
-/// Makes a memfd of that length, all zero.
+/// Makes a memfd of that length, all zero. Whoever has it can rely on the length: nobody changes it any more.
 pub fn create(name: &CStr, len: usize) -> io::Result<OwnedFd> {
+    create_of_length(name, len, MFdFlags::empty())
+}
+
+/// Makes a memfd whose length changes, empty. Read it, do not map it: who shrinks it kills who has it mapped.
+pub fn create_resizable(name: &CStr) -> io::Result<OwnedFd> {
     let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC)?;
-    nix::unistd::ftruncate(&fd, len as i64)?;
+    close_to_others(&fd)?;
     Ok(fd)
+}
+
+fn create_of_length(name: &CStr, len: usize, more: MFdFlags) -> io::Result<OwnedFd> {
+    let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING | more)?;
+    close_to_others(&fd)?;
+    nix::unistd::ftruncate(&fd, len as i64)?;
+    fcntl(&fd, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW))?;
+    Ok(fd)
+}
+
+/// Everybody may open a fresh memfd who sees a descriptor of it in /proc; from here on only this user.
+fn close_to_others(fd: &OwnedFd) -> io::Result<()> {
+    Ok(fchmod(fd, Mode::S_IRUSR | Mode::S_IWUSR)?)
+}
+
+/// A descriptor of the same memory by which nobody can write to it: what lanes get of what only control writes.
+pub fn read_only(memory: impl AsFd) -> io::Result<OwnedFd> {
+    reopen(memory, OFlag::O_RDONLY)
+}
+
+/// A descriptor of the same memory to write to, for the user who made it.
+pub fn writable(memory: impl AsFd) -> io::Result<OwnedFd> {
+    reopen(memory, OFlag::O_RDWR)
+}
+
+fn reopen(memory: impl AsFd, how: OFlag) -> io::Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", memory.as_fd().as_raw_fd());
+    Ok(open(path.as_str(), how | OFlag::O_CLOEXEC, Mode::empty())?)
 }
 
 /// Makes a memfd for frames, of huge pages when the machine has enough of them reserved.
 /// Says which it got.
 pub fn create_for_frames(name: &CStr, len: usize) -> io::Result<(OwnedFd, bool)> {
     if len.is_multiple_of(HUGE_PAGE)
-        && let Ok(fd) = memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_HUGETLB)
-        && nix::unistd::ftruncate(&fd, len as i64).is_ok()
+        && let Ok(fd) = create_of_length(name, len, MFdFlags::MFD_HUGETLB)
         && Mapping::shared(&fd, len).is_ok()
     {
         return Ok((fd, true));
@@ -76,8 +110,16 @@ impl Mapping {
 
     /// Maps `len` bytes of a file from an offset.
     pub fn shared_at(fd: impl AsFd, len: usize, offset: i64) -> io::Result<Self> {
+        Self::shared_as(fd, len, offset, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE)
+    }
+
+    /// Maps the first `len` bytes of a file, shared, to be read: a store ends this process.
+    pub fn read_only(fd: impl AsFd, len: usize) -> io::Result<Self> {
+        Self::shared_as(fd, len, 0, ProtFlags::PROT_READ)
+    }
+
+    fn shared_as(fd: impl AsFd, len: usize, offset: i64, protection: ProtFlags) -> io::Result<Self> {
         let size = NonZeroUsize::new(len).ok_or(io::ErrorKind::InvalidInput)?;
-        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         let flags = MapFlags::MAP_SHARED | MapFlags::MAP_POPULATE;
         // SAFETY: a new mapping at an address of the kernel's choice touches no memory that is in use.
         let start = unsafe { mmap(None, size, protection, flags, fd, offset)? }.cast();

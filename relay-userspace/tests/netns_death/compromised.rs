@@ -6,10 +6,12 @@ use crate::stage::Stage;
 use crate::wire::door;
 use bench::Relay;
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::socket::{MsgFlags, SockaddrIn, SockaddrIn6, SockaddrLike, recv, sendto};
 use relay_userspace::control::process::LaneProcess;
 use relay_userspace::control::talk::Shown;
 use relay_userspace::kernel::multicast;
+use relay_userspace::memory::{Mapping, PAGE};
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 
@@ -54,4 +56,29 @@ fn the_sockets_of_groups_that_a_lane_holds_send_and_receive_nothing() {
         multicast::leave(held.descriptor.as_fd(), out0, more).unwrap();
     }
     assert!(stage.is_joined());
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn what_all_lanes_share_can_be_read_by_a_lane_and_not_written() {
+    let stage = Stage::new(1);
+    let mut relay = stage.start();
+    let (lane, mut shown) = shown(&stage, &mut relay);
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", lane.pid())).unwrap();
+    let table = maps.lines().find(|line| line.contains("/memfd:mcr-table")).unwrap();
+    assert!(table.contains(" r--s "), "{table}");
+    let outfit = shown.take_outfit().unwrap();
+    let memos = shown.held.iter().filter(|held| held.note == b"memo").map(|held| &held.descriptor);
+    let shared: Vec<_> = memos.chain([&outfit.table]).collect();
+    assert_eq!(shared.len(), 3);
+    for memory in shared {
+        assert_eq!(Mapping::shared(memory, PAGE).unwrap_err().raw_os_error(), Some(nix::libc::EACCES));
+        assert_eq!(nix::unistd::write(memory, b"mine"), Err(Errno::EBADF));
+        assert_eq!(nix::unistd::ftruncate(memory, 0), Err(Errno::EINVAL));
+    }
+    // What is the lane's own keeps its length, which control relies on when it maps it.
+    for own in [&outfit.table, &outfit.frames, &outfit.ledger, &outfit.counters, &outfit.tap] {
+        let seals = SealFlag::from_bits_retain(fcntl(own, FcntlArg::F_GET_SEALS).unwrap());
+        assert!(seals.contains(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW), "{seals:?}");
+    }
 }

@@ -11,8 +11,8 @@ use crate::control::vault::Vault;
 use crate::lane::handoff::{Message, Outfit, PROTOCOL};
 use crate::memory::counters::Counters;
 use crate::memory::log::Log;
-use crate::memory::table::TableMemory;
-use crate::memory::{Mapping, whole_pages};
+use crate::memory::table::TableWriter;
+use crate::memory::{self, Mapping, whole_pages};
 use crate::xsk::options::is_zero_copy;
 use crate::xsk::socket::Bound;
 use anyhow::{Context as _, bail};
@@ -101,7 +101,8 @@ impl Crew {
             posts.insert(number, Post::new(station, None, restarts));
         }
         let table: OwnedFd = table.context("no lane shows the table")?;
-        let memory = TableMemory::open(&table, image::image_size(lanes.max_relays, lanes.max_outputs))?;
+        let to_write = memory::writable(&table).context("cannot write the table of the lanes that run")?;
+        let memory = TableWriter::open(to_write, image::image_size(lanes.max_relays, lanes.max_outputs))?;
         let crew = Self { posts: posts.into_values().collect(), lanes, table, memory, vault, events };
         for post in &crew.posts {
             post.station.parked.keys().for_each(|number| crew.reclaim_later(post.station.number, *number));
