@@ -115,6 +115,8 @@ pub struct Facts {
     pub vlan_devices: Vec<VlanDevice>,
     /// Links whose NIC cuts, in zero-copy, what it receives above so many bytes (a whole IP packet).
     pub cut_above: BTreeMap<String, u32>,
+    /// Links on which zero-copy is left alone, unless it is demanded, and why: this kernel has a fault there.
+    pub no_zero_copy: BTreeMap<String, String>,
     /// Links that packets can neither come in on nor leave by now although they are there, and why.
     pub unusable: BTreeMap<String, String>,
 }

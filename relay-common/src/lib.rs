@@ -38,6 +38,11 @@ pub mod table; // plan and facts become what lanes and kernel read
 #[cfg(feature = "alloc")]
 pub mod why; // the first broken step of a relay's way
 
+// What is known of kernels.
+#[cfg(feature = "alloc")]
+pub mod faults; // those that a relay meets, by version
+pub mod release; // which version a kernel is
+
 // What is said of a running node.
 #[cfg(feature = "alloc")]
 pub mod health; // whether packets can flow

@@ -6,6 +6,7 @@ pub use show::show_table;
 
 use crate::api;
 use crate::config::{self, Configuration, Errors};
+use crate::link::hint::Hint;
 use crate::observe::warnings;
 use relay_common::facts::Facts;
 use relay_common::plan::Plan;
@@ -24,25 +25,20 @@ pub struct Options {
     pub json: bool,
 }
 
-/// Checks a file, writes what was found to `out`, and says whether the file is good. `facts` is asked what is known
+/// Checks a file, writes what was found to `out`, and says whether the file is good. `look` is asked what is known
 /// of the links that the plan uses.
 ///
 /// # Errors
 ///
 /// Only if `out` cannot be written to.
-pub fn run(
-    file: &Path,
-    facts: impl FnOnce(&Plan) -> Facts,
-    options: Options,
-    out: &mut impl Write,
-) -> io::Result<bool> {
+pub fn run(file: &Path, look: impl FnOnce(&Plan) -> Seen, options: Options, out: &mut impl Write) -> io::Result<bool> {
     let name = file.display().to_string();
     let (good, value, text) = match config::load(file) {
         Err(errors) => (false, errors_as_json(&errors), errors.to_string()),
         Ok(Configuration { plan, settings }) => {
-            let facts = facts(&plan);
+            let Seen { facts, kernel } = look(&plan);
             let compiled = compile(&plan, &facts, &Placement::new(&plan, &facts, None), None);
-            let found = Found { compiled, doubts: api::doubts(&settings.http) };
+            let found = Found { compiled, doubts: api::doubts(&settings.http), kernel };
             let good = is_good(&found, options);
             (good, as_json(&name, &plan, &found, options), as_text(&name, &plan, &found, options))
         }
@@ -55,6 +51,15 @@ pub fn run(
     Ok(good)
 }
 
+/// What is known of this node.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Its links and neighbours.
+    pub facts: Facts,
+    /// Faults of its kernel that the plan would wake, by link.
+    pub kernel: Vec<(String, Hint)>,
+}
+
 /// What was found of a file without errors.
 #[derive(Debug)]
 pub struct Found {
@@ -62,6 +67,8 @@ pub struct Found {
     pub compiled: Compiled,
     /// What of `[http]` would not work here.
     pub doubts: Vec<String>,
+    /// Faults of this kernel that it would wake, by link.
+    pub kernel: Vec<(String, Hint)>,
 }
 
 /// Says whether a plan may be run.
@@ -73,7 +80,7 @@ fn is_good(found: &Found, options: Options) -> bool {
 /// What was found, for people.
 #[must_use]
 pub fn as_text(file: &str, plan: &Plan, found: &Found, options: Options) -> String {
-    let Found { compiled, doubts } = found;
+    let Found { compiled, doubts, kernel } = found;
     let mut text = String::new();
     for conflict in &compiled.refused {
         let _ = writeln!(text, "{file}: error: {conflict}"); // Writing to a String cannot fail.
@@ -84,6 +91,10 @@ pub fn as_text(file: &str, plan: &Plan, found: &Found, options: Options) -> Stri
     }
     for doubt in doubts {
         let _ = writeln!(text, "{file}: {weight}: mcr run would not start here: {doubt}");
+    }
+    // Whoever runs that kernel may have no other: never an error.
+    for (link, Hint { text: fault, remedy, .. }) in kernel {
+        let _ = writeln!(text, "{file}: warning: {link}: {fault}; remedy: {remedy}");
     }
     for (relay, warning) in
         warnings(&plan.relays).iter().flat_map(|(relay, all)| all.iter().map(move |one| (relay, one)))
@@ -105,7 +116,7 @@ pub fn as_text(file: &str, plan: &Plan, found: &Found, options: Options) -> Stri
 
 /// What was found, for programs.
 fn as_json(file: &str, plan: &Plan, found: &Found, options: Options) -> Value {
-    let Found { compiled, doubts } = found;
+    let Found { compiled, doubts, kernel } = found;
     let pending = compiled.pending.iter().map(|pending| {
         json!({
             "relay": pending.relay,
@@ -123,7 +134,12 @@ fn as_json(file: &str, plan: &Plan, found: &Found, options: Options) -> Value {
         "pending": pending.collect::<Vec<_>>(),
         "warnings": warnings(&plan.relays),
         "http": doubts,
+        "kernel": kernel.iter().map(kernel_as_json).collect::<Vec<_>>(),
     })
+}
+
+fn kernel_as_json((link, Hint { text, remedy, .. }): &(String, Hint)) -> Value {
+    json!({ "link": link, "text": text, "remedy": remedy })
 }
 
 fn errors_as_json(errors: &Errors) -> Value {

@@ -1,5 +1,6 @@
 //! The command `mcr links`: what each link can do, what MCR would use, and what hurts.
 
+use crate::kernel::release;
 use crate::link::ability::Ability;
 use crate::link::hardware::{Cores, Interrupt};
 use crate::link::hint::{self, Use};
@@ -7,6 +8,7 @@ use crate::link::netlink::Netlink;
 use crate::link::xdp::{Netdev, Support};
 use anyhow::{Context, bail};
 use relay_common::facts::Link;
+use relay_common::faults;
 use serde::Serialize;
 use std::io::Write;
 
@@ -104,7 +106,8 @@ struct HintView {
 /// # Errors
 /// When the kernel does not answer, an interface is not there, or the output cannot be written.
 pub async fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()> {
-    let usage = Use { lanes: options.lanes, own_programs: own_programs(), ..Use::default() };
+    let usage =
+        Use { lanes: options.lanes, own_programs: own_programs(), release: release::running(), ..Use::default() };
     let views = read(&options.names, &usage).await?;
     if options.json {
         serde_json::to_writer_pretty(&mut *out, &views)?;
@@ -157,9 +160,17 @@ impl View {
     pub fn new(ability: &Ability, usage: &Use) -> Self {
         let link = &ability.reading.link;
         let hints = hint::hints(ability, usage);
-        let (mode, reason) = match hints.iter().find(|hint| hint.name == "cut-packets") {
-            Some(_) => ("native, copy", "in zero-copy the NIC would cut packets: see below"),
-            None => ability.outlook(),
+        let left_alone = usage.release.is_some_and(|release| {
+            faults::spoils_zero_copy(&release, ability.driver_name()).is_some_and(|_| !usage.zero_copy_demanded)
+        });
+        let (mode, reason) = match ability.outlook() {
+            (_, _) if hints.iter().any(|hint| hint.name == "cut-packets") => {
+                ("native, copy", "in zero-copy the NIC would cut packets: see below")
+            }
+            ("native, zero-copy" | "tried at start", _) if left_alone => {
+                ("native, copy", "zero-copy can hang or crash this kernel: see below")
+            }
+            outlook => outlook,
         };
         let driver = ability.driver.clone().map(|driver| DriverView {
             name: driver.name,

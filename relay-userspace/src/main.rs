@@ -2,12 +2,13 @@
 
 use anyhow::Context;
 use clap::Parser;
-use relay_common::facts::Facts;
 use relay_common::plan::Plan;
+use relay_common::table::Placement;
 use relay_userspace::args::{Check, Cli, Command, LogFormat, Run};
+use relay_userspace::check::Seen;
 use relay_userspace::control::driver::Ended;
 use relay_userspace::control::upgrade::Layouts;
-use relay_userspace::control::{driver, facts, stop, upgrade};
+use relay_userspace::control::{advice, driver, facts, stop, upgrade};
 use relay_userspace::events::logging::{self, LogHandle};
 use relay_userspace::{check, cli, lane, links, probe, serve};
 use std::io::{self, Write};
@@ -104,9 +105,14 @@ fn check(asked: &Check) -> anyhow::Result<ExitCode> {
     let options = check::Options { strict: asked.strict, json: asked.json };
     let runtime = runtime()?;
     let look = |plan: &Plan| {
-        runtime.block_on(facts::look_at(plan)).unwrap_or_else(|error| {
+        let seen = runtime.block_on(async {
+            let facts = facts::look_at(plan).await?;
+            let kernel = advice::kernel_faults(plan, &Placement::new(plan, &facts, None)).await?;
+            anyhow::Ok(Seen { facts, kernel })
+        });
+        seen.unwrap_or_else(|error| {
             let _ = writeln!(io::stderr(), "mcr: {error:#}: checked as if there were no interfaces");
-            Facts::default()
+            Seen::default()
         })
     };
     let good = check::run(&asked.file, look, options, &mut io::stdout().lock())?;

@@ -2,7 +2,9 @@
 //! it. It sends nothing and leaves nothing behind.
 
 use crate::kernel::program::{Loading, Program};
+use crate::kernel::release;
 use crate::link::ability::Ability;
+use crate::link::hint::{self, Hint, KERNEL_FAULT, Use};
 use crate::link::netlink::{Netlink, Reading};
 use crate::link::quirk;
 use crate::link::xdp::Netdev;
@@ -11,6 +13,7 @@ use crate::xsk::port::Port;
 use crate::xsk::socket::{self, Bound, SocketError, Wanted};
 use crate::{clock, preflight};
 use anyhow::{Context, bail, ensure};
+use relay_common::faults;
 use relay_common::plan::{Mode, ZeroCopy};
 use relay_common::table::{longest_mtu, longest_mtu_in_kilobytes};
 use std::io::Write;
@@ -19,7 +22,7 @@ use std::time::Duration;
 
 pub mod findings; // what was found, for people and programs
 
-use findings::{Findings, Limits, Queue, Tried};
+use findings::{Findings, KernelFault, Limits, Queue, Tried};
 
 /// What `mcr probe` is asked for.
 #[derive(Clone, Debug, clap::Args)]
@@ -90,16 +93,23 @@ fn is_free(reading: &Reading) -> anyhow::Result<()> {
 
 async fn try_out(netlink: &Netlink, reading: Reading) -> anyhow::Result<Findings> {
     let link = reading.link.clone();
+    let release = release::running();
+    let ability = Ability::of(reading.clone(), Netdev::open().context("cannot ask what drivers can do")?.as_ref());
+    let usage = Use { release, own_programs: crate::links::own_programs(), ..Use::default() };
+    let faults: Vec<Hint> = hint::hints(&ability, &usage).into_iter().filter(|one| one.name == KERNEL_FAULT).collect();
+    // What could hang the card is not tried out on it.
+    let spoilt = release.is_some_and(|release| faults::spoils_zero_copy(&release, ability.driver_name()).is_some());
+    let zero_copy = if spoilt { ZeroCopy::Never } else { ZeroCopy::Auto };
     let program = Program::load(Loading { max_relays: 1, debug: false })?;
     let bytes = RING as usize * FRAME as usize;
     let (memory, _) = memory::create_for_frames(c"mcr-probe", bytes).context("cannot get memory for frames")?;
     let frames = Mapping::shared(&memory, bytes).context("cannot map the frames")?;
     let mut queues = Vec::new();
     for number in (1..link.n_rx_queues.max(link.n_tx_queues)).rev() {
-        queues.push(Queue { number, bound: mode(bind(&frames, &reading, number)) });
+        queues.push(Queue { number, bound: mode(bind(&frames, &reading, number, zero_copy)) });
     }
     // The first queue last: with the program attached it can also be asked whether it sends.
-    let first = bind(&frames, &reading, 0);
+    let first = bind(&frames, &reading, 0, zero_copy);
     let before = reading.carrier_changes;
     let attached = program.attach(&link.name, link.ifindex, Mode::Auto)?;
     let started = clock::now_ns();
@@ -117,21 +127,22 @@ async fn try_out(netlink: &Netlink, reading: Reading) -> anyhow::Result<Findings
     drop(attached);
     wait_for_carrier(netlink, &reading).await?;
     let ability = Ability::of(reading, Netdev::open().context("cannot ask what drivers can do")?.as_ref());
-    let kernel = nix::sys::utsname::uname().map_or_else(|_| String::new(), |name| name.release().display().to_string());
+    let kernel = release::name();
     let too_old = preflight::check_kernel(&kernel).err().map(|error| error.to_string());
     let limits = limits(&ability);
-    Ok(Findings::new(&ability, kernel, too_old, tried, limits))
+    let faults = faults.into_iter().map(|Hint { text, remedy, .. }| KernelFault { text, remedy }).collect();
+    Ok(Findings::new(&ability, (kernel, faults), too_old, tried, limits))
 }
 
-/// Binds a queue's socket as a lane would, zero-copy if that can be had.
-fn bind(frames: &Mapping, reading: &Reading, queue: u32) -> Result<Bound, SocketError> {
+/// Binds a queue's socket as a lane would.
+fn bind(frames: &Mapping, reading: &Reading, queue: u32, zero_copy: ZeroCopy) -> Result<Bound, SocketError> {
     let link = &reading.link;
     let wanted = Wanted {
         link: &link.name,
         queue,
         receives: queue < link.n_rx_queues,
         sends: queue < link.n_tx_queues,
-        zero_copy: ZeroCopy::Auto,
+        zero_copy,
         ring_size: RING,
         frame_size: FRAME,
     };

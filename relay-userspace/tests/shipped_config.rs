@@ -112,7 +112,12 @@ fn golden(name: &str) -> String {
     let facts = node();
     let compiled = compile(&plan, &facts, &Placement::new(&plan, &facts, None), None);
     assert_eq!((compiled.pending.as_slice(), compiled.refused.as_slice()), (&[][..], &[][..]));
-    as_text(name, &plan, &Found { compiled, doubts: Vec::new() }, Options { strict: true, json: false })
+    as_text(
+        name,
+        &plan,
+        &Found { compiled, doubts: Vec::new(), kernel: Vec::new() },
+        Options { strict: true, json: false },
+    )
 }
 
 #[test]

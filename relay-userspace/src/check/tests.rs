@@ -1,7 +1,7 @@
 //! What a checked file looks like, for people and for programs.
 
-use super::{Options, run};
-use relay_common::facts::Facts;
+use super::{Options, Seen, run};
+use crate::link::hint::Hint;
 use std::path::PathBuf;
 
 /// A file that is gone when the test is over.
@@ -17,7 +17,7 @@ impl File {
     /// Checks the file on a node without links; the output calls the file FILE.
     fn check(&self, options: Options) -> (bool, String) {
         let mut out = Vec::new();
-        let good = run(&self.0, |_| Facts::default(), options, &mut out).unwrap();
+        let good = run(&self.0, |_| Seen::default(), options, &mut out).unwrap();
         (good, String::from_utf8(out).unwrap().replace(&self.0.display().to_string(), "FILE"))
     }
 }
@@ -109,4 +109,18 @@ fn json_says_the_same() {
     assert_eq!(value["pending"][1]["reason"], "link_missing");
     let value = json("json-wrong", "[lanes]\npoll = 'lazy'\n");
     assert_eq!((&value["errors"][0]["line"], &value["errors"][0]["key"]), (&2.into(), &"lanes.poll".into()));
+}
+
+#[test]
+fn a_fault_of_the_kernel_is_a_warning_even_if_strict() {
+    let hint = Hint { name: "kernel-fault", text: "Linux 6.17.2 has CVE-1".into(), remedy: "update it".into() };
+    let seen = Seen { kernel: vec![("e0".to_owned(), hint)], ..Seen::default() };
+    let file = File::new("kernel", "");
+    let (mut text, mut json) = (Vec::new(), Vec::new());
+    assert!(run(&file.0, |_| seen.clone(), Options { strict: true, json: false }, &mut text).unwrap());
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains(": warning: e0: Linux 6.17.2 has CVE-1; remedy: update it\n"), "{text}");
+    run(&file.0, |_| seen, Options { strict: false, json: true }, &mut json).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!((&json["kernel"][0]["link"], &json["kernel"][0]["remedy"]), (&"e0".into(), &"update it".into()));
 }

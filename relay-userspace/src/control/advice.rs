@@ -1,8 +1,9 @@
 //! What hurts on the links in use is said once at the start, with the remedy.
 
 use super::sockets::interface;
+use crate::kernel::release;
 use crate::link::ability::Ability;
-use crate::link::hint::{Hint, Use, hints};
+use crate::link::hint::{Hint, KERNEL_FAULT, Use, hints};
 use crate::link::netlink::Netlink;
 use crate::link::xdp::Netdev;
 use anyhow::Context;
@@ -15,40 +16,67 @@ const SAID_ELSEWHERE: [&str; 4] = ["down", "no-carrier", "other-program", "mtu"]
 const OF_SENDERS: [&str; 1] = ["partial-checksums"];
 
 /// Hints that concern a link that packets only leave by, too.
-const OF_OUTPUTS: [&str; 2] = ["short-rings", "other-node"];
+const OF_OUTPUTS: [&str; 3] = ["short-rings", "other-node", KERNEL_FAULT];
 
 /// Looks at every link in use: all hints of those that packets come in on.
 pub async fn advise(netlink: &Netlink, plan: &Plan, place: &Placement) -> anyhow::Result<()> {
+    for (link, hint) in hints_of(netlink, plan, place).await? {
+        if SAID_ELSEWHERE.contains(&hint.name) {
+            continue;
+        }
+        if OF_SENDERS.contains(&hint.name) {
+            tracing::info!(link, "{}; remedy: {}", hint.text, hint.remedy);
+        } else {
+            tracing::warn!(link, "{}; remedy: {}", hint.text, hint.remedy);
+        }
+    }
+    Ok(())
+}
+
+/// The faults of this kernel that a plan would wake, by link.
+///
+/// # Errors
+/// When the kernel does not tell of its links.
+pub async fn kernel_faults(plan: &Plan, place: &Placement) -> anyhow::Result<Vec<(String, Hint)>> {
+    let netlink = Netlink::new().context("cannot ask the kernel for its links")?;
+    let mut hints = hints_of(&netlink, plan, place).await?;
+    hints.retain(|(_, hint)| hint.name == KERNEL_FAULT);
+    Ok(hints)
+}
+
+/// The hints that concern each link in use.
+async fn hints_of(netlink: &Netlink, plan: &Plan, place: &Placement) -> anyhow::Result<Vec<(String, Hint)>> {
     let netdev = Netdev::open().context("cannot ask the kernel what drivers can do")?;
+    let mut found = Vec::new();
     for reading in netlink.readings(None).await? {
         let name = reading.link.name.clone();
         let is_input = place.input(&name).is_some();
         if !is_input && place.output(&name).is_none() {
             continue;
         }
-        let vlans = plan.relays.iter().any(|relay| relay.input.interface == name && relay.input.vlans != [0, 0]);
-        // Only lanes that send on the link want a queue of it.
-        let lanes = if place.output(&name).is_some() { plan.lanes.n_lanes() } else { 1 };
-        let interface = interface(plan, &name);
-        let usage = Use {
-            lanes,
-            cores: plan.lanes.cores.clone(),
-            frame_size: plan.lanes.frame_size,
-            ring_size: plan.lanes.ring_size,
-            zero_copy: interface.zero_copy != ZeroCopy::Never && interface.mode != Mode::Generic,
-            vlans,
-            own_programs: Vec::new(),
-        };
+        let usage = usage(plan, place, &name);
         let ability = Ability::of(reading, netdev.as_ref());
-        let is_due =
-            |hint: &&Hint| !SAID_ELSEWHERE.contains(&hint.name) && (is_input || OF_OUTPUTS.contains(&hint.name));
-        for hint in hints(&ability, &usage).iter().filter(is_due) {
-            if OF_SENDERS.contains(&hint.name) {
-                tracing::info!(link = %name, "{}; remedy: {}", hint.text, hint.remedy);
-            } else {
-                tracing::warn!(link = %name, "{}; remedy: {}", hint.text, hint.remedy);
-            }
-        }
+        let is_due = |hint: &Hint| is_input || OF_OUTPUTS.contains(&hint.name);
+        found.extend(hints(&ability, &usage).into_iter().filter(is_due).map(|hint| (name.clone(), hint)));
     }
-    Ok(())
+    Ok(found)
+}
+
+/// What a plan does with a link.
+fn usage(plan: &Plan, place: &Placement, name: &str) -> Use {
+    let interface = interface(plan, name);
+    Use {
+        // Only lanes that send on the link want a queue of it.
+        lanes: if place.output(name).is_some() { plan.lanes.n_lanes() } else { 1 },
+        cores: plan.lanes.cores.clone(),
+        frame_size: plan.lanes.frame_size,
+        ring_size: plan.lanes.ring_size,
+        zero_copy: interface.zero_copy != ZeroCopy::Never && interface.mode != Mode::Generic,
+        zero_copy_demanded: interface.zero_copy == ZeroCopy::Always,
+        native: interface.mode != Mode::Generic,
+        polls_busily: plan.lanes.busy_poll_us > 0,
+        release: release::running(),
+        vlans: plan.relays.iter().any(|relay| relay.input.interface == name && relay.input.vlans != [0, 0]),
+        own_programs: Vec::new(),
+    }
 }

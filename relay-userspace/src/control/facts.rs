@@ -1,11 +1,13 @@
 //! What the kernel says of the links and neighbours that a plan needs.
 
+use crate::kernel::release;
 use crate::link::neighbour::{Destination, Neighbours};
 use crate::link::netlink::Netlink;
 use crate::link::{ethtool, quirk};
 use anyhow::Context;
 use relay_common::entry::Vlans;
 use relay_common::facts::{Facts, Neighbour};
+use relay_common::faults;
 use relay_common::plan::{Output, Plan};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) async fn read(netlink: &Netlink, neighbours: &mut Neighbours, plan: &Plan) -> anyhow::Result<Facts> {
     let mut facts = links(netlink).await?;
     facts.cut_above = cut_above(&facts, plan);
+    facts.no_zero_copy = no_zero_copy(plan);
     if let Err(error) = neighbours.want(netlink, &destinations(&facts, plan)).await {
         tracing::debug!(%error, "a neighbour could not be asked for");
     }
@@ -42,6 +45,19 @@ fn cut_above(facts: &Facts, plan: &Plan) -> BTreeMap<String, u32> {
         quirk::cuts_above(&driver, facts.link(name)?.mtu, plan.lanes.frame_size)
     };
     inputs.into_iter().filter_map(|name| Some((name.to_owned(), cut(name)?))).collect()
+}
+
+/// Links in use on which this kernel has a fault that zero-copy wakes.
+fn no_zero_copy(plan: &Plan) -> BTreeMap<String, String> {
+    let Some(release) = release::running() else { return BTreeMap::new() };
+    let outputs = plan.relays.iter().flat_map(|relay| &relay.outputs).map(|output| output.interface.as_str());
+    let inputs = plan.relays.iter().map(|relay| relay.input.interface.as_str());
+    let links: BTreeSet<&str> = inputs.chain(outputs).collect();
+    let spoilt = |name: &str| {
+        let found = faults::spoils_zero_copy(&release, &ethtool::driver(name)?.name)?;
+        Some((name.to_owned(), found.text()))
+    };
+    links.into_iter().filter_map(spoilt).collect()
 }
 
 async fn links(netlink: &Netlink) -> anyhow::Result<Facts> {

@@ -50,7 +50,7 @@ pub fn needs(plan: &Plan, place: &Placement, facts: &Facts) -> BTreeMap<Need, Op
         let sends = queue == place.tx_queue(link, lane, n_lanes) && queue < known.n_tx_queues;
         let cuts = receives && facts.cut_above.contains_key(link);
         let zero_copy = match wanted_zero_copy(&interface(plan, link)) {
-            1 if cuts => 0,
+            1 if cuts || facts.no_zero_copy.contains_key(link) => 0,
             wanted => wanted,
         };
         let need = Need { lane, link: link.to_owned(), ifindex: known.ifindex, queue, receives, sends, zero_copy };
@@ -204,5 +204,25 @@ mod tests {
     fn a_link_that_is_not_there_needs_nothing() {
         let facts = Facts { links: vec![link("a", 1, 1)], ..Facts::default() };
         assert_eq!(looked_at(&[("a", "gone")], "[]", &facts).len(), 1);
+    }
+
+    #[test]
+    fn zero_copy_is_left_alone_where_the_kernel_has_a_fault_unless_it_is_demanded() {
+        let relay = "[[relay]]\nname = \"r\"\ninput = { interface = \"in0\", group = \"239.1.1.1\", port = 5 }\n\
+                     outputs = [{ interface = \"out0\", group = \"239.2.1.1\", port = 5 }]\n";
+        let no_zero_copy = ["in0", "out0"].map(|link| (link.to_owned(), "a fault".to_owned())).into();
+        let links = vec![link("in0", 1, 1), link("out0", 2, 1)];
+        let modes = |demanded: &str, facts: &Facts| {
+            let plan = parse("test", &format!("{demanded}{relay}")).unwrap().plan;
+            let place = Placement::new(&plan, facts, None);
+            needs(&plan, &place, facts).into_keys().map(|need| (need.link, need.zero_copy)).collect::<Vec<_>>()
+        };
+        let (input, output) = ("in0".to_owned(), "out0".to_owned());
+        let sound = Facts { links: links.clone(), ..Facts::default() };
+        assert_eq!(modes("", &sound), [(input.clone(), 1), (output.clone(), 1)]);
+        let faulty = Facts { links, no_zero_copy, ..Facts::default() };
+        assert_eq!(modes("", &faulty), [(input.clone(), 0), (output.clone(), 0)]);
+        let always = "[[interface]]\nname = \"out0\"\nzero_copy = \"always\"\n";
+        assert_eq!(modes(always, &faulty), [(input, 0), (output, 2)]);
     }
 }

@@ -2,6 +2,8 @@
 
 use super::ability::Ability;
 use super::quirk;
+use relay_common::faults::{self, Doing};
+use relay_common::release::Release;
 use relay_common::table::longest_mtu;
 
 /// What a node does with its links: what hints depend on besides the link.
@@ -17,6 +19,14 @@ pub struct Use {
     pub ring_size: u32,
     /// Whether zero-copy is tried on this link.
     pub zero_copy: bool,
+    /// Whether zero-copy is demanded on this link.
+    pub zero_copy_demanded: bool,
+    /// Whether the program may run in the driver.
+    pub native: bool,
+    /// Whether sockets are polled busily.
+    pub polls_busily: bool,
+    /// The kernel, as far as its name tells.
+    pub release: Option<Release>,
     /// Whether relays match VLAN tags on this link.
     pub vlans: bool,
     /// The kernel's numbers of our own programs.
@@ -31,6 +41,10 @@ impl Default for Use {
             frame_size: 2048,
             ring_size: 2048,
             zero_copy: true,
+            zero_copy_demanded: false,
+            native: true,
+            polls_busily: false,
+            release: None,
             vlans: false,
             own_programs: Vec::new(),
         }
@@ -48,11 +62,47 @@ pub struct Hint {
     pub remedy: String,
 }
 
+/// The name of hints about the kernel's own faults.
+pub const KERNEL_FAULT: &str = "kernel-fault";
+
 /// Everything that hurts on a link, worst first.
 #[must_use]
 pub fn hints(ability: &Ability, usage: &Use) -> Vec<Hint> {
     let all = [down, program, mtu, cut, merged, vlan_offload, queues, rings, nodes, partial_checksums];
-    all.iter().filter_map(|hint| hint(ability, usage)).collect()
+    let mut hints: Vec<Hint> = all.iter().filter_map(|hint| hint(ability, usage)).collect();
+    // What can crash the machine comes before what only hurts, and after what keeps anything from working.
+    let at = hints.iter().take_while(|hint| ["down", "no-carrier", "other-program"].contains(&hint.name)).count();
+    hints.splice(at..at, kernel_faults(ability, usage));
+    hints
+}
+
+/// Faults of this kernel that what mcr would do on the link wakes.
+fn kernel_faults(ability: &Ability, usage: &Use) -> Vec<Hint> {
+    let Some(release) = usage.release else { return Vec::new() };
+    let (name, driver) = (name(ability), ability.driver_name());
+    let left_alone = !usage.zero_copy_demanded && faults::spoils_zero_copy(&release, driver).is_some();
+    let tried = usage.zero_copy && ability.xdp.is_none_or(|xdp| xdp.zero_copy());
+    let doing = Doing {
+        driver,
+        // What was left alone is told all the same: it is why the link copies.
+        zero_copy: tried,
+        copies: !tried || left_alone || ability.xdp.is_none(),
+        native: usage.native && ability.xdp.is_none_or(|xdp| xdp.native()),
+        polls_busily: usage.polls_busily,
+    };
+    let hint = |found: faults::Finding| {
+        let (copies, demanded) = match (found.spoils_zero_copy(), usage.zero_copy_demanded) {
+            (true, false) => (format!("; so {name} copies"), String::new()),
+            (true, true) => (String::new(), format!(", or zero_copy = \"auto\" for {name}, which then copies")),
+            (false, _) => (String::new(), String::new()),
+        };
+        Hint {
+            name: KERNEL_FAULT,
+            text: format!("{}{copies}", found.text()),
+            remedy: format!("{}{demanded}", found.remedy()),
+        }
+    };
+    faults::findings(&release, &doing).into_iter().map(hint).collect()
 }
 
 /// A relay matches a VLAN for which the kernel has no device, so that its group is joined on the link itself.

@@ -76,3 +76,17 @@ fn programs_get_the_same_and_null_where_nothing_is_known() {
     assert_eq!((&json["interrupts"][0]["number"], &json["interrupts"][0]["cores"]), (&31.into(), &"9".into()));
     assert_eq!(json["hints"].as_array().unwrap().len(), 0);
 }
+
+#[test]
+fn zero_copy_that_is_left_alone_is_not_what_mcr_would_use() {
+    let mut igb = ability();
+    igb.driver.as_mut().unwrap().name = String::from("igb");
+    let release = relay_common::release::Release::parse("6.18.2", "", "");
+    let used = |zero_copy_demanded| {
+        let usage = Use { frame_size: 4096, release, zero_copy_demanded, ..Use::default() };
+        let OutlookView { mode, reason } = View::new(&igb, &usage).would_use;
+        (mode, reason)
+    };
+    assert_eq!(used(false), ("native, copy", "zero-copy can hang or crash this kernel: see below"));
+    assert_eq!(used(true).0, "tried at start");
+}

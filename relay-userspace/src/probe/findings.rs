@@ -15,6 +15,8 @@ pub struct Findings {
     pub firmware: String,
     /// The kernel's release.
     pub kernel: String,
+    /// Faults that it has, or may have, and that mcr would wake here.
+    pub faults: Vec<KernelFault>,
     /// Why `mcr run` would refuse this kernel.
     pub too_old: Option<String>,
     /// Receive queues.
@@ -37,6 +39,15 @@ pub struct Findings {
     pub carrier_lost_ms: Option<u64>,
     /// The limits.
     pub limits: Limits,
+}
+
+/// A fault of the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KernelFault {
+    /// What is so, and what follows.
+    pub text: String,
+    /// What to do.
+    pub remedy: String,
 }
 
 /// What a queue's socket became.
@@ -79,7 +90,7 @@ impl Findings {
     #[must_use]
     pub(super) fn new(
         ability: &Ability,
-        kernel: String,
+        (kernel, faults): (String, Vec<KernelFault>),
         too_old: Option<String>,
         tried: Tried,
         limits: Limits,
@@ -91,6 +102,7 @@ impl Findings {
             driver: ability.driver_name().to_owned(),
             firmware: ability.driver.as_ref().map_or_else(String::new, |driver| driver.firmware.clone()),
             kernel,
+            faults,
             too_old,
             rx_queues: link.n_rx_queues,
             tx_queues: link.n_tx_queues,
@@ -150,13 +162,16 @@ impl fmt::Display for Findings {
             "rings              {rx} receive, {tx} transmit; zero-copy segments {}",
             number(limits.zero_copy_segments)
         )?;
+        for KernelFault { text, remedy } in &self.faults {
+            writeln!(f, "{:18} {text}\n{:18} remedy: {remedy}", "kernel fault", "")?;
+        }
         writeln!(f, "\n{}.", self.verdict())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Findings, Limits, Queue};
+    use super::{Findings, KernelFault, Limits, Queue};
 
     fn findings() -> Findings {
         Findings {
@@ -164,6 +179,7 @@ mod tests {
             driver: "igb".to_owned(),
             firmware: "3.25".to_owned(),
             kernel: "7.3.4".to_owned(),
+            faults: Vec::new(),
             too_old: None,
             rx_queues: 2,
             tx_queues: 1,
@@ -194,6 +210,14 @@ mod tests {
 
         mcr relays here in zero-copy with lanes.frame_size = 4096.
         ");
+    }
+
+    #[test]
+    fn a_fault_of_the_kernel_is_told_before_the_verdict() {
+        let (text, remedy) = ("Linux 6.18.2 has CVE-1".to_owned(), "update it".to_owned());
+        let found = Findings { faults: vec![KernelFault { text, remedy }], ..findings() }.to_string();
+        let wanted = "kernel fault       Linux 6.18.2 has CVE-1\n                   remedy: update it\n\nmcr relays";
+        assert!(found.contains(wanted), "{found}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::link::hardware::{Cores, Hardware};
 use crate::link::netlink::Reading;
 use crate::link::xdp::{Attached, Place, Support};
 use relay_common::facts::Link;
+use relay_common::release::Release;
 
 fn ability() -> Ability {
     let link = Link {
@@ -158,4 +159,31 @@ fn a_driver_that_would_cut_packets_copies_and_says_so() {
     assert_eq!(hint.remedy, "set lanes.frame_size = 4096, or: ip link set dev ens1f0 mtu 998");
     assert_eq!(hints(&igb, &Use { frame_size: 4096, ..Use::default() }), []);
     assert_eq!(hints(&igb, &Use { zero_copy: false, ..Use::default() }), []);
+}
+
+#[test]
+fn a_fault_of_the_kernel_is_told_where_it_would_be_woken() {
+    let igb = |xdp| {
+        let driver = crate::link::ethtool::Driver { name: String::from("igb"), ..Default::default() };
+        Ability { driver: Some(driver), xdp, ..ability() }
+    };
+    let on = |name: &str| Use { frame_size: 4096, release: Release::parse(name, "", ""), ..Use::default() };
+    let native = Some(Support::of(3, 0));
+    let zero_copy = Some(Support::of(0b1011, 1));
+    let hint = only(&igb(zero_copy), &on("6.18.22"));
+    assert_eq!(hint.name, KERNEL_FAULT);
+    assert!(hint.text.starts_with("Linux 6.18.22 has CVE-2026-31691: "), "{hint:?}");
+    assert!(hint.text.ends_with("; so ens1f0 copies"), "{hint:?}");
+    let demanded = only(&igb(zero_copy), &Use { zero_copy_demanded: true, ..on("6.18.22") });
+    assert!(!demanded.text.contains("copies") && demanded.remedy.contains("zero_copy = \"auto\""), "{demanded:?}");
+    for (xdp, usage) in [
+        (zero_copy, on("6.18.23")),
+        (zero_copy, Use { zero_copy: false, ..on("6.18.22") }),
+        (native, on("6.18.22")),
+        (zero_copy, on("headend")),
+    ] {
+        assert_eq!(hints(&igb(xdp), &usage), [], "{usage:?}");
+    }
+    // Where the kernel does not tell what the driver can do, zero-copy is tried.
+    assert_eq!(only(&igb(None), &on("6.18.22")).name, KERNEL_FAULT);
 }
