@@ -168,9 +168,12 @@ fn send(
         }
         let is_original = rings_of_original == 0;
         let made = if is_original {
-            let descriptor = rewrite_original(packet, datagram, first, bench)?;
+            let made = rewrite_original(packet, datagram, first, bench);
+            if made.is_err() {
+                give_room_back(class, ready, bench);
+            }
             rings_of_original = n_ready;
-            Ok(descriptor)
+            Ok(made?)
         } else {
             send_copy(packet, datagram, first, n_ready, bench)
         };
@@ -224,6 +227,14 @@ fn make_room(class: &[OutputEntry], length: u32, bench: &mut Bench<'_>) -> u64 {
 #[expect(clippy::cast_possible_truncation, reason = "a mask has 64 bits")]
 const fn n_bits(mask: u64) -> u8 {
     mask.count_ones() as u8
+/// Gives back the places of a packet that is sent nowhere: those behind it may need them.
+#[cold]
+fn give_room_back(class: &[OutputEntry], ready: u64, bench: &mut Bench<'_>) {
+    for (_, output) in class.iter().enumerate().filter(|(i, _)| ready >> i & 1 != 0) {
+        bench.outboxes[output.link as usize].room += 1;
+    }
+}
+
 }
 
 /// Computes the received frame's new header into the journal; the frame itself changes in the commit.
