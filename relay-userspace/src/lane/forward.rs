@@ -42,6 +42,8 @@ pub struct Outbox {
     pub room: u32,
     /// The descriptors.
     pub descriptors: Vec<Descriptor>,
+    /// Whether there is a ring: while a link's socket is replaced there is none.
+    pub is_open: bool,
 }
 
 /// Everything that forwarding works on besides the packets.
@@ -214,8 +216,8 @@ fn make_room(class: &[OutputEntry], length: u32, bench: &mut Bench<'_>) -> u64 {
                     ready |= 1 << i;
                     continue;
                 }
-                Some(_) => Drop::TxFull,
-                None => Drop::Pending,
+                Some(outbox) if outbox.is_open => Drop::TxFull,
+                _ => Drop::Pending,
             }
         };
         bench.counters.output_dropped(output.counter, reason);

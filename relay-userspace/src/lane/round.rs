@@ -90,7 +90,7 @@ impl Lane {
         // A batch puts at most one descriptor per packet and output on a ring.
         let room = BATCH * MAX_OUTPUTS_PER_RELAY;
         let n = self.ports.n_outputs();
-        self.outboxes.resize_with(n, || Outbox { room: 0, descriptors: Vec::with_capacity(room) });
+        self.outboxes.resize_with(n, || Outbox { room: 0, is_open: false, descriptors: Vec::with_capacity(room) });
     }
 
     /// Looks at everything once. Says whether there was anything to do.
@@ -165,7 +165,8 @@ impl Lane {
     pub(super) fn forward_batch(&mut self, i: usize, now: u64) {
         self.reap();
         for (output, outbox) in self.outboxes.iter_mut().enumerate() {
-            outbox.room = self.ports.sender(output).map_or(0, |socket| socket.port.tx_room());
+            let sender = self.ports.sender(output);
+            (outbox.is_open, outbox.room) = sender.map_or((false, 0), |socket| (true, socket.port.tx_room()));
         }
         let Some(socket) = self.ports.receiver(i) else { return };
         let arrival = Arrival { ifindex: socket.ifindex, now };

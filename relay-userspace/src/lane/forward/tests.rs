@@ -43,7 +43,7 @@ impl Lab {
         let area = Mapping::anonymous(n * SIZE as usize).unwrap();
         let ledger = crate::memory::create(c"ledger", whole_pages(n * 4)).unwrap();
         let words = || Mapping::shared(&ledger, whole_pages(n * 4)).unwrap();
-        let outbox = |room: &u32| Outbox { room: *room, descriptors: Vec::new() };
+        let outbox = |room: &u32| Outbox { room: *room, is_open: true, descriptors: Vec::new() };
         Self {
             frames: Frames::take_stock(area, words(), SIZE).0,
             ledger: words(),
@@ -205,6 +205,32 @@ fn a_pending_output_and_one_on_a_link_that_is_not_there_drop_as_pending() {
     lab.commit();
     assert_eq!((lab.dropped(0, Drop::Pending), lab.dropped(1, Drop::Pending)), (1, 1));
     assert_eq!((lab.received_by(0), lab.frames.n_free()), (1, N));
+}
+
+#[test]
+fn while_a_links_socket_is_replaced_its_packets_are_pending() {
+    let mut lab = Lab::new(&[vec![output(0, 0, 1), output(1, 1, 2)]], &[0, 0]);
+    lab.outboxes[1].is_open = false;
+    lab.receive(&Recipe::default().bytes(), Stamp::NONE);
+    lab.forward();
+    assert_eq!((lab.dropped(0, Drop::TxFull), lab.dropped(0, Drop::Pending)), (1, 0), "a ring that is full");
+    assert_eq!((lab.dropped(1, Drop::TxFull), lab.dropped(1, Drop::Pending)), (0, 1), "no ring");
+}
+
+#[test]
+fn a_datagram_that_is_dropped_whole_gives_its_places_back() {
+    let mut lab = Lab::new(&[], &[1, 1]);
+    let to_v6 = |mut output: OutputEntry| {
+        output.rewrite.destination = Address::from("ff3e::8000:2".parse::<std::net::IpAddr>().unwrap());
+        output
+    };
+    lab.image = image_of(&[(key(5000, true), vec![to_v6(output(0, 0, 1)), to_v6(sharing(1, 1, 1))])]);
+    lab.receive(&Recipe { checksum: false, ..Recipe::to("ff3e::8000:1") }.bytes(), Stamp::NONE);
+    lab.receive(&Recipe::to("ff3e::8000:1").bytes(), Stamp::NONE);
+    lab.forward();
+    assert_eq!(lab.relay_dropped(0, Drop::NoChecksum), 1);
+    assert_eq!((lab.sent_by(0), lab.sent_by(1)), (1, 1), "the one behind it found the places free");
+    assert_eq!((lab.dropped(0, Drop::TxFull), lab.dropped(1, Drop::TxFull)), (0, 0));
 }
 
 #[test]
