@@ -92,13 +92,16 @@ impl Lane {
         unsent
     }
 
-    /// Relays what came in before the socket was given up; no longer than a full ring takes.
+    /// Relays what came in before the socket was given up. On a link that is flooded more comes in meanwhile: that is
+    /// left, or nobody else would be served.
     fn empty_receive_ring(&mut self, number: u16) {
-        for _ in 0..self.ring_size {
+        let mut left = self.ports.get_mut(number).map_or(0, |socket| socket.port.rx_level() as usize);
+        while left > 0 {
             let Some(i) = self.ports.receiver_of(number) else { return };
             if !self.take_batch(i) {
                 return;
             }
+            left = left.saturating_sub(self.received.len().max(1));
             self.forward_batch(i, now_ns());
         }
     }

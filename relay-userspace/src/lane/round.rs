@@ -42,7 +42,7 @@ pub struct Lane {
     generation: u64,
     /// Packets that it takes from a ring at once.
     batch: usize,
-    received: Vec<Received>,
+    pub(super) received: Vec<Received>,
     outboxes: Vec<Outbox>,
     pub(super) ring_size: u32,
     /// One meter a slot. A successor begins with new ones: see [`relay_common::meter`].

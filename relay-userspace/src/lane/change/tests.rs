@@ -4,11 +4,16 @@
 #![expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
 
 use super::*;
-use crate::lane::fixtures::SIZE;
+use crate::lane::fixtures::{HEADROOM, SIZE};
 use crate::lane::world::{N_FRAMES, RING, SOCKETS, World};
-use crate::xsk::port::fake::Rings;
+use crate::xsk::port::fake::{Kernel, Rings};
+use crate::xsk::ring::Descriptor;
 use proptest::prelude::*;
+use relay_common::journal::BATCH;
 use relay_common::owner::Owner;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 
 /// What control knows of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,6 +274,37 @@ fn a_pool_that_cannot_fill_a_ring_refuses_and_keeps_what_it_has() {
     control.world.round(&mut control.lane, None);
     (0..2).for_each(|_| control.world.transmit(1));
     assert_eq!(control.world.sent[&(1, 1)], [0]);
+}
+
+#[test]
+fn a_flooded_socket_that_goes_holds_nobody_up() {
+    let mut control = Control::new(0);
+    // Whatever frame the lane gives back comes in again at once.
+    let Kernel { mut fill, mut rx, .. } = control.world.rings[0].kernel();
+    let (n, over) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
+    let (counted, is_over) = (Arc::clone(&n), Arc::clone(&over));
+    let flood = std::thread::spawn(move || {
+        while !is_over.load(Relaxed) {
+            while rx.room() > 0
+                && let Some(at) = fill.take()
+            {
+                fill.publish(fill.next());
+                rx.put(Descriptor { at: at + u64::from(HEADROOM), len: 60, options: 0 });
+                rx.publish(rx.next());
+                counted.fetch_add(1, Relaxed);
+            }
+        }
+    });
+    // Until the lane has relayed what was there at first, so that the flood is on.
+    while n.load(Relaxed) <= RING {
+        control.world.round(&mut control.lane, None);
+    }
+    let before = control.lane.counters.get(LaneCounter::Received);
+    control.lane.drop_socket(0);
+    let relayed = control.lane.counters.get(LaneCounter::Received) - before;
+    over.store(true, Relaxed);
+    flood.join().unwrap();
+    assert!(relayed < u64::from(RING) + BATCH as u64, "{relayed} packets were relayed of a ring of {RING}");
 }
 
 #[test]
