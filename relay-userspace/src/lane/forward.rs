@@ -1,8 +1,10 @@
 //! What becomes of a batch: a pure function from received frames to descriptors, owner words and counters.
 //!
-//! Nothing here waits, allocates or calls the kernel. A received frame is read and never written until the commit:
-//! its new header goes into the journal. Copies go into free frames. So a lane that dies in here leaves everything
-//! as it was.
+//! Nothing here waits, allocates or calls the kernel. What a successor needs of a received frame is not written until
+//! the commit: its new header goes into the journal, and copies go into free frames. Two things are written before, and
+//! a batch that is forwarded again after a death does well without them: the mark of the stamp in front of the packet is
+//! wiped, so that the relay is looked up by its key and the packet's latency is not measured; and what lies behind the
+//! datagram becomes zeros, where nothing is ever read.
 
 use crate::memory::counters::Counters;
 use crate::memory::frames::{Frame, Frames};
@@ -40,10 +42,10 @@ pub struct Received {
 pub struct Outbox {
     /// How many more descriptors the ring takes.
     pub room: u32,
-    /// The descriptors.
-    pub descriptors: Vec<Descriptor>,
     /// Whether there is a ring: while a link's socket is replaced there is none.
     pub is_open: bool,
+    /// The descriptors.
+    pub descriptors: Vec<Descriptor>,
 }
 
 /// Everything that forwarding works on besides the packets.
@@ -225,10 +227,6 @@ fn make_room(class: &[OutputEntry], length: u32, bench: &mut Bench<'_>) -> u64 {
     ready
 }
 
-#[inline]
-#[expect(clippy::cast_possible_truncation, reason = "a mask has 64 bits")]
-const fn n_bits(mask: u64) -> u8 {
-    mask.count_ones() as u8
 /// Gives back the places of a packet that is sent nowhere: those behind it may need them.
 #[cold]
 fn give_room_back(class: &[OutputEntry], ready: u64, bench: &mut Bench<'_>) {
@@ -237,6 +235,10 @@ fn give_room_back(class: &[OutputEntry], ready: u64, bench: &mut Bench<'_>) {
     }
 }
 
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "a mask has 64 bits")]
+const fn n_bits(mask: u64) -> u8 {
+    mask.count_ones() as u8
 }
 
 /// Computes the received frame's new header into the journal; the frame itself changes in the commit.
