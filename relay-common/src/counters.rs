@@ -90,6 +90,8 @@ lane_counters! {
     BusyNs = "busy_ns",
     /// Packets that were wanted for a capture and not shown, because its memory was full.
     NotShown = "not_shown",
+    /// Calls that asked the kernel to go on receiving, or to poll a link.
+    ReceiveCalls = "receive_calls",
 }
 
 /// Where the lane's own numbers begin.

@@ -1,14 +1,15 @@
-//! A table in flat bytes, for memory that control writes and the lanes read: a header, the relays by slot, the
-//! outputs, and an index from input keys to slots.
+//! A table in flat bytes, for memory that control writes and the lanes read: a header, what each input link can put on
+//! the transmit rings, the relays by slot, the outputs, and an index from input keys to slots.
 
 use super::Table;
+use super::demand::{self, Demand, MAX_DEMANDS};
 use super::index::{FREE, first_place, index_len};
 use crate::abi::InputKey;
 use crate::entry::{OutputEntry, RelayEntry};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 /// The layout of an image and of the entries in it: another number is another layout.
-pub const LAYOUT: u8 = 2;
+pub const LAYOUT: u8 = 3;
 
 /// What stands at the beginning of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -62,6 +63,7 @@ const FEWEST_FOR_CACHE: u32 = 16;
 #[must_use]
 pub const fn image_size(max_relays: u32, max_outputs: u32) -> usize {
     size_of::<ImageHeader>()
+        + MAX_DEMANDS * size_of::<Demand>()
         + max_relays as usize * size_of::<RelayEntry>()
         + max_outputs as usize * size_of::<OutputEntry>()
         + index_len(max_relays) * size_of::<u32>()
@@ -88,6 +90,8 @@ pub fn write(table: &Table, bytes: &mut [u8]) {
         most_outputs: table.entries.iter().map(|entry| u32::from(entry.n_outputs)).max().unwrap_or(0),
         ..ImageHeader::new_zeroed()
     };
+    let (demands, rest) = <[Demand]>::mut_from_prefix_with_elems(rest, MAX_DEMANDS).expect("sized above");
+    demand::write(table, demands);
     let (relays, rest) = <[RelayEntry]>::mut_from_prefix_with_elems(rest, max_relays as usize).expect("sized above");
     relays[..table.entries.len()].copy_from_slice(&table.entries);
     let (outputs, rest) = <[OutputEntry]>::mut_from_prefix_with_elems(rest, max_outputs as usize).expect("sized above");
@@ -118,6 +122,8 @@ fn widest(table: &Table) -> u32 {
 pub struct Image<'a> {
     /// What the image says of itself.
     pub header: &'a ImageHeader,
+    /// What a packet of each input link can put on the transmit rings, in no order.
+    pub demands: &'a [Demand],
     /// The relays by slot.
     pub relays: &'a [RelayEntry],
     /// All outputs.
@@ -134,10 +140,11 @@ impl<'a> Image<'a> {
         if header.magic != ImageHeader::MAGIC || !header.index_len.is_power_of_two() {
             return None;
         }
+        let (demands, rest) = <[Demand]>::ref_from_prefix_with_elems(rest, MAX_DEMANDS).ok()?;
         let (relays, rest) = <[RelayEntry]>::ref_from_prefix_with_elems(rest, header.max_relays as usize).ok()?;
         let (outputs, rest) = <[OutputEntry]>::ref_from_prefix_with_elems(rest, header.max_outputs as usize).ok()?;
         let (index, _) = <[u32]>::ref_from_prefix_with_elems(rest, header.index_len as usize).ok()?;
-        Some(Self { header, relays, outputs, index })
+        Some(Self { header, demands, relays, outputs, index })
     }
 
     /// The table's generation.

@@ -6,6 +6,7 @@
 
 mod assign; // slots and counter numbers that stay
 mod compile;
+mod demand; // what a packet of an input link can put on the transmit rings
 mod diff;
 #[cfg(test)]
 mod fixtures;
@@ -21,6 +22,7 @@ mod place;
 pub mod image;
 
 pub use compile::{Compiled, Conflict, compile};
+pub use demand::{Demand, MAX_DEMANDS};
 pub use diff::{Change, diff, towards};
 pub use frames::{FrameBudget, HEADROOM, frame_budget, frames_needed, longest_mtu, longest_mtu_in_kilobytes};
 pub use numbers::Numbers;

@@ -28,6 +28,7 @@ impl Lane {
         }
         self.ports.add(socket);
         self.set_up_outboxes();
+        self.find_demands();
         let mut left = self.ring_size as usize;
         while left > 0 {
             let n = left.min(MAX_MOVES);

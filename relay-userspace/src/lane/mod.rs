@@ -4,6 +4,7 @@
 pub mod forward; // what becomes of a batch: pure
 pub mod handoff; // what control and a lane say to each other
 pub mod ports; // the lane's sockets, and the commit that moves their rings
+pub mod drain; // how a transmit ring drains, and when it is waited for
 pub mod round; // the loop: all ring operations of packets stand here
 pub mod change; // sockets come and go while it relays
 pub mod vault; // descriptors that are held for control

@@ -1,5 +1,6 @@
 //! The ports of a lane, by their numbers: which of them receive, which of them send.
 
+use super::drain::Drain;
 use super::handoff::Message;
 use crate::xsk::port::Port;
 use relay_common::abi::MAX_LINKS;
@@ -17,6 +18,10 @@ pub struct Socket {
     pub output: Option<u16>,
     /// Whether it is driven by busy polling.
     pub busy_polled: bool,
+    /// Where the table says what its link's packets come to, when it receives and the table knows its link.
+    pub demand: Option<usize>,
+    /// How its transmit ring drains.
+    pub drain: Drain,
     /// What control said when it handed it over, for a later control.
     pub taken: Message,
     /// Its rings.
@@ -30,7 +35,8 @@ impl Socket {
     pub fn new(taken: Message, port: Port) -> Option<Self> {
         let number = u16::try_from(taken.number).ok().filter(|number| (*number as usize) < MAX_SOCKETS)?;
         let output = output(&taken)?;
-        Some(Self { number, ifindex: taken.a, output, busy_polled: taken.d != 0, taken, port })
+        let (ifindex, busy_polled) = (taken.a, taken.d != 0);
+        Some(Self { number, ifindex, output, busy_polled, demand: None, drain: Drain::default(), taken, port })
     }
 }
 

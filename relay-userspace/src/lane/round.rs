@@ -3,6 +3,7 @@
 //! A round looks at every receive ring. What it takes from one is a batch: forwarded, committed and sent before the
 //! next ring is looked at, so that a busy link does not delay a quiet one by more than a batch.
 
+use super::drain;
 use super::forward::{Arrival, Bench, Outbox, Received, Showing, forward};
 use super::ports::{Ports, Socket, ring_name};
 use crate::clock::now_ns;
@@ -12,7 +13,6 @@ use crate::memory::log::Log;
 use crate::memory::table::TableMemory;
 use crate::memory::tap::TapWriter;
 use crate::xsk::options::{kick, wake_receive};
-use nix::errno::Errno;
 use relay_common::counters::LaneCounter;
 use relay_common::entry::MAX_OUTPUTS_PER_RELAY;
 use relay_common::journal::{BATCH, MAX_RINGS, ring};
@@ -105,11 +105,17 @@ impl Lane {
         self.counters.set(LaneCounter::Heartbeat, now);
         let mut busy = false;
         for i in 0..self.ports.n_receivers() {
-            if self.take_batch(i) {
+            if self.is_held_back(i, now) {
+                // What was sent meanwhile makes room.
+                self.tidy_up();
+                busy = true;
+            } else if self.take_batch(i) {
                 // Read for each batch: no stamp of its packets is later than this.
                 self.forward_batch(i, now_ns());
                 busy = true;
+                continue;
             }
+            self.wake_receiver(i);
         }
         if !busy {
             busy = self.tidy_up();
@@ -140,7 +146,37 @@ impl Lane {
             self.generation = generation;
             self.batch = image.header.batch(self.ring_size, BATCH);
             self.counters.set(LaneCounter::Generation, generation);
+            self.find_demands();
         }
+    }
+
+    /// Finds for each receive ring what the table says of its link.
+    pub(super) fn find_demands(&mut self) {
+        let Self { ports, table, generation, .. } = self;
+        let demands = Image::view(table.image(*generation)).map_or(&[][..], |image| image.demands);
+        for socket in ports.iter_mut() {
+            socket.demand = demands.iter().position(|demand| demand.ifindex == socket.ifindex);
+        }
+    }
+
+    /// Whether the packets of a receive ring stay there for now, because a transmit ring that they go to drains a burst.
+    #[inline]
+    fn is_held_back(&mut self, i: usize, now: u64) -> bool {
+        let Self { ports, table, generation, batch, ring_size, .. } = self;
+        let Some(socket) = ports.receiver(i) else { return false };
+        let (Some(rx), Some(demand)) = (&mut socket.port.rx, socket.demand) else { return false };
+        if rx.available() == 0 {
+            return false;
+        }
+        let Some(image) = Image::view(table.image(*generation)) else { return false };
+        let Some(demand) = image.demands.get(demand) else { return false };
+        let (batch, mut holds_back) = (u32::try_from(*batch).unwrap_or(u32::MAX), false);
+        for (output, widest) in demand.outputs() {
+            if let Some(Socket { port, drain, .. }) = ports.sender(output) {
+                holds_back |= drain.holds_back(port, batch.saturating_mul(widest), now);
+            }
+        }
+        holds_back && !drain::is_nearly_full(ports.receiver(i).map_or(0, |socket| socket.port.rx_level()), *ring_size)
     }
 
     /// Takes up to a batch from a receive ring.
@@ -193,6 +229,7 @@ impl Lane {
         self.commit();
         self.counters.add(LaneCounter::Batches, 1);
         self.kick();
+        self.wake_receiver(i);
     }
 
     /// With nothing to forward: takes completions back and fills up.
@@ -280,36 +317,29 @@ impl Lane {
         frames.commit(log, |ring, to| ports.publish(ring, to));
     }
 
-    /// Asks the kernel to send what waits, and to go on receiving where it wants to be asked.
+    /// Asks the kernel to send what waits.
     #[inline]
     fn kick(&mut self) {
         let Self { ports, counters, .. } = self;
         for socket in ports.iter_mut() {
             if let Some(tx) = &socket.port.tx
-                && tx.n_waiting() > 0
+                && let waiting @ 1.. = tx.n_waiting()
                 && tx.needs_wakeup()
             {
-                counters.add(LaneCounter::Kicks, 1);
-                if let Err(errno) = kick(socket.port.socket()) {
-                    counters.add(kick_failure(errno), 1);
-                }
-            }
-            if socket.port.rx.is_some() && (socket.busy_polled || socket.port.fill.needs_wakeup()) {
-                wake_receive(socket.port.socket());
+                drain::send(tx, waiting, counters, || kick(socket.port.socket()));
             }
         }
     }
-}
 
-#[cold]
-#[inline(never)]
-const fn kick_failure(errno: Errno) -> LaneCounter {
-    match errno {
-        Errno::EAGAIN => LaneCounter::KickAgain,
-        Errno::EBUSY => LaneCounter::KickBusy,
-        Errno::ENOBUFS | Errno::ENOMEM => LaneCounter::KickNoBuffers,
-        Errno::ENETDOWN => LaneCounter::KickLinkDown,
-        _ => LaneCounter::KickOther,
+    /// Asks the kernel to go on receiving, or polls the link: once a round, and after a batch only where that came from.
+    #[inline]
+    fn wake_receiver(&mut self, i: usize) {
+        if let Some(socket) = self.ports.receiver(i)
+            && (socket.busy_polled || socket.port.fill.needs_wakeup())
+        {
+            self.counters.add(LaneCounter::ReceiveCalls, 1);
+            wake_receive(socket.port.socket());
+        }
     }
 }
 

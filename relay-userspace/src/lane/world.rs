@@ -13,6 +13,8 @@ use crate::memory::table::{TableMemory, TableWriter};
 use crate::memory::{self, Mapping, whole_pages};
 use crate::xsk::port::fake::{Kernel, Rings};
 use crate::xsk::ring::Descriptor;
+use relay_common::abi::InputKey;
+use relay_common::entry::OutputEntry;
 use relay_common::fixtures::Recipe;
 use relay_common::owner::Owner;
 use relay_common::table::image;
@@ -70,11 +72,17 @@ impl World {
         world.fill();
         // The frame itself to both links, a copy of it to the first one, another copy to the second.
         let outputs = vec![output(0, 0, 1), sharing(1, 1, 1), output(2, 0, 2), output(3, 1, 3)];
-        let table = table_of(&[(key(5000, false), outputs)]);
-        TableWriter::open(&world.table, image::image_size(MAX_RELAYS, MAX_OUTPUTS))
-            .unwrap()
-            .publish(1, |bytes| image::write(&table, bytes));
+        world.publish(1, &[(key(5000, false), outputs)]);
         world
+    }
+
+    /// Control brings a table into force.
+    pub(super) fn publish(&self, generation: u64, relays: &[(InputKey, Vec<OutputEntry>)]) {
+        let mut table = table_of(relays);
+        table.generation = generation;
+        TableWriter::open(&self.table, image::image_size(MAX_RELAYS, MAX_OUTPUTS))
+            .unwrap()
+            .publish(generation, |bytes| image::write(&table, bytes));
     }
 
     /// Full fill rings, as control leaves them.
@@ -186,12 +194,17 @@ impl World {
 
     /// A packet comes in, if the kernel has a frame for it.
     pub(super) fn deliver_anyway(&mut self) {
+        self.deliver_as(&packet(self.delivered));
+    }
+
+    /// This packet comes in. Says whether the kernel had a frame for it.
+    pub(super) fn deliver_as(&mut self, packet: &Recipe) -> bool {
         let Kernel { fill, rx, .. } = &mut self.kernels[0];
         fill.look_again();
         assert!(fill.available() <= rx.room(), "the kernel has more frames than its receive ring has places");
-        let Some(frame) = fill.take() else { return };
+        let Some(frame) = fill.take() else { return false };
         assert_eq!(self.owner(frame), Owner::Fill { socket: 0 });
-        let packet = packet(self.delivered).bytes();
+        let packet = packet.bytes();
         let at = frame + u64::from(HEADROOM);
         self.area.write_all_at(&packet, at).unwrap();
         let Kernel { fill, rx, .. } = &mut self.kernels[0];
@@ -199,6 +212,7 @@ impl World {
         rx.put(Descriptor { at, len: packet.len() as u32, options: 0 });
         rx.publish(rx.next());
         self.delivered += 1;
+        true
     }
 
     /// The kernel takes a packet from a transmit ring.

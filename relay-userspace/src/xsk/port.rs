@@ -72,6 +72,25 @@ impl Port {
         self.fd.as_fd()
     }
 
+    /// Entries of each of its rings.
+    #[inline]
+    #[must_use]
+    pub const fn ring_size(&self) -> u32 {
+        self.ring_size
+    }
+
+    /// Packets on the receive ring at this moment.
+    #[must_use]
+    pub fn rx_level(&self) -> u32 {
+        self.rx.as_ref().map_or(0, Consumer::level)
+    }
+
+    /// A number that changes whenever the kernel takes a packet from the transmit ring or completes one.
+    #[must_use]
+    pub fn n_moved(&self) -> u32 {
+        self.tx.as_ref().map_or(0, |tx| tx.n_taken().wrapping_add(self.completion.next()))
+    }
+
     /// How many packets the transmit ring takes now. No more than a ring of them is ever under way, so that the
     /// completion ring has room for each.
     #[inline]

@@ -154,6 +154,12 @@ impl<T: Entry> Producer<T> {
         self.ring.size
     }
 
+    /// The consumer's index: how many entries the kernel has taken.
+    #[must_use]
+    pub fn n_taken(&self) -> u32 {
+        self.ring.index(self.ring.offsets.consumer).load(Acquire)
+    }
+
     /// Published entries that the kernel has not taken.
     #[inline]
     #[must_use]
@@ -209,6 +215,13 @@ impl<T: Entry> Consumer<T> {
             }
         }
         self.producer.wrapping_sub(self.next)
+    }
+
+    /// How many entries there are at this moment; what was seen before stays as it is.
+    #[must_use]
+    pub fn level(&self) -> u32 {
+        let producer = self.ring.index(self.ring.offsets.producer).load(Acquire);
+        producer.wrapping_sub(self.next).min(self.ring.size)
     }
 
     /// Takes an entry.

@@ -4,6 +4,8 @@
 mod rig;
 
 #[cfg(test)]
+mod bursts;
+#[cfg(test)]
 mod control;
 #[cfg(test)]
 mod headers;

@@ -1,11 +1,14 @@
 //! A whole lane between rings in memory. The test plays the kernel and kills the lane after any store of a commit.
 
 use super::*;
-use crate::lane::fixtures::SIZE;
-use crate::lane::world::{N_FRAMES, RING, SOCKETS, World};
-use crate::xsk::port::fake::Kernel;
+use crate::lane::fixtures::{IFINDEX, SIZE, key, output};
+use crate::lane::handoff::{Message, kind};
+use crate::lane::world::{N_FRAMES, RING, SOCKETS, World, packet};
+use crate::xsk::port::fake::{Kernel, Rings};
 use crate::xsk::ring::Descriptor;
 use proptest::prelude::*;
+use relay_common::drops::Drop;
+use relay_common::fixtures::Recipe;
 use relay_common::owner::Owner;
 
 /// Everything that came in went out everywhere, once and in order, and every frame is where it should be.
@@ -119,4 +122,73 @@ fn descriptors_that_make_no_sense_are_counted_and_the_others_relayed() {
     }
     assert_eq!(lane.counters.get(LaneCounter::Foreign), 6);
     assert_eq!(world.sent.values().flatten().copied().collect::<Vec<_>>(), [0; 4]);
+}
+
+#[test]
+fn a_round_polls_each_receive_ring_once() {
+    let mut world = World::new(0);
+    let mut lane = world.start_lane();
+    let n = 4;
+    for number in SOCKETS..SOCKETS + n {
+        let rings = Rings::new(RING, 0);
+        let taken = Message { number: number.into(), a: IFINDEX, c: 1, d: 1, ..Message::of(kind::TAKE) };
+        lane.take(Socket::new(taken, rings.port(true, false)).unwrap()).unwrap();
+        // Each has a packet.
+        let Kernel { fill, rx, .. } = &mut rings.kernel();
+        rx.put(Descriptor { at: fill.take().unwrap(), len: 60, options: 0 });
+        rx.publish(rx.next());
+    }
+    world.deliver();
+    for _ in 0..3 {
+        let before = lane.counters.get(LaneCounter::ReceiveCalls);
+        world.round(&mut lane, None);
+        assert_eq!(lane.counters.get(LaneCounter::ReceiveCalls) - before, u64::from(n));
+    }
+    assert_eq!(lane.counters.get(LaneCounter::Received), u64::from(n) + 1);
+}
+
+#[test]
+fn a_link_that_takes_less_than_it_is_given_takes_nothing_of_another() {
+    // Packets that the overloaded link takes in a millisecond: one that is stuck, and one that is slow.
+    for slow in [0, 1] {
+        let mut world = World::new(0);
+        world.publish(2, &[(key(5000, false), vec![output(0, 0, 1)]), (key(5001, false), vec![output(1, 1, 2)])]);
+        let mut lane = world.start_lane();
+        let (mut full_at, mut held) = (None, 0);
+        for ms in 1..=1000 {
+            for port in [5000, 5001].into_iter().cycle().take(10) {
+                assert!(world.deliver_as(&Recipe { port, ..packet(world.delivered) }), "lost for both after {ms} ms");
+            }
+            lane.round(ms * 1_000_000);
+            held += u32::from(world.kernels[0].rx.n_waiting() > 0);
+            for (socket, n) in [(1, slow), (2, RING)] {
+                (0..n).for_each(|_| world.transmit(socket));
+                (0..n).for_each(|_| world.complete(socket));
+            }
+            let full = lane.counters.get_output(0, relay_common::counters::output::place(Drop::TxFull));
+            full_at = full_at.or((full > 0).then_some(ms));
+        }
+        let full_at = full_at.unwrap();
+        // One that moves is waited for as if it had a burst, but not for long; one that is stuck is not.
+        assert!(full_at < 250 && (held > 0) == (slow > 0), "waited for in {held} rounds, until {full_at} ms");
+        world.come_to_rest(&mut lane);
+        assert_eq!(world.sent[&(2, 2)].len(), 5_000);
+        assert_eq!(lane.counters.get_output(1, relay_common::counters::output::place(Drop::TxFull)), 0);
+    }
+}
+
+#[test]
+fn a_burst_of_a_whole_receive_ring_is_sent_to_many_outputs_of_one_link() {
+    let mut world = World::new(0);
+    world.publish(2, &[(key(5000, false), (0..8).map(|n| output(u32::from(n), 0, n)).collect())]);
+    let mut lane = world.start_lane();
+    (0..RING * 3 / 4).for_each(|_| world.deliver_anyway());
+    for ms in 0..200 {
+        lane.round(ms * 1_000_000);
+        (0..16).for_each(|_| world.transmit(1));
+        (0..16).for_each(|_| world.complete(1));
+    }
+    world.come_to_rest(&mut lane);
+    let all: Vec<u32> = (0..world.delivered).collect();
+    (0..8).for_each(|last| assert_eq!(world.sent.get(&(1, last)), Some(&all), "to {last}"));
 }

@@ -84,6 +84,11 @@ pub(super) const FAMILIES: &[Family] = &[
         LaneCounter::NotShown,
     ),
     lane("mcr_lane_kicks", "Transmit calls of a lane.", LaneCounter::Kicks),
+    lane(
+        "mcr_lane_receive_calls",
+        "Calls of a lane that asked the kernel to go on receiving, or to poll a link.",
+        LaneCounter::ReceiveCalls,
+    ),
     counter(
         "mcr_lane_kick_errors",
         &["lane", "errno"],
