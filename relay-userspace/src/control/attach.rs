@@ -72,6 +72,8 @@ impl Hold {
             _ => Mode::Auto,
         };
         let attached = Attached::adopt(fd, hook).ok()?;
+        // What a lane holds is the lane's word; the kernel says 0 once the link is gone.
+        attached.info().ok().filter(|info| [0, ifindex].contains(&info.ifindex))?;
         Some(((*link).to_owned(), Self { ifindex, attached, relays: *part == "relay", mode }))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::door;
 use super::event::Event;
-use super::process::LaneProcess;
+use super::process::{LaneProcess, start_message};
 use super::sockets::Need;
 use super::station::{self, Station};
 use super::vault::{Held, Vault};
@@ -22,10 +22,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
+mod evidence; // what a lane says, and what the kernel does
 mod lives; // lanes die and are started again
 mod sockets; // sockets come and go while lanes work
 mod taken; // lanes that a dead control left
 
+pub use evidence::{check, check_memo, check_start};
 pub use lives::Stall;
 pub use sockets::Trouble;
 pub use taken::{check_layout, lanes};
@@ -236,6 +238,12 @@ impl Crew {
             sockets: post.station.sockets.iter().map(|socket| SocketView::of(socket)).collect(),
         };
         self.posts.iter().map(|post| Arc::new(one(post))).collect()
+    }
+
+    /// What each lane is started with, to be written down: see [`check_start`].
+    #[must_use]
+    pub fn starts(&self) -> Vec<[u32; 8]> {
+        self.posts.iter().map(|post| start_message(&post.station, &self.lanes).numbers()).collect()
     }
 
     fn ring(&self) {

@@ -253,6 +253,7 @@ impl Control {
                 }
                 Event::LinksSettled => self.follow_links().await,
                 Event::LaneEnded { number, pid } => self.lane_ended(number, pid).await,
+                Event::LaneUntrue { number, pid, problem } => self.record(tell::lane_untrue(number, pid, &problem)),
                 Event::LaneDue { number } => self.lane_due(number).await,
                 Event::SocketGone { lane, number } => self.node.crew.reclaim(lane, number).await,
                 Event::Reload => _ = self.reload(false).await,

@@ -15,6 +15,15 @@ pub enum Event {
         /// The process, so that a late notice of a predecessor is not taken for the present one.
         pid: u32,
     },
+    /// A lane that a dead control left showed what cannot be. It was ended.
+    LaneUntrue {
+        /// The lane.
+        number: u32,
+        /// The process, as the kernel says.
+        pid: u32,
+        /// What cannot be.
+        problem: String,
+    },
     /// It is time to start a lane again that kept dying.
     LaneDue {
         /// The lane.

@@ -5,11 +5,12 @@ use super::view::Origin;
 use crate::config::{parse_relay, relay_to_json};
 use crate::memory;
 use nix::sys::uio::{pread, pwrite};
+use relay_common::abi::MAX_LINKS;
 use relay_common::plan::Relay;
 use relay_common::table::{Placement, Table};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -36,6 +37,8 @@ pub struct Memo {
     pub first_lanes: BTreeMap<String, u32>,
     /// How often each lane was started again.
     pub restarts: Vec<u64>,
+    /// What each lane is started with: the numbers of its start message.
+    pub starts: Vec<[u32; 8]>,
 }
 
 /// A relay and its numbers.
@@ -75,14 +78,28 @@ impl Memo {
     /// The table, as far as its numbers go. A relay that this version cannot read has lost its numbers, no more.
     #[must_use]
     pub fn table(&self, room: (u32, u32)) -> Table {
-        let known = self.relays.iter().filter_map(|memo| Some((memo.slot, memo.relay()?, memo.counters.clone())));
+        let mut taken = BTreeSet::new();
+        // Only control writes this; a number that cannot be, or that two have, would end in a lane all the same.
+        let mut is_sound = |memo: &&RelayMemo| {
+            memo.slot < room.0
+                && memo.counters.iter().all(|counter| *counter < room.1 && taken.insert((false, *counter)))
+                && taken.insert((true, memo.slot))
+        };
+        let sound = self.relays.iter().filter(|memo| is_sound(memo));
+        let known = sound.filter_map(|memo| Some((memo.slot, memo.relay()?, memo.counters.clone())));
         Table::remembered(self.generation, room, known)
     }
 
     /// The numbers of the links, and their lanes.
     #[must_use]
     pub fn place(&self) -> Placement {
-        Placement::remembered(self.inputs.clone(), self.outputs.clone(), self.first_lanes.clone())
+        let (mut inputs, mut outputs) = (BTreeSet::new(), BTreeSet::new());
+        let is_sound = |numbers: &mut BTreeSet<u32>, number: u32| number < MAX_LINKS && numbers.insert(number);
+        Placement::remembered(
+            self.inputs.clone().into_iter().filter(|(_, number)| is_sound(&mut inputs, *number)),
+            self.outputs.clone().into_iter().filter(|(_, number)| is_sound(&mut outputs, u32::from(*number))),
+            self.first_lanes.clone(),
+        )
     }
 
     /// The relays that came through the API.
@@ -192,6 +209,39 @@ fn read(copy: BorrowedFd<'_>) -> Option<(u64, Vec<u8>)> {
 mod tests {
     use super::{HEAD, Memo, Pages, write_all};
     use std::os::fd::AsFd;
+
+    #[test]
+    fn numbers_that_cannot_be_are_not_remembered() {
+        let links = |numbers: &[u32]| numbers.iter().map(|number| (format!("link{number}"), *number)).collect();
+        let relay = |slot: u32, counters: &[u32]| super::RelayMemo {
+            slot,
+            counters: counters.to_vec(),
+            of_api: false,
+            definition: serde_json::json!({
+                "name": format!("relay-{slot}"),
+                "input": { "interface": "in0", "group": format!("239.1.1.{}", slot % 200), "port": 5000 },
+                "outputs": [{ "interface": "out0", "group": "239.2.1.1", "port": 5001 }]
+            }),
+        };
+        let memo = Memo {
+            inputs: links(&[3, 64, u32::MAX]),
+            outputs: [("a", 63), ("b", 64), ("c", 65_535), ("d", 63)].map(|(l, n)| (l.to_owned(), n)).into(),
+            relays: vec![
+                relay(1, &[5]),
+                relay(2, &[9, 8]),
+                relay(8, &[1]),
+                relay(3, &[10]),
+                relay(4, &[5]),
+                relay(1, &[0]),
+            ],
+            ..Memo::default()
+        };
+        let place = memo.place();
+        assert_eq!(place.inputs().map(|(link, _)| link).collect::<Vec<_>>(), ["link3"]);
+        assert_eq!(place.outputs().collect::<Vec<_>>(), [("a", 63)]);
+        let table = memo.table((8, 10));
+        assert_eq!(table.slots().map(|(slot, _)| slot).collect::<Vec<_>>(), [1, 2]);
+    }
 
     fn memo(generation: u64) -> Memo {
         let inputs = [("a-rather-long-name".repeat(usize::try_from(generation % 3).unwrap()), 1)].into();

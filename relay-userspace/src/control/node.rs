@@ -120,6 +120,8 @@ impl Node {
     }
 
     async fn begin(&mut self, book: &Book, plan: &Plan) -> anyhow::Result<()> {
+        let (table, place) = (self.table.clone(), self.place.clone());
+        self.write_memo(&table, &place, &book.origins())?;
         self.hold_for_successors().await?;
         let before = self.carriers().await?;
         self.change(plan.clone(), &book.origins()).await?;

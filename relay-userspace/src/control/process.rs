@@ -4,6 +4,7 @@ use super::door;
 use super::event::Event;
 use super::station::Station;
 use super::talk::{PATIENCE, START_PATIENCE, Shown, Talk};
+use crate::kernel::passing::Sender;
 use crate::kernel::process::{self, Ending};
 use crate::lane::handoff::{Message, kind};
 use anyhow::{Context, bail, ensure};
@@ -47,9 +48,27 @@ pub enum AdoptError {
     /// Another control has it.
     #[error("another control has this lane")]
     Busy,
-    /// It did not answer, or not what a lane answers.
+    /// It answered what no lane does that is sound.
+    #[error("{problem}")]
+    Untrue {
+        /// Who answered.
+        sender: Sender,
+        /// What was wrong.
+        problem: String,
+    },
+    /// It did not answer, or nobody knows who did.
     #[error(transparent)]
     Failed(#[from] anyhow::Error),
+}
+
+/// A lane that was asked what it has.
+#[derive(Debug)]
+pub enum Met {
+    /// It shows all that it has.
+    Lane(LaneProcess, Box<Shown>),
+    /// What it shows makes no sense, for this reason. It stands behind a door that control made, so it is a lane, and
+    /// the kernel says which process it is.
+    Untrue(LaneProcess, String),
 }
 
 impl LaneProcess {
@@ -86,6 +105,17 @@ impl LaneProcess {
     /// # Errors
     /// When nobody is there, another control is, or what is there does not behave like a lane. It is left as it was.
     pub async fn adopt(path: &Path, now: u64) -> Result<(Self, Shown), AdoptError> {
+        match Self::meet(path, now).await? {
+            Met::Lane(lane, shown) => Ok((lane, *shown)),
+            Met::Untrue(_, problem) => Err(AdoptError::Failed(anyhow::Error::msg(problem))),
+        }
+    }
+
+    /// Goes to the door of a lane whose control has gone. What it says is not looked at yet, but for who it is.
+    ///
+    /// # Errors
+    /// When nobody is there, another control is, or nobody answers. Whoever is there is left as it was.
+    pub async fn meet(path: &Path, now: u64) -> Result<Met, AdoptError> {
         let mut waited = Duration::ZERO;
         let (talk, shown) = loop {
             let connection = door::open(path)?.ok_or(AdoptError::Nobody)?;
@@ -101,15 +131,23 @@ impl LaneProcess {
                     tokio::time::sleep(BUSY_STEP).await;
                     waited += BUSY_STEP;
                 }
-                shown => break (talk, shown?),
+                shown => break (talk, shown),
             }
         };
-        let lane = Self::new(shown.pid, talk, now)?;
-        // It has told its number itself. While it is there the number is its own; had it gone, it could be another's.
+        let (sender, shown) = match shown {
+            Ok(shown) => (shown.sender, Ok(shown)),
+            Err(AdoptError::Untrue { sender, problem }) => (sender, Err(problem)),
+            Err(error) => return Err(error),
+        };
+        // The kernel has told its number. While it is there the number is its own; had it gone, it could be another's.
+        let lane = Self::new(sender.pid, talk, now)?;
         if !lane.talk.is_connected() {
             return Err(AdoptError::Nobody);
         }
-        Ok((lane, shown))
+        Ok(match shown {
+            Ok(shown) => Met::Lane(lane, Box::new(shown)),
+            Err(problem) => Met::Untrue(lane, problem),
+        })
     }
 
     /// Its process number.
@@ -236,7 +274,7 @@ impl LaneProcess {
     }
 }
 
-fn start_message(station: &Station, lanes: &Lanes) -> Message {
+pub(super) fn start_message(station: &Station, lanes: &Lanes) -> Message {
     Message {
         number: station.number,
         a: lanes.frame_size,

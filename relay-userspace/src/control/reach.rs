@@ -219,6 +219,7 @@ impl Node {
             object: object(),
             binary: self.lanes_run.clone(),
             restarts: self.crew.posts.iter().map(|post| post.restarts).collect(),
+            starts: self.crew.starts(),
             ..Memo::of(table, place, origins)
         };
         self.memo.write(&memo).context("cannot write down what a successor needs")
@@ -228,6 +229,10 @@ impl Node {
         use std::os::fd::AsFd as _;
         for socket in self.crew.sockets().filter(|socket| socket.need.receives) {
             let Some(at) = place.input(&socket.need.link) else { continue };
+            // A lane that was taken over may say that it has any queue; it gets what is its own.
+            if place.lane(&socket.need.link, socket.need.queue, self.crew.lanes.n_lanes()) != socket.need.lane {
+                continue;
+            }
             self.program.put_socket(at.socket_base() + socket.need.queue, socket.bound.fd.as_fd())?;
         }
         Ok(())

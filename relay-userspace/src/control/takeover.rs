@@ -5,11 +5,12 @@ use super::attach::Hold;
 use super::book::Book;
 use super::crew::{self, Crew};
 use super::door;
+use super::event::Event;
 use super::facts;
 use super::membership::Memberships;
 use super::memo::{Memo, Pages};
 use super::node::{Node, Start};
-use super::process::{AdoptError, LaneProcess};
+use super::process::{AdoptError, LaneProcess, Met};
 use super::talk::{self, Shown};
 use super::upgrade;
 use super::vault::{Held, Vault, tag};
@@ -23,7 +24,7 @@ use relay_common::facts::Facts;
 use relay_common::plan::{Lanes, Plan};
 use relay_common::table::Kernel;
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
 /// Lanes that relay without a control, and what they hold.
@@ -42,10 +43,17 @@ impl Orphans {
     /// # Errors
     /// When there are lanes that cannot be taken over, with the remedy.
     pub async fn find(start: &Start) -> anyhow::Result<Option<Self>> {
-        let mut lanes = Vec::new();
+        let (mut lanes, mut untrue) = (Vec::new(), Vec::new());
         for (number, path) in door::find(&start.run_dir, door::namespace()?)? {
-            match LaneProcess::adopt(&path, now_ns()).await {
-                Ok(lane) => lanes.push(lane),
+            match LaneProcess::meet(&path, now_ns()).await {
+                Ok(Met::Lane(lane, shown)) => {
+                    crew::check_layout(&shown)?;
+                    match crew::check(number, &path, &shown) {
+                        Ok(()) => lanes.push((lane, *shown)),
+                        Err(problem) => untrue.push((number, lane, format!("{problem:#}"))),
+                    }
+                }
+                Ok(Met::Untrue(lane, problem)) => untrue.push((number, lane, problem)),
                 Err(AdoptError::Nobody) => {}
                 Err(error) => {
                     return Err(error).with_context(|| {
@@ -55,26 +63,27 @@ impl Orphans {
                 }
             }
         }
-        if lanes.is_empty() {
-            return Ok(None);
+        let mut found = None;
+        if !lanes.is_empty() {
+            let (memo, noted) = memo_of(&lanes)?;
+            let noted = noted.unwrap_or_default();
+            let said = |(lane, shown): (LaneProcess, Shown)| match crew::check_start(&shown.start, &noted.starts) {
+                Ok(()) => Ok((lane, shown)),
+                Err(problem) => Err((shown.number, lane, format!("{problem:#}"))),
+            };
+            let (mut sound, more): (Vec<_>, Vec<_>) = lanes.into_iter().map(said).partition(Result::is_ok);
+            untrue.extend(more.into_iter().filter_map(Result::err));
+            let mut lanes: Vec<(LaneProcess, Shown)> = sound.drain(..).filter_map(Result::ok).collect();
+            let vault = vault_of(&mut lanes);
+            found = (!lanes.is_empty()).then_some(Self { lanes, vault, memo, noted });
         }
-        let mut vault = Vault::default();
-        for (_, shown) in &mut lanes {
-            crew::check_layout(shown)?;
-            for talk::Held { tag, note, descriptor } in std::mem::take(&mut shown.held) {
-                let note = String::from_utf8_lossy(&note).into_owned();
-                vault.0.insert(tag, Held { fd: Arc::new(descriptor), note });
-            }
+        // Nothing speaks against going on now. They stand behind doors of ours, and the kernel says who they are.
+        for (number, lane, problem) in untrue {
+            let pid = lane.pid();
+            lane.end().await;
+            let _ = start.events.send(Event::LaneUntrue { number, pid, problem });
         }
-        let copy = |tag: u64| -> anyhow::Result<OwnedFd> {
-            let held =
-                vault.0.get(&tag).context("the lanes that run hold no memo: end them (mcr stop) and start anew")?;
-            Ok(held.fd.try_clone()?)
-        };
-        let [first, second] = tag::MEMO;
-        let (memo, noted) = Pages::taken_over([copy(first)?, copy(second)?])
-            .context("cannot write the memo of the lanes that run: start mcr as the user who started them")?;
-        Ok(Some(Self { lanes, vault, memo, noted: noted.unwrap_or_default() }))
+        Ok(found)
     }
 
     /// How the lanes run: what the configuration says of it counts from the next start on.
@@ -133,8 +142,7 @@ impl Orphans {
         let room = (plan.lanes.max_relays, plan.lanes.max_outputs);
         let events = start.events.clone();
         let (lanes, restarts) = (plan.lanes.clone(), &noted.restarts);
-        let mut crew = Crew::taken_over(found, vault, lanes, restarts, &facts, &start.run_dir, events)?;
-        crew.start().await?;
+        let crew = Crew::taken_over(found, vault, lanes, restarts, &facts, &start.run_dir, events)?;
         let mut node = Node {
             plan: Plan { relays: Vec::new(), ..plan.clone() },
             table: noted.table(room),
@@ -152,6 +160,10 @@ impl Orphans {
             memo,
             lanes_run: noted.binary.clone(),
         };
+        // Before any lane is started: the next control compares what it says with this.
+        let (table, place) = (node.table.clone(), node.place.clone());
+        node.write_memo(&table, &place, &book.origins())?;
+        node.crew.start().await?;
         node.hold_for_successors().await?;
         if let Err(error) = node.go_on(book, &plan).await {
             tracing::error!("not everything is as it should be yet: {error:#}; trying again");
@@ -166,6 +178,30 @@ impl Orphans {
         node.renew_lanes(book).await?;
         Ok(node)
     }
+}
+
+/// What the lanes hold, by its tag.
+fn vault_of(lanes: &mut [(LaneProcess, Shown)]) -> Vault {
+    let mut vault = Vault::default();
+    for talk::Held { tag, note, descriptor } in lanes.iter_mut().flat_map(|(_, shown)| std::mem::take(&mut shown.held))
+    {
+        let note = String::from_utf8_lossy(&note).into_owned();
+        vault.0.entry(tag).or_insert(Held { fd: Arc::new(descriptor), note });
+    }
+    vault
+}
+
+/// The memo that lanes hold, with what stands in it: only what the kernel says is one of this user's control.
+fn memo_of(lanes: &[(LaneProcess, Shown)]) -> anyhow::Result<(Pages, Option<Memo>)> {
+    let copy = |wanted: u64| -> anyhow::Result<OwnedFd> {
+        let mut held = lanes.iter().flat_map(|(_, shown)| &shown.held);
+        let held = held.find(|held| held.tag == wanted && crew::check_memo(held.descriptor.as_fd()).is_ok());
+        let held = held.context("the lanes that run hold no memo: end them (mcr stop) and start anew")?;
+        Ok(held.descriptor.try_clone()?)
+    };
+    let [first, second] = tag::MEMO;
+    Pages::taken_over([copy(first)?, copy(second)?])
+        .context("cannot write the memo of the lanes that run: start mcr as the user who started them")
 }
 
 /// What is attached to links, as far as the lanes hold it.

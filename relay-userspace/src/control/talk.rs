@@ -2,8 +2,9 @@
 //! hangs, and no late answer is taken for the present one.
 
 use super::process::AdoptError;
-use crate::kernel::{passing, passing::Waits, process::waited_for};
-use crate::lane::handoff::{self, Message, Outfit, Refusal, kind};
+use crate::kernel::passing::{self, Sender, Waits};
+use crate::kernel::process::waited_for;
+use crate::lane::handoff::{self, Heard, Message, Outfit, Refusal, kind};
 use anyhow::{Context, bail};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
@@ -15,6 +16,8 @@ use tokio::io::unix::AsyncFd;
 pub const START_PATIENCE: Duration = Duration::from_secs(5);
 /// A lane at work looks at its control a hundred times a second.
 pub const PATIENCE: Duration = Duration::from_secs(1);
+/// What a lane has is limited by the descriptors that it may have open; this is beyond all use.
+const MOST_SHOWN: usize = 65_536;
 
 /// The connection to a lane.
 #[derive(Debug)]
@@ -26,10 +29,10 @@ pub struct Talk {
 /// All that a lane has.
 #[derive(Debug)]
 pub struct Shown {
-    /// The lane's number.
+    /// The number that it says it has.
     pub number: u32,
-    /// Its process.
-    pub pid: u32,
+    /// Its process and its user, as the kernel says.
+    pub sender: Sender,
     /// The protocol it speaks: see [`handoff::PROTOCOL`].
     pub protocol: u32,
     /// The layout of its journal and owner words: see [`relay_common::journal::LAYOUT`].
@@ -72,12 +75,14 @@ impl Talk {
         Ok(Self { socket: waited_for(socket).context("cannot talk to the lane")?, serial: 0 })
     }
 
-    /// Begins with whoever stands behind a door, if that is a process of this user.
+    /// Begins with whoever stands behind a door, if a process of this user made it: only control makes doors, and only
+    /// lanes are given them. The kernel says from here on who answers.
     pub fn with_a_lane(connection: OwnedFd) -> anyhow::Result<Self> {
         let uid = passing::peer_uid(connection.as_fd()).context("cannot tell whose lane it is")?;
         if uid != nix::unistd::geteuid().as_raw() {
-            bail!("what stands behind this door belongs to user {uid}");
+            bail!("this door was made by user {uid}: start mcr as that user, or end what stands behind it");
         }
+        passing::ask_for_senders(connection.as_fd()).context("cannot tell who answers")?;
         Self::new(connection)
     }
 
@@ -119,17 +124,19 @@ impl Talk {
         // One that is busy with another control has said so and hung up.
         let said = self.say(Message::of(kind::SHOW), &[]).await;
         let serial = self.serial;
-        let (first, _) = match self.hear(serial).await {
-            Ok((first, _)) if first.kind == kind::BUSY => return Err(AdoptError::Busy),
+        let (first, _, sender) = match self.hear(serial).await {
+            Ok((first, ..)) if first.kind == kind::BUSY => return Err(AdoptError::Busy),
             heard => said.and(heard)?,
         };
-        let (start, outfit) = self.hear(serial).await?;
+        let sender = sender.context("the kernel does not say which process answers: is it of this PID namespace?")?;
+        let untrue = |problem: String| AdoptError::Untrue { sender, problem };
+        let (start, outfit, _) = self.hear(serial).await?;
         if (first.kind, start.kind) != (kind::SHOWN, kind::START) {
-            return Err(anyhow::anyhow!("the lane showed {} and {}", first.kind, start.kind).into());
+            return Err(untrue(format!("it showed {} and {}", first.kind, start.kind)));
         }
         let mut shown = Shown {
             number: first.number,
-            pid: first.a,
+            sender,
             protocol: first.protocol,
             layout: first.b,
             start,
@@ -138,18 +145,21 @@ impl Talk {
             held: Vec::new(),
         };
         loop {
-            let (message, mut fds) = self.hear(serial).await?;
+            let (message, mut fds, _) = self.hear(serial).await?;
+            if shown.sockets.len() + shown.held.len() > MOST_SHOWN {
+                return Err(untrue(format!("it showed more than {MOST_SHOWN} descriptors")));
+            }
             match (message.kind, fds.pop()) {
                 (kind::TAKE, Some(socket)) => shown.sockets.push((message, socket)),
                 (kind::HOLD, Some(descriptor)) => {
                     shown.held.push(Held { tag: message.tag, note: message.note().to_vec(), descriptor });
                 }
                 (kind::DONE, None) => break,
-                (other, _) => return Err(anyhow::anyhow!("the lane showed {other} without a descriptor").into()),
+                (other, _) => return Err(untrue(format!("it showed {other} without a descriptor"))),
             }
         }
         if (shown.sockets.len(), shown.held.len()) != (first.c as usize, first.d as usize) {
-            return Err(anyhow::anyhow!("the lane did not show all that it has").into());
+            return Err(untrue("it did not show as much as it said that it has".to_owned()));
         }
         Ok(shown)
     }
@@ -163,8 +173,8 @@ impl Talk {
     }
 
     /// The answer to the request of that number; what is late of earlier ones is passed over.
-    async fn hear(&self, serial: u32) -> anyhow::Result<(Message, Vec<OwnedFd>)> {
-        let receive = |socket: &OwnedFd| match handoff::receive(socket.as_fd(), Waits::No)? {
+    async fn hear(&self, serial: u32) -> anyhow::Result<Heard> {
+        let receive = |socket: &OwnedFd| match handoff::receive_from(socket.as_fd(), Waits::No)? {
             Some(heard) => Ok(heard),
             None => Err(io::ErrorKind::UnexpectedEof.into()),
         };
@@ -174,12 +184,12 @@ impl Talk {
             if heard.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset) {
                 continue;
             }
-            let (message, fds) = heard.map_err(|error| match error.kind() {
+            let heard = heard.map_err(|error| match error.kind() {
                 io::ErrorKind::UnexpectedEof => anyhow::anyhow!("the lane ended"),
                 _ => anyhow::Error::from(error).context("cannot hear the lane"),
             })?;
-            if message.serial == serial || message.kind == kind::BUSY {
-                return Ok((message, fds));
+            if heard.0.serial == serial || heard.0.kind == kind::BUSY {
+                return Ok(heard);
             }
         }
     }

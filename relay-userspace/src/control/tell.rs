@@ -93,6 +93,13 @@ pub fn taken_over(noted: &Memo) -> Event {
     Event::new(Kind::NodeUpgraded, text).with("from", before).with("to", now)
 }
 
+/// A lane was not taken over, because what it showed cannot be.
+#[must_use]
+pub fn lane_untrue(lane: u32, pid: u32, problem: &str) -> Event {
+    let text = format!("lane {lane} (pid {pid}) was not taken over: {problem}; it was ended, and another was started");
+    Event::new(Kind::LaneUntrue, text).with("lane", lane).with("pid", pid).with("problem", problem.to_owned())
+}
+
 /// Packets can flow no more, or again.
 #[must_use]
 pub fn health(health: &Health) -> Event {

@@ -102,6 +102,8 @@ kinds! {
     LinkReturned = "link.returned", Info, ["link"];
     /// A lane's process ended.
     LaneDied = "lane.died", Error, ["lane", "pid", "ending"];
+    /// A lane that a dead control left showed what cannot be: it was ended, and another was started.
+    LaneUntrue = "lane.untrue", Error, ["lane", "pid", "problem"];
     /// A lane was started again.
     LaneStarted = "lane.started", Info, ["lane"];
     /// A lane does not come round.

@@ -3,7 +3,8 @@
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, accept4, getsockopt, recvmsg, sendmsg, sockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, UnixCredentials, accept4, getsockopt, recvmsg, sendmsg,
+    setsockopt, sockopt,
 };
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -38,23 +39,55 @@ pub fn send(socket: BorrowedFd<'_>, message: &[u8], descriptors: &[RawFd], waits
     if n == message.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
 }
 
-/// Takes a message: how long it is, 0 when the other side is gone, and the descriptors beside it. One that does not fit
-/// is an error.
-pub fn receive(socket: BorrowedFd<'_>, message: &mut [u8], waits: Waits) -> io::Result<(usize, Vec<OwnedFd>)> {
-    let mut space = nix::cmsg_space!([RawFd; MOST]);
+/// Who sent a message, as the kernel says it: nobody can send in another's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// The process.
+    pub pid: u32,
+    /// Its user.
+    pub uid: u32,
+}
+
+/// A message that came.
+#[derive(Debug)]
+pub struct Received {
+    /// How long it is; 0 when the other side is gone.
+    pub bytes: usize,
+    /// The descriptors beside it.
+    pub descriptors: Vec<OwnedFd>,
+    /// Who sent it, where that was [asked for](ask_for_senders).
+    pub sender: Option<Sender>,
+}
+
+/// Has the kernel say with each message from now on who sent it.
+pub fn ask_for_senders(socket: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(setsockopt(&socket, sockopt::PassCred, &true)?)
+}
+
+/// Takes a message. One that does not fit is an error.
+pub fn receive(socket: BorrowedFd<'_>, message: &mut [u8], waits: Waits) -> io::Result<Received> {
+    let mut space = nix::cmsg_space!([RawFd; MOST], UnixCredentials);
     let mut parts = [IoSliceMut::new(message)];
     let flags = MsgFlags::MSG_CMSG_CLOEXEC | waits.flags();
     let received = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
     let is_whole = !received.flags.contains(MsgFlags::MSG_TRUNC);
-    let mut descriptors = Vec::new();
+    let (mut descriptors, mut sender) = (Vec::new(), None);
     // Where more descriptors came than there is room for, or than this process may have, nix shows none of them.
     for control in received.cmsgs().into_iter().flatten() {
-        if let ControlMessageOwned::ScmRights(fds) = control {
+        match control {
             // SAFETY: the kernel made these descriptors for this call; nobody else knows them.
-            descriptors.extend(fds.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+            ControlMessageOwned::ScmRights(fds) => {
+                descriptors.extend(fds.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+            }
+            // 0 is a process that this one cannot see, or a message from before anybody asked.
+            ControlMessageOwned::ScmCredentials(said) if said.pid() > 0 => {
+                sender = Some(Sender { pid: said.pid().cast_unsigned(), uid: said.uid() });
+            }
+            _ => {}
         }
     }
-    if is_whole { Ok((received.bytes, descriptors)) } else { Err(io::ErrorKind::InvalidData.into()) }
+    let bytes = received.bytes;
+    if is_whole { Ok(Received { bytes, descriptors, sender }) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 
 /// Lets in who waits at a listening socket, without waiting for anybody.

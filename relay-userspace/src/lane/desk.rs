@@ -193,15 +193,28 @@ impl Desk {
     /// Sends one part of what control asked to see. The last one ends it.
     fn show(&mut self, lane: &Lane, part: usize, serial: u32, now: u64) -> Result<bool, Next> {
         let n_sockets = lane.ports.iter().count();
-        let sent = match part {
-            0 => self.say(self.introduction(n_sockets), serial, &[]),
-            1 => self.say(self.start, serial, &self.outfit.each_ref().into_array().map(AsRawFd::as_raw_fd)),
+        let own = self.outfit.each_ref().into_array().map(AsRawFd::as_raw_fd);
+        let one: [RawFd; 1];
+        let (message, descriptors): (Message, &[RawFd]) = match part {
+            0 => (self.introduction(n_sockets), &[]),
+            1 => (self.start, &own),
             _ => match (lane.ports.iter().nth(part - 2), self.vault.get((part - 2).wrapping_sub(n_sockets))) {
-                (Some(Socket { taken, port, .. }), _) => self.say(*taken, serial, &[port.socket().as_raw_fd()]),
-                (None, Some((held, descriptor))) => self.say(*held, serial, &[descriptor.as_raw_fd()]),
-                (None, None) => self.say(Message::of(kind::DONE), serial, &[]),
+                (Some(Socket { taken, port, .. }), _) => {
+                    one = [port.socket().as_raw_fd()];
+                    (*taken, &one)
+                }
+                (None, Some((held, descriptor))) => {
+                    one = [descriptor.as_raw_fd()];
+                    (*held, &one)
+                }
+                (None, None) => (Message::of(kind::DONE), &[]),
             },
         };
+        #[cfg(feature = "chaos")]
+        let (message, descriptors) = &lies::tell(self.start.number, message, descriptors);
+        #[cfg(feature = "chaos")]
+        let (message, descriptors) = (*message, &descriptors[..]);
+        let sent = self.say(message, serial, descriptors);
         let Some(channel) = &mut self.channel else { return Ok(false) };
         match sent {
             Ok(()) if part == 2 + n_sockets + self.vault.len() => {
@@ -272,6 +285,9 @@ fn take(lane: &mut Lane, message: &Message, descriptor: OwnedFd, ring_size: u32)
     let port = Port::open(descriptor, message.c != 0, message.f != 0, ring_size).map_err(unmappable)?;
     lane.take(Socket::new(*message, port).ok_or(Refusal::NoSuchNumber)?)
 }
+
+#[cfg(feature = "chaos")]
+mod lies; // a lane in a stranger's hands, for tests
 
 #[cfg(test)]
 mod tests;

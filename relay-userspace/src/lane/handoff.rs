@@ -11,7 +11,7 @@
 //! [`kind::FORGET`], [`kind::SHOW`], [`kind::STOP_AT_EDGE`] and of every answer. A test pins them. The rest belongs
 //! to one [`PROTOCOL`]: a lane answers [`kind::UNKNOWN`] where it is asked in another.
 
-use crate::kernel::passing::{self, Waits};
+use crate::kernel::passing::{self, Received, Sender, Waits};
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -33,7 +33,8 @@ pub struct Message {
     pub serial: u32,
     /// Start, shown: the lane's number. Take, drop, reclaim: the socket's number within the lane.
     pub number: u32,
-    /// Start: bytes per frame. Take: the link's index. Hold: bytes of the note. Shown: the lane's process.
+    /// Start: bytes per frame. Take: the link's index. Hold: bytes of the note. Shown: what the lane takes for its process;
+    /// control asks the kernel.
     /// Done: how many frames came free by a reclaim, packets that went with a dropped socket. Refused: see [`Refusal`].
     pub a: u32,
     /// Start: frames. Take, use: the output link's number plus 1, or 0 when it sends for none. Shown: the journal's layout.
@@ -83,6 +84,12 @@ impl Message {
             message.a += 1;
         }
         message
+    }
+
+    /// What a message says in `a` to `h`.
+    #[must_use]
+    pub const fn numbers(&self) -> [u32; 8] {
+        [self.a, self.b, self.c, self.d, self.e, self.f, self.g, self.h]
     }
 
     /// The note of a held descriptor.
@@ -245,10 +252,19 @@ pub fn send(socket: BorrowedFd<'_>, message: &Message, descriptors: &[RawFd], wa
 
 /// Takes a message. `None` when the other side is gone; an error of kind `InvalidData` when it is none of these.
 pub fn receive(socket: BorrowedFd<'_>, waits: Waits) -> io::Result<Option<(Message, Vec<OwnedFd>)>> {
+    Ok(receive_from(socket, waits)?.map(|(message, descriptors, _)| (message, descriptors)))
+}
+
+/// A message, the descriptors beside it, and who sent it, where the kernel was asked.
+pub type Heard = (Message, Vec<OwnedFd>, Option<Sender>);
+
+/// Takes a message as [`receive`] does, with who sent it.
+pub fn receive_from(socket: BorrowedFd<'_>, waits: Waits) -> io::Result<Option<Heard>> {
     let mut message = Message::default();
-    match passing::receive(socket, message.as_mut_bytes(), waits)? {
-        (0, _) => Ok(None),
-        (n, descriptors) if n == size_of::<Message>() => Ok(Some((message, descriptors))),
+    let Received { bytes, descriptors, sender } = passing::receive(socket, message.as_mut_bytes(), waits)?;
+    match bytes {
+        0 => Ok(None),
+        n if n == size_of::<Message>() => Ok(Some((message, descriptors, sender))),
         _ => Err(io::ErrorKind::InvalidData.into()),
     }
 }

@@ -84,6 +84,41 @@ pub fn create_for_frames(name: &CStr, len: usize) -> io::Result<(OwnedFd, bool)>
     Ok((create(name, len)?, false))
 }
 
+/// What the kernel says of a memfd. The name is what it was made with, and who has it cannot give it another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// What it was made as.
+    pub name: String,
+    /// The user who made it.
+    pub owner: u32,
+    /// How long it is.
+    pub len: u64,
+    /// Whether nobody can make it shorter.
+    pub keeps_length: bool,
+    /// Whether this descriptor can only read.
+    pub is_read_only: bool,
+}
+
+impl About {
+    /// Asks about a descriptor, which must be one of a memfd.
+    pub fn of(fd: impl AsFd) -> io::Result<Self> {
+        let fd = fd.as_fd();
+        let path = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))?;
+        let name = path.to_str().and_then(|path| path.strip_prefix("/memfd:")?.strip_suffix(" (deleted)"));
+        let name = name.ok_or_else(|| io::Error::other(format!("{} is no memory", path.display())))?.to_owned();
+        let found = nix::sys::stat::fstat(fd)?;
+        let seals = SealFlag::from_bits_truncate(fcntl(fd, FcntlArg::F_GET_SEALS).unwrap_or(0));
+        let how = OFlag::from_bits_truncate(fcntl(fd, FcntlArg::F_GETFL)?);
+        Ok(Self {
+            name,
+            owner: found.st_uid,
+            len: found.st_size.cast_unsigned(),
+            keeps_length: seals.contains(SealFlag::F_SEAL_SHRINK),
+            is_read_only: how & OFlag::O_ACCMODE == OFlag::O_RDONLY,
+        })
+    }
+}
+
 /// Whether a memfd is of huge pages.
 pub fn is_huge(fd: impl AsFd) -> bool {
     nix::sys::statfs::fstatfs(fd).is_ok_and(|found| usize::try_from(found.block_size()) == Ok(HUGE_PAGE))

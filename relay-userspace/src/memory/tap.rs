@@ -32,7 +32,8 @@ const WANTED_WORDS: usize = (MAX_RELAYS / u64::BITS) as usize;
 const RING: usize = WANTED + WANTED_WORDS * 8;
 const RING_LEN: usize = 4 << 20;
 const RING_BYTES: u64 = RING_LEN as u64;
-const BYTES: usize = RING + RING_LEN;
+/// Bytes that a tap takes.
+pub const BYTES: usize = RING + RING_LEN;
 const _: () = assert!(RING.is_multiple_of(PAGE) && RING_BYTES.is_power_of_two());
 
 /// Makes a tap that shows nothing yet.

@@ -3,6 +3,8 @@
 use crate::adopt::inside;
 use crate::control::kill_control;
 use crate::stage::Stage;
+#[cfg(feature = "chaos")]
+use crate::stage::{SOON, is_alive, wait_until};
 use crate::wire::door;
 use bench::Relay;
 use nix::errno::Errno;
@@ -14,6 +16,8 @@ use relay_userspace::kernel::multicast;
 use relay_userspace::memory::{Mapping, PAGE};
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::os::fd::{AsFd as _, AsRawFd as _};
+#[cfg(feature = "chaos")]
+use std::path::Path;
 
 /// A second relay, of the other family.
 const IPV6: &str = r#"
@@ -81,4 +85,94 @@ fn what_all_lanes_share_can_be_read_by_a_lane_and_not_written() {
         let seals = SealFlag::from_bits_retain(fcntl(own, FcntlArg::F_GET_SEALS).unwrap());
         assert!(seals.contains(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW), "{seals:?}");
     }
+}
+
+/// Two lanes, of which the second one lies to the next control. It is followed by a lane that does not, and the first one
+/// relays as if nothing were.
+#[cfg(feature = "chaos")]
+fn next_control_sees_through(lie: &str, told: &str) {
+    let chaos = Path::new(env!("CARGO_BIN_EXE_mcr"));
+    let stage = Stage::new(1);
+    let config = stage.config().replace("[lanes]", "[lanes]\ncores = [0, 1]");
+    let mut relay = Relay::launch(chaos, &stage.relay, &config, &[("MCR_LIE", &format!("1:{lie}"))]).unwrap();
+    relay.wait_until_ready().unwrap();
+    let before = relay.lanes();
+    assert_eq!(before.len(), 2);
+    let traffic = stage.stream_at(10_000);
+    traffic.pass(100);
+    kill_control(&mut relay);
+    relay.process = relay.another(chaos, &stage.relay).unwrap();
+    relay.wait_until_ready().unwrap();
+    let line = relay.process.wait_for("was not taken over", SOON).unwrap();
+    assert!(line.contains(&format!("lane 1 (pid {}) ", before[1])) && line.contains(told), "{lie}: {line}");
+    wait_until("there is no other lane", || relay.lanes().len() == 2);
+    let after = relay.lanes();
+    assert_eq!(after[0], before[0], "{lie}: the lane that told the truth has ended too");
+    assert_ne!(after[1], before[1], "{lie}: the lane that lied relays on");
+    traffic.pass(100);
+    let account = traffic.settle();
+    let report = relay.stop().unwrap();
+    account.balance(&report, 1);
+    assert_eq!((account.lost(), report.restarts()), (account.lost_on_links, 1), "{lie}");
+    wait_until("something stays behind", || !stage.is_attached() && !stage.is_joined());
+}
+
+#[cfg(feature = "chaos")]
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_lane_that_says_what_it_is_not_is_followed_by_another_and_the_rest_is_taken_over() {
+    for (lie, told) in [
+        ("number=0", "it says that it is lane 0"),
+        ("start-number=4294967295", "it says that it is lane"),
+        ("frames=4194304", "mcr-frames has"),
+        ("relays=65536", "mcr-table has"),
+        ("relays=4294967295", "room for 4294967295 relays"),
+        ("core=4294967295", "it was started with"),
+        ("ring-size=64", "it was started with"),
+        ("sockets=4294967295", "as much as it said"),
+        ("table=counters", "in place of mcr-table"),
+    ] {
+        next_control_sees_through(lie, told);
+    }
+}
+
+/// The lane that has the sockets: what it says of them.
+#[cfg(feature = "chaos")]
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_lane_whose_sockets_cannot_be_is_followed_by_another() {
+    for (lie, told) in [("socket=64", "a socket of number 64"), ("output=65536", "there are 64")] {
+        let chaos = Path::new(env!("CARGO_BIN_EXE_mcr"));
+        let stage = Stage::new(1);
+        let mut relay = stage.start_with(chaos, &[("MCR_LIE", &format!("0:{lie}"))]);
+        kill_control(&mut relay);
+        relay.process = relay.another(chaos, &stage.relay).unwrap();
+        relay.wait_until_ready().unwrap();
+        let line = relay.process.wait_for("was not taken over", SOON).unwrap();
+        assert!(line.contains(told), "{lie}: {line}");
+        let traffic = stage.stream_at(1000);
+        traffic.wait_until_it_arrives();
+        traffic.settle();
+        relay.stop().unwrap();
+    }
+}
+
+#[cfg(feature = "chaos")]
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_lane_that_says_it_is_another_process_has_nobody_killed() {
+    let chaos = Path::new(env!("CARGO_BIN_EXE_mcr"));
+    let mut bystander = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+    let stage = Stage::new(1);
+    let mut relay = stage.start_with(chaos, &[("MCR_LIE", &format!("0:pid={}", bystander.id()))]);
+    let lanes = relay.lanes();
+    kill_control(&mut relay);
+    let path = door(&relay);
+    let (lane, _) = inside(&stage, || LaneProcess::adopt(&path, 0)).unwrap();
+    assert_eq!(lane.pid(), lanes[0], "control would end another process");
+    inside(&stage, || lane.end());
+    wait_until("the lane lives", || !is_alive(lanes[0]));
+    assert!(bystander.try_wait().unwrap().is_none(), "a bystander was killed");
+    bystander.kill().unwrap();
+    bystander.wait().unwrap();
 }

@@ -40,7 +40,7 @@ pub fn check_layout(shown: &Shown) -> anyhow::Result<()> {
             shown.number,
             shown.protocol,
             shown.layout,
-            shown.pid
+            shown.sender.pid
         );
     }
     Ok(())
