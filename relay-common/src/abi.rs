@@ -80,9 +80,9 @@ const _: () = assert!(size_of::<InputKey>() == 28);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct InputValue {
-    /// The relay's slot in the table.
+    /// The relay's slot in the table; 0 when sources are named, because then `SOURCES` says whose a frame is.
     pub slot: u32,
-    /// 1 when the relay names its sources (SSM), else 0.
+    /// 1 when the relays of this key name their sources (SSM), else 0.
     pub has_sources: u32,
     /// Where this link's queues begin in the socket map.
     pub socket_base: u32,
@@ -91,16 +91,17 @@ pub struct InputValue {
 }
 const _: () = assert!(size_of::<InputValue>() == 16);
 
-/// The key of the map `SOURCES`: a source that a relay accepts.
+/// The key of the map `SOURCES`: an input and a source that a relay takes of it. The value is the relay's slot: two relays
+/// may share an input if both name their sources and none is in both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct SourceKey {
-    /// The relay's slot in the table.
-    pub slot: u32,
+    /// What else a frame must have.
+    pub input: InputKey,
     /// The source address.
     pub source: Address,
 }
-const _: () = assert!(size_of::<SourceKey>() == 20);
+const _: () = assert!(size_of::<SourceKey>() == 44);
 
 /// The key of the map `OWN_MACS`: a hardware address of ours. A frame that has it as its source has come round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -115,8 +116,8 @@ const _: () = assert!(size_of::<MacKey>() == 8);
 
 /// What the XDP program writes in front of a frame that it redirects.
 ///
-/// It is a hint: a lane believes the slot only when the relay there has the frame's own key, because a driver
-/// without a metadata area leaves whatever stood there before, and because the table may have changed since.
+/// It is a hint: a lane believes the slot only when the relay there takes what has the frame's key and source, because a
+/// driver without a metadata area leaves whatever stood there before, and because the table may have changed since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Stamp {

@@ -19,13 +19,17 @@ pub(crate) type Wire<'a> = (&'a str, [u16; 2], IpAddr, NonZeroU16);
 /// Finds the circles among the enabled relays: at least one for every set of relays that feed each other.
 #[must_use]
 pub fn circles(relays: &[Relay]) -> Vec<Circle> {
-    let inputs: BTreeMap<Wire<'_>, usize> =
-        relays.iter().enumerate().filter(|(_, relay)| relay.enabled).map(|(i, relay)| (heard(relay), i)).collect();
+    // Relays with different sources may hear the same wire.
+    let mut inputs: BTreeMap<Wire<'_>, Vec<usize>> = BTreeMap::new();
+    for (i, relay) in relays.iter().enumerate().filter(|(_, relay)| relay.enabled) {
+        inputs.entry(heard(relay)).or_default().push(i);
+    }
     let edges: Vec<Vec<(usize, usize)>> = relays
         .iter()
         .map(|relay| {
             let outputs = relay.outputs.iter().enumerate().filter(|_| relay.enabled);
-            outputs.filter_map(|(i, output)| Some((i, *inputs.get(&sent(relay, output))?))).collect()
+            let into = |(i, output)| inputs.get(&sent(relay, output)).into_iter().flatten().map(move |next| (i, *next));
+            outputs.flat_map(into).collect()
         })
         .collect();
     let mut search = Search { edges, seen: alloc::vec![Seen::No; relays.len()], circles: Vec::new() };

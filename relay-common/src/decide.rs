@@ -9,8 +9,8 @@ use crate::wire::ethernet::Ethernet;
 pub trait Groups {
     /// The relay's input that has this key.
     fn input(&self, key: &InputKey) -> Option<InputValue>;
-    /// Whether a relay accepts this source. Asked only of relays that name theirs.
-    fn source(&self, key: &SourceKey) -> bool;
+    /// The slot of the relay that takes this source. Asked only where relays name theirs.
+    fn source(&self, key: &SourceKey) -> Option<u32>;
     /// Whether this hardware address is one of ours.
     fn own_mac(&self, key: &MacKey) -> bool;
 }
@@ -31,7 +31,7 @@ pub enum Verdict {
     Malformed,
     /// Too many headers before the payload.
     LongHeader,
-    /// A relay's input, from a source it does not name.
+    /// A relay's input, from a source that no relay names.
     WrongSource,
     /// A relay's input, on a queue without a socket.
     NoSocket,
@@ -119,7 +119,7 @@ impl Verdict {
             }
             Self::Malformed => "lengths that contradict each other: look for a faulty sender or cable",
             Self::LongHeader => "more than 128 bytes of headers: the sender's IPv6 extension headers are too many",
-            Self::WrongSource => "a relay's group and port from a source it does not name: find the second sender",
+            Self::WrongSource => "a relay's group and port from a source that no relay names: find the second sender",
             Self::NoSocket => "no lane serves the queue: restart after changing the link's queues, or see its lane",
             Self::Loop => "our own output came back as an input: look for a loop behind the output link",
         }
@@ -161,12 +161,18 @@ pub fn decide<F: Frame + ?Sized, G: Groups>(frame: &F, ifindex: u32, queue: u32,
         Err(NotADatagram::Malformed) => return Decision::only(Verdict::Malformed),
         Err(NotADatagram::LongHeader) => return Decision::only(Verdict::LongHeader),
     };
-    let Some(input) = groups.input(&datagram.key(ifindex)) else {
+    let key = datagram.key(ifindex);
+    let Some(input) = groups.input(&key) else {
         return Decision::only(Verdict::NotOurs);
     };
-    if input.has_sources != 0 && !groups.source(&SourceKey { slot: input.slot, source: datagram.source }) {
-        return Decision::only(Verdict::WrongSource);
-    }
+    let slot = if input.has_sources == 0 {
+        input.slot
+    } else {
+        match groups.source(&SourceKey { input: key, source: datagram.source }) {
+            Some(slot) => slot,
+            None => return Decision::only(Verdict::WrongSource),
+        }
+    };
     let Some(link) = frame.header::<Ethernet>(0) else {
         return Decision::only(Verdict::Malformed);
     };
@@ -177,7 +183,7 @@ pub fn decide<F: Frame + ?Sized, G: Groups>(frame: &F, ifindex: u32, queue: u32,
         return Decision::only(Verdict::NoSocket);
     }
     // An entry past the end of the socket map has no socket, so a sum that wraps harms nothing.
-    Decision { verdict: Verdict::Ours, slot: input.slot, socket: input.socket_base.wrapping_add(queue) }
+    Decision { verdict: Verdict::Ours, slot, socket: input.socket_base.wrapping_add(queue) }
 }
 
 #[cfg(test)]

@@ -23,8 +23,14 @@ pub struct RelayEntry {
     /// Another number whenever another stream may come in at this slot, or the same one after it was away: meters then
     /// begin anew.
     pub epoch: u32,
+    /// Where its sources begin among the table's sources.
+    pub first_source: u32,
+    /// How many sources follow from there; it takes any source when there are none.
+    pub n_sources: u16,
+    /// Always 0.
+    pub zero: u16,
 }
-const _: () = assert!(size_of::<RelayEntry>() == 44);
+const _: () = assert!(size_of::<RelayEntry>() == 52);
 const _: () = assert!(MAX_OUTPUTS_PER_RELAY <= u16::MAX as usize);
 
 impl RelayEntry {

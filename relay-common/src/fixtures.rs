@@ -43,7 +43,7 @@ pub struct Lists {
     /// The map `INPUTS`.
     pub inputs: Vec<(InputKey, InputValue)>,
     /// The map `SOURCES`.
-    pub sources: Vec<SourceKey>,
+    pub sources: Vec<(SourceKey, u32)>,
     /// The map `OWN_MACS`.
     pub own_macs: Vec<MacKey>,
 }
@@ -53,8 +53,8 @@ impl Groups for Lists {
         self.inputs.iter().find(|(wanted, _)| wanted == key).map(|(_, value)| *value)
     }
 
-    fn source(&self, key: &SourceKey) -> bool {
-        self.sources.contains(key)
+    fn source(&self, key: &SourceKey) -> Option<u32> {
+        self.sources.iter().find(|(wanted, _)| wanted == key).map(|(_, slot)| *slot)
     }
 
     fn own_mac(&self, key: &MacKey) -> bool {
@@ -69,8 +69,13 @@ pub fn groups() -> Lists {
     let mut relay = |slot, destination: &str, port, vlans, sources: &[&str], n_queues| {
         let key = InputKey { ifindex: LINK, destination: address(destination), port, vlans, zero: 0 };
         let has_sources = u32::from(!sources.is_empty());
-        lists.inputs.push((key, InputValue { slot, has_sources, socket_base: SOCKET_BASE, n_queues }));
-        lists.sources.extend(sources.iter().map(|source| SourceKey { slot, source: address(source) }));
+        let any = if has_sources == 0 { slot } else { 0 };
+        let value = InputValue { slot: any, has_sources, socket_base: SOCKET_BASE, n_queues };
+        if !lists.inputs.contains(&(key, value)) {
+            lists.inputs.push((key, value));
+        }
+        let named = |source: &&str| (SourceKey { input: key, source: address(source) }, slot);
+        lists.sources.extend(sources.iter().map(named));
     };
     relay(3, "239.1.2.3", 5000, [0, 0], &[], N_QUEUES);
     relay(4, "239.1.2.3", 5000, [100, 0], &[], N_QUEUES);
@@ -82,6 +87,11 @@ pub fn groups() -> Lists {
     relay(10, "239.9.9.9", 5000, [0, 0], &[], 1);
     // The same source for another relay only.
     relay(11, "232.1.1.2", 5000, [0, 0], &["10.0.0.3"], N_QUEUES);
+    // Relays that share an input with another, from other sources.
+    relay(12, "232.1.1.1", 5000, [0, 0], &["10.0.0.4"], N_QUEUES);
+    relay(13, "ff3e::2", 5000, [100, 0], &["fd00::2", "fd00::3"], N_QUEUES);
+    relay(14, "192.0.2.10", 6001, [0, 0], &["10.0.0.1"], N_QUEUES);
+    relay(15, "192.0.2.10", 6001, [0, 0], &["10.0.0.2"], N_QUEUES);
     lists
 }
 
@@ -152,7 +162,12 @@ impl Table {
         let from = |source: &str| Recipe { source: ip(source), ..Recipe::to("232.1.1.1") }.bytes();
         self.add("a named source", from("10.0.0.1"), ours(6, 0));
         self.add("the other named source", from("10.0.0.2"), ours(6, 0));
+        self.add("a source of another relay with this input", from("10.0.0.4"), ours(12, 0));
         self.add("another relay's source", from("10.0.0.3"), only(Verdict::WrongSource));
+        let to_host = |source: &str| Recipe { source: ip(source), port: 6001, ..Recipe::to("192.0.2.10") }.bytes();
+        self.add("to a host, from one relay's source", to_host("10.0.0.1"), ours(14, 0));
+        self.add("to a host, from the other's", to_host("10.0.0.2"), ours(15, 0));
+        self.add("to a host, from nobody's", to_host("10.0.0.3"), only(Verdict::WrongSource));
         self.add("no relay's source", from("10.9.9.9"), only(Verdict::WrongSource));
         self.add("IPv4 header checksum wrong", patched(&plain(), 24, &[0xde, 0xad]), ours(3, 0));
         self.add("a version that is not 4", patched(&plain(), 14, &[0x55]), only(Verdict::Malformed));
@@ -172,7 +187,9 @@ impl Table {
         self.add("IPv6", plain().bytes(), ours(7, 0));
         let tagged = Recipe { tags: vec![(CUSTOMER, 100)], ..Recipe::to("ff3e::2") };
         self.add("IPv6, tagged, a named source", tagged.bytes(), ours(8, 0));
-        let wrong = Recipe { source: ip("fd00::2"), ..tagged };
+        let other = Recipe { source: ip("fd00::3"), ..tagged.clone() };
+        self.add("IPv6, tagged, a source of another relay", other.bytes(), ours(13, 0));
+        let wrong = Recipe { source: ip("fd00::9"), ..tagged };
         self.add("IPv6, tagged, another source", wrong.bytes(), only(Verdict::WrongSource));
         self.add("IPv6, another port", Recipe { port: 5001, ..plain() }.bytes(), only(Verdict::NotOurs));
         self.add("IPv6, another group", Recipe::to("ff3e::3").bytes(), only(Verdict::NotOurs));

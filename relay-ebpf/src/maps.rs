@@ -14,9 +14,9 @@ use relay_common::{
 #[map]
 static INPUTS: HashMap<InputKey, InputValue> = HashMap::with_max_entries(4096, 0);
 
-/// Which sources the relays with sources accept; the value says nothing.
+/// Whose a frame is where relays name their sources: the relay's slot.
 #[map]
-static SOURCES: HashMap<SourceKey, u8> = HashMap::with_max_entries(4096, 0);
+static SOURCES: HashMap<SourceKey, u32> = HashMap::with_max_entries(4096, 0);
 
 /// Our own hardware addresses; the value says nothing.
 #[map]
@@ -42,8 +42,9 @@ impl Groups for Maps {
     }
 
     #[inline(always)]
-    fn source(&self, key: &SourceKey) -> bool {
-        SOURCES.get_ptr(key).is_some()
+    fn source(&self, key: &SourceKey) -> Option<u32> {
+        // SAFETY: an entry that control replaces meanwhile holds one slot or the other, and a lane believes none unchecked.
+        unsafe { SOURCES.get(key) }.copied()
     }
 
     #[inline(always)]

@@ -49,7 +49,8 @@ impl Relay {
     }
 
     fn of_its_source(datagram: &Datagram) -> Self {
-        Self { source: Some(SourceKey { slot: Self::SLOT, source: datagram.source }), ..Self::of(datagram) }
+        let relay = Self::of(datagram);
+        Self { source: Some(SourceKey { input: relay.key, source: datagram.source }), ..relay }
     }
 }
 
@@ -59,8 +60,8 @@ impl Groups for Relay {
         (*key == self.key).then_some(InputValue { slot: Self::SLOT, has_sources, socket_base: 0, n_queues: 1 })
     }
 
-    fn source(&self, key: &SourceKey) -> bool {
-        self.source.as_ref() == Some(key)
+    fn source(&self, key: &SourceKey) -> Option<u32> {
+        (self.source.as_ref() == Some(key)).then_some(Self::SLOT)
     }
 
     fn own_mac(&self, _: &MacKey) -> bool {

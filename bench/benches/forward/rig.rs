@@ -180,6 +180,9 @@ fn image(packet: &[u8], n_outputs: u16, outputs: Outputs, meters: Meters) -> Vec
             flags: RelayEntry::IN_USE,
             silence_ms: 1000,
             epoch: 1,
+            first_source: 0,
+            n_sources: 0,
+            zero: 0,
         })
         .collect();
     let meters = match meters {

@@ -66,3 +66,12 @@ fn another_link_vlan_or_port_breaks_the_circle() {
     kept.outputs[0].vlans = Vlans::Keep;
     assert_eq!(circles(&[kept]).len(), 1);
 }
+
+#[test]
+fn relays_that_hear_the_same_are_all_looked_at() {
+    let mut twin = relay(2, &[1]);
+    let mut harmless = relay(2, &[9]);
+    twin.input.sources = vec!["10.0.0.1".parse().unwrap()];
+    harmless.input.sources = vec!["10.0.0.2".parse().unwrap()];
+    assert_eq!(circles(&[relay(1, &[2]), harmless, twin]), [[(0, 0), (2, 0)]]);
+}

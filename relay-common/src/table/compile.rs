@@ -49,6 +49,8 @@ pub enum Conflict {
         first: String,
         /// The relay that was refused.
         second: String,
+        /// The source that both name; none when one of them takes any.
+        source: Option<IpAddr>,
     },
     /// A lane could run out of frames.
     TooFewFrames(FrameBudget),
@@ -66,8 +68,13 @@ impl fmt::Display for Conflict {
                     "{n_outputs} outputs, but there is room for {max_outputs}: raise lanes.max_outputs and restart"
                 )
             }
-            Self::SameInput { first, second } => {
-                write!(f, "relay \"{second}\" takes in what relay \"{first}\" does: give \"{first}\" its outputs")
+            Self::SameInput { first, second, source: Some(source) } => {
+                write!(f, "relay \"{second}\" takes in what relay \"{first}\" does from {source}: ")?;
+                write!(f, "name it in one of them, or give \"{first}\" the outputs of both")
+            }
+            Self::SameInput { first, second, source: None } => {
+                write!(f, "relay \"{second}\" takes in what relay \"{first}\" does: ")?;
+                write!(f, "give \"{first}\" the outputs of both, or name different sources in both")
             }
             Self::TooFewFrames(budget) => {
                 let FrameBudget { n_rx_queues, n_tx_links, needed, frames } = budget;
@@ -88,15 +95,16 @@ pub fn compile(plan: &Plan, facts: &Facts, place: &Placement, previous: Option<&
     let empty = Table::empty(max_relays, max_outputs);
     let fits = |table: &&Table| (table.max_relays(), table.max_outputs()) == (max_relays, max_outputs);
     let mut refused = Vec::new();
-    let previous_entries = previous.filter(fits).map_or(&[][..], |table| &table.entries);
+    let before = previous.filter(fits);
     let Assigned { slots, relays, slot_numbers, counter_numbers } =
-        assign(plan, previous.filter(fits).unwrap_or(&empty), &mut refused);
+        assign(plan, before.unwrap_or(&empty), &mut refused);
 
     let node = Node::new(plan, facts, place);
     let table = Table {
         generation: previous.map_or(0, |table| table.generation) + 1,
         entries: alloc::vec![RelayEntry::new_zeroed(); relays.len()],
         outputs: Vec::new(),
+        sources: Vec::new(),
         links: node.output_links(),
         kernel: Kernel { own_macs: node.own_macs(), ..Kernel::default() },
         slots: slot_numbers,
@@ -104,7 +112,7 @@ pub fn compile(plan: &Plan, facts: &Facts, place: &Placement, previous: Option<&
         relays,
     };
     let compiled = Compiled { table, pending: Vec::new(), refused };
-    let mut work = Work { compiled, owners: BTreeMap::new(), built: BTreeMap::new(), before: previous_entries };
+    let mut work = Work { compiled, owners: BTreeMap::new(), built: BTreeMap::new(), before };
     for (relay, slot) in plan.relays.iter().zip(slots) {
         if let Some(slot) = slot.filter(|_| relay.enabled) {
             work.add_input(&node, relay, slot);
@@ -188,13 +196,16 @@ impl<'a> Node<'a> {
 /// A table in the making.
 struct Work<'a> {
     compiled: Compiled,
-    /// Whose an input key is, by slot.
-    owners: BTreeMap<InputKey, u32>,
+    /// Whose an input key is, by slot: from each source that is named, or from any.
+    owners: BTreeMap<Channel, u32>,
     /// The outputs of each slot that has a key, as a lane reads them, with their places in the user's order.
     built: BTreeMap<u32, Vec<(OutputEntry, usize)>>,
-    /// The relays of the table before, by slot.
-    before: &'a [RelayEntry],
+    /// The table before.
+    before: Option<&'a Table>,
 }
+
+/// An input key, and the source that it is taken from; any source when there is none.
+pub(super) type Channel = (InputKey, Option<Address>);
 
 impl Work<'_> {
     fn pend(&mut self, relay: &Relay, part: Part, reason: PendingReason) {
@@ -210,14 +221,10 @@ impl Work<'_> {
             Ok(input) => input,
             Err(reason) => return self.pend(relay, Part::Input, reason),
         };
-        match self.owners.entry(input.key) {
-            Entry::Vacant(free) => free.insert(slot),
-            Entry::Occupied(taken) => {
-                let first = *taken.get();
-                let first = self.slot(first).relay.name.clone();
-                return self.compiled.refused.push(Conflict::SameInput { first, second: relay.name.clone() });
-            }
-        };
+        if let Some((first, source)) = self.own(input.key, &relay.input.sources, slot) {
+            let first = self.slot(first).relay.name.clone();
+            return self.compiled.refused.push(Conflict::SameInput { first, second: relay.name.clone(), source });
+        }
         for reason in input.warnings {
             self.pend(relay, Part::Input, reason);
         }
@@ -225,12 +232,32 @@ impl Work<'_> {
         let kernel = &mut self.compiled.table.kernel;
         let has_sources = u32::from(!relay.input.sources.is_empty());
         let (socket_base, n_queues) = (input.socket_base, input.n_queues);
-        kernel.inputs.insert(input.key, InputValue { slot, has_sources, socket_base, n_queues });
-        let sources = relay.input.sources.iter().map(|source| SourceKey { slot, source: Address::from(*source) });
-        kernel.sources.extend(sources);
+        let any = if has_sources == 0 { slot } else { 0 };
+        kernel.inputs.insert(input.key, InputValue { slot: any, has_sources, socket_base, n_queues });
+        let key = |source: &IpAddr| SourceKey { input: input.key, source: Address::from(*source) };
+        kernel.sources.extend(relay.input.sources.iter().map(|source| (key(source), slot)));
         if let Some(join) = input.join {
             kernel.add_join(join);
         }
+    }
+
+    /// Makes an input a slot's own; or says which slot has it, and which source both name, if any.
+    fn own(&mut self, key: InputKey, sources: &[IpAddr], slot: u32) -> Option<(u32, Option<IpAddr>)> {
+        let mut of_key = self.owners.range((key, None)..).take_while(|((other, _), _)| *other == key);
+        let taken = match of_key.next() {
+            None => None,
+            Some(((_, source), owner)) if source.is_none() || sources.is_empty() => Some((*owner, None)),
+            Some(_) => sources.iter().find_map(|source| {
+                let owner = self.owners.get(&(key, Some(Address::from(*source))))?;
+                Some((*owner, Some(*source)))
+            }),
+        };
+        if taken.is_none() {
+            let any = sources.is_empty().then_some(((key, None), slot));
+            let named = sources.iter().map(|source| ((key, Some(Address::from(*source))), slot));
+            self.owners.extend(any.into_iter().chain(named));
+        }
+        taken
     }
 
     fn add_outputs(&mut self, node: &Node<'_>, relay: &Relay, slot: u32) {
@@ -263,18 +290,32 @@ impl Work<'_> {
             let key = relay.key.expect("only slots with a key are built");
             let (flags, silence_ms) = (flags_of(&relay.relay), relay.relay.silence_after_ms.unwrap_or(0));
             let n_outputs = u16::try_from(built.len()).expect("a relay has at most 64 outputs");
-            let epoch = self.epoch(slot, &key);
-            self.compiled.table.entries[slot as usize] =
-                RelayEntry { key, first_output, n_outputs, flags, silence_ms, epoch };
+            let sources = relay.relay.input.sources.clone();
+            let epoch = self.epoch(slot, &key, &sources);
+            let table = &mut self.compiled.table;
+            let first_source = count(table.sources.len());
+            table.sources.extend(sources.iter().map(|source| Address::from(*source)));
+            let n_sources = u16::try_from(sources.len()).expect("a relay names at most 10 sources");
+            table.entries[slot as usize] =
+                RelayEntry { key, first_output, n_outputs, flags, silence_ms, epoch, first_source, n_sources, zero: 0 };
         }
         self.compiled
     }
 
-    /// A slot keeps its epoch while the same input is taken in there. The key is part of it, because the first table
-    /// of another control has the same generation.
-    fn epoch(&self, slot: u32, key: &InputKey) -> u32 {
-        match self.before.get(slot as usize) {
-            Some(before) if before.is_in_use() && before.key == *key => before.epoch,
+    /// A slot keeps its epoch while the same input is taken in there, from one of the same sources. The key is part of it,
+    /// because the first table of another control has the same generation.
+    fn epoch(&self, slot: u32, key: &InputKey, sources: &[IpAddr]) -> u32 {
+        let at = slot as usize;
+        let before = self.before.and_then(|table| Some((table.entries.get(at)?, table.relays.get(at)?.as_ref()?)));
+        let may_be_another = |before: &[IpAddr]| {
+            !before.is_empty() && !sources.is_empty() && before.iter().all(|source| !sources.contains(source))
+        };
+        match before {
+            Some((entry, slot))
+                if entry.is_in_use() && entry.key == *key && !may_be_another(&slot.relay.input.sources) =>
+            {
+                entry.epoch
+            }
             _ => {
                 let [a, b, c, d, ..] = self.compiled.table.generation.to_le_bytes();
                 u32::from_le_bytes([a, b, c, d]) ^ hash(key)

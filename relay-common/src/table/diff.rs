@@ -1,8 +1,10 @@
 //! Old table and new table become changes, in an order that is safe at every step.
 //!
 //! A lane knows a relay before its frames come (publish before match), the kernel's own filter is open before
-//! that (join before match), and a slot has nobody's frames while it changes hands (unmatch before publish).
+//! that (join before match), and a slot has nobody's frames while it changes hands (unmatch before publish). What
+//! relays share an input with others, from other sources, come and go by their sources alone.
 
+use super::compile::Channel;
 use super::{Join, Kernel, Table};
 use crate::abi::{InputKey, InputValue, MacKey, SourceKey};
 use alloc::{collections::BTreeMap, collections::BTreeSet, string::String, vec::Vec};
@@ -28,8 +30,13 @@ pub enum Change {
         /// Its generation.
         generation: u64,
     },
-    /// Put a source into `SOURCES`.
-    AllowSource(SourceKey),
+    /// Put a source into `SOURCES`, in place of what it says now.
+    AllowSource {
+        /// The source, of an input.
+        source: SourceKey,
+        /// The slot of the relay that takes it.
+        slot: u32,
+    },
     /// Put a key into `INPUTS`, in place of what it says now.
     Match {
         /// The key.
@@ -69,29 +76,43 @@ fn changes(old: &Kernel, (before, table): (&Table, &Table), publish: bool) -> Ve
         let [before, after] = [before, table].map(|table| table.relays.get(slot as usize)?.as_ref());
         before.is_some_and(|before| after.is_some_and(|after| before.relay.name != after.relay.name))
     };
-    let owners: BTreeMap<u32, &InputKey> = new.inputs.iter().map(|(key, value)| (value.slot, key)).collect();
-    let handed_on = |key: &InputKey, slot: u32| owners.get(&slot).is_some_and(|owner| *owner != key) || renamed(slot);
-    let unmatched: BTreeMap<&InputKey, u32> = old
+    let owners: BTreeMap<u32, InputKey> = new.channels().map(|((key, _), slot)| (slot, key)).collect();
+    let handed_on = |key: &InputKey, slot: u32| owners.get(&slot).is_some_and(|owner| owner != key) || renamed(slot);
+    let is_any = |value: &&InputValue| value.has_sources == 0;
+    let unmatched: BTreeSet<&InputKey> = old
         .inputs
         .iter()
-        .filter(|(key, value)| !new.inputs.contains_key(key) || handed_on(key, value.slot))
-        .map(|(key, value)| (key, value.slot))
+        .filter(|(key, value)| !new.inputs.contains_key(key) || (is_any(value) && handed_on(key, value.slot)))
+        .map(|(key, _)| key)
         .collect();
-    let silent: BTreeSet<u32> = unmatched.values().copied().collect();
-    let (forbidden_early, forbidden_late): (Vec<&SourceKey>, Vec<&SourceKey>) =
-        old.sources.difference(&new.sources).partition(|source| silent.contains(&source.slot));
+    let forbidden: BTreeMap<&SourceKey, u32> = old
+        .sources
+        .iter()
+        .filter(|(source, slot)| !new.sources.contains_key(source) || handed_on(&source.input, **slot))
+        .map(|(source, slot)| (source, *slot))
+        .collect();
+    // A source that is no longer named because any is taken stays until that is so.
+    let opens = |key: &InputKey| new.inputs.get(key).filter(is_any).is_some() && !unmatched.contains(key);
+    let (forbidden_late, forbidden_early): (Vec<(&SourceKey, u32)>, Vec<_>) = forbidden
+        .iter()
+        .map(|(source, slot)| (*source, *slot))
+        .partition(|(source, slot)| opens(&source.input) && !handed_on(&source.input, *slot));
 
-    let mut changes: Vec<Change> = unmatched.keys().map(|key| Change::Unmatch { key: **key }).collect();
-    changes.extend(forbidden_early.into_iter().map(|source| Change::ForbidSource(*source)));
+    let mut changes: Vec<Change> = unmatched.iter().map(|key| Change::Unmatch { key: **key }).collect();
+    changes.extend(forbidden_early.into_iter().map(|(source, _)| Change::ForbidSource(*source)));
     changes.extend(new.own_macs.difference(&old.own_macs).map(|mac| Change::AddOwnMac(*mac)));
     let joins = new.joins.iter().filter(|(at, join)| old.joins.get(at) != Some(join));
     changes.extend(joins.map(|(_, join)| Change::Join(join.clone())));
     let publish_at = changes.len();
-    changes.extend(new.sources.difference(&old.sources).map(|source| Change::AllowSource(*source)));
+    let allowed = new
+        .sources
+        .iter()
+        .filter(|(source, slot)| forbidden.contains_key(source) || old.sources.get(source) != Some(slot));
+    changes.extend(allowed.map(|(source, slot)| Change::AllowSource { source: *source, slot: *slot }));
     let matches =
-        new.inputs.iter().filter(|(key, value)| unmatched.contains_key(key) || old.inputs.get(key) != Some(value));
+        new.inputs.iter().filter(|(key, value)| unmatched.contains(key) || old.inputs.get(key) != Some(value));
     changes.extend(matches.map(|(key, value)| Change::Match { key: *key, value: *value }));
-    changes.extend(forbidden_late.into_iter().map(|source| Change::ForbidSource(*source)));
+    changes.extend(forbidden_late.into_iter().map(|(source, _)| Change::ForbidSource(*source)));
     let left = old.joins.iter().filter(|(at, _)| !new.joins.contains_key(at));
     changes.extend(left.map(|(_, Join { device, ifindex, group, .. })| Change::Leave {
         device: device.clone(),
@@ -107,13 +128,20 @@ fn changes(old: &Kernel, (before, table): (&Table, &Table), publish: bool) -> Ve
 }
 
 impl Kernel {
+    /// Whose what is: the slot for each input key, and for each source where sources are named.
+    pub(super) fn channels(&self) -> impl Iterator<Item = (Channel, u32)> {
+        let any = self.inputs.iter().filter(|(_, value)| value.has_sources == 0);
+        let named = self.sources.iter().map(|(key, slot)| ((key.input, Some(key.source)), *slot));
+        any.map(|(key, value)| ((*key, None), value.slot)).chain(named)
+    }
+
     /// Does to this model what a change does to the kernel, so that control knows what lies there even after a
     /// change that failed half-way.
     pub fn apply(&mut self, change: &Change) {
         match change {
             Change::Unmatch { key } => _ = self.inputs.remove(key),
             Change::Match { key, value } => _ = self.inputs.insert(*key, *value),
-            Change::AllowSource(source) => _ = self.sources.insert(*source),
+            Change::AllowSource { source, slot } => _ = self.sources.insert(*source, *slot),
             Change::ForbidSource(source) => _ = self.sources.remove(source),
             Change::AddOwnMac(mac) => _ = self.own_macs.insert(*mac),
             Change::RemoveOwnMac(mac) => _ = self.own_macs.remove(mac),

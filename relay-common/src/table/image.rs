@@ -1,15 +1,17 @@
 //! A table in flat bytes, for memory that control writes and the lanes read: a header, what each input link can put on
-//! the transmit rings, the relays by slot, the outputs, and an index from input keys to slots.
+//! the transmit rings, the relays by slot, the outputs, the sources that relays name, and an index from input keys and
+//! sources to slots.
 
 use super::Table;
 use super::demand::{self, Demand, MAX_DEMANDS};
-use super::index::{FREE, first_place, index_len};
-use crate::abi::InputKey;
+use super::index::{FREE, first_place, first_place_of, index_len};
+use crate::abi::{Address, InputKey};
 use crate::entry::{OutputEntry, RelayEntry};
+use crate::plan::MAX_SOURCES;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 /// The layout of an image and of the entries in it: another number is another layout.
-pub const LAYOUT: u8 = 3;
+pub const LAYOUT: u8 = 4;
 
 /// What stands at the beginning of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -23,14 +25,18 @@ pub struct ImageHeader {
     pub max_relays: u32,
     /// Outputs that follow them.
     pub max_outputs: u32,
-    /// Index places that follow those.
+    /// Index places at the end, behind the sources.
     pub index_len: u32,
     /// The most outputs that one relay has on one link: so many descriptors on a ring can come of one packet.
     pub widest: u32,
     /// The most outputs that one relay has: so many frames can come of one packet.
     pub most_outputs: u32,
+    /// Sources that follow the outputs.
+    pub n_sources: u32,
+    /// Bytes of the image, all in all.
+    pub used: u64,
     /// Always 0.
-    pub zero: [u32; 7],
+    pub zero: [u32; 4],
 }
 const _: () = assert!(size_of::<ImageHeader>() == 64);
 
@@ -59,14 +65,21 @@ const CACHED_FRAMES: u32 = 256;
 /// Smaller batches cost more in calls and commits than the cache gives back, for all other relays, too.
 const FEWEST_FOR_CACHE: u32 = 16;
 
-/// Bytes that an image takes.
+/// Bytes that an image takes at most: when each relay names as many sources as it may.
 #[must_use]
 pub const fn image_size(max_relays: u32, max_outputs: u32) -> usize {
+    let n_sources = max_relays as usize * MAX_SOURCES;
+    used((max_relays, max_outputs), n_sources, index_len(n_sources))
+}
+
+/// Bytes that an image with so many sources and index places takes.
+const fn used((max_relays, max_outputs): (u32, u32), n_sources: usize, index_len: usize) -> usize {
     size_of::<ImageHeader>()
         + MAX_DEMANDS * size_of::<Demand>()
         + max_relays as usize * size_of::<RelayEntry>()
         + max_outputs as usize * size_of::<OutputEntry>()
-        + index_len(max_relays) * size_of::<u32>()
+        + n_sources * size_of::<Address>()
+        + index_len * size_of::<u32>()
 }
 
 /// Writes a table's image over whatever `bytes` held.
@@ -77,8 +90,12 @@ pub const fn image_size(max_relays: u32, max_outputs: u32) -> usize {
 pub fn write(table: &Table, bytes: &mut [u8]) {
     let (max_relays, max_outputs) = (table.max_relays(), table.max_outputs());
     let bytes = &mut bytes[..image_size(max_relays, max_outputs)];
-    bytes.fill(0);
-    let n_places = index_len(max_relays);
+    let n_places = index_len(keys(table).count());
+    let used = used((max_relays, max_outputs), table.sources.len(), n_places);
+    // What the image before did not use is 0 already.
+    let before = Image::view(bytes).and_then(|image| usize::try_from(image.header.used).ok());
+    let dirty = before.map_or(bytes.len(), |before| before.clamp(used, bytes.len()));
+    bytes[..dirty].fill(0);
     let (header, rest) = ImageHeader::mut_from_prefix(bytes).expect("an image is aligned to 8 bytes");
     *header = ImageHeader {
         magic: ImageHeader::MAGIC,
@@ -88,6 +105,8 @@ pub fn write(table: &Table, bytes: &mut [u8]) {
         index_len: u32::try_from(n_places).expect("max_relays is far below 2^31"),
         widest: widest(table),
         most_outputs: table.entries.iter().map(|entry| u32::from(entry.n_outputs)).max().unwrap_or(0),
+        n_sources: u32::try_from(table.sources.len()).expect("relays have few sources"),
+        used: used as u64,
         ..ImageHeader::new_zeroed()
     };
     let (demands, rest) = <[Demand]>::mut_from_prefix_with_elems(rest, MAX_DEMANDS).expect("sized above");
@@ -96,14 +115,26 @@ pub fn write(table: &Table, bytes: &mut [u8]) {
     relays[..table.entries.len()].copy_from_slice(&table.entries);
     let (outputs, rest) = <[OutputEntry]>::mut_from_prefix_with_elems(rest, max_outputs as usize).expect("sized above");
     outputs[..table.outputs.len()].copy_from_slice(&table.outputs);
+    let (sources, rest) = <[Address]>::mut_from_prefix_with_elems(rest, table.sources.len()).expect("sized above");
+    sources.copy_from_slice(&table.sources);
     let (index, _) = <[u32]>::mut_from_prefix_with_elems(rest, n_places).expect("sized above");
-    for (number, entry) in (1u32..).zip(&table.entries).filter(|(_, entry)| entry.is_in_use()) {
-        let mut place = first_place(&entry.key, n_places - 1);
+    let mask = n_places - 1;
+    for (slot, key, source) in keys(table) {
+        let mut place = source.map_or_else(|| first_place(key, mask), |source| first_place_of(key, source, mask));
         while index[place] != FREE {
-            place = (place + 1) & (n_places - 1);
+            place = (place + 1) & mask;
         }
-        index[place] = number;
+        index[place] = slot + 1;
     }
+}
+
+/// What relays are looked up by, with their slots: the key, and each of the sources that a relay names.
+fn keys(table: &Table) -> impl Iterator<Item = (u32, &InputKey, Option<&Address>)> {
+    (0u32..).zip(&table.entries).filter(|(_, entry)| entry.is_in_use()).flat_map(|(slot, entry)| {
+        let sources = &table.sources[entry.first_source as usize..][..entry.n_sources as usize];
+        let any = sources.is_empty().then_some((slot, &entry.key, None));
+        any.into_iter().chain(sources.iter().map(move |source| (slot, &entry.key, Some(source))))
+    })
 }
 
 /// The most outputs that one relay has on one link. Pending ones count, too: they may work soon.
@@ -128,6 +159,7 @@ pub struct Image<'a> {
     pub relays: &'a [RelayEntry],
     /// All outputs.
     pub outputs: &'a [OutputEntry],
+    sources: &'a [Address],
     index: &'a [u32],
 }
 
@@ -143,8 +175,9 @@ impl<'a> Image<'a> {
         let (demands, rest) = <[Demand]>::ref_from_prefix_with_elems(rest, MAX_DEMANDS).ok()?;
         let (relays, rest) = <[RelayEntry]>::ref_from_prefix_with_elems(rest, header.max_relays as usize).ok()?;
         let (outputs, rest) = <[OutputEntry]>::ref_from_prefix_with_elems(rest, header.max_outputs as usize).ok()?;
+        let (sources, rest) = <[Address]>::ref_from_prefix_with_elems(rest, header.n_sources as usize).ok()?;
         let (index, _) = <[u32]>::ref_from_prefix_with_elems(rest, header.index_len as usize).ok()?;
-        Some(Self { header, demands, relays, outputs, index })
+        Some(Self { header, demands, relays, outputs, sources, index })
     }
 
     /// The table's generation.
@@ -153,19 +186,43 @@ impl<'a> Image<'a> {
         self.header.generation
     }
 
-    /// The slot of the relay that takes this input.
+    /// The slot of the relay that takes this input from this source.
     #[inline]
     #[must_use]
-    pub fn find(&self, key: &InputKey) -> Option<u32> {
+    pub fn find(&self, key: &InputKey, source: &Address) -> Option<u32> {
         let mask = self.index.len() - 1;
-        let mut place = first_place(key, mask);
+        let any = self.search(first_place(key, mask), key, source);
+        if any.is_some() || self.sources.is_empty() { any } else { self.find_named(key, source) }
+    }
+
+    #[inline(never)]
+    fn find_named(&self, key: &InputKey, source: &Address) -> Option<u32> {
+        self.search(first_place_of(key, source, self.index.len() - 1), key, source)
+    }
+
+    /// Whether a relay takes this input from this source.
+    #[inline]
+    #[must_use]
+    pub fn takes(&self, relay: &RelayEntry, key: &InputKey, source: &Address) -> bool {
+        relay.key == *key && (relay.n_sources == 0 || self.names(relay, source))
+    }
+
+    #[inline(never)]
+    fn names(&self, relay: &RelayEntry, source: &Address) -> bool {
+        let first = relay.first_source as usize;
+        self.sources.get(first..first + relay.n_sources as usize).is_some_and(|sources| sources.contains(source))
+    }
+
+    #[inline]
+    fn search(&self, mut place: usize, key: &InputKey, source: &Address) -> Option<u32> {
+        let mask = self.index.len() - 1;
         // A sound index always has a free place; the bound holds for an unsound one.
         for _ in 0..self.index.len() {
             let slot = match *self.index.get(place)? {
                 FREE => return None,
                 number => number - 1,
             };
-            if self.relays.get(slot as usize)?.key == *key {
+            if self.takes(self.relays.get(slot as usize)?, key, source) {
                 return Some(slot);
             }
             place = (place + 1) & mask;

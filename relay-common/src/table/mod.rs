@@ -30,7 +30,7 @@ pub use owners::{Lines, NewOwners};
 pub use pending::{Part, Pending, PendingReason};
 pub use place::{InputPlace, Placement};
 
-use crate::abi::{InputKey, InputValue, MAX_LINKS, MacKey, SourceKey};
+use crate::abi::{Address, InputKey, InputValue, MAX_LINKS, MacKey, SourceKey};
 use crate::entry::{OutputEntry, RelayEntry};
 use crate::plan::Relay;
 use alloc::{
@@ -51,6 +51,8 @@ pub struct Table {
     pub entries: Vec<RelayEntry>,
     /// The outputs as a lane reads them; those of one relay lie side by side.
     pub outputs: Vec<OutputEntry>,
+    /// The sources that relays name; those of one relay lie side by side.
+    pub sources: Vec<Address>,
     /// The output links by transmit number; `None` where a link has gone and its number is free.
     pub links: Vec<Option<OutputLink>>,
     /// What of this table lies in the kernel.
@@ -68,6 +70,7 @@ impl Table {
             relays: Vec::new(),
             entries: Vec::new(),
             outputs: Vec::new(),
+            sources: Vec::new(),
             links: Vec::new(),
             kernel: Kernel::default(),
             slots: Numbers::new(max_relays),
@@ -126,7 +129,8 @@ impl Table {
     /// Says whether the lanes read the same in both tables, generations apart.
     #[must_use]
     pub fn same_for_lanes(&self, other: &Self) -> bool {
-        self.entries == other.entries && self.outputs == other.outputs && self.links == other.links
+        (&self.entries, &self.outputs, &self.sources, &self.links)
+            == (&other.entries, &other.outputs, &other.sources, &other.links)
     }
 }
 
@@ -166,8 +170,8 @@ pub struct OutputLink {
 pub struct Kernel {
     /// The map `INPUTS`.
     pub inputs: BTreeMap<InputKey, InputValue>,
-    /// The map `SOURCES`.
-    pub sources: BTreeSet<SourceKey>,
+    /// The map `SOURCES`: the slots of the relays that take them.
+    pub sources: BTreeMap<SourceKey, u32>,
     /// The map `OWN_MACS`.
     pub own_macs: BTreeSet<MacKey>,
     /// The memberships, by device index and group.

@@ -5,6 +5,7 @@ use super::file::FileRelay;
 use relay_common::circles::circles;
 use relay_common::plan::{Input, Plan};
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 
 /// Where everything in a plan was written.
 #[derive(Debug, Default)]
@@ -87,21 +88,55 @@ fn check_names(plan: &Plan, origins: &Origins, errors: &mut Errors) {
     }
 }
 
+/// A channel is what comes from a source to a group and port: two relays may share the group and the port if both name
+/// their sources, and none is in both.
 fn check_inputs(plan: &Plan, origins: &Origins, errors: &mut Errors) {
-    let mut owners = HashMap::new();
+    let mut owners: HashMap<_, Owners> = HashMap::new();
     let mut told = HashSet::new();
     for (i, relay) in plan.relays.iter().enumerate().filter(|(_, relay)| relay.enabled) {
-        let Input { interface, vlans, destination, port, .. } = &relay.input;
-        let owner = *owners.entry((interface, vlans, destination, port)).or_insert(i);
+        let Input { interface, vlans, destination, port, sources } = &relay.input;
+        let Some((owner, source)) = owners.entry((interface, vlans, destination, port)).or_default().add(i, sources)
+        else {
+            continue;
+        };
         let origin = origins.relays[i];
-        if owner != i && told.insert((origins.relays[owner], origin)) {
+        if told.insert((origins.relays[owner], origin)) {
             let place = &origins.places[origin].input;
             let other = on_line(&origins.places[origins.relays[owner]].input);
             let name = &plan.relays[owner].name;
-            let problem = format!("{destination} port {port} is the input of relay \"{name}\" already{other}");
-            let remedy = format!("move the outputs to relay \"{name}\"; sources do not tell two inputs apart");
+            let from = source.map_or_else(String::new, |source| format!(" from {source}"));
+            let problem = format!("{destination} port {port}{from} is the input of relay \"{name}\" already{other}");
+            let remedy = match source {
+                Some(source) => format!("name {source} in one of them, or move the outputs to relay \"{name}\""),
+                None => format!("move the outputs to relay \"{name}\", or name different sources in both"),
+            };
             errors.add(place, Fault::new(problem, remedy));
         }
+    }
+}
+
+/// Who takes in what comes to one group and port.
+#[derive(Default)]
+struct Owners {
+    of_any: Option<usize>,
+    first: Option<usize>,
+    by_source: HashMap<IpAddr, usize>,
+}
+
+impl Owners {
+    /// Adds a relay, or says which one it meets, and at which source if both name theirs.
+    fn add(&mut self, relay: usize, sources: &[IpAddr]) -> Option<(usize, Option<IpAddr>)> {
+        let of_all = if sources.is_empty() { self.first } else { self.of_any };
+        let of_one = || sources.iter().find_map(|source| Some((*self.by_source.get(source)?, Some(*source))));
+        let met = of_all.map(|owner| (owner, None)).or_else(of_one);
+        if met.is_none() {
+            self.first.get_or_insert(relay);
+            self.by_source.extend(sources.iter().map(|source| (*source, relay)));
+            if sources.is_empty() {
+                self.of_any = Some(relay);
+            }
+        }
+        met
     }
 }
 

@@ -148,6 +148,16 @@ fn a_chain_is_allowed_and_so_is_a_disabled_circle() {
 }
 
 #[test]
+fn relays_with_different_sources_may_share_a_group() {
+    let relay = |name: &str, sources: &str| {
+        let input = INPUT.replace("port", &format!("sources = [{sources}], port"));
+        format!("[[relay]]\nname = \"{name}\"\ninput = {{ {input} }}\noutputs = [{{ {OUTPUT} }}]\n")
+    };
+    let plan = good(&[relay("a", "\"10.0.0.1\""), relay("b", "\"10.0.0.2\", \"10.0.0.3\"")].concat());
+    assert_eq!(plan.relays.len(), 2);
+}
+
+#[test]
 fn link_local_groups_can_be_allowed() {
     let text = format!(
         "[[relay]]\nname = 'ptp'\nallow_link_local = true\ninput = {{ {} }}\noutputs = [{{ {OUTPUT} }}]",

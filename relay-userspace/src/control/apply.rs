@@ -14,8 +14,8 @@ pub(super) trait Effects {
     fn put_input(&mut self, key: InputKey, value: InputValue) -> anyhow::Result<()>;
     /// Takes an input out of it.
     fn remove_input(&mut self, key: InputKey) -> anyhow::Result<()>;
-    /// Allows a source.
-    fn put_source(&mut self, source: SourceKey) -> anyhow::Result<()>;
+    /// Allows a source, for the relay at that slot.
+    fn put_source(&mut self, source: SourceKey, slot: u32) -> anyhow::Result<()>;
     /// Forbids a source.
     fn remove_source(&mut self, source: SourceKey) -> anyhow::Result<()>;
     /// Adds a hardware address of ours.
@@ -47,7 +47,7 @@ async fn carry_out(effects: &mut impl Effects, change: &Change, table: &Table) -
         Change::Publish { .. } => effects.publish(table).await,
         Change::Unmatch { key } => effects.remove_input(*key),
         Change::Match { key, value } => effects.put_input(*key, *value),
-        Change::AllowSource(source) => effects.put_source(*source),
+        Change::AllowSource { source, slot } => effects.put_source(*source, *slot),
         Change::ForbidSource(source) => effects.remove_source(*source),
         Change::AddOwnMac(mac) => effects.put_own_mac(*mac),
         Change::RemoveOwnMac(mac) => effects.remove_own_mac(*mac),

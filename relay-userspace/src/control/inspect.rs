@@ -82,7 +82,7 @@ impl Node {
         let mut differences = Vec::new();
         let Kernel { inputs, sources, own_macs, .. } = self.kernel.clone();
         compare(&inputs, &found.inputs, "INPUTS", &mut differences);
-        compare(&as_map(&sources), &as_map(&found.sources), "SOURCES", &mut differences);
+        compare(&sources, &found.sources, "SOURCES", &mut differences);
         compare(&as_map(&own_macs), &as_map(&found.own_macs), "OWN_MACS", &mut differences);
         if !differences.is_empty() {
             self.mend_maps(&found)?;
@@ -98,11 +98,11 @@ impl Node {
         for (key, value) in wanted.inputs.iter().filter(|(key, value)| found.inputs.get(key) != Some(value)) {
             self.program.put_input(*key, *value)?;
         }
-        for source in found.sources.difference(&wanted.sources) {
+        for source in found.sources.keys().filter(|source| !wanted.sources.contains_key(source)) {
             self.program.remove_source(*source)?;
         }
-        for source in wanted.sources.difference(&found.sources) {
-            self.program.put_source(*source)?;
+        for (source, slot) in wanted.sources.iter().filter(|(source, slot)| found.sources.get(source) != Some(slot)) {
+            self.program.put_source(*source, *slot)?;
         }
         for mac in found.own_macs.difference(&wanted.own_macs) {
             self.program.remove_own_mac(*mac)?;

@@ -288,8 +288,8 @@ impl Effects for World<'_> {
     fn remove_input(&mut self, key: InputKey) -> anyhow::Result<()> {
         Ok(self.program.remove_input(key)?)
     }
-    fn put_source(&mut self, source: SourceKey) -> anyhow::Result<()> {
-        Ok(self.program.put_source(source)?)
+    fn put_source(&mut self, source: SourceKey, slot: u32) -> anyhow::Result<()> {
+        Ok(self.program.put_source(source, slot)?)
     }
     fn remove_source(&mut self, source: SourceKey) -> anyhow::Result<()> {
         Ok(self.program.remove_source(source)?)

@@ -55,7 +55,7 @@ pub struct Program {
     relay: OwnedFd,
     pass: OwnedFd,
     inputs: Map<InputKey, InputValue>,
-    sources: Map<SourceKey, u8>,
+    sources: Map<SourceKey, u32>,
     own_macs: Map<MacKey, u8>,
     sockets: Map<u32, u32>,
     verdicts: VerdictReader,

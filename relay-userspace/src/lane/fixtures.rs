@@ -33,7 +33,10 @@ pub(super) fn table_of(relays: &[(InputKey, Vec<OutputEntry>)]) -> Table {
     for (key, outputs) in relays {
         let (first_output, n_outputs) = (table.outputs.len() as u32, outputs.len() as u16);
         let (flags, silence_ms, epoch) = (RelayEntry::IN_USE, 1000, 1);
-        table.entries.push(RelayEntry { key: *key, first_output, n_outputs, flags, silence_ms, epoch });
+        let (first_source, n_sources, zero) = (0, 0, 0);
+        let entry =
+            RelayEntry { key: *key, first_output, n_outputs, flags, silence_ms, epoch, first_source, n_sources, zero };
+        table.entries.push(entry);
         table.outputs.extend(outputs);
     }
     table

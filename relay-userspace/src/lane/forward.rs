@@ -14,7 +14,7 @@ use relay_common::abi::Stamp;
 use relay_common::counters::LaneCounter;
 use relay_common::datagram::Datagram;
 use relay_common::drops::Drop;
-use relay_common::entry::{MAX_OUTPUTS_PER_RELAY, OutputEntry};
+use relay_common::entry::{MAX_OUTPUTS_PER_RELAY, OutputEntry, RelayEntry};
 use relay_common::meter::Meter;
 use relay_common::rewrite::{NewHeader, rewrite};
 use relay_common::table::image::Image;
@@ -91,13 +91,15 @@ fn forward_one(mut packet: Received, arrival: Arrival, table: &Image<'_>, bench:
         return bench.frames.release(packet.frame, bench.log);
     };
     let key = datagram.key(arrival.ifindex);
-    let hinted = table.relay(stamp.slot).filter(|relay| stamp.magic == Stamp::MAGIC && relay.key == key);
+    let source = &datagram.source;
+    let is_right = |relay: &&RelayEntry| stamp.magic == Stamp::MAGIC && table.takes(relay, &key, source);
+    let hinted = table.relay(stamp.slot).filter(is_right);
     let found = match hinted {
         Some(relay) => {
             bench.counters.add(LaneCounter::StampHits, 1);
             Some((stamp.slot, relay))
         }
-        None => table.find(&key).and_then(|slot| Some((slot, table.relay(slot)?))),
+        None => table.find(&key, source).and_then(|slot| Some((slot, table.relay(slot)?))),
     };
     let Some((slot, relay)) = found else {
         bench.counters.dropped(Drop::NoRelay);

@@ -16,8 +16,8 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// The version of everything here that is not frozen.
-pub const PROTOCOL: u32 = 2;
+/// The version of everything here that is not frozen, and of the memory that is shared: table and counters.
+pub const PROTOCOL: u32 = 3;
 /// The longest note that a held descriptor has.
 pub const NOTE: usize = 64;
 

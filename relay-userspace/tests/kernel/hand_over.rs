@@ -85,11 +85,11 @@ fn what_lies_in_the_maps_is_read_back() {
     assert_eq!(program.inputs().unwrap(), BTreeMap::new());
     // More than one read's worth.
     let inputs: BTreeMap<_, _> = (1..=9_000).map(|port| (key(port), value(u32::from(port)))).collect();
-    let source = |slot| SourceKey { slot, source: Address::v4([10, 0, 0, 1]) };
-    let sources: BTreeSet<_> = (0..9_000).map(source).collect();
+    let source = |port| SourceKey { input: key(port), source: Address::v4([10, 0, 0, 1]) };
+    let sources: BTreeMap<_, _> = (1..=9_000).map(|port| (source(port), u32::from(port))).collect();
     let macs: BTreeSet<_> = (0..5).map(|n| MacKey { mac: [2, 0, 0, 0, 0, n], zero: [0; 2] }).collect();
     inputs.iter().for_each(|(key, value)| program.put_input(*key, *value).unwrap());
-    sources.iter().for_each(|key| program.put_source(*key).unwrap());
+    sources.iter().for_each(|(key, slot)| program.put_source(*key, *slot).unwrap());
     macs.iter().for_each(|key| program.put_own_mac(*key).unwrap());
     assert_eq!(program.inputs().unwrap(), inputs);
     assert_eq!(program.sources().unwrap(), sources);
@@ -100,12 +100,14 @@ fn what_lies_in_the_maps_is_read_back() {
     other.remove_input(key(17)).unwrap();
     other.put_input(key(18), value(99)).unwrap();
     other.remove_source(source(17)).unwrap();
+    other.put_source(source(18), 99).unwrap();
     other.remove_own_mac(MacKey { mac: [2, 0, 0, 0, 0, 3], zero: [0; 2] }).unwrap();
     let seen = program.inputs().unwrap();
     let changed: Vec<_> = inputs.keys().filter(|key| seen.get(key) != inputs.get(key)).collect();
     assert_eq!(changed, [&key(17), &key(18)]);
     let seen = program.sources().unwrap();
-    assert_eq!(sources.difference(&seen).collect::<Vec<_>>(), [&source(17)]);
+    let changed: Vec<_> = sources.keys().filter(|key| seen.get(key) != sources.get(key)).collect();
+    assert_eq!(changed, [&source(17), &source(18)]);
     assert_eq!(program.own_macs().unwrap().len(), 4);
     program.remove_input(key(17)).unwrap(); // what is not there is no error
 }

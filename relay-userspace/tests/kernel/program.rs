@@ -93,10 +93,10 @@ impl Program {
         for (key, value) in &lists.inputs {
             inputs.insert(zerocopy::transmute_ref!(key), zerocopy::transmute_ref!(value), 0).unwrap();
         }
-        let mut sources: HashMap<&mut MapData, [u8; size_of::<SourceKey>()], u8> =
+        let mut sources: HashMap<&mut MapData, [u8; size_of::<SourceKey>()], u32> =
             self.ebpf.map_mut("SOURCES").unwrap().try_into().unwrap();
-        for key in &lists.sources {
-            sources.insert(zerocopy::transmute_ref!(key), 1, 0).unwrap();
+        for (key, slot) in &lists.sources {
+            sources.insert(zerocopy::transmute_ref!(key), slot, 0).unwrap();
         }
         let mut own_macs: HashMap<&mut MapData, [u8; size_of::<MacKey>()], u8> =
             self.ebpf.map_mut("OWN_MACS").unwrap().try_into().unwrap();

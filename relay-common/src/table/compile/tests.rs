@@ -1,5 +1,7 @@
 //! A plan becomes a table: every reason, every default, what stays and what is shared.
 
+mod channels; // who takes in what
+
 use super::super::fixtures::{compiled, facts, input, ip, link, output, plan, port, relay};
 use super::super::{Part, PendingReason, Placement, Table};
 use super::{Conflict, compile};
@@ -155,12 +157,6 @@ fn what_has_no_room_is_refused() {
 }
 
 #[test]
-fn two_relays_cannot_have_one_input() {
-    let compiled = compiled(&plan(vec![relay("a", "239.1.1.1", &[]), relay("b", "239.1.1.1", &[])]), &facts(), None);
-    assert_eq!(compiled.refused, [Conflict::SameInput { first: name("a"), second: name("b") }]);
-}
-
-#[test]
 fn equal_rewrites_share_a_frame() {
     let mut relay = relay("a", "239.1.1.1", &["239.2.1.1", "239.2.1.2", "239.2.1.1", "10.0.2.77"]);
     relay.outputs[2].interface = name("twin");
@@ -175,22 +171,6 @@ fn equal_rewrites_share_a_frame() {
     let order: Vec<Option<u32>> = table.relays[0].as_ref().unwrap().outputs.iter().map(|o| o.entry).collect();
     assert_eq!(order, [Some(0), Some(2), Some(1), Some(3)]);
     assert_eq!((table.outputs[0].link, table.outputs[1].link), (0, 1));
-}
-
-#[test]
-fn joins_are_shared_and_any_source_wins() {
-    let with = |name: &str, number: u16, sources: &[&str]| {
-        let mut relay = relay(name, "239.1.1.1", &["239.2.1.1"]);
-        relay.input = input("239.1.1.1", number);
-        relay.input.sources = sources.iter().map(|source| ip(source)).collect();
-        relay
-    };
-    let union = table(vec![with("a", 1, &["10.9.9.1"]), with("b", 2, &["10.9.9.2", "10.9.9.1"])], None);
-    let join = &union.kernel.joins[&(1, ip("239.1.1.1"))];
-    assert_eq!(join.sources.iter().copied().collect::<Vec<_>>(), [ip("10.9.9.1"), ip("10.9.9.2")]);
-    assert_eq!((union.kernel.sources.len(), union.kernel.inputs.values().all(|v| v.has_sources == 1)), (3, true));
-    let any = table(vec![with("a", 1, &["10.9.9.1"]), with("b", 2, &[]), with("c", 3, &["10.9.9.2"])], None);
-    assert_eq!(any.kernel.joins[&(1, ip("239.1.1.1"))].sources.len(), 0);
 }
 
 #[test]

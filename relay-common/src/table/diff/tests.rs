@@ -3,6 +3,8 @@
 use super::super::fixtures::{compiled, facts, ip, output, plan, port, relay};
 use super::super::{Kernel, Table};
 use super::{Change, diff, towards};
+use crate::abi::SourceKey;
+use crate::entry::RelayEntry;
 use crate::facts::Facts;
 use crate::plan::Relay;
 use alloc::{format, vec, vec::Vec};
@@ -19,7 +21,7 @@ fn names(changes: &[Change]) -> Vec<&'static str> {
         Change::AddOwnMac(_) => "add mac",
         Change::Join(_) => "join",
         Change::Publish { .. } => "publish",
-        Change::AllowSource(_) => "allow",
+        Change::AllowSource { .. } => "allow",
         Change::Match { .. } => "match",
         Change::Leave { .. } => "leave",
         Change::RemoveOwnMac(_) => "remove mac",
@@ -84,6 +86,25 @@ fn sources_open_before_they_are_asked_for_and_close_after() {
     assert_eq!(names(&diff(&closed, &open)), ["join", "publish", "match", "forbid"]);
 }
 
+/// Two relays share a group and port, from different sources: what happens to one is nothing to the other.
+#[test]
+fn relays_that_share_an_input_come_and_go_by_their_sources() {
+    let a = || sourced(relay("a", "239.1.1.1", &["239.2.1.1"]), "10.9.9.1");
+    let b = |source: &str| sourced(relay("b", "239.1.1.1", &["239.2.1.2"]), source);
+    let alone = table(vec![a()], None);
+    let both = table(vec![a(), b("10.9.9.2")], Some(&alone));
+    assert_eq!(names(&diff(&alone, &both)), ["join", "publish", "allow"]);
+    let moved = table(vec![a(), b("10.9.9.3")], Some(&both));
+    assert_eq!(names(&diff(&both, &moved)), ["forbid", "join", "publish", "allow"]);
+    assert_eq!(names(&diff(&both, &alone)), ["forbid", "join", "publish"]);
+    // Who is left takes any source now: the other's is open until then.
+    let open = table(vec![relay("a", "239.1.1.1", &["239.2.1.1"])], Some(&both));
+    assert_eq!(names(&diff(&both, &open)), ["join", "publish", "match", "forbid", "forbid"]);
+    // They exchange their sources.
+    let crossed = table(vec![sourced(a(), "10.9.9.2"), b("10.9.9.1")], Some(&both));
+    assert_eq!(names(&diff(&both, &crossed)), ["publish", "allow", "allow"]);
+}
+
 #[test]
 fn a_new_control_goes_on_from_what_it_finds() {
     let old = table(vec![relay("a", "239.1.1.1", &["239.2.1.1"]), relay("b", "239.1.1.2", &["239.2.1.1"])], None);
@@ -95,6 +116,10 @@ fn a_new_control_goes_on_from_what_it_finds() {
 
 /// Enabled or not, group, port, outputs as host and port, source.
 type Sketch = (bool, u8, u16, Vec<(u8, u16)>, u8);
+
+fn slot_of(table: &Table, source: &SourceKey) -> Option<u32> {
+    table.kernel.sources.get(source).copied()
+}
 
 /// Plans over few names and groups, so that they meet often.
 fn any_relays() -> impl Strategy<Value = Vec<Relay>> {
@@ -145,12 +170,19 @@ fn walk(old: &Table, new: &Table) -> Result<Kernel, TestCaseError> {
             lanes = new;
         }
         let owner = |table: &Table, slot: u32| Some(table.relays.get(slot as usize)?.as_ref()?.relay.name.clone());
-        for (key, value) in &kernel.inputs {
+        for (channel, slot) in kernel.channels().filter(|((key, _), _)| kernel.inputs.contains_key(key)) {
             // Whatever the kernel redirects, the lanes know, and a slot hint is right or leads to nobody.
+            let (key, source) = channel;
+            let named =
+                |entry: &RelayEntry| lanes.sources[entry.first_source as usize..][..entry.n_sources as usize].to_vec();
+            let takes = |entry: &RelayEntry| {
+                entry.key == key
+                    && (entry.n_sources == 0 || source.is_some_and(|source| named(entry).contains(&source)))
+            };
             let mut known = lanes.entries.iter().filter(|entry| entry.is_in_use());
-            prop_assert!(known.any(|entry| entry.key == *key) || !new.kernel.inputs.contains_key(key));
-            let (now, then) = (owner(lanes, value.slot), owner(old, value.slot));
-            let own = lanes.entries.get(value.slot as usize).is_some_and(|entry| entry.key == *key);
+            prop_assert!(known.any(takes) || !new.kernel.channels().any(|(other, _)| other == channel));
+            let (now, then) = (owner(lanes, slot), owner(old, slot));
+            let own = lanes.entries.get(slot as usize).is_some_and(|entry| entry.key == key);
             prop_assert!(own || now.is_none() || then.is_none() || now == then);
             if key.destination.0[12] == 239 {
                 prop_assert!(kernel.joins.values().any(|join| key.destination == join.group.into()));
@@ -198,7 +230,9 @@ proptest! {
                 Change::Unmatch { key: other } | Change::Match { key: other, .. } => *other == key,
                 Change::Join(join) => join.group == ip("239.9.9.9"),
                 Change::Leave { group, .. } => *group == ip("239.9.9.9"),
-                Change::AllowSource(source) | Change::ForbidSource(source) => source.slot == slot,
+                Change::AllowSource { source, .. } | Change::ForbidSource(source) => {
+                    source.input == key || slot_of(&old, source) == Some(slot)
+                }
                 _ => false,
             };
             prop_assert!(!touched, "{:?}", change);

@@ -150,6 +150,7 @@ refused! {
     names_twice: errors(&format!("{}{}", two("a", "239.1.1.0-9"), two("a", "239.1.2.0-9")));
     input_twice: errors(&format!("{}{}", two("a", "239.1.1.0-9"), two("b", "239.1.1.4-13")));
     input_twice_in_spite_of_sources: errors(&format!("{}{}", two("a", "239.1.1.1"), two("b", "239.1.1.1").replacen("port", "sources = ['10.0.0.1'], port", 1)));
+    source_in_two_relays: errors(&format!("{}{}", named("a", "'10.0.0.1', '10.0.0.2'"), named("b", "'10.0.0.3', '10.0.0.2'")));
     own_circle: output("ens1f1\", group = \"239.2.1.1\", port = 5001", "ens1f0\", group = \"239.1.1.1\", port = 5000");
     circle_of_three: errors(&["12", "23", "31"].map(|way| step(&way[..1], &way[1..])).concat());
     circle_of_kept_tags: relay(&INPUT.replace("port", "vlan = 7, port"), "interface = 'ens1f0', group = '239.1.1.1', port = 5000, vlan = 'keep'");
@@ -164,6 +165,10 @@ fn two(name: &str, group: &str) -> String {
     format!(
         "[[relay]]\nname = '{name}'\ninput = {{ interface = 'e0', group = '{group}', port = 1 }}\noutputs = [{output}]\n"
     )
+}
+
+fn named(name: &str, sources: &str) -> String {
+    two(name, "239.1.1.1").replacen("port", &format!("sources = [{sources}], port"), 1)
 }
 
 fn step(from: &str, to: &str) -> String {

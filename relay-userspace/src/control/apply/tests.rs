@@ -46,9 +46,9 @@ impl Effects for World {
         self.holds.inputs.remove(&key);
         Ok(())
     }
-    fn put_source(&mut self, source: SourceKey) -> anyhow::Result<()> {
+    fn put_source(&mut self, source: SourceKey, slot: u32) -> anyhow::Result<()> {
         self.step()?;
-        self.holds.sources.insert(source);
+        self.holds.sources.insert(source, slot);
         Ok(())
     }
     fn remove_source(&mut self, source: SourceKey) -> anyhow::Result<()> {

@@ -22,9 +22,9 @@ impl Program {
         self.inputs.entries()
     }
 
-    /// Allows a source.
-    pub fn put_source(&self, key: SourceKey) -> Result<(), ProgramError> {
-        self.sources.put(&key, &1, Put::Any)
+    /// Allows a source, for the relay at that slot.
+    pub fn put_source(&self, key: SourceKey, slot: u32) -> Result<(), ProgramError> {
+        self.sources.put(&key, &slot, Put::Any)
     }
 
     /// Forbids a source.
@@ -33,8 +33,8 @@ impl Program {
     }
 
     /// The sources as they lie in the kernel.
-    pub fn sources(&self) -> Result<BTreeSet<SourceKey>, ProgramError> {
-        Ok(self.sources.entries::<Vec<_>>()?.into_iter().map(|(key, _)| key).collect())
+    pub fn sources(&self) -> Result<BTreeMap<SourceKey, u32>, ProgramError> {
+        self.sources.entries()
     }
 
     /// Adds a hardware address of ours.

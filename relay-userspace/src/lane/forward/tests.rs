@@ -13,6 +13,7 @@ use relay_common::owner::Owner;
 use std::sync::atomic::Ordering::Relaxed;
 use zerocopy::IntoBytes;
 
+mod channels; // relays that share a group and port
 mod conserved; // whatever comes, nothing is lost and nothing is counted wrong
 mod observed; // muted, measured and shown
 

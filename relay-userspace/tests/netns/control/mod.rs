@@ -7,6 +7,7 @@ mod tmpfs; // a small disk
 
 mod both_ways;
 mod capture;
+mod channels;
 mod churn;
 mod dark;
 mod health;
