@@ -173,8 +173,8 @@ impl Node {
         Ok(())
     }
 
-    pub(super) fn sockets_of(&self, link: &str) -> impl Iterator<Item = &Arc<LaneSocket>> {
-        self.crew.sockets().filter(move |socket| socket.need.link == link)
+    pub(super) fn sockets_of(&self, link: &str) -> impl Iterator<Item = Arc<LaneSocket>> {
+        self.crew.sockets().into_iter().filter(move |socket| socket.need.link == link)
     }
 
     /// Whether all sockets of a link are zero-copy.
@@ -186,7 +186,8 @@ impl Node {
 
     /// A driver may bind in zero-copy and then not send. It can be asked only now that its link has a program.
     pub(super) fn probe_zero_copy(&self) -> anyhow::Result<()> {
-        for socket in self.crew.sockets().filter(|socket| socket.bound.zero_copy && socket.output.is_some()) {
+        for socket in self.crew.sockets().into_iter().filter(|socket| socket.bound.zero_copy && socket.output.is_some())
+        {
             probe(socket.bound.fd.as_fd()).with_context(|| {
                 let (link, queue) = (&socket.need.link, socket.need.queue);
                 format!("{link} queue {queue} cannot send in zero-copy: use zero_copy = \"never\" for this interface")

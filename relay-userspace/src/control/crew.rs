@@ -2,12 +2,14 @@
 
 use super::door;
 use super::event::Event;
-use super::process::{LaneProcess, start_message};
+use super::process::LaneProcess;
 use super::sockets::Need;
-use super::station::{self, Station};
+use super::station::{self, LaneSocket, Station, start_message};
+use super::supervisor::{Life, Supervisor};
 use super::vault::{Held, Vault};
 use super::view::{LaneView, SocketView};
 use crate::clock::now_ns;
+use crate::lane::handoff::{Message, NOTE, kind};
 use crate::lane::pin;
 use crate::memory;
 use crate::memory::table::{TableMemory, TableWriter};
@@ -16,14 +18,15 @@ use relay_common::counters::LaneCounter;
 use relay_common::plan::Lanes;
 use relay_common::table::{Lines, Table, image};
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
+mod ask; // a lane is asked for something
 mod evidence; // what a lane says, and what the kernel does
-mod lives; // lanes die and are started again
+mod lives; // lanes stall, are renewed, and end
 mod sockets; // sockets come and go while lanes work
 mod taken; // lanes that a dead control left
 
@@ -37,23 +40,20 @@ const CONFIRM_NS: u64 = 1_000_000_000;
 /// How often control looks whether it has.
 const LOOK_AGAIN: Duration = Duration::from_micros(100);
 
-/// One lane and what is known of its lives.
+/// One lane, and control's line to it.
 #[derive(Debug)]
 pub struct Post {
     /// What it works with.
-    pub station: Station,
+    pub station: Arc<Station>,
+    /// The process that control has talked to last.
     process: Option<LaneProcess>,
-    /// How often in a row it died young.
-    short_lives: u32,
-    /// How often it was started again.
-    pub restarts: u64,
     /// Since when it does not come round, in nanoseconds of the monotonic clock.
     pub stalled_since: Option<u64>,
 }
 
 impl Post {
-    fn new(station: Station, process: Option<LaneProcess>, restarts: u64) -> Self {
-        Self { station, process, short_lives: 0, restarts, stalled_since: None }
+    fn new(life: &Life, process: Option<LaneProcess>) -> Self {
+        Self { station: Arc::clone(&life.station), process, stalled_since: None }
     }
 }
 
@@ -64,10 +64,8 @@ pub struct Crew {
     pub posts: Vec<Post>,
     /// How lanes run: fixed as long as one of them lives.
     pub lanes: Lanes,
-    /// The table, as lanes are given it: to be read.
-    table: OwnedFd,
     memory: TableWriter,
-    vault: Vault,
+    supervisor: Supervisor,
     events: UnboundedSender<Event>,
 }
 
@@ -87,40 +85,27 @@ impl Crew {
         let doors: Vec<PathBuf> = (0..lanes.n_lanes()).map(|lane| door::path(run_dir, namespace, lane)).collect();
         let build = |(number, path): (u32, &PathBuf)| {
             let own = needs.iter().filter(|(need, _)| need.lane == number).map(|(need, output)| (need, *output));
-            let station = station::build(number, &lanes, &own.collect(), frames(number), path.clone())?;
-            Ok(Post::new(station, None, 0))
+            let (station, sockets) = station::build(number, &lanes, &own.collect(), frames(number), path.clone())?;
+            Ok(Life::new(station, sockets))
         };
-        let built: anyhow::Result<Vec<Post>> = (0..).zip(&doors).map(build).collect();
-        let posts = built.inspect_err(|_| {
+        let built: anyhow::Result<Vec<Life>> = (0..).zip(&doors).map(build).collect();
+        let lives = built.inspect_err(|_| {
             for path in &doors {
                 // What stays is replaced by the next mcr.
                 let _ = door::remove_stale(path);
             }
         })?;
-        Ok(Self { posts, lanes, table, memory, vault: Vault::default(), events })
+        let posts = lives.iter().map(|life| Post::new(life, None)).collect();
+        let supervisor = Supervisor::new(lanes.clone(), table, Vault::default(), lives, events.clone())?;
+        Ok(Self { posts, lanes, memory, supervisor, events })
     }
 
-    /// Starts every lane that does not run.
-    pub async fn start(&mut self) -> anyhow::Result<()> {
-        for at in 0..self.posts.len() {
-            if self.posts[at].process.is_none() {
-                self.posts[at].process = Some(self.start_lane(at).await?);
-            }
-        }
-        Ok(())
-    }
-
-    async fn start_lane(&mut self, at: usize) -> anyhow::Result<LaneProcess> {
-        self.leave_dead_sockets(at);
-        let station = &self.posts[at].station;
-        let mut process = LaneProcess::start(station, &self.lanes, &self.table, now_ns()).await?;
-        process.watch(station.number, &self.events);
-        for (tag, held) in &self.vault.0 {
-            if let Err(error) = process.hold(*tag, held.note.as_bytes(), held.fd.as_fd()).await {
-                tracing::warn!(lane = station.number, tag, "a lane does not hold what must outlive mcr: {error:#}");
-            }
-        }
-        Ok(process)
+    /// Starts every lane that does not run; from now on each that dies is started again, whatever control does.
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub fn start(&mut self) -> anyhow::Result<()> {
+        self.supervisor.begin()
     }
 
     /// Gives the lanes a table and waits until each that is alive runs it.
@@ -137,7 +122,7 @@ impl Crew {
     }
 
     /// Whether every lane that is alive runs that generation, and it is the one in force.
-    pub fn runs(&mut self, generation: u64) -> bool {
+    pub fn runs(&self, generation: u64) -> bool {
         self.generation() == generation && self.first_behind(generation, None).is_none()
     }
 
@@ -176,14 +161,16 @@ impl Crew {
         }
     }
 
-    /// The first lane that is alive and runs another generation, `but` that one.
-    fn first_behind(&mut self, generation: u64, but: Option<u32>) -> Option<u32> {
-        let is_behind = |post: &mut Post| {
+    /// The first lane that is alive and runs another generation, `but` that one. A lane that is started after this has
+    /// looked reads the generation that is in force by then; its counter says what the one before it ran, which is no
+    /// later.
+    fn first_behind(&self, generation: u64, but: Option<u32>) -> Option<u32> {
+        let is_behind = |post: &&Post| {
             but != Some(post.station.number)
                 && post.station.counters.get(LaneCounter::Generation) != generation
-                && post.process.as_mut().is_some_and(LaneProcess::is_alive)
+                && self.supervisor.edit(post.station.number, |life| life.is_alive()).unwrap_or_default()
         };
-        self.posts.iter_mut().find_map(|post| is_behind(post).then_some(post.station.number))
+        self.posts.iter().find(is_behind).map(|post| post.station.number)
     }
 
     /// The generation in force.
@@ -194,50 +181,59 @@ impl Crew {
 
     /// Has every lane hold a descriptor for whoever comes after this control.
     pub async fn hold(&mut self, tag: u64, fd: impl AsFd, note: &str) -> anyhow::Result<()> {
+        ensure!(note.len() <= NOTE, "a note of {} bytes is too long", note.len());
         let fd = Arc::new(fd.as_fd().try_clone_to_owned().context("no descriptor left: raise LimitNOFILE")?);
-        for process in self.posts.iter_mut().filter_map(|post| post.process.as_mut()) {
-            // A lane that cannot be reached now is given everything when it is started again.
-            if let Err(error) = process.hold(tag, note.as_bytes(), fd.as_fd()).await {
-                tracing::warn!(%error, tag, "a lane could not be given what it is to hold");
+        // First: a lane that is started from now on is given it with everything else.
+        let _before = self.supervisor.hold(tag, Held { fd: Arc::clone(&fd), note: note.to_owned() });
+        for lane in self.present_lanes() {
+            if let Err(error) = self.ask(lane, Message::hold(tag, note.as_bytes()), &[fd.as_fd()]).await {
+                tracing::warn!(lane, tag, "a lane could not be given what it is to hold: {error:#}");
             }
         }
-        self.vault.0.insert(tag, Held { fd, note: note.to_owned() });
         Ok(())
     }
 
     /// Has every lane let go of a descriptor.
     pub async fn forget(&mut self, tag: u64) {
         // Ours closes last: where closing waits in the kernel, no lane waits.
-        let _held = self.vault.0.remove(&tag);
-        for process in self.posts.iter_mut().filter_map(|post| post.process.as_mut()) {
-            if let Err(error) = process.forget(tag).await {
-                tracing::warn!(%error, tag, "a lane could not be told to let go");
+        let _held = self.supervisor.forget(tag);
+        for lane in self.present_lanes() {
+            if let Err(error) = self.ask(lane, Message { tag, ..Message::of(kind::FORGET) }, &[]).await {
+                tracing::warn!(lane, tag, "a lane could not be told to let go: {error:#}");
             }
         }
     }
 
-    /// What is held.
+    /// The lanes that run, or are being started.
+    fn present_lanes(&self) -> Vec<u32> {
+        let is_alive = |lane: &u32| self.supervisor.edit(*lane, |life| life.is_alive()).unwrap_or_default();
+        (0..self.supervisor.n_lanes()).filter(is_alive).collect()
+    }
+
+    /// How often each lane was started again.
     #[must_use]
-    pub const fn vault(&self) -> &Vault {
-        &self.vault
+    pub fn restarts(&self) -> Vec<u64> {
+        (0..self.supervisor.n_lanes()).filter_map(|lane| self.supervisor.edit(lane, |life| life.restarts)).collect()
     }
 
     /// The lanes as others may see them.
     #[must_use]
     pub fn view(&self) -> Vec<Arc<LaneView>> {
-        let one = |post: &Post| LaneView {
+        let one = |post: &Post, (pid, restarts, sockets): (Option<u32>, u64, Vec<Arc<LaneSocket>>)| LaneView {
             number: post.station.number,
             core: post.station.core,
-            pid: post.process.as_ref().map(LaneProcess::pid),
-            restarts: post.restarts,
+            pid,
+            restarts,
             n_frames: post.station.n_frames,
             huge_pages: post.station.huge,
             counters: Arc::clone(&post.station.counters),
             ledger: Arc::clone(&post.station.ledger),
             tap: Arc::clone(&post.station.tap),
-            sockets: post.station.sockets.iter().map(|socket| SocketView::of(socket)).collect(),
+            sockets: sockets.iter().map(|socket| SocketView::of(socket)).collect(),
         };
-        self.posts.iter().map(|post| Arc::new(one(post))).collect()
+        let now = |life: &mut Life| (life.pid(), life.restarts, life.sockets.clone());
+        let all = self.posts.iter().filter_map(|post| Some((post, self.supervisor.edit(post.station.number, now)?)));
+        all.map(|(post, now)| Arc::new(one(post, now))).collect()
     }
 
     /// What each lane is started with, to be written down: see [`check_start`].

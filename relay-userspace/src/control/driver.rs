@@ -252,9 +252,13 @@ impl Control {
                     }
                 }
                 Event::LinksSettled => self.follow_links().await,
-                Event::LaneEnded { number, pid } => self.lane_ended(number, pid).await,
                 Event::LaneUntrue { number, pid, problem } => self.record(tell::lane_untrue(number, pid, &problem)),
-                Event::LaneDue { number } => self.lane_due(number).await,
+                Event::LaneEnded { number, pid, ending, failed } => self.lane_ended(number, pid, &ending, failed),
+                Event::LaneStarted { number } => {
+                    self.record(tell::lane_started(number));
+                    self.show();
+                }
+                Event::LaneTrouble { number, text } => tracing::error!(lane = number, "{text}"),
                 Event::SocketGone { lane, number } => self.node.crew.reclaim(lane, number).await,
                 Event::Reload => _ = self.reload(false).await,
                 Event::Tick => self.tick(sender).await,
@@ -290,21 +294,9 @@ impl Control {
         self.show();
     }
 
-    async fn lane_ended(&mut self, number: u32, pid: u32) {
-        let ended = self.node.crew.lane_ended(number, pid).await;
-        match ended {
-            Ok(None) => return,
-            Ok(Some(ending)) => self.record(tell::lane_died(number, pid, &ending)),
-            Err(error) => self.record(tell::lane_died(number, pid, &format!("and cannot be started: {error:#}"))),
-        }
-        self.show();
-    }
-
-    async fn lane_due(&mut self, number: u32) {
-        match self.node.crew.restart(number).await {
-            Ok(()) => self.record(tell::lane_started(number)),
-            Err(error) => tracing::error!(lane = number, "{error:#}; trying again"),
-        }
+    fn lane_ended(&self, number: u32, pid: u32, ending: &str, failed: Option<String>) {
+        let failed = failed.map(|error| format!("{ending}, and cannot be started: {error}"));
+        self.record(tell::lane_died(number, pid, failed.as_deref().unwrap_or(ending)));
         self.show();
     }
 

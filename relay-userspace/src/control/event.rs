@@ -8,12 +8,16 @@ use crate::link::event::LinkEvent;
 pub enum Event {
     /// The kernel says something about links, addresses, neighbours or routes.
     Link(LinkEvent),
-    /// A lane's process ended.
+    /// A lane's process ended. Another one runs in its place, unless it failed to start or is let wait.
     LaneEnded {
         /// The lane.
         number: u32,
-        /// The process, so that a late notice of a predecessor is not taken for the present one.
+        /// The process that ended.
         pid: u32,
+        /// How it ended.
+        ending: String,
+        /// Why it could not be started again.
+        failed: Option<String>,
     },
     /// A lane that a dead control left showed what cannot be. It was ended.
     LaneUntrue {
@@ -24,10 +28,17 @@ pub enum Event {
         /// What cannot be.
         problem: String,
     },
-    /// It is time to start a lane again that kept dying.
-    LaneDue {
+    /// A lane that kept dying, and was let wait, was started again.
+    LaneStarted {
         /// The lane.
         number: u32,
+    },
+    /// Something is wrong with a lane that was started.
+    LaneTrouble {
+        /// The lane.
+        number: u32,
+        /// What.
+        text: String,
     },
     /// The frames of a socket that was dropped can be had back.
     SocketGone {

@@ -117,7 +117,7 @@ impl Node {
     fn inspect_sockets(&mut self) -> Vec<Problem> {
         let mut problems = Vec::new();
         for need in super::sockets::needs(&self.plan, &self.place, &self.facts).into_keys() {
-            let Some(socket) = self.crew.socket(&need).cloned() else {
+            let Some(socket) = self.crew.socket(&need) else {
                 let why = self.facts.unusable.get(&need.link).map_or("it is being made", String::as_str);
                 problems.push(("sockets", format!("{} queue {} has no socket: {why}", need.link, need.queue)));
                 continue;

@@ -90,7 +90,11 @@ impl Node {
         let needed = needs(&plan, &place, &facts);
         let frames = |lane| frames_of(lane, &plan, &needed);
         let mut crew = Crew::build(plan.lanes.clone(), &needed, frames, &start.run_dir, start.events.clone())?;
-        crew.start().await?;
+        if let Err(error) = crew.start() {
+            // Lanes outlive whoever started them.
+            let _ = crew.stop(STOP_PATIENCE).await;
+            return Err(error);
+        }
         let empty = Table::empty(plan.lanes.max_relays, plan.lanes.max_outputs);
         let mut node = Self {
             table: empty,

@@ -1,22 +1,18 @@
-//! A lane's process: started or taken over, talked to, and watched. It lives on when this value goes.
+//! A lane's process as control has it: started or taken over, and talked to. It lives on when this value goes.
 
 use super::door;
-use super::event::Event;
-use super::station::Station;
+use super::supervisor::Started;
 use super::talk::{PATIENCE, START_PATIENCE, Shown, Talk};
 use crate::kernel::passing::Sender;
 use crate::kernel::process::{self, Ending};
 use crate::lane::handoff::{Message, kind};
 use anyhow::{Context, bail, ensure};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-use relay_common::plan::{Lanes, Poll};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::mpsc::UnboundedSender;
 
 /// Why a lane ended is known so soon after it hung up.
 const ENDING_PATIENCE: Duration = Duration::from_millis(100);
@@ -34,9 +30,8 @@ pub struct LaneProcess {
     pid: u32,
     process: Arc<AsyncFd<OwnedFd>>,
     talk: Talk,
-    ending: Option<Ending>,
-    /// When it was started or taken over, in nanoseconds of the monotonic clock.
-    pub started: u64,
+    /// Which life of the lane this is: see [`Life`](super::supervisor::Life).
+    pub life: u64,
 }
 
 /// Why a lane could not be taken over.
@@ -72,40 +67,24 @@ pub enum Met {
 }
 
 impl LaneProcess {
-    fn new(pid: u32, talk: Talk, started: u64) -> anyhow::Result<Self> {
+    fn taken_over(pid: u32, talk: Talk) -> anyhow::Result<Self> {
         let process = process::open(pid).and_then(process::waited_for).context("cannot watch the lane")?;
-        Ok(Self { pid, process: Arc::new(process), talk, ending: None, started })
+        Ok(Self { pid, process: Arc::new(process), talk, life: 0 })
     }
 
-    /// Starts a lane and hands it everything. When this returns it relays; when it fails the lane is gone.
-    pub async fn start(station: &Station, lanes: &Lanes, table: &OwnedFd, now: u64) -> anyhow::Result<Self> {
-        let flags = SockFlag::SOCK_CLOEXEC;
-        let (ours, theirs) =
-            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).context("no socket pair")?;
-        let child = Command::new("/proc/self/exe")
-            .arg("lane")
-            .arg(station.number.to_string())
-            .stdin(Stdio::from(theirs))
-            .stdout(Stdio::null())
-            .spawn()
-            .context("cannot start a lane")?;
-        let mut lane = Self::new(child.id(), Talk::new(ours)?, now)?;
-        if let Err(error) = lane.hand_over(station, lanes, table).await {
-            let ending = lane.ended_within(ENDING_PATIENCE).await;
-            let ending = ending.map_or_else(|| "it hangs and is killed".to_owned(), |ending| ending.to_string());
-            lane.end().await;
-            let number = station.number;
-            return Err(error.context(format!("lane {number} did not start ({ending}): see what it wrote above")));
-        }
-        Ok(lane)
+    /// A lane that was started for us.
+    pub fn of(started: Started) -> anyhow::Result<Self> {
+        let Started { pid, process, socket, serial, life } = started;
+        let process = process::waited_for(process).context("cannot watch the lane")?;
+        Ok(Self { pid, process: Arc::new(process), talk: Talk::new(socket, serial)?, life })
     }
 
     /// Takes over a lane whose control has gone, by its door, and learns all that it has.
     ///
     /// # Errors
     /// When nobody is there, another control is, or what is there does not behave like a lane. It is left as it was.
-    pub async fn adopt(path: &Path, now: u64) -> Result<(Self, Shown), AdoptError> {
-        match Self::meet(path, now).await? {
+    pub async fn adopt(path: &Path) -> Result<(Self, Shown), AdoptError> {
+        match Self::meet(path).await? {
             Met::Lane(lane, shown) => Ok((lane, *shown)),
             Met::Untrue(_, problem) => Err(AdoptError::Failed(anyhow::Error::msg(problem))),
         }
@@ -115,7 +94,7 @@ impl LaneProcess {
     ///
     /// # Errors
     /// When nobody is there, another control is, or nobody answers. Whoever is there is left as it was.
-    pub async fn meet(path: &Path, now: u64) -> Result<Met, AdoptError> {
+    pub async fn meet(path: &Path) -> Result<Met, AdoptError> {
         let mut waited = Duration::ZERO;
         let (talk, shown) = loop {
             let connection = door::open(path)?.ok_or(AdoptError::Nobody)?;
@@ -140,7 +119,7 @@ impl LaneProcess {
             Err(error) => return Err(error),
         };
         // The kernel has told its number. While it is there the number is its own; had it gone, it could be another's.
-        let lane = Self::new(sender.pid, talk, now)?;
+        let lane = Self::taken_over(sender.pid, talk)?;
         if !lane.talk.is_connected() {
             return Err(AdoptError::Nobody);
         }
@@ -156,28 +135,39 @@ impl LaneProcess {
         self.pid
     }
 
+    /// Its process, for whoever waits for its end too.
+    pub fn watched(&self) -> io::Result<OwnedFd> {
+        self.process.get_ref().try_clone()
+    }
+
     /// Whether it is alive.
-    pub fn is_alive(&mut self) -> bool {
-        self.ending().is_none()
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        !process::has_ended(self.process.get_ref().as_fd())
     }
 
-    /// How it ended, once it has.
-    pub fn ending(&mut self) -> Option<Ending> {
-        if self.ending.is_none() {
-            self.ending = process::ending(self.process.get_ref().as_fd());
+    /// How it ended, once it has. A child is buried by that: while the supervisor follows it, that is the supervisor's.
+    #[must_use]
+    pub fn ending(&self) -> Option<Ending> {
+        process::ending(self.process.get_ref().as_fd())
+    }
+
+    /// Whether it has ended, after a request that failed: one that hung up is gone in a moment.
+    pub async fn has_died(&self) -> bool {
+        if !self.talk.is_connected() {
+            self.ended_within(ENDING_PATIENCE).await;
         }
-        self.ending
+        !self.is_alive()
     }
 
-    /// How it ended, if it does so soon.
-    pub async fn ended_within(&mut self, patience: Duration) -> Option<Ending> {
-        let process = Arc::clone(&self.process);
-        let _ = tokio::time::timeout(patience, process.readable()).await;
-        self.ending()
+    /// Whether it has ended, or does so soon.
+    pub async fn ended_within(&self, patience: Duration) -> bool {
+        let _ = tokio::time::timeout(patience, self.process.readable()).await;
+        !self.is_alive()
     }
 
     /// Ends it at once, whatever it does. A successor finds everything where it stands.
-    pub async fn end(mut self) {
+    pub async fn end(self) {
         if self.is_alive() {
             if let Err(error) = process::kill(self.process.get_ref().as_fd()) {
                 tracing::warn!(pid = self.pid, %error, "a lane could not be killed");
@@ -186,25 +176,14 @@ impl LaneProcess {
         }
     }
 
-    /// Sends an event when the process ends.
-    pub fn watch(&self, number: u32, events: &UnboundedSender<Event>) {
-        let (pid, process, events) = (self.pid, Arc::clone(&self.process), events.clone());
-        tokio::spawn(async move {
-            let _ = process.readable().await;
-            // Nobody listens any more when control is ending.
-            let _ = events.send(Event::LaneEnded { number, pid });
-        });
-    }
-
-    async fn hand_over(&mut self, station: &Station, lanes: &Lanes, table: &OwnedFd) -> anyhow::Result<()> {
-        let start = start_message(station, lanes);
-        let outfit = station.outfit(table.as_fd()).into_array().map(|part| part.as_raw_fd());
-        self.talk.ask(start, &outfit, START_PATIENCE).await?;
-        for socket in &station.sockets {
-            self.talk.ask(socket.take_message(), &[socket.bound.fd.as_raw_fd()], START_PATIENCE).await?;
-        }
-        self.talk.ask(Message::of(kind::GO), &[], START_PATIENCE).await?;
-        Ok(())
+    /// Asks for something and waits until it is done.
+    ///
+    /// # Errors
+    /// A [`Refusal`](crate::lane::handoff::Refusal) when the lane did not do it. With any other error nobody knows
+    /// whether it did.
+    pub async fn ask(&mut self, message: Message, fds: &[BorrowedFd<'_>]) -> anyhow::Result<Message> {
+        let fds: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+        self.talk.ask(message, &fds, PATIENCE).await
     }
 
     /// Hands over a socket that has its rings and is not bound yet (see [`LaneSocket::take_message`]). It can be bound
@@ -267,28 +246,9 @@ impl LaneProcess {
     /// Has the lane end between two batches, with everything where it stands for a successor.
     pub async fn stop_at_edge(mut self) -> anyhow::Result<()> {
         self.talk.ask(Message::of(kind::STOP_AT_EDGE), &[], PATIENCE).await?;
-        if self.ended_within(PATIENCE).await.is_none() {
+        if !self.ended_within(PATIENCE).await {
             bail!("the lane said that it ends and is still there");
         }
         Ok(())
-    }
-}
-
-pub(super) fn start_message(station: &Station, lanes: &Lanes) -> Message {
-    Message {
-        number: station.number,
-        a: lanes.frame_size,
-        b: station.n_frames,
-        c: lanes.ring_size,
-        d: lanes.max_relays,
-        e: lanes.max_outputs,
-        f: match lanes.poll {
-            Poll::Busy => 0,
-            Poll::Adaptive => 1,
-            Poll::Wait => 2,
-        },
-        g: lanes.spin_us,
-        h: station.core.map_or(0, |core| core + 1),
-        ..Message::of(kind::START)
     }
 }

@@ -114,7 +114,7 @@ impl Node {
             let same_queue = |other: &Need| other.ifindex == need.ifindex && other.queue == need.queue;
             needed.keys().any(|other| same_queue(other) && other != need)
         };
-        let sockets: Vec<Need> = self.crew.sockets().map(|socket| socket.need.clone()).collect();
+        let sockets: Vec<Need> = self.crew.sockets().into_iter().map(|socket| socket.need.clone()).collect();
         for need in sockets.iter().filter(|need| !is_alive(need) || is_wanted_otherwise(need)) {
             self.crew.drop_socket(need).await?;
         }
@@ -218,7 +218,7 @@ impl Node {
         let memo = Memo {
             object: object(),
             binary: self.lanes_run.clone(),
-            restarts: self.crew.posts.iter().map(|post| post.restarts).collect(),
+            restarts: self.crew.restarts(),
             starts: self.crew.starts(),
             ..Memo::of(table, place, origins)
         };
@@ -227,7 +227,7 @@ impl Node {
 
     fn give_queues_their_sockets(&mut self, place: &Placement) -> anyhow::Result<()> {
         use std::os::fd::AsFd as _;
-        for socket in self.crew.sockets().filter(|socket| socket.need.receives) {
+        for socket in self.crew.sockets().into_iter().filter(|socket| socket.need.receives) {
             let Some(at) = place.input(&socket.need.link) else { continue };
             // A lane that was taken over may say that it has any queue; it gets what is its own.
             if place.lane(&socket.need.link, socket.need.queue, self.crew.lanes.n_lanes()) != socket.need.lane {
@@ -239,7 +239,7 @@ impl Node {
     }
 
     async fn drop_sockets_that_nobody_needs(&mut self, needed: &BTreeMap<Need, Option<u16>>) {
-        let sockets: Vec<Need> = self.crew.sockets().map(|socket| socket.need.clone()).collect();
+        let sockets: Vec<Need> = self.crew.sockets().into_iter().map(|socket| socket.need.clone()).collect();
         for need in sockets.iter().filter(|need| !needed.contains_key(need)) {
             // It does no harm until it can be taken away.
             if let Err(trouble) = self.crew.drop_socket(need).await {

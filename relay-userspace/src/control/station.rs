@@ -13,7 +13,7 @@ use crate::xsk::socket::{self, Bound, SocketError, Wanted};
 use anyhow::Context;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use relay_common::owner::Owner;
-use relay_common::plan::Lanes;
+use relay_common::plan::{Lanes, Poll};
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -63,11 +63,6 @@ pub struct Station {
     pub door_path: PathBuf,
     /// Where the lane shows packets: see [`crate::memory::tap`].
     pub tap: Arc<OwnedFd>,
-    /// Its sockets.
-    pub sockets: Vec<Arc<LaneSocket>>,
-    /// Numbers of sockets that are gone while the kernel may still look at their frames, and when it does not any more, in
-    /// nanoseconds of the monotonic clock.
-    pub parked: BTreeMap<u16, u64>,
 }
 
 /// After a socket was closed the kernel takes it down in the background; so long later nothing of it looks at frames.
@@ -84,6 +79,27 @@ impl LaneSocket {
     #[must_use]
     pub fn take_message(&self) -> Message {
         take_message(self.number, &self.need, self.output, self.busy_polled)
+    }
+}
+
+/// What a lane is started with.
+#[must_use]
+pub fn start_message(station: &Station, lanes: &Lanes) -> Message {
+    Message {
+        number: station.number,
+        a: lanes.frame_size,
+        b: station.n_frames,
+        c: lanes.ring_size,
+        d: lanes.max_relays,
+        e: lanes.max_outputs,
+        f: match lanes.poll {
+            Poll::Busy => 0,
+            Poll::Adaptive => 1,
+            Poll::Wait => 2,
+        },
+        g: lanes.spin_us,
+        h: station.core.map_or(0, |core| core + 1),
+        ..Message::of(kind::START)
     }
 }
 
@@ -118,15 +134,6 @@ impl Station {
         }
     }
 
-    /// A number that no socket has, and none had whose frames are not back.
-    #[must_use]
-    pub fn free_number(&self) -> Option<u16> {
-        let taken = |number: &u16| {
-            self.parked.contains_key(number) || self.sockets.iter().any(|socket| socket.number == *number)
-        };
-        (0..MAX_SOCKETS).find(|number| !taken(number))
-    }
-
     /// The frames that its sockets can have in their rings at once, were they these.
     #[must_use]
     pub fn frames_for<'a>(needs: impl Iterator<Item = (&'a Need, bool)>, ring_size: u32) -> u32 {
@@ -137,16 +144,16 @@ impl Station {
 
 /// Sockets that one lane can have.
 #[expect(clippy::cast_possible_truncation, reason = "the journal has room for far fewer")]
-const MAX_SOCKETS: u16 = relay_common::journal::MAX_SOCKETS as u16;
+pub const MAX_SOCKETS: u16 = relay_common::journal::MAX_SOCKETS as u16;
 
-/// Builds a lane's station: its door and memory first, then its sockets, each with a full fill ring before it is bound.
+/// Builds a lane's station and its sockets: door and memory first, then the sockets, each with a full fill ring before it is bound.
 pub fn build(
     number: u32,
     lanes: &Lanes,
     needs: &BTreeMap<&Need, Option<u16>>,
     n_frames: u32,
     door_path: PathBuf,
-) -> anyhow::Result<Station> {
+) -> anyhow::Result<(Station, Vec<Arc<LaneSocket>>)> {
     let door = door::make(&door_path)?;
     let filled = u32::try_from(needs.len())? * lanes.ring_size;
     // Whole huge pages, whatever the frames turn out to lie in.
@@ -160,8 +167,7 @@ pub fn build(
     let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
     let doorbell = EventFd::from_value_and_flags(0, flags)?.as_fd().try_clone_to_owned()?;
     let core = lanes.cores.get(number as usize).copied();
-    let (sockets, parked) = Default::default();
-    let mut station = Station {
+    let station = Station {
         number,
         core,
         n_frames,
@@ -174,9 +180,8 @@ pub fn build(
         door,
         door_path,
         tap: Arc::new(memory::tap::create()?),
-        sockets,
-        parked,
     };
+    let mut sockets = Vec::new();
     let area = Mapping::shared(&station.frames, bytes).context("cannot map the frames")?;
     let words = Mapping::shared_at(&*station.ledger, whole_pages(n_frames as usize * 4), Log::BYTES as i64)?;
     for (number, (need, output)) in (0..MAX_SOCKETS).zip(needs) {
@@ -188,9 +193,9 @@ pub fn build(
         }
         let busy_polled = poll_busily(&bound, lanes, need);
         let (need, output) = ((*need).clone(), *output);
-        station.sockets.push(Arc::new(LaneSocket { number, need, output, busy_polled, bound: Arc::new(bound) }));
+        sockets.push(Arc::new(LaneSocket { number, need, output, busy_polled, bound: Arc::new(bound) }));
     }
-    Ok(station)
+    Ok((station, sockets))
 }
 
 /// What is asked of the kernel for a need.

@@ -14,7 +14,6 @@ use super::process::{AdoptError, LaneProcess, Met};
 use super::talk::{self, Shown};
 use super::upgrade;
 use super::vault::{Held, Vault, tag};
-use crate::clock::now_ns;
 use crate::kernel::program::{Loading, Program};
 use crate::lane::handoff::Message;
 use crate::link::neighbour::Neighbours;
@@ -45,7 +44,7 @@ impl Orphans {
     pub async fn find(start: &Start) -> anyhow::Result<Option<Self>> {
         let (mut lanes, mut untrue) = (Vec::new(), Vec::new());
         for (number, path) in door::find(&start.run_dir, door::namespace()?)? {
-            match LaneProcess::meet(&path, now_ns()).await {
+            match LaneProcess::meet(&path).await {
                 Ok(Met::Lane(lane, shown)) => {
                     crew::check_layout(&shown)?;
                     match crew::check(number, &path, &shown) {
@@ -163,7 +162,7 @@ impl Orphans {
         // Before any lane is started: the next control compares what it says with this.
         let (table, place) = (node.table.clone(), node.place.clone());
         node.write_memo(&table, &place, &book.origins())?;
-        node.crew.start().await?;
+        node.crew.start()?;
         node.hold_for_successors().await?;
         if let Err(error) = node.go_on(book, &plan).await {
             tracing::error!("not everything is as it should be yet: {error:#}; trying again");

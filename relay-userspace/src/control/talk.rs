@@ -70,9 +70,9 @@ pub struct Held {
 }
 
 impl Talk {
-    /// Begins with a lane that is being started.
-    pub fn new(socket: OwnedFd) -> anyhow::Result<Self> {
-        Ok(Self { socket: waited_for(socket).context("cannot talk to the lane")?, serial: 0 })
+    /// Goes on after the request of that number, with a lane that was started, or begins.
+    pub fn new(socket: OwnedFd, serial: u32) -> anyhow::Result<Self> {
+        Ok(Self { socket: waited_for(socket).context("cannot talk to the lane")?, serial })
     }
 
     /// Begins with whoever stands behind a door, if a process of this user made it: only control makes doors, and only
@@ -83,7 +83,7 @@ impl Talk {
             bail!("this door was made by user {uid}: start mcr as that user, or end what stands behind it");
         }
         passing::ask_for_senders(connection.as_fd()).context("cannot tell who answers")?;
-        Self::new(connection)
+        Self::new(connection, 0)
     }
 
     /// Whether the lane is there.

@@ -49,17 +49,20 @@ pub fn open(pid: u32) -> io::Result<OwnedFd> {
     }
 }
 
+/// Whether the process has ended, buried or not.
+#[must_use]
+pub fn has_ended(process: BorrowedFd<'_>) -> bool {
+    let mut fds = [nix::poll::PollFd::new(process, nix::poll::PollFlags::POLLIN)];
+    nix::poll::poll(&mut fds, nix::poll::PollTimeout::ZERO).is_ok_and(|n| n > 0)
+}
+
 /// How the process ended, once it has; a child is buried by that.
 pub fn ending(process: BorrowedFd<'_>) -> Option<Ending> {
     match waitid(Id::PIDFd(process), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG) {
         Ok(WaitStatus::Exited(_, code)) => Some(Ending::Exited(code)),
         Ok(WaitStatus::Signaled(_, signal, _)) => Some(Ending::Killed(signal)),
         // Not a child of ours: its descriptor is readable once it has ended.
-        Err(Errno::ECHILD) => {
-            let mut fds = [nix::poll::PollFd::new(process, nix::poll::PollFlags::POLLIN)];
-            let ended = nix::poll::poll(&mut fds, nix::poll::PollTimeout::ZERO).is_ok_and(|n| n > 0);
-            ended.then_some(Ending::Unknown)
-        }
+        Err(Errno::ECHILD) => has_ended(process).then_some(Ending::Unknown),
         _ => None,
     }
 }

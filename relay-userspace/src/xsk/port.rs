@@ -198,6 +198,14 @@ impl Port {
     }
 }
 
+/// Whether the link of a bound socket is gone: the kernel has taken the socket off it, and lets nobody map its rings any
+/// more. Who has them mapped keeps them.
+#[must_use]
+pub fn is_gone(socket: BorrowedFd<'_>) -> bool {
+    let mapped = options::mmap_offsets(socket).and_then(|all| map::<u64>(socket, all.fill, 1, PGOFF_FILL));
+    mapped.is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY))
+}
+
 fn map<T: Entry>(
     socket: BorrowedFd<'_>,
     offset: RingOffset,

@@ -31,7 +31,7 @@ pub(crate) fn inside<T: Send, F: Future<Output = T>>(stage: &Stage, work: impl F
 /// Packets that found the rings of a lane full, whose control is dead.
 pub(crate) fn lost_before_lanes(stage: &Stage, relay: &Relay) -> u64 {
     let door = door(relay);
-    let (_, shown) = inside(stage, || LaneProcess::adopt(&door, 0)).unwrap();
+    let (_, shown) = inside(stage, || LaneProcess::adopt(&door)).unwrap();
     let statistics = shown.sockets.iter().map(|(_, socket)| statistics(socket.as_fd()).unwrap());
     statistics.map(|statistics| statistics.rx_dropped + statistics.rx_ring_full).sum()
 }
@@ -92,12 +92,12 @@ fn a_lane_is_taken_over_and_its_sockets_come_and_go_under_traffic() {
     traffic.pass(RATE / 20);
     let lanes = relay.lanes();
     let path = door(&relay);
-    let busy = inside(&stage, || LaneProcess::adopt(&path, 0));
+    let busy = inside(&stage, || LaneProcess::adopt(&path));
     assert!(matches!(busy, Err(AdoptError::Busy)), "{busy:?}");
     kill_control(&mut relay);
     for _ in 0..3 {
         inside(&stage, || async {
-            let (mut lane, mut shown) = LaneProcess::adopt(&path, 0).await.unwrap();
+            let (mut lane, mut shown) = LaneProcess::adopt(&path).await.unwrap();
             assert_eq!((shown.sender.pid, shown.protocol, shown.layout), (lanes[0], PROTOCOL, LAYOUT));
             assert_eq!((shown.sockets.len(), lane.pid(), lane.is_alive()), (2, lanes[0], true));
             let notes: Vec<_> = shown.held.iter().map(|held| String::from_utf8_lossy(&held.note)).collect();
@@ -120,7 +120,7 @@ fn a_lane_is_taken_over_and_its_sockets_come_and_go_under_traffic() {
     let account = traffic.settle();
     nothing_is_lost(&account, RATE / 5, lost_before_lanes(&stage, &relay));
     inside(&stage, || async {
-        let (mut lane, mut shown) = LaneProcess::adopt(&path, 0).await.unwrap();
+        let (lane, mut shown) = LaneProcess::adopt(&path).await.unwrap();
         let outfit = shown.take_outfit().unwrap();
         let census = census(&outfit, &shown);
         assert_eq!((census.transmit, census.lost), (0, 0));
@@ -140,7 +140,7 @@ fn a_lane_that_hangs_holds_nobody_up_and_goes_on_afterwards() {
     let (pid, path) = (relay.lanes()[0], door(&relay));
     let signal = |signal| kill(Pid::from_raw(pid.try_into().unwrap()), signal).unwrap();
     inside(&stage, || async {
-        let (mut lane, shown) = LaneProcess::adopt(&path, 0).await.unwrap();
+        let (mut lane, shown) = LaneProcess::adopt(&path).await.unwrap();
         let (descriptor, n_held) = (shown.held[0].descriptor.as_fd(), shown.held.len());
         signal(Signal::SIGSTOP);
         for _ in 0..2 {
@@ -179,7 +179,7 @@ fn a_lane_stops_at_the_edge_and_a_stale_door_is_removed() {
     let (pid, path) = (relay.lanes()[0], door(&relay));
     kill_control(&mut relay);
     inside(&stage, || async {
-        let (lane, mut shown) = LaneProcess::adopt(&path, 0).await.unwrap();
+        let (lane, mut shown) = LaneProcess::adopt(&path).await.unwrap();
         let outfit = shown.take_outfit().unwrap();
         lane.stop_at_edge().await.unwrap();
         assert!(!is_alive(pid));
@@ -190,7 +190,7 @@ fn a_lane_stops_at_the_edge_and_a_stale_door_is_removed() {
         assert_eq!(found, [(0, path.clone())]);
         // We have its door still, and nobody answers there.
         drop((outfit, shown));
-        assert!(matches!(LaneProcess::adopt(&path, 0).await, Err(AdoptError::Nobody)));
+        assert!(matches!(LaneProcess::adopt(&path).await, Err(AdoptError::Nobody)));
     });
     assert!(!path.exists());
     wait_until("the group stays joined", || !stage.is_joined() && !stage.is_attached());
@@ -208,13 +208,13 @@ fn nobody_but_a_lane_is_taken_over() {
         // It does not answer at all.
         let stopped = Pid::from_raw(pid.try_into().unwrap());
         kill(stopped, Signal::SIGSTOP).unwrap();
-        let adopt = tokio::time::timeout(10 * PATIENCE, LaneProcess::adopt(&path, 0)).await;
+        let adopt = tokio::time::timeout(10 * PATIENCE, LaneProcess::adopt(&path)).await;
         assert!(matches!(adopt, Ok(Err(AdoptError::Failed(_)))), "{adopt:?}");
         kill_now(pid);
         wait_until("it lives", || !is_alive(pid));
-        let nobody = LaneProcess::adopt(&path, 0).await;
+        let nobody = LaneProcess::adopt(&path).await;
         assert!(matches!(nobody, Err(AdoptError::Nobody)), "{nobody:?}");
-        let nowhere = LaneProcess::adopt(Path::new("/nonexistent/lane.door"), 0).await;
+        let nowhere = LaneProcess::adopt(Path::new("/nonexistent/lane.door")).await;
         assert!(matches!(nowhere, Err(AdoptError::Nobody)), "{nowhere:?}");
     });
 }

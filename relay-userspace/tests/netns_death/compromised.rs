@@ -31,7 +31,7 @@ outputs = [{ interface = "out0", group = "ff3e::8000:2", port = 5001 }]
 fn shown(stage: &Stage, relay: &mut Relay) -> (LaneProcess, Shown) {
     kill_control(relay);
     let path = door(relay);
-    inside(stage, || LaneProcess::adopt(&path, 0)).unwrap()
+    inside(stage, || LaneProcess::adopt(&path)).unwrap()
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn a_lane_that_says_it_is_another_process_has_nobody_killed() {
     let lanes = relay.lanes();
     kill_control(&mut relay);
     let path = door(&relay);
-    let (lane, _) = inside(&stage, || LaneProcess::adopt(&path, 0)).unwrap();
+    let (lane, _) = inside(&stage, || LaneProcess::adopt(&path)).unwrap();
     assert_eq!(lane.pid(), lanes[0], "control would end another process");
     inside(&stage, || lane.end());
     wait_until("the lane lives", || !is_alive(lanes[0]));

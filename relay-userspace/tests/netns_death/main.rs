@@ -5,6 +5,7 @@ mod stage; // the links, the streams, the account
 mod wire; // what the neighbours see
 
 mod adopt; // somebody takes over lanes whose control was killed
+mod busy; // lanes are killed while control is busy
 mod control; // control dies, is asked to end, or is there twice
 mod lanes; // lanes are killed from outside
 mod compromised; // a lane in a stranger's hands

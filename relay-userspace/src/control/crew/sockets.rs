@@ -5,7 +5,7 @@ use crate::clock::now_ns;
 use crate::control::event::Event;
 use crate::control::sockets::Need;
 use crate::control::station::{self, LET_GO_NS, LaneSocket, Station, let_go_at};
-use crate::lane::handoff::Refusal;
+use crate::lane::handoff::{Message, Refusal, kind};
 use crate::xsk::socket::{SocketError, Tries, Unbound, finish};
 use relay_common::plan::Lanes;
 use std::collections::BTreeMap;
@@ -14,8 +14,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// While frames are waited for, lanes are looked at so often.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// So many lanes in a row may die while one of them is given a socket.
+const MOST_DEATHS: u32 = 3;
 
 /// Why a lane could not be given a socket. Its text names the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,14 @@ pub enum Trouble {
         /// What went wrong.
         problem: String,
     },
+    /// The lane died while it was given a socket.
+    #[error("lane {lane} cannot be reached ({problem}): ask again in a moment")]
+    Died {
+        /// The lane.
+        lane: u32,
+        /// What went wrong.
+        problem: String,
+    },
     /// The frames could not be mapped.
     #[error("cannot map the frames: {0}")]
     Map(#[from] io::Error),
@@ -46,15 +54,16 @@ pub enum Trouble {
 
 impl Crew {
     /// The sockets that lanes have.
-    pub fn sockets(&self) -> impl Iterator<Item = &Arc<LaneSocket>> {
-        self.posts.iter().flat_map(|post| &post.station.sockets)
+    #[must_use]
+    pub fn sockets(&self) -> Vec<Arc<LaneSocket>> {
+        let of_lane = |lane| self.supervisor.edit(lane, |life| life.sockets.clone()).unwrap_or_default();
+        (0..self.supervisor.n_lanes()).flat_map(of_lane).collect()
     }
 
     /// The socket for a need.
     #[must_use]
-    pub fn socket(&self, need: &Need) -> Option<&Arc<LaneSocket>> {
-        let station = &self.posts.get(need.lane as usize)?.station;
-        station.sockets.iter().find(|socket| socket.need == *need)
+    pub fn socket(&self, need: &Need) -> Option<Arc<LaneSocket>> {
+        self.supervisor.edit(need.lane, |life| life.sockets.iter().find(|socket| socket.need == *need).cloned())?
     }
 
     /// Whether a lane's frames suffice for these sockets.
@@ -74,16 +83,23 @@ impl Crew {
     pub async fn take(&mut self, need: &Need, output: Option<u16>, waits: bool) -> Result<(), Trouble> {
         let lanes = self.lanes.clone();
         let wanted = station::wanted(need, &lanes);
-        let mut tries = Tries::new(&wanted);
+        let (mut tries, mut deaths) = (Tries::new(&wanted), 0);
         loop {
-            let (number, unbound) = match self.offer(need, output, &lanes, tries.mode()).await {
+            let offered = match self.offer(need, output, &lanes, tries.mode()).await {
                 Err(Trouble::NoFrames { .. }) if waits && self.wait_for_frames(need.lane).await => continue,
+                Err(Trouble::Died { .. }) if deaths < MOST_DEATHS => {
+                    deaths += 1;
+                    continue;
+                }
                 offered => offered?,
             };
-            match unbound.bind() {
-                Ok(fd) => return self.keep(number, need, output, &lanes, (fd, unbound)).await,
+            match offered.unbound.bind() {
+                Ok(fd) => match self.keep(offered, need, output, &lanes, fd).await {
+                    Err(Trouble::Died { .. }) if deaths < MOST_DEATHS => deaths += 1,
+                    kept => return kept,
+                },
                 Err(errno) => {
-                    self.withdraw(need.lane, number, unbound).await?;
+                    self.withdraw(need.lane, offered).await?;
                     if let Some(pause) = tries.again(&wanted, errno)? {
                         tokio::time::sleep(pause).await;
                     }
@@ -94,104 +110,98 @@ impl Crew {
 
     /// Waits until the frames of a socket that was dropped a moment ago are back; says whether there was one.
     async fn wait_for_frames(&mut self, lane: u32) -> bool {
-        let parked = self.posts.get(lane as usize).map(|post| &post.station.parked);
-        let Some((&number, &at)) = parked.and_then(|parked| parked.iter().min_by_key(|(_, at)| **at)) else {
+        let first = |parked: &BTreeMap<u16, u64>| parked.iter().min_by_key(|(_, at)| **at).map(|(n, at)| (*n, *at));
+        let Some((number, at)) = self.supervisor.edit(lane, |life| first(&life.parked)).flatten() else {
             return false;
         };
-        while now_ns() < at {
-            tokio::time::sleep(LOOK_AGAIN).await;
-            // It is started again by whoever waits for this change to end.
-            if self.posts.iter_mut().any(|post| post.process.as_mut().is_some_and(|process| !process.is_alive())) {
-                return false;
-            }
-        }
+        tokio::time::sleep(Duration::from_nanos(at.saturating_sub(now_ns()))).await;
         self.reclaim(lane, number).await;
-        self.posts.get(lane as usize).is_some_and(|post| !post.station.parked.contains_key(&number))
+        self.supervisor.edit(lane, |life| !life.parked.contains_key(&number)).unwrap_or_default()
     }
 
     /// Makes a socket and has the lane fill it.
-    async fn offer(
-        &mut self,
-        need: &Need,
-        output: Option<u16>,
-        lanes: &Lanes,
-        mode: u16,
-    ) -> Result<(u16, Unbound), Trouble> {
+    async fn offer(&mut self, need: &Need, output: Option<u16>, lanes: &Lanes, mode: u16) -> Result<Offered, Trouble> {
         let lane = need.lane;
         let unreachable = |problem: String| Trouble::Lane { lane, problem };
-        let post = self.posts.get_mut(lane as usize).ok_or_else(|| unreachable("there is no such lane".to_owned()))?;
-        let number = post.station.free_number().ok_or(Trouble::NoFrames { lane })?;
+        let (station, number) = self
+            .supervisor
+            .edit(lane, |life| (Arc::clone(&life.station), life.free_number()))
+            .ok_or_else(|| unreachable("there is no such lane".to_owned()))?;
+        let number = number.ok_or(Trouble::NoFrames { lane })?;
         let unbound = {
-            let area = station::area(&post.station, lanes)?;
+            let area = station::area(&station, lanes)?;
             Unbound::prepare(&area, &station::wanted(need, lanes), mode)?
         };
-        let process = post.process.as_mut().ok_or_else(|| unreachable("it is being started again".to_owned()))?;
-        let busy_polled = lanes.busy_poll_us > 0;
-        let message = station::take_message(number, need, output, busy_polled);
-        if let Err(error) = process.take(message, unbound.fd()).await {
+        let process = self.present(lane).await.map_err(|error| unreachable(format!("{error:#}")))?;
+        let life = process.life;
+        let message = station::take_message(number, need, output, lanes.busy_poll_us > 0);
+        if let Err(error) = process.ask(message, &[unbound.fd()]).await {
+            // Its successor knows nothing of the socket.
+            let has_died = process.has_died().await;
             self.settle(lane, &error);
+            let problem = format!("{error:#}");
             return Err(match error.downcast_ref() {
                 Some(Refusal::TooFewFrames { .. }) => Trouble::NoFrames { lane },
-                _ => unreachable(format!("{error:#}")),
+                None if has_died => Trouble::Died { lane, problem },
+                _ => unreachable(problem),
             });
         }
-        Ok((number, unbound))
-    }
-
-    /// After a request that failed nobody knows how far the lane came, unless it refused. Another one begins from what
-    /// control knows, and that loses nothing.
-    fn settle(&self, lane: u32, error: &anyhow::Error) {
-        if error.downcast_ref::<Refusal>().is_none()
-            && let Some(process) = self.posts.get(lane as usize).and_then(|post| post.process.as_ref())
-        {
-            tracing::warn!(lane, "a lane that does not answer is ended, and started again: {error:#}");
-            process.kill();
-        }
+        Ok(Offered { number, life, unbound })
     }
 
     /// A bound socket is the lane's from now on.
     async fn keep(
         &mut self,
-        number: u16,
+        offered: Offered,
         need: &Need,
         output: Option<u16>,
         lanes: &Lanes,
-        (fd, unbound): (OwnedFd, Unbound),
+        fd: OwnedFd,
     ) -> Result<(), Trouble> {
         let bound = match finish(fd, &station::wanted(need, lanes)) {
             Ok(bound) => bound,
             Err(error) => {
-                self.withdraw(need.lane, number, unbound).await?;
+                self.withdraw(need.lane, offered).await?;
                 return Err(error.into());
             }
         };
         let busy_polled = station::poll_busily(&bound, lanes, need);
+        let (lane, number) = (need.lane, offered.number);
         let (need, bound) = (need.clone(), Arc::new(bound));
-        let lane = need.lane as usize;
-        self.posts[lane].station.sockets.push(Arc::new(LaneSocket { number, need, output, busy_polled, bound }));
-        Ok(())
+        let socket = Arc::new(LaneSocket { number, need, output, busy_polled, bound });
+        // The lane that took it has it, and so has each that is started from now on.
+        let is_kept = self.supervisor.edit(lane, |life| {
+            let is_present = life.life == offered.life;
+            if is_present {
+                life.sockets.push(Arc::clone(&socket));
+            } else {
+                life.parked.insert(number, let_go_at());
+            }
+            is_present
+        });
+        if is_kept == Some(true) {
+            return Ok(());
+        }
+        self.reclaim_later(lane, number);
+        Err(Trouble::Died { lane, problem: "it died while it was given a socket".to_owned() })
     }
 
     /// Takes back a socket that never came to work: the kernel has seen none of its frames. The lane lets go first:
     /// whoever closes a socket last waits in the kernel.
-    async fn withdraw(&mut self, lane: u32, number: u16, ours: Unbound) -> Result<(), Trouble> {
-        let Some(post) = self.posts.get_mut(lane as usize) else { return Ok(()) };
-        post.station.parked.insert(number, let_go_at());
-        let Some(process) = post.process.as_mut() else {
-            self.reclaim_later(lane, number);
-            return Ok(());
-        };
-        let dropped = process.drop_socket(number).await;
-        drop(ours);
+    async fn withdraw(&mut self, lane: u32, offered: Offered) -> Result<(), Trouble> {
+        let Offered { number, unbound, .. } = offered;
+        self.supervisor.edit(lane, |life| life.parked.insert(number, let_go_at()));
+        let dropped = self.ask(lane, of_socket(kind::DROP, number), &[]).await;
+        drop(unbound);
         let reclaimed = match dropped {
-            Ok(_) => process.reclaim(number).await.map(drop),
+            Ok(_) => self.ask(lane, of_socket(kind::RECLAIM, number), &[]).await.map(drop),
             Err(error) => Err(error),
         };
         if let Err(error) = reclaimed {
             self.reclaim_later(lane, number);
             return Err(Trouble::Lane { lane, problem: format!("{error:#}") });
         }
-        post.station.parked.remove(&number);
+        self.supervisor.edit(lane, |life| life.parked.remove(&number));
         Ok(())
     }
 
@@ -200,15 +210,12 @@ impl Crew {
     /// # Errors
     /// When the lane does not answer.
     pub async fn use_as(&mut self, need: &Need, output: Option<u16>) -> Result<(), Trouble> {
-        let lane = need.lane;
-        let Some(post) = self.posts.get_mut(lane as usize) else { return Ok(()) };
-        let Some(at) = post.station.sockets.iter().position(|socket| socket.need == *need) else { return Ok(()) };
-        let unreachable = |problem: String| Trouble::Lane { lane, problem };
-        let process = post.process.as_mut().ok_or_else(|| unreachable("it is being started again".to_owned()))?;
-        let number = post.station.sockets[at].number;
-        process.use_as(number, output).await.map_err(|error| unreachable(format!("{error:#}")))?;
-        post.station.sockets[at] = Arc::new(LaneSocket { output, ..LaneSocket::clone(&post.station.sockets[at]) });
-        Ok(())
+        let Some(socket) = self.socket(need) else { return Ok(()) };
+        let b = output.map_or(0, |output| u32::from(output) + 1);
+        let message = Message { b, ..of_socket(kind::USE, socket.number) };
+        let changed = Arc::new(LaneSocket { output, ..LaneSocket::clone(&socket) });
+        self.change(&socket, message, |sockets, at| drop(std::mem::replace(&mut sockets[at], Arc::clone(&changed))))
+            .await
     }
 
     /// Takes a socket away from its lane. Its frames come back once the kernel has let go of them.
@@ -216,34 +223,41 @@ impl Crew {
     /// # Errors
     /// When the lane does not answer: the socket stays.
     pub async fn drop_socket(&mut self, need: &Need) -> Result<(), Trouble> {
-        let lane = need.lane;
-        let Some(post) = self.posts.get_mut(lane as usize) else { return Ok(()) };
-        let Some(at) = post.station.sockets.iter().position(|socket| socket.need == *need) else { return Ok(()) };
-        let unreachable = |problem: String| Trouble::Lane { lane, problem };
-        let process = post.process.as_mut().ok_or_else(|| unreachable("it is being started again".to_owned()))?;
-        let number = post.station.sockets[at].number;
-        if let Err(error) = process.drop_socket(number).await {
-            self.settle(lane, &error);
-            return Err(unreachable(format!("{error:#}")));
-        }
-        let post = &mut self.posts[lane as usize];
-        post.station.sockets.remove(at);
-        post.station.parked.insert(number, let_go_at());
+        let Some(socket) = self.socket(need) else { return Ok(()) };
+        let (lane, number) = (need.lane, socket.number);
+        self.change(&socket, of_socket(kind::DROP, number), |sockets, at| drop(sockets.remove(at))).await?;
+        self.supervisor.edit(lane, |life| life.parked.insert(number, let_go_at()));
         self.reclaim_later(lane, number);
         Ok(())
     }
 
-    /// Leaves out the sockets of links that are gone: no lane that starts could map their rings.
-    pub(super) fn leave_dead_sockets(&mut self, at: usize) {
-        let station = &mut self.posts[at].station;
-        // nix gives an empty name in place of ENODEV.
-        let name = |ifindex: u32| nix::net::if_::if_indextoname(ifindex).ok().filter(|name| !name.is_empty());
-        let is_dead = |socket: &Arc<LaneSocket>| name(socket.need.ifindex).is_none();
-        let dead: Vec<Arc<LaneSocket>> = station.sockets.extract_if(.., |socket| is_dead(socket)).collect();
-        let lane = station.number;
-        for socket in dead {
-            self.posts[at].station.parked.insert(socket.number, let_go_at());
-            self.reclaim_later(lane, socket.number);
+    /// Has a lane change what it does with a socket, and writes down what it has then: what one that died meanwhile has
+    /// done, its successor is asked to do again. The caller keeps the socket until this returns.
+    async fn change(
+        &mut self,
+        socket: &Arc<LaneSocket>,
+        message: Message,
+        write_down: impl Fn(&mut Vec<Arc<LaneSocket>>, usize),
+    ) -> Result<(), Trouble> {
+        let lane = socket.need.lane;
+        loop {
+            let asked = self.ask(lane, message, &[]).await;
+            let (_, life) = asked.map_err(|error| {
+                self.settle(lane, &error);
+                Trouble::Lane { lane, problem: format!("{error:#}") }
+            })?;
+            let is_done = self.supervisor.edit(lane, |now| {
+                // One that was left out since, because its link is gone, needs no change.
+                let at = now.sockets.iter().position(|other| Arc::ptr_eq(other, socket));
+                let is_present = now.life == life;
+                if let (true, Some(at)) = (is_present, at) {
+                    write_down(&mut now.sockets, at);
+                }
+                is_present || at.is_none()
+            });
+            if is_done.unwrap_or(true) {
+                return Ok(());
+            }
         }
     }
 
@@ -259,21 +273,28 @@ impl Crew {
 
     /// Has a lane take the frames of a socket back that is gone for good. A lane that cannot be reached is asked again.
     pub async fn reclaim(&mut self, lane: u32, number: u16) {
-        let Some(post) = self.posts.get_mut(lane as usize) else { return };
-        match post.station.parked.get(&number) {
+        match self.supervisor.edit(lane, |life| life.parked.get(&number).copied()).flatten() {
             None => return,
             // Another socket had that number meanwhile, and is gone too.
-            Some(at) if *at > now_ns() => return self.reclaim_later(lane, number),
+            Some(at) if at > now_ns() => return self.reclaim_later(lane, number),
             Some(_) => {}
         }
-        let reclaimed = match post.process.as_mut() {
-            Some(process) => process.reclaim(number).await.is_ok(),
-            None => false,
-        };
-        if reclaimed {
-            self.posts[lane as usize].station.parked.remove(&number);
+        if self.ask(lane, of_socket(kind::RECLAIM, number), &[]).await.is_ok() {
+            self.supervisor.edit(lane, |life| life.parked.remove(&number));
         } else {
             self.reclaim_later(lane, number);
         }
     }
+}
+
+/// A socket that a lane has filled, and that is not bound yet.
+struct Offered {
+    number: u16,
+    /// The lane that has filled it: its successor knows nothing of it.
+    life: u64,
+    unbound: Unbound,
+}
+
+fn of_socket(kind: u32, number: u16) -> Message {
+    Message { number: number.into(), ..Message::of(kind) }
 }

@@ -1,11 +1,13 @@
 //! A crew of lanes that a dead control left: each shows what it has, and works on meanwhile.
 
 use super::{Crew, Post};
+use crate::clock::now_ns;
 use crate::control::door;
 use crate::control::event::Event;
 use crate::control::process::LaneProcess;
 use crate::control::sockets::Need;
 use crate::control::station::{self, LaneSocket, Station, let_go_at};
+use crate::control::supervisor::{Life, Supervisor};
 use crate::control::talk::Shown;
 use crate::control::vault::Vault;
 use crate::lane::handoff::{Message, Outfit, PROTOCOL};
@@ -82,42 +84,48 @@ impl Crew {
         events: UnboundedSender<Event>,
     ) -> anyhow::Result<Self> {
         let (mut table, mut n_frames) = (None, 0);
-        let mut posts: BTreeMap<u32, Post> = BTreeMap::new();
+        let mut posts: BTreeMap<u32, (Post, Life)> = BTreeMap::new();
         let namespace = door::namespace()?;
         for (process, mut shown) in found {
             let outfit = shown.take_outfit().context("a lane does not show its memory")?;
             table.get_or_insert(outfit.table.try_clone()?);
             n_frames = shown.start.b;
             let door_path = door::path(run_dir, namespace, shown.number);
-            let station = station_of(&shown, outfit, &lanes, facts, door_path)?;
-            process.watch(shown.number, &events);
-            let restarts = restarts.get(shown.number as usize).copied().unwrap_or(0);
-            posts.insert(shown.number, Post::new(station, Some(process), restarts));
+            let life = life_of(&shown, outfit, &lanes, facts, door_path)?;
+            let watched = process.watched().context("no descriptor left: raise LimitNOFILE")?;
+            let mut life = life.running(process.pid(), watched, now_ns());
+            life.restarts = restarts.get(shown.number as usize).copied().unwrap_or(0);
+            posts.insert(shown.number, (Post::new(&life, Some(process)), life));
         }
         for number in (0..lanes.n_lanes()).filter(|number| !posts.contains_key(number)).collect::<Vec<_>>() {
             let door_path = door::path(run_dir, namespace, number);
-            let station = station::build(number, &lanes, &BTreeMap::new(), n_frames, door_path)?;
-            let restarts = restarts.get(number as usize).copied().unwrap_or(0) + 1;
-            posts.insert(number, Post::new(station, None, restarts));
+            let (station, sockets) = station::build(number, &lanes, &BTreeMap::new(), n_frames, door_path)?;
+            let mut life = Life::new(station, sockets);
+            life.restarts = restarts.get(number as usize).copied().unwrap_or(0) + 1;
+            posts.insert(number, (Post::new(&life, None), life));
         }
         let table: OwnedFd = table.context("no lane shows the table")?;
         let to_write = memory::writable(&table).context("cannot write the table of the lanes that run")?;
         let memory = TableWriter::open(to_write, image::image_size(lanes.max_relays, lanes.max_outputs))?;
-        let crew = Self { posts: posts.into_values().collect(), lanes, table, memory, vault, events };
-        for post in &crew.posts {
-            post.station.parked.keys().for_each(|number| crew.reclaim_later(post.station.number, *number));
+        let (posts, lives): (Vec<Post>, Vec<Life>) = posts.into_values().unzip();
+        let parked = |life: &Life| -> Vec<u16> { life.parked.keys().copied().collect() };
+        let parked: Vec<Vec<u16>> = lives.iter().map(parked).collect();
+        let supervisor = Supervisor::new(lanes.clone(), table, vault, lives, events.clone())?;
+        let crew = Self { posts, lanes, memory, supervisor, events };
+        for (lane, numbers) in (0..).zip(parked) {
+            numbers.into_iter().for_each(|number| crew.reclaim_later(lane, number));
         }
         Ok(crew)
     }
 }
 
-fn station_of(
+fn life_of(
     shown: &Shown,
     outfit: Outfit,
     lanes: &Lanes,
     facts: &Facts,
     door_path: std::path::PathBuf,
-) -> anyhow::Result<Station> {
+) -> anyhow::Result<Life> {
     let n_frames = shown.start.b;
     let counters = Arc::new(Counters::open(&outfit.counters, lanes.max_relays, lanes.max_outputs)?);
     let sockets = shown.sockets.iter().map(|(taken, fd)| socket_of(shown.number, taken, fd, facts));
@@ -129,7 +137,7 @@ fn station_of(
     let is_gone = |number: &u16| !sockets.iter().any(|socket| socket.number == *number);
     let parked = filled.into_iter().filter(is_gone).map(|number| (number, let_go_at())).collect();
     let Outfit { frames, ledger, counters: counters_fd, doorbell, door, tap, .. } = outfit;
-    Ok(Station {
+    let station = Station {
         number: shown.number,
         core: shown.start.h.checked_sub(1),
         n_frames,
@@ -142,9 +150,10 @@ fn station_of(
         door,
         door_path,
         tap: Arc::new(tap),
-        sockets,
-        parked,
-    })
+    };
+    let mut life = Life::new(station, sockets);
+    life.parked = parked;
+    Ok(life)
 }
 
 fn socket_of(lane: u32, taken: &Message, fd: &OwnedFd, facts: &Facts) -> anyhow::Result<Arc<LaneSocket>> {

@@ -1,0 +1,242 @@
+//! The supervisor: a thread for each lane, which starts it, waits for its end, and starts another in its place within
+//! milliseconds, whatever control is busy with at that moment.
+//!
+//! What a lane is started from is its [`Life`], which control and the thread share under a lock. The lock is never held
+//! over anything that waits. A [`Life`] is what the lane really has: control changes it only after the lane has done
+//! what it was asked, and only if that lane is still the one that would be followed ([`Life::life`]).
+
+use super::event::Event;
+use super::station::{LaneSocket, Station};
+use super::vault::{Held, Vault};
+use crate::kernel::process;
+use anyhow::Context as _;
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use relay_common::plan::Lanes;
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use tokio::sync::mpsc::UnboundedSender;
+
+mod follow; // what a thread does
+mod start; // a process is started and handed everything
+
+pub use start::Started;
+
+/// Everything that a lane is started from, and the process that runs.
+#[derive(Debug)]
+pub struct Life {
+    /// Its memory and its door.
+    pub station: Arc<Station>,
+    /// Its sockets.
+    pub sockets: Vec<Arc<LaneSocket>>,
+    /// Numbers of sockets that are gone while the kernel may still look at their frames, and when it does not any more, in
+    /// nanoseconds of the monotonic clock.
+    pub parked: BTreeMap<u16, u64>,
+    /// Rises with each process that is started: what one was given, the next has only if it stands here.
+    pub life: u64,
+    /// How often it was started again.
+    pub restarts: u64,
+    /// Whether the present process has been asked to end so that another takes its place: that is no death.
+    pub is_renewed: bool,
+    process: Process,
+    /// The present process as it is handed to control, until control takes it.
+    fresh: Option<Started>,
+    /// How often in a row it died young.
+    short_lives: u32,
+}
+
+/// The process of a lane.
+#[derive(Debug)]
+enum Process {
+    /// It relays, or hangs, or has died a moment ago.
+    Runs { pid: u32, process: Arc<OwnedFd>, since: u64 },
+    /// It is being started, from the [`Life`] as it was then.
+    Starts,
+    /// There is none until then, in nanoseconds of the monotonic clock.
+    Down { due: u64 },
+}
+
+/// How a lane is, for control.
+#[derive(Debug)]
+pub enum Presence {
+    /// Another process than control knows: here it is.
+    Fresh(Started),
+    /// The one that control knows, dead or alive.
+    Known,
+    /// One is being started.
+    Starts,
+    /// There is none for a while, because it keeps dying.
+    Down,
+}
+
+impl Life {
+    /// A lane that does not run yet.
+    #[must_use]
+    pub fn new(station: Station, sockets: Vec<Arc<LaneSocket>>) -> Self {
+        Self {
+            station: Arc::new(station),
+            sockets,
+            parked: BTreeMap::new(),
+            life: 0,
+            restarts: 0,
+            is_renewed: false,
+            process: Process::Down { due: 0 },
+            fresh: None,
+            short_lives: 0,
+        }
+    }
+
+    /// A lane that runs already, as a process that control knows.
+    #[must_use]
+    pub fn running(self, pid: u32, process: OwnedFd, since: u64) -> Self {
+        Self { process: Process::Runs { pid, process: Arc::new(process), since }, ..self }
+    }
+
+    /// A number that no socket has, and none had whose frames are not back.
+    #[must_use]
+    pub fn free_number(&self) -> Option<u16> {
+        let taken = |number: &u16| {
+            self.parked.contains_key(number) || self.sockets.iter().any(|socket| socket.number == *number)
+        };
+        (0..super::station::MAX_SOCKETS).find(|number| !taken(number))
+    }
+
+    /// Its process, unless there is none now.
+    #[must_use]
+    pub const fn pid(&self) -> Option<u32> {
+        match self.process {
+            Process::Runs { pid, .. } => Some(pid),
+            Process::Starts | Process::Down { .. } => None,
+        }
+    }
+
+    /// Whether packets may be in work: it runs, or is about to.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        match &self.process {
+            Process::Runs { process, .. } => !process::has_ended(process.as_fd()),
+            Process::Starts => true,
+            Process::Down { .. } => false,
+        }
+    }
+
+    /// How it is for a control that knows the process of that life.
+    pub fn presence(&mut self, known: Option<u64>) -> Presence {
+        match (self.fresh.take(), &self.process) {
+            (Some(started), _) => Presence::Fresh(started),
+            (None, Process::Runs { .. }) if known == Some(self.life) => Presence::Known,
+            (None, Process::Down { .. }) => Presence::Down,
+            (None, _) => Presence::Starts,
+        }
+    }
+}
+
+/// All lanes, and the threads that follow them.
+#[derive(Debug)]
+pub struct Supervisor {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    lanes: Lanes,
+    table: OwnedFd,
+    events: UnboundedSender<Event>,
+    /// Readable once the threads are to end.
+    retired: EventFd,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    lives: Vec<Life>,
+    vault: Vault,
+}
+
+impl Supervisor {
+    /// Knows all lanes, and follows none yet.
+    ///
+    /// # Errors
+    /// When no descriptor is left.
+    pub fn new(
+        lanes: Lanes,
+        table: OwnedFd,
+        vault: Vault,
+        lives: Vec<Life>,
+        events: UnboundedSender<Event>,
+    ) -> anyhow::Result<Self> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let retired = EventFd::from_value_and_flags(0, flags).context("no descriptor left: raise LimitNOFILE")?;
+        let shared = Shared { lanes, table, events, retired, state: Mutex::new(State { lives, vault }) };
+        Ok(Self { shared: Arc::new(shared), threads: Vec::new() })
+    }
+
+    /// Starts every lane that does not run, and follows all of them from now on. Returns when they relay.
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub fn begin(&mut self) -> anyhow::Result<()> {
+        for lane in 0..self.n_lanes() {
+            let is_down = self.edit(lane, |life| matches!(life.process, Process::Down { .. })).unwrap_or_default();
+            if is_down {
+                self.shared.start(lane)?;
+            }
+        }
+        for lane in 0..self.n_lanes() {
+            let shared = Arc::clone(&self.shared);
+            let thread = thread::Builder::new().name(format!("supervisor-{lane}"));
+            self.threads.push(thread.spawn(move || shared.follow(lane)).context("no thread for a lane's supervisor")?);
+        }
+        Ok(())
+    }
+
+    /// Lets the lanes alone from now on: one that dies is not followed by another. One that is being started relays
+    /// when this returns.
+    pub fn retire(&mut self) {
+        // A full counter means that they were told before.
+        let _ = self.shared.retired.write(1);
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a lane's supervisor has panicked: its lane was not followed");
+            }
+        }
+    }
+
+    /// How many lanes there are.
+    #[must_use]
+    pub fn n_lanes(&self) -> u32 {
+        u32::try_from(self.shared.lock().lives.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Looks at what a lane is started from, or changes it. Nothing that waits may happen meanwhile, and what is taken out
+    /// is dropped by the caller, after this: closing a socket waits in the kernel.
+    pub fn edit<T>(&self, lane: u32, edit: impl FnOnce(&mut Life) -> T) -> Option<T> {
+        self.shared.lock().lives.get_mut(lane as usize).map(edit)
+    }
+
+    /// Has every lane that is started from now on hold a descriptor. Gives back what was held by that tag.
+    pub fn hold(&self, tag: u64, held: Held) -> Option<Held> {
+        self.shared.lock().vault.0.insert(tag, held)
+    }
+
+    /// Has no lane that is started from now on hold the descriptor of that tag.
+    pub fn forget(&self, tag: u64) -> Option<Held> {
+        self.shared.lock().vault.0.remove(&tag)
+    }
+}
+
+impl Drop for Supervisor {
+    /// A lane whose start is left half-way would end.
+    fn drop(&mut self) {
+        self.retire();
+    }
+}
+
+impl Shared {
+    /// Nothing here panics with the lock held; were it otherwise, what stands there is still what the lanes have.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

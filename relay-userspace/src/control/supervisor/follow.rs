@@ -1,0 +1,187 @@
+//! What the thread of a lane does: it waits for the lane's end and starts another.
+
+use super::start::{hand_vault_over, start};
+use super::{Life, Process, Shared};
+use crate::clock::now_ns;
+use crate::control::event::Event;
+use crate::control::station::{LaneSocket, let_go_at};
+use crate::kernel::process;
+use crate::xsk::port;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
+
+/// A lane that lives shorter than this is started again later and later.
+const SHORT_LIFE_NS: u64 = 1_000_000_000;
+/// The longest wait before a lane is started again.
+const LONGEST_PAUSE_MS: u64 = 2_000;
+
+/// What is to be done next.
+enum Next {
+    Wait(Arc<OwnedFd>),
+    Pause { due: u64 },
+}
+
+/// Why a lane is started again.
+enum Why {
+    /// It died: who died, and how.
+    Died { pid: u32, ending: String },
+    /// It kept dying and was let wait.
+    Due,
+    /// It was asked to end so that another takes its place.
+    Renewed,
+}
+
+impl Shared {
+    /// Follows a lane until the threads are to end.
+    pub(super) fn follow(&self, lane: u32) {
+        while let Some(next) = self.next(lane) {
+            match next {
+                Next::Wait(process) => {
+                    if self.is_retired(Some(&process), PollTimeout::NONE) {
+                        return;
+                    }
+                    if process::has_ended(process.as_fd()) {
+                        self.ended(lane, &process);
+                    }
+                }
+                Next::Pause { due } => {
+                    let left = due.saturating_sub(now_ns()).div_ceil(1_000_000);
+                    if self.is_retired(None, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
+                        return;
+                    }
+                    if due <= now_ns() {
+                        self.start_again(lane, Why::Due);
+                    }
+                }
+            }
+        }
+    }
+
+    fn next(&self, lane: u32) -> Option<Next> {
+        match &self.lock().lives.get(lane as usize)?.process {
+            Process::Runs { process, .. } => Some(Next::Wait(Arc::clone(process))),
+            Process::Down { due } => Some(Next::Pause { due: *due }),
+            // Only this thread starts its lane.
+            Process::Starts => None,
+        }
+    }
+
+    /// Waits until the process ends, time is up, or the threads are to end: says whether it is that.
+    fn is_retired(&self, process: Option<&OwnedFd>, timeout: PollTimeout) -> bool {
+        let mut fds = vec![PollFd::new(self.retired.as_fd(), PollFlags::POLLIN)];
+        fds.extend(process.map(|process| PollFd::new(process.as_fd(), PollFlags::POLLIN)));
+        // A signal may come in between: whoever asks looks again.
+        let _ = poll(&mut fds, timeout);
+        fds[0].revents().is_some_and(|events| !events.is_empty())
+    }
+
+    /// A lane ended: another is started at once, or later if it keeps dying young.
+    fn ended(&self, lane: u32, process: &OwnedFd) {
+        let ending = process::ending(process.as_fd()).map_or_else(|| "unknown".to_owned(), |ending| ending.to_string());
+        let now = now_ns();
+        let why = self.edit(lane, |life| {
+            let Process::Runs { pid, since, .. } = life.process else { return None };
+            life.fresh = None;
+            if std::mem::take(&mut life.is_renewed) {
+                life.process = Process::Starts;
+                return Some((Why::Renewed, true));
+            }
+            let is_short = now.saturating_sub(since) < SHORT_LIFE_NS;
+            life.short_lives = if is_short { life.short_lives + 1 } else { 0 };
+            // Tests of sudden death kill a lane more often than any bug would.
+            let at_once = life.short_lives <= 1 || cfg!(feature = "chaos");
+            life.process = if at_once { Process::Starts } else { Process::Down { due: due(now, life.short_lives) } };
+            Some((Why::Died { pid, ending }, at_once))
+        });
+        match why.flatten() {
+            Some((Why::Died { pid, ending }, false)) => {
+                self.tell(Event::LaneEnded { number: lane, pid, ending, failed: None });
+            }
+            Some((why, _)) => self.start_again(lane, why),
+            None => {}
+        }
+    }
+
+    fn start_again(&self, lane: u32, why: Why) {
+        if !matches!(why, Why::Renewed) {
+            self.edit(lane, |life| life.restarts += 1);
+        }
+        let failed = self.start(lane).err().map(|error| format!("{error:#}"));
+        if failed.is_some() {
+            let now = now_ns();
+            self.edit(lane, |life| {
+                life.short_lives += 1;
+                life.process = Process::Down { due: due(now, life.short_lives) };
+            });
+        }
+        match (why, failed) {
+            (Why::Died { pid, ending }, failed) => {
+                self.tell(Event::LaneEnded { number: lane, pid, ending, failed });
+            }
+            (Why::Due, None) => self.tell(Event::LaneStarted { number: lane }),
+            (Why::Renewed, None) => {}
+            (Why::Due | Why::Renewed, Some(error)) => {
+                self.tell(Event::LaneTrouble { number: lane, text: format!("{error}; trying again") });
+            }
+        }
+    }
+
+    /// Starts a lane from what stands in its life. When this returns it relays.
+    pub(super) fn start(&self, lane: u32) -> anyhow::Result<()> {
+        self.leave_gone_sockets(lane);
+        let all = {
+            let mut state = self.lock();
+            let vault = state.vault.clone();
+            state.lives.get_mut(lane as usize).map(|life| {
+                life.process = Process::Starts;
+                life.life += 1;
+                (Arc::clone(&life.station), life.sockets.clone(), vault, life.life)
+            })
+        };
+        let Some((station, sockets, vault, life)) = all else { return Ok(()) };
+        let (mut started, watched) = start(&station, &sockets, &self.lanes, self.table.as_fd(), life)?;
+        if let Err(error) = hand_vault_over(&mut started, &vault) {
+            let text = format!("a lane does not hold what must outlive mcr: {error:#}");
+            self.tell(Event::LaneTrouble { number: lane, text });
+        }
+        let (process, since) = (Arc::new(watched), now_ns());
+        self.edit(lane, |life| {
+            life.process = Process::Runs { pid: started.pid, process, since };
+            life.fresh = Some(started);
+        });
+        Ok(())
+    }
+
+    /// Leaves out the sockets of links that are gone: no lane that starts could map their rings.
+    fn leave_gone_sockets(&self, lane: u32) {
+        let sockets = self.edit(lane, |life| life.sockets.clone()).unwrap_or_default();
+        let is_gone = |socket: &&Arc<LaneSocket>| port::is_gone(socket.bound.fd.as_fd());
+        let gone: Vec<u16> = sockets.iter().filter(is_gone).map(|socket| socket.number).collect();
+        if gone.is_empty() {
+            return;
+        }
+        // What is left out closes with `sockets`, after the lock.
+        self.edit(lane, |life| {
+            life.sockets.retain(|socket| !gone.contains(&socket.number));
+            life.parked.extend(gone.iter().map(|number| (*number, let_go_at())));
+        });
+        for number in gone {
+            self.tell(Event::SocketGone { lane, number });
+        }
+    }
+
+    fn edit<T>(&self, lane: u32, edit: impl FnOnce(&mut Life) -> T) -> Option<T> {
+        self.lock().lives.get_mut(lane as usize).map(edit)
+    }
+
+    fn tell(&self, event: Event) {
+        // Nobody listens any more when control is ending.
+        let _ = self.events.send(event);
+    }
+}
+
+/// When a lane that has died young so often in a row is started again: each time it is twice as late.
+fn due(now: u64, short_lives: u32) -> u64 {
+    now + (10_u64 << short_lives.min(10)).min(LONGEST_PAUSE_MS) * 1_000_000
+}
