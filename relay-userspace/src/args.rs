@@ -62,7 +62,8 @@ pub enum Command {
     /// Say whether a configuration file is right and what it would do on this machine.
     ///
     /// Every error is told at once, with file, line, key and what to do. Then the table that the file becomes here, and
-    /// what cannot work yet. Exit code 0: good; 1: refused.
+    /// what cannot work yet. With --kernel it is this kernel that is looked at, by trying out what mcr needs of it. Exit
+    /// code 0: good; 1: refused.
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Check),
     /// Say what each interface can do, what mcr would use of it, and what hurts.
@@ -145,7 +146,8 @@ Examples:
 const CHECK_EXAMPLES: &str = "\
 Examples:
   mcr check /etc/mcr/relay.toml           everything that is wrong, or what it would do here
-  mcr check --strict /etc/mcr/relay.toml  the same, and what only cannot work yet is wrong too";
+  mcr check --strict /etc/mcr/relay.toml  the same, and what only cannot work yet is wrong too
+  mcr check --kernel                      what this kernel has of what mcr needs, and its known faults";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -189,7 +191,11 @@ pub enum LogFormat {
 #[derive(Debug, Args)]
 pub struct Check {
     /// The configuration file.
-    pub file: PathBuf,
+    #[arg(required_unless_present = "kernel")]
+    pub file: Option<PathBuf>,
+    /// Look at the kernel instead: what it has of what mcr needs, found out by trying, and its known faults.
+    #[arg(long, conflicts_with_all = ["file", "strict"])]
+    pub kernel: bool,
     /// Refuse what is only pending otherwise: an interface that does not exist, a link that is down.
     #[arg(long)]
     pub strict: bool,

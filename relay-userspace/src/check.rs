@@ -1,5 +1,6 @@
 //! `mcr check FILE`: what a file would do on this node, without doing it.
 
+pub mod kernel; // what this kernel has, and its faults
 mod show; // a table for people
 
 pub use show::show_table;

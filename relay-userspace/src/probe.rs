@@ -128,10 +128,10 @@ async fn try_out(netlink: &Netlink, reading: Reading) -> anyhow::Result<Findings
     wait_for_carrier(netlink, &reading).await?;
     let ability = Ability::of(reading, Netdev::open().context("cannot ask what drivers can do")?.as_ref());
     let kernel = release::name();
-    let too_old = preflight::check_kernel(&kernel).err().map(|error| error.to_string());
+    let refused = preflight::features().refusal();
     let limits = limits(&ability);
     let faults = faults.into_iter().map(|Hint { text, remedy, .. }| KernelFault { text, remedy }).collect();
-    Ok(Findings::new(&ability, (kernel, faults), too_old, tried, limits))
+    Ok(Findings::new(&ability, (kernel, faults), refused, tried, limits))
 }
 
 /// Binds a queue's socket as a lane would.

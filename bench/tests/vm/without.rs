@@ -1,6 +1,6 @@
 //! Kernels that have no zero-copy for these NICs: the program loads, mcr copies and says so.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::guest::Guest;
 use crate::mcr;
@@ -16,7 +16,8 @@ const NICS: [Nic; 2] = [Nic::virtio("in0"), Nic::virtio("out1")];
 fn linux_6_1_takes_the_program_and_is_refused_in_words() {
     let parts = Parts::find().unwrap();
     let (mut guest, mut table) = boot(&parts, "kernel-6.1", "6.1.");
-    table.seen("mcr probe", probed(&mut guest, "mcr does not run here: this kernel is 6.1."));
+    table.seen("mcr check --kernel", lacks(&mut guest, &["bound_rings"]));
+    table.seen("mcr probe", probed(&mut guest, &format!("mcr does not run here: {BOUND}")));
     table.seen("mcr run", too_old(&mut guest));
     table.close(&parts, &guest).unwrap();
 }
@@ -26,6 +27,7 @@ fn linux_6_1_takes_the_program_and_is_refused_in_words() {
 fn linux_6_12_copies_and_says_so() {
     let parts = Parts::find().unwrap();
     let (mut guest, mut table) = boot(&parts, "kernel-6.12", "6.12.");
+    table.seen("mcr check --kernel", lacks(&mut guest, &[]));
     table.seen("mcr probe", probed(&mut guest, "mcr relays here, and the kernel copies each frame."));
     let through = Through::new("239.1.1.1:5000", &[("out1", "239.2.1.1:5001")]);
     let one = Case::new("1 to 1", ONE, "in0", vec![through], &[("in0", false), ("out1", false)]);
@@ -62,11 +64,27 @@ fn probed(guest: &mut Guest, verdict: &str) -> Result<String> {
     Ok("attached native, bound copy".to_owned())
 }
 
+const BOUND: &str = "this kernel lacks mapping the rings of an AF_XDP socket that is bound (";
+
 /// A lane cannot map the rings of a bound socket before Linux 6.4.
 fn too_old(guest: &mut Guest) -> Result<String> {
     let said = mcr::refusal(guest, ONE)?;
-    ensure!(said.contains("mcr needs Linux 6.4 or newer"), "{said}");
-    Ok("refused: needs Linux 6.4".to_owned())
+    ensure!(said.contains(BOUND), "{said}");
+    Ok("refused: bound_rings".to_owned())
+}
+
+/// This kernel lacks these, and besides only what is optional.
+fn lacks(guest: &mut Guest, wanted: &[&str]) -> Result<String> {
+    let (printed, _) = guest.attempt("mcr check --kernel --json")?;
+    let found: serde_json::Value = serde_json::from_str(&printed).with_context(|| printed.clone())?;
+    let of = |need: &dyn Fn(&str) -> bool, state: &str| -> Vec<&str> {
+        let all = found["features"].as_array().into_iter().flatten();
+        let these = all.filter(|one| one["state"] == state && one["need"].as_str().is_some_and(need));
+        these.filter_map(|one| one["name"].as_str()).collect()
+    };
+    ensure!(of(&|need| need != "optional", "missing") == wanted, "{printed}");
+    ensure!(of(&|_| true, "untried").is_empty(), "{printed}");
+    Ok(format!("lacks {}", [wanted, &of(&|need| need == "optional", "missing")].concat().join(", ")))
 }
 
 /// The last run's log.

@@ -199,6 +199,13 @@ impl Program {
         Ok(Attached::from((held, Hook::Native)))
     }
 
+    /// Puts the program that passes everything on a link, behind its driver, and takes it off again: whether a descriptor
+    /// can hold one.
+    pub fn try_links(&self, link: &str, ifindex: u32) -> Result<(), ProgramError> {
+        let held = link::attach(self.pass.as_fd(), ifindex, Hook::Generic);
+        held.map(drop).map_err(|errno| attach_error(link, Hook::Generic, errno))
+    }
+
     /// Takes the place of the relay program that runs on an input link, between one frame and the next. Whatever the
     /// other one's maps held must stand in these before.
     pub fn replace(&self, attached: &Attached) -> Result<(), ProgramError> {

@@ -17,8 +17,8 @@ pub struct Findings {
     pub kernel: String,
     /// Faults that it has, or may have, and that mcr would wake here.
     pub faults: Vec<KernelFault>,
-    /// Why `mcr run` would refuse this kernel.
-    pub too_old: Option<String>,
+    /// Why `mcr run` would refuse this kernel; null when it would not.
+    pub refused: Option<String>,
     /// Receive queues.
     pub rx_queues: u32,
     /// Transmit queues.
@@ -91,7 +91,7 @@ impl Findings {
     pub(super) fn new(
         ability: &Ability,
         (kernel, faults): (String, Vec<KernelFault>),
-        too_old: Option<String>,
+        refused: Option<String>,
         tried: Tried,
         limits: Limits,
     ) -> Self {
@@ -103,7 +103,7 @@ impl Findings {
             firmware: ability.driver.as_ref().map_or_else(String::new, |driver| driver.firmware.clone()),
             kernel,
             faults,
-            too_old,
+            refused,
             rx_queues: link.n_rx_queues,
             tx_queues: link.n_tx_queues,
             xdp,
@@ -120,8 +120,8 @@ impl Findings {
     /// The sentence that the rest is read for.
     fn verdict(&self) -> String {
         let Limits { mtu, mtu_of_2048, mtu_of_4096, .. } = self.limits;
-        if let Some(too_old) = &self.too_old {
-            return format!("mcr does not run here: {too_old}");
+        if let Some(refused) = &self.refused {
+            return format!("mcr does not run here: {refused}");
         }
         if !self.zero_copy {
             return "mcr relays here, and the kernel copies each frame".to_owned();
@@ -180,7 +180,7 @@ mod tests {
             firmware: "3.25".to_owned(),
             kernel: "7.3.4".to_owned(),
             faults: Vec::new(),
-            too_old: None,
+            refused: None,
             rx_queues: 2,
             tx_queues: 1,
             xdp: "native",
@@ -230,7 +230,9 @@ mod tests {
         assert_eq!(verdict(|f| f.limits.mtu = 900), "mcr relays here in zero-copy");
         assert!(verdict(|f| f.limits.mtu = 9000).contains("once the MTU is 3046"));
         assert!(verdict(|f| f.zero_copy = false).contains("copies"));
-        assert!(verdict(|f| f.too_old = Some("Linux 6.4".to_owned())).contains("does not run here: Linux 6.4"));
+        assert!(
+            verdict(|f| f.refused = Some("it lacks AF_XDP".to_owned())).contains("does not run here: it lacks AF_XDP")
+        );
     }
 
     #[test]

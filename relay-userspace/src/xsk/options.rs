@@ -94,7 +94,7 @@ pub fn statistics(socket: BorrowedFd<'_>) -> io::Result<Statistics> {
 /// Lets one transmit call of a copy-mode socket send a whole ring, and lets as many packets be under way. Says whether
 /// the kernel sends a whole ring; one that does not takes more calls for it.
 pub fn raise_copy_mode_limits(socket: BorrowedFd<'_>, ring_size: u32, frame_size: u32) -> bool {
-    let sends_a_ring = !budget_is_refused() && set(socket, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, ring_size as i32).is_ok();
+    let sends_a_ring = set_transmit_budget(socket, ring_size).is_ok();
     // An skb takes about its frame and a kilobyte of accounting.
     let bytes = u64::from(ring_size) * u64::from(frame_size + 1024);
     let _ = set(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, i32::try_from(bytes).unwrap_or(i32::MAX));
@@ -104,6 +104,14 @@ pub fn raise_copy_mode_limits(socket: BorrowedFd<'_>, ring_size: u32, frame_size
 /// Whether a test plays a kernel that knows nothing of `XDP_MAX_TX_SKB_BUDGET`.
 fn budget_is_refused() -> bool {
     cfg!(feature = "chaos") && std::env::var_os("MCR_CHAOS_NO_TX_BUDGET").is_some()
+}
+
+/// Lets one transmit call of a copy-mode socket send so many packets.
+pub fn set_transmit_budget(socket: BorrowedFd<'_>, packets: u32) -> io::Result<()> {
+    if budget_is_refused() {
+        return Err(Errno::ENOPROTOOPT.into());
+    }
+    set(socket, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, i32::try_from(packets).unwrap_or(i32::MAX))
 }
 
 /// Makes calls on the socket poll the device themselves, in place of interrupts.

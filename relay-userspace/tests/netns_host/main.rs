@@ -12,6 +12,7 @@ mod oracles;
 mod video;
 mod refused_file;
 mod refusals;
+mod kernel;
 mod probe;
 mod hostile;
 mod tokens;
