@@ -25,6 +25,8 @@ pub struct Placement {
     first_lanes: BTreeMap<String, u32>,
     input_numbers: Numbers,
     output_numbers: Numbers,
+    /// An output link has no number, and gets one as soon as numbers need not rest any more.
+    waits: bool,
 }
 
 /// Where an input link's sockets are.
@@ -55,7 +57,7 @@ impl Placement {
     /// the placement before keep their numbers.
     #[must_use]
     pub fn new(plan: &Plan, facts: &Facts, previous: Option<&Self>) -> Self {
-        let mut place = previous.cloned().unwrap_or_else(|| Self::remembered([], [], []));
+        let mut place = previous.cloned().unwrap_or_else(Self::empty);
         let links: BTreeMap<&str, &Link> = facts.links.iter().map(|link| (link.name.as_str(), link)).collect();
         let enabled = || plan.relays.iter().filter(|relay| relay.enabled);
         let inputs = in_order(enabled().map(|relay| relay.input.interface.as_str()), &links);
@@ -64,6 +66,17 @@ impl Placement {
         place.place_outputs(&outputs);
         place.choose_first_lanes(plan, &links, &inputs, &outputs);
         place
+    }
+
+    const fn empty() -> Self {
+        Self {
+            inputs: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+            first_lanes: BTreeMap::new(),
+            input_numbers: Numbers::new(MAX_LINKS),
+            output_numbers: Numbers::new(MAX_LINKS),
+            waits: false,
+        }
     }
 
     /// A placement of which only numbers and first lanes are known: what a successor was told of its predecessor's.
@@ -78,10 +91,34 @@ impl Placement {
         let outputs: BTreeMap<String, u16> = outputs.into_iter().collect();
         Self {
             input_numbers: Numbers::with_taken(MAX_LINKS, inputs.values().map(|place| place.number)),
-            output_numbers: Numbers::with_taken(MAX_LINKS, outputs.values().map(|number| u32::from(*number))),
+            // What was written down was not in force yet, maybe: lanes may send by any other number.
+            output_numbers: Numbers::with_others_resting(MAX_LINKS, outputs.values().map(|number| u32::from(*number))),
+            waits: false,
             inputs,
             outputs,
             first_lanes: first_lanes.into_iter().collect(),
+        }
+    }
+
+    /// This placement is in force: the lanes' table has no number that was given back before.
+    #[must_use]
+    pub fn settled(mut self) -> Self {
+        self.output_numbers.settle();
+        self
+    }
+
+    /// Whether there is an output link without a number that gets one when it is placed again after this placement is
+    /// in force.
+    #[must_use]
+    pub const fn waits(&self) -> bool {
+        self.waits
+    }
+
+    /// Another placement was tried, and may be in force in parts: its numbers are given to nobody else before the next one
+    /// is in force.
+    pub fn note_tried(&mut self, tried: &Self) {
+        for (_, number) in tried.outputs.iter().filter(|(link, number)| self.outputs.get(*link) != Some(number)) {
+            self.output_numbers.rest(u32::from(*number));
         }
     }
 
@@ -177,15 +214,19 @@ impl Placement {
         let wanted: BTreeSet<&str> = names.iter().copied().collect();
         let gone = self.outputs.extract_if(.., |link, _| !wanted.contains(link.as_str()));
         let gone: Vec<u16> = gone.map(|(_, number)| number).collect();
+        // Lanes send by it until they run the next table: were it another link's at once, packets would leave by that.
         for number in gone {
-            self.output_numbers.release(u32::from(number));
+            self.output_numbers.release_later(u32::from(number));
         }
+        self.waits = false;
         for name in names {
             if self.outputs.contains_key(*name) {
                 continue;
             }
             if let Some(number) = self.output_numbers.take().and_then(|number| u16::try_from(number).ok()) {
                 self.outputs.insert(String::from(*name), number);
+            } else {
+                self.waits |= self.output_numbers.has_resting();
             }
         }
     }

@@ -69,14 +69,47 @@ impl Node {
     async fn reach(
         &mut self,
         plan: Plan,
+        facts: Facts,
+        origins: &BTreeMap<String, Origin>,
+        strictness: Strictness,
+    ) -> anyhow::Result<()> {
+        self.step_to(plan, facts, origins, strictness).await?;
+        // The number of an output link that went is free only now that no lane sends by it: it may be another's.
+        if self.place.waits() {
+            let (plan, facts) = (self.plan.clone(), self.facts.clone());
+            self.step_to(plan, facts, origins, strictness).await?;
+        }
+        Ok(())
+    }
+
+    async fn step_to(
+        &mut self,
+        plan: Plan,
         mut facts: Facts,
         origins: &BTreeMap<String, Origin>,
         strictness: Strictness,
     ) -> anyhow::Result<()> {
         let place = Placement::new(&plan, &facts, Some(&self.place));
-        let needed = needs(&plan, &place, &facts);
-        self.drop_sockets_in_the_way(&needed, &facts).await?;
-        let cut = would_be_cut(&plan, &place, &facts);
+        let brought = self.bring_into_force(&plan, &mut facts, &place, origins, strictness).await;
+        if brought.is_err() {
+            self.place.note_tried(&place);
+        }
+        brought?;
+        (self.plan, self.facts, self.place) = (plan, facts, place.settled());
+        Ok(())
+    }
+
+    async fn bring_into_force(
+        &mut self,
+        plan: &Plan,
+        facts: &mut Facts,
+        place: &Placement,
+        origins: &BTreeMap<String, Origin>,
+        strictness: Strictness,
+    ) -> anyhow::Result<()> {
+        let needed = needs(plan, place, facts);
+        self.drop_sockets_in_the_way(&needed, facts).await?;
+        let cut = would_be_cut(plan, place, facts);
         if strictness == Strictness::Demands
             && let Some((_, error)) = cut.iter().find(|(link, _)| !self.facts.unusable.contains_key(*link))
         {
@@ -84,8 +117,8 @@ impl Node {
         }
         facts.unusable = cut.into_iter().map(|(link, error)| (link, error.to_string())).collect();
         self.take_sockets(&needed, strictness, &mut facts.unusable).await?;
-        self.fill_table(&plan, &facts, &place, origins, strictness).await?;
-        let troubled = self.attach(&plan, &facts, &place).await;
+        self.fill_table(plan, facts, place, origins, strictness).await?;
+        let troubled = self.attach(plan, facts, place).await;
         if let Some((link, problem)) = troubled.first_key_value()
             && strictness == Strictness::Demands
             && !self.facts.unusable.contains_key(link)
@@ -94,11 +127,10 @@ impl Node {
         }
         if !troubled.is_empty() {
             facts.unusable.extend(troubled);
-            self.fill_table(&plan, &facts, &place, origins, strictness).await?;
+            self.fill_table(plan, facts, place, origins, strictness).await?;
         }
-        self.detach_what_nobody_needs(&place).await;
+        self.detach_what_nobody_needs(place).await;
         self.drop_sockets_that_nobody_needs(&needed).await;
-        (self.plan, self.facts, self.place) = (plan, facts, place);
         Ok(())
     }
 

@@ -42,6 +42,72 @@ fn every_queue_has_one_lane() {
     assert_eq!(lanes(&plan, 2), [vec![], vec![3, 1]]);
 }
 
+/// Relays from one link to each of these.
+fn sending_to(links: impl IntoIterator<Item = usize>) -> Plan {
+    let to = |i| way(&(format!("r{i}"), String::from("in"), format!("o{i}")));
+    plan(links.into_iter().map(to).collect())
+}
+
+fn many_links() -> Facts {
+    let links = (0..80).map(|i| link(&format!("o{i}"), i)).chain([link("in", 99)]);
+    Facts { links: links.collect(), ..Facts::default() }
+}
+
+#[test]
+fn a_number_is_another_links_only_after_a_table_without_it() {
+    let facts = many_links();
+    let full = Placement::new(&sending_to(0..64), &facts, None).settled();
+    assert!(!full.waits() && full.output("o63") == Some(63));
+    // One more finds no number, whatever happens.
+    let more = Placement::new(&sending_to(0..65), &facts, Some(&full));
+    assert_eq!((more.output("o64"), more.waits()), (None, false));
+    // In place of another it gets that one's number, once lanes do not send by it any more.
+    let swapped = sending_to((0..63).chain([64]));
+    let first = Placement::new(&swapped, &facts, Some(&full));
+    assert_eq!((first.output("o63"), first.output("o64"), first.waits()), (None, None, true));
+    let again = Placement::new(&swapped, &facts, Some(&first));
+    assert_eq!((again.output("o64"), again.waits()), (None, true), "nothing was in force meanwhile");
+    let second = Placement::new(&swapped, &facts, Some(&first.clone().settled()));
+    assert_eq!((second.output("o64"), second.waits()), (Some(63), false));
+    // Whoever goes and comes back meanwhile has another number, too.
+    let back = Placement::new(&sending_to(0..64), &facts, Some(&first));
+    assert_eq!((back.output("o63"), back.waits()), (None, true));
+}
+
+#[test]
+fn what_was_tried_or_is_not_known_is_given_to_nobody_at_once() {
+    let facts = many_links();
+    let mut before = Placement::new(&sending_to([0]), &facts, None).settled();
+    let tried = Placement::new(&sending_to([0, 1]), &facts, Some(&before));
+    assert_eq!(tried.output("o1"), Some(1));
+    before.note_tried(&tried);
+    let other = Placement::new(&sending_to([0, 2]), &facts, Some(&before));
+    assert_eq!((other.output("o0"), other.output("o2")), (Some(0), Some(2)));
+    // A predecessor may have died with more in force than it had written down, or less.
+    let remembered = Placement::remembered([], [(String::from("o0"), 0)], []);
+    let first = Placement::new(&sending_to([0, 2]), &facts, Some(&remembered));
+    assert_eq!((first.output("o0"), first.output("o2"), first.waits()), (Some(0), None, true));
+    let second = Placement::new(&sending_to([0, 2]), &facts, Some(&first.settled()));
+    assert_eq!((second.output("o2"), second.waits()), (Some(1), false));
+}
+
+/// Links come and go at random, more of them than there are numbers.
+#[test]
+fn no_number_changes_hands_in_one_step() {
+    let (facts, mut dice) = (many_links(), 7_u64);
+    let mut before = Placement::new(&sending_to(0..60), &facts, None).settled();
+    for step in 0..300 {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let there = (0..80).filter(|i| dice >> (i % 61) & 3 != 0 || i % 7 == step % 7);
+        let place = Placement::new(&sending_to(there), &facts, Some(&before));
+        for (link, number) in place.outputs() {
+            let owner = before.outputs().find(|(_, other)| *other == number);
+            assert!(owner.is_none_or(|(owner, _)| owner == link), "step {step}: {number} of {owner:?} is {link}'s");
+        }
+        before = if dice >> 62 == 0 { place } else { place.settled() };
+    }
+}
+
 /// A link with so many queues in each direction.
 fn with_queues(name: &str, ifindex: u8, rx: u32, tx: u32) -> Link {
     Link { n_rx_queues: rx, n_tx_queues: tx, ..link(name, ifindex) }
