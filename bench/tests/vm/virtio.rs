@@ -41,11 +41,13 @@ fn virtio_net_relays_in_zero_copy() {
     for case in plain() {
         table.played(&case, play(&mut guest, &case));
     }
-    let lanes = two_lanes();
+    let (lanes, both_ways) = (two_lanes(), both_ways());
     if taps {
         table.played(&lanes, play(&mut guest, &lanes).and_then(|played| played.both_lanes().map(|()| played)));
+        table.played(&both_ways, play_with(&mut guest, &both_ways, 0, sends_on_its_input));
     } else {
         table.skipped(lanes.name, "several queues need a tap device, and that root");
+        table.skipped(both_ways.name, "as before");
     }
     table.seen("groups that nobody joined", filtered(&mut guest));
     table.seen("zero_copy = \"always\"", refused(&mut guest));
@@ -120,6 +122,23 @@ fn two_lanes() -> Case {
         |group| Through::new(&format!("239.1.1.{group}:5000"), &[("out2q", &format!("239.2.1.{group}:5001"))]);
     let links = [("in2", true), ("out2q", true)];
     Case::new("2 queues, 2 lanes", &config, "in2", (0..16).map(through).collect(), &links)
+}
+
+/// Two inputs with one queue each: the second begins at the second lane, and stays there when it becomes an output.
+fn both_ways() -> Case {
+    let first = ONE.replace("\"one\"", "\"first\"").replace("in0", "out3").replace("239.1.1.1", "239.1.1.9");
+    let config = format!("[lanes]\ncores = [0, 1]\n{first}{ONE}").replace("out1", "out2q");
+    let streams = vec![Through::new(IN, &[("out2q", OUT)])];
+    Case::new("the input becomes an output", &config, "in0", streams, &[("in0", true), ("out2q", true)])
+}
+
+/// A relay that sends on the input link comes and goes while frames flow.
+fn sends_on_its_input(guest: &mut Guest) -> Result<()> {
+    for _ in 0..3 {
+        thread::sleep(Duration::from_millis(500));
+        guest.run("mcr relay add back --in in0/239.3.1.1:5000 --out in0/239.4.1.1:5001 && mcr relay rm back")?;
+    }
+    Ok(())
 }
 
 /// Two relays from one input, the second to a link that can be unplugged; the same with all in order.

@@ -65,6 +65,19 @@ impl Arrival {
         Some(Gap { ns, is_interruption })
     }
 
+    /// When the last packet came; 0 before the first.
+    #[inline]
+    #[must_use]
+    pub const fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Nothing has come here, but a packet of the same stream at that time elsewhere.
+    #[must_use]
+    pub const fn after(last: u64) -> Self {
+        Self { last, ..Self::NEW }
+    }
+
     /// The jitter in nanoseconds.
     #[inline]
     #[must_use]

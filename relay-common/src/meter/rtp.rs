@@ -106,23 +106,35 @@ impl Rtp {
     /// Looks at a packet.
     #[inline]
     pub fn see(&mut self, header: &Header) -> Sequence {
-        if !self.is_known || header.source != self.source {
-            return self.try_another(header);
-        }
-        let ahead = header.sequence.wrapping_sub(self.newest);
-        if ahead == 1 {
-            // Far more often than all else together.
+        self.see_next(header).unwrap_or_else(|| self.see_other(header))
+    }
+
+    /// Looks at a packet if it is the one that is due: as far more often than all else together.
+    #[inline]
+    pub fn see_next(&mut self, header: &Header) -> Option<Sequence> {
+        let is_next = self.is_known && header.source == self.source && header.sequence.wrapping_sub(self.newest) == 1;
+        is_next.then(|| {
             let lost = u32::from(self.window >> 63 == 0);
             self.window = self.window << 1 | 1;
             self.newest = header.sequence;
             self.run = 0;
-            return Sequence::Next { lost };
-        }
-        self.see_out_of_order(header, ahead)
+            Sequence::Next { lost }
+        })
     }
 
+    /// Whether there is a sequence that a packet could be out of.
+    #[must_use]
+    pub const fn is_known(&self) -> bool {
+        self.is_known
+    }
+
+    /// Looks at a packet that is not the one that is due.
     #[inline(never)]
-    fn see_out_of_order(&mut self, header: &Header, ahead: u16) -> Sequence {
+    pub fn see_other(&mut self, header: &Header) -> Sequence {
+        if !self.is_known || header.source != self.source {
+            return self.try_another(header);
+        }
+        let ahead = header.sequence.wrapping_sub(self.newest);
         let behind = ahead.wrapping_neg();
         if behind < WINDOW {
             let bit = 1 << behind;

@@ -8,6 +8,9 @@ use zerocopy::FromZeros;
 
 struct Line([u64; RELAY_WORDS]);
 
+/// A line of a lane, while the other lane has had its last packet at that time.
+struct Beside<'a>(&'a mut Line, u64);
+
 impl Tally for Line {
     fn add(&mut self, place: usize, n: u64) {
         self.0[place] += n;
@@ -17,8 +20,30 @@ impl Tally for Line {
         self.0[place] = value;
     }
 
-    fn raise(&mut self, place: usize, value: u64) {
-        self.0[place] = self.0[place].max(value);
+    fn get(&self, place: usize) -> u64 {
+        self.0[place]
+    }
+
+    fn elsewhere(&self, _: u64) -> Option<u64> {
+        None
+    }
+}
+
+impl Tally for Beside<'_> {
+    fn add(&mut self, place: usize, n: u64) {
+        self.0.add(place, n);
+    }
+
+    fn set(&mut self, place: usize, value: u64) {
+        self.0.set(place, value);
+    }
+
+    fn get(&self, place: usize) -> u64 {
+        self.0.get(place)
+    }
+
+    fn elsewhere(&self, since: u64) -> Option<u64> {
+        Some(self.1).filter(|last| *last > since)
     }
 }
 
@@ -100,4 +125,54 @@ fn a_silence_is_counted() {
         meter.see(&relay, &[], at, &mut line);
     }
     assert_eq!((line.0[relay::INTERRUPTIONS], line.0[relay::LONGEST_GAP]), (2, 69_999_998));
+}
+
+const FINDINGS: [usize; 6] = [
+    relay::RTP_LOST,
+    relay::RTP_RESTARTS,
+    relay::RTP_REORDERED,
+    relay::RTP_DUPLICATES,
+    relay::TS_ERRORS,
+    relay::INTERRUPTIONS,
+];
+
+/// A stream, a packet a millisecond, that goes to one lane and the other in turn, so many packets each time; packets
+/// that `is_lost` says come to neither. What both lanes find: the sums, and of gaps the longest.
+fn moved(turn: u16, is_lost: impl Fn(u16) -> bool, is_rtp: bool) -> [u64; RELAY_WORDS] {
+    let relay = RelayEntry { silence_ms: 100, ..entry(BOTH, 1) };
+    let mut lanes = [(Meter::NEW, Line([0; RELAY_WORDS]), 0), (Meter::NEW, Line([0; RELAY_WORDS]), 0)];
+    for n in (0..4000).filter(|n| !is_lost(*n)) {
+        let at = u64::from(n + 1) * 1_000_000;
+        let (here, there) = (usize::from(n / turn % 2), usize::from(n / turn % 2 == 0));
+        let other = lanes[there].2;
+        let (meter, line, last) = &mut lanes[here];
+        meter.see(&relay, &datagram(n, is_rtp), at, &mut Beside(line, other));
+        *last = at;
+    }
+    let both = |i: usize| [lanes[0].1.0[i], lanes[1].1.0[i]];
+    core::array::from_fn(|i| {
+        let [one, other] = both(i);
+        if i == relay::LONGEST_GAP { one.max(other) } else { one + other }
+    })
+}
+
+#[test]
+fn a_stream_that_moves_between_lanes_has_lost_nothing() {
+    for is_rtp in [true, false] {
+        for turn in [500, 150, 7, 1] {
+            let found = moved(turn, |_| false, is_rtp);
+            assert_eq!(FINDINGS.map(|place| found[place]), [0; 6], "{turn} packets a turn");
+            assert_eq!(found[relay::TS_PACKETS], 8000);
+            assert!(found[relay::LONGEST_GAP] <= 1_000_000, "{}", found[relay::LONGEST_GAP]);
+        }
+    }
+}
+
+#[test]
+fn what_it_loses_while_it_stays_is_counted() {
+    let found = moved(500, |n| n % 500 == 250, true);
+    assert_eq!((found[relay::RTP_LOST], found[relay::TS_ERRORS]), (8, 8));
+    // A pause is found even when the stream comes back by the other lane, to where it was before.
+    let found = moved(500, |n| (1800..2050).contains(&n), true);
+    assert_eq!((found[relay::INTERRUPTIONS], found[relay::LONGEST_GAP]), (1, 251_000_000));
 }

@@ -6,7 +6,7 @@ use super::process::LaneProcess;
 use super::sockets::Need;
 use super::station::{self, LaneSocket, Station, start_message};
 use super::supervisor::{Life, Supervisor};
-use super::vault::{Held, Vault};
+use super::vault::{Held, Vault, tag};
 use super::view::{LaneView, SocketView};
 use crate::clock::now_ns;
 use crate::lane::handoff::{Message, NOTE, kind};
@@ -18,7 +18,7 @@ use relay_common::counters::LaneCounter;
 use relay_common::plan::Lanes;
 use relay_common::table::{Lines, Table, image};
 use std::collections::BTreeMap;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -189,6 +189,19 @@ impl Crew {
             if let Err(error) = self.ask(lane, Message::hold(tag, note.as_bytes()), &[fd.as_fd()]).await {
                 tracing::warn!(lane, tag, "a lane could not be given what it is to hold: {error:#}");
             }
+        }
+        Ok(())
+    }
+
+    /// Shows every lane the counters of the others: what has come to them was not lost.
+    pub async fn show_counters(&mut self) -> anyhow::Result<()> {
+        if self.posts.len() < 2 {
+            return Ok(());
+        }
+        let counters = |post: &Post| Ok((post.station.number, memory::read_only(&post.station.counters_fd)?));
+        let all: std::io::Result<Vec<(u32, OwnedFd)>> = self.posts.iter().map(counters).collect();
+        for (lane, counters) in all.context("no descriptor left: raise LimitNOFILE")? {
+            self.hold(tag::COUNTERS + u64::from(lane), counters, "counters").await?;
         }
         Ok(())
     }

@@ -136,8 +136,9 @@ impl Node {
         self.probe_zero_copy()
     }
 
-    /// Has the lanes hold what a successor needs from the first moment on.
+    /// Has the lanes hold what a successor needs from the first moment on, and what they need of each other.
     pub(super) async fn hold_for_successors(&mut self) -> anyhow::Result<()> {
+        self.crew.show_counters().await?;
         for (tag, copy) in tag::MEMO.into_iter().zip(self.memo.held()) {
             self.crew.hold(tag, copy, "memo").await?;
         }

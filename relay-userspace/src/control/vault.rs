@@ -15,6 +15,8 @@ pub mod tag {
     pub const MEMBERSHIP: u64 = 1 << 32;
     /// Programs attached to links, from here by the link's index.
     pub const ATTACHED: u64 = 2 << 32;
+    /// The counters of lanes, from here by the lane's number.
+    pub const COUNTERS: u64 = crate::lane::handoff::COUNTERS;
     /// A second set of the above, for a successor that must not close what it replaces too early.
     pub const SPAN: u64 = 1 << 32;
 }

@@ -10,6 +10,7 @@ use super::vault::Vault;
 use crate::kernel::passing::{self, Waits};
 use crate::xsk::port::Port;
 use nix::errno::Errno;
+use relay_common::abi::MAX_QUEUES;
 use relay_common::journal::{LAYOUT, MAX_SOCKETS};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -162,6 +163,10 @@ impl Desk {
                 return Next::StopAtEdge;
             }
             kind::HOLD => one.and_then(|[descriptor]| {
+                if let Some(other) = lane_of_counters(message).filter(|other| *other != self.start.number) {
+                    // Without them a stream that comes from another lane is thought to have lost what went there.
+                    let _ = lane.counters.look_at(other, &descriptor);
+                }
                 self.vault.hold(*message, descriptor);
                 done()
             }),
@@ -267,6 +272,12 @@ impl Desk {
             self.talked_at = now;
         }
     }
+}
+
+/// Whose counters these are, if they are any lane's.
+fn lane_of_counters(message: &Message) -> Option<u32> {
+    let number = message.tag.checked_sub(handoff::COUNTERS)?;
+    u32::try_from(number).ok().filter(|number| *number < MAX_QUEUES)
 }
 
 fn is_full(error: &io::Error) -> bool {

@@ -18,6 +18,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The version of everything here that is not frozen, and of the memory that is shared: table and counters.
 pub const PROTOCOL: u32 = 3;
+/// What is held by tags from here on, by the number of its lane, are the counters of a lane, to be read by the others: what
+/// has come to them has not been lost. They are sealed to the length that counters have here.
+pub const COUNTERS: u64 = 3 << 32;
 /// The longest note that a held descriptor has.
 pub const NOTE: usize = 64;
 

@@ -1,4 +1,4 @@
-//! The vault: descriptors that must outlive control, held by a lane that does not know what they are.
+//! The vault: descriptors that must outlive control, held by a lane that need not know what they are.
 
 use super::handoff::Message;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

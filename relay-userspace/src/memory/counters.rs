@@ -17,6 +17,8 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 #[derive(Debug)]
 pub struct Counters {
     map: Mapping,
+    /// Those of other lanes, by the lane's number, to be read.
+    others: Vec<(u32, Mapping)>,
     max_relays: u32,
     n_words: usize,
 }
@@ -31,7 +33,7 @@ impl Counters {
     /// Maps the counters of a lane. Those of another layout are refused; fresh ones (all zero) get this layout.
     pub fn open(fd: impl AsFd, max_relays: u32, max_outputs: u32) -> io::Result<Self> {
         let map = Mapping::shared(fd, Self::bytes(max_relays, max_outputs))?;
-        let counters = Self { map, max_relays, n_words: counters::words(max_relays, max_outputs) };
+        let counters = Self { map, others: Vec::new(), max_relays, n_words: counters::words(max_relays, max_outputs) };
         match counters.words()[LAYOUT_AT].compare_exchange(0, LAYOUT, Relaxed, Relaxed) {
             Ok(_) | Err(LAYOUT) => Ok(counters),
             Err(other) => {
@@ -44,7 +46,23 @@ impl Counters {
     /// Counters that nobody else sees.
     pub fn private(max_relays: u32, max_outputs: u32) -> io::Result<Self> {
         let map = Mapping::anonymous(Self::bytes(max_relays, max_outputs))?;
-        Ok(Self { map, max_relays, n_words: counters::words(max_relays, max_outputs) })
+        Ok(Self { map, others: Vec::new(), max_relays, n_words: counters::words(max_relays, max_outputs) })
+    }
+
+    /// Looks at another lane's counters, too, in place of those that were known to be that lane's.
+    pub fn look_at(&mut self, lane: u32, counters: impl AsFd) -> io::Result<()> {
+        let map = Mapping::read_only(counters, self.map.len())?;
+        self.others.retain(|(known, _)| *known != lane);
+        self.others.push((lane, map));
+        Ok(())
+    }
+
+    /// When another lane took in the last packet of a relay, if that was after `since`.
+    #[cold]
+    fn elsewhere(&self, slot: u32, since: u64) -> Option<u64> {
+        let at = (counters::relay_line(slot) + counters::relay::LAST) * size_of::<u64>();
+        let last = self.others.iter().map(|(_, map)| map.words64(at, 1)[0].load(Relaxed)).max();
+        last.filter(|last| *last > since)
     }
 
     /// Relays that they have room for.
@@ -95,7 +113,8 @@ impl Counters {
     #[inline(always)]
     pub fn received(&self, slot: u32, bytes: u64, now: u64) -> Line<'_> {
         let words = &self.words()[counters::relay_line(slot)..];
-        let mut line = Line(words.first_chunk().expect("every relay has a whole line"));
+        let words = words.first_chunk().expect("every relay has a whole line");
+        let mut line = Line { words, slot, counters: self };
         line.add(counters::relay::PACKETS, 1);
         line.add(counters::relay::BYTES, bytes);
         line.set(counters::relay::LAST, now);
@@ -200,24 +219,30 @@ impl Counters {
 
 /// A relay's line, to count on.
 #[derive(Debug)]
-pub struct Line<'a>(&'a [AtomicU64; RELAY_WORDS]);
+pub struct Line<'a> {
+    words: &'a [AtomicU64; RELAY_WORDS],
+    slot: u32,
+    counters: &'a Counters,
+}
 
 impl Tally for Line<'_> {
     #[inline(always)]
     fn add(&mut self, place: usize, n: u64) {
-        self.0[place].store(self.0[place].load(Relaxed).wrapping_add(n), Relaxed);
+        self.words[place].store(self.words[place].load(Relaxed).wrapping_add(n), Relaxed);
     }
 
     #[inline(always)]
     fn set(&mut self, place: usize, value: u64) {
-        self.0[place].store(value, Relaxed);
+        self.words[place].store(value, Relaxed);
     }
 
     #[inline(always)]
-    fn raise(&mut self, place: usize, value: u64) {
-        if value > self.0[place].load(Relaxed) {
-            self.0[place].store(value, Relaxed);
-        }
+    fn get(&self, place: usize) -> u64 {
+        self.words[place].load(Relaxed)
+    }
+
+    fn elsewhere(&self, since: u64) -> Option<u64> {
+        self.counters.elsewhere(self.slot, since)
     }
 }
 
@@ -234,6 +259,23 @@ mod tests {
         again.words()[LAYOUT_AT].store(LAYOUT + 1, Relaxed);
         let refused = Counters::open(&fd, 1, 1).unwrap_err().to_string();
         assert!(refused.contains(&format!("layout {}", LAYOUT + 1)), "{refused}");
+    }
+
+    #[test]
+    fn what_came_to_another_lane_is_seen() {
+        let make = || crate::memory::create(c"counters", Counters::bytes(4, 4)).unwrap();
+        let (fd, another) = (make(), make());
+        let mut here = Counters::private(4, 4).unwrap();
+        let there = Counters::open(&fd, 4, 4).unwrap();
+        there.received(2, 100, 7_000);
+        assert_eq!(here.received(2, 100, 5_000).elsewhere(0), None);
+        here.look_at(1, crate::memory::read_only(&fd).unwrap()).unwrap();
+        assert_eq!(here.received(2, 100, 5_000).elsewhere(6_999), Some(7_000));
+        assert_eq!(here.received(2, 100, 5_000).elsewhere(7_000), None, "not since then");
+        assert_eq!(here.received(1, 100, 5_000).elsewhere(0), None, "another relay's");
+        // A lane that was made anew has other counters.
+        here.look_at(1, &another).unwrap();
+        assert_eq!(here.received(2, 100, 5_000).elsewhere(0), None);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! What of the input is measured: was it already broken?
 
-use crate::rig::{Rig, payload};
+use crate::rig::{NOTED, Rig, Shape as RigShape, payload};
+use bench::clock::Deadline;
+use bench::links::steer;
 use bench::packet::build;
 use bench::payload::{RTP_HEADER, Shape, Stamp, TS_PACKET, write};
 use bench::relay::Report;
-use bench::source;
+use bench::source::{self, Load, Stream};
 use std::time::Duration;
 
 /// A relay for each kind of stream, the same but for what is measured.
@@ -94,6 +96,58 @@ fn a_silence_is_an_interruption_where_it_counts_as_one() {
     assert_eq!(quality(&report, 0, "interruptions"), 2, "after 100 ms");
     assert_eq!(quality(&report, 2, "interruptions"), 0, "never");
     assert!(quality(&report, 2, "longest_gap_ns") >= 300_000_000, "the gap is told all the same");
+}
+
+/// A stream moves from one queue to the other and back, and with it from lane to lane: nothing is missing of it, and of
+/// another one what is really missing, while it stays.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_stream_that_moves_between_lanes_has_lost_nothing() {
+    let shape = RigShape { outputs: 1, queues: 2, output_queues: 2, output_mtu: 1500, output_mac: None };
+    let rig = Rig::shaped(shape);
+    let mut show = rig.start(&format!("[lanes]\ncores = [0, 1]\n{CONFIG}"));
+    let flow = show.expect(1, 0, "239.2.1.1:5000").shape(Shape::RtpTs);
+    show.listen(0, vec![flow]);
+    steer(&rig.source, "src0", 0, 2).unwrap();
+    let moving = show.source(Load::new(vec![Stream::broadcast(1, rig.headers("239.1.1.1:5000"))]).rate(4_000));
+    for turn in 1..=12 {
+        let before = moving.sent(1);
+        while moving.sent(1) < before + 600 && !moving.is_finished() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        steer(&rig.source, "src0", turn % 2, 2).unwrap();
+    }
+    let moving = moving.stop().unwrap();
+    moving.enter(&show.ledgers);
+    assert!(bench::ledger::wait_for_tail(&show.ledgers, crate::rig::TAIL));
+    show.sinks.remove(0).stop().unwrap().check().unwrap();
+    // Two queues are two ways: where the stream moves, packets may overtake others.
+    assert_eq!(bench::ledger::lock(&show.ledgers[0]).lost(), 0);
+
+    for turn in 0..4 {
+        let hole = turn * 300 + 150;
+        let numbers = (turn * 300..(turn + 1) * 300).filter(|n| *n != hole);
+        steer(&rig.source, "src0", u16::try_from(turn % 2).unwrap(), 2).unwrap();
+        source::send_frames(&rig.source, "src0", &stream(&rig, "239.1.1.2:5000", numbers)).unwrap();
+        // Whatever waits comes to its lane before the stream moves on.
+        let deadline = Deadline::after(NOTED);
+        while received(&show.mcr, "rtp") < (turn + 1) * 299 {
+            assert!(!deadline.passed(), "{} packets of turn {turn}", received(&show.mcr, "rtp"));
+        }
+    }
+    let report = show.mcr.stop().unwrap();
+    let wrong = ["rtp_lost", "rtp_duplicates", "rtp_reordered", "rtp_restarts", "ts_errors", "interruptions"];
+    assert_eq!(wrong.map(|name| quality(&report, 0, name)), [0; 6], "{}", report.0);
+    assert!((0..2).all(|lane| report.0["lanes"][lane]["counters"]["received"].as_u64().unwrap() > 1_000));
+    assert_eq!(quality(&report, 1, "rtp_lost"), 4, "{}", report.0);
+}
+
+/// Packets that have come in for a relay by now.
+fn received(mcr: &bench::Relay, relay: &str) -> u64 {
+    let mut command = std::process::Command::new(bench::relay::binary());
+    command.env("MCR_SOCKET", mcr.folder().join("mcr.sock")).args(["relay", "show", relay, "--json"]);
+    let shown: serde_json::Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+    shown["status"]["input"]["packets"].as_u64().unwrap()
 }
 
 #[test]
