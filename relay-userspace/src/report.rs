@@ -3,6 +3,7 @@
 use crate::control::view::LaneView;
 use crate::memory::counters::Counters;
 use crate::memory::frames::Census;
+use crate::observe::stream;
 use anyhow::Context;
 use relay_common::counters::{BATCH_BUCKETS, LATENCY_BUCKETS, LaneCounter, output, relay};
 use relay_common::decide::Verdict;
@@ -217,7 +218,7 @@ fn relays(table: &Table, lanes: &[Arc<LaneView>], sum: &Sum<'_>) -> Vec<RelayRep
         let one = |(wanted, built): (&relay_common::plan::Output, &relay_common::table::SlotOutput)| {
             let read = |place: usize| sum(&|lane| lane.get_output(built.counter, place));
             OutputReport {
-                to: format!("{}/{}", wanted.interface, endpoint(wanted.destination, wanted.port.get())),
+                to: stream::output(wanted),
                 packets: read(output::PACKETS),
                 bytes: read(output::BYTES),
                 drops: named(output::REASONS, |reason| read(output::place(reason))),
@@ -229,10 +230,9 @@ fn relays(table: &Table, lanes: &[Arc<LaneView>], sum: &Sum<'_>) -> Vec<RelayRep
         .slots()
         .map(|(slot, relay)| {
             let read = |place: usize| sum(&|lane| lane.get_relay(slot, place));
-            let input = &relay.relay.input;
             RelayReport {
                 name: relay.relay.name.clone(),
-                input: format!("{}/{}", input.interface, endpoint(input.destination, input.port.get())),
+                input: stream::input(&relay.relay),
                 packets: read(relay::PACKETS),
                 bytes: read(relay::BYTES),
                 muted: relay.relay.muted,
@@ -244,11 +244,27 @@ fn relays(table: &Table, lanes: &[Arc<LaneView>], sum: &Sum<'_>) -> Vec<RelayRep
         .collect()
 }
 
-fn endpoint(address: std::net::IpAddr, port: u16) -> std::net::SocketAddr {
-    std::net::SocketAddr::new(address, port)
-}
-
 /// Reasons with what was counted of them; those that never occurred are left out.
 fn named<const N: usize>(reasons: [Drop; N], read: impl Fn(Drop) -> u64) -> BTreeMap<&'static str, u64> {
     reasons.into_iter().map(|reason| (reason.name(), read(reason))).filter(|(_, n)| *n > 0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::relays;
+    use crate::memory::counters::Counters;
+    use crate::observe::fixtures::Node;
+    use relay_common::entry::Vlans;
+
+    #[test]
+    fn a_relay_of_a_vlan_is_printed_with_it() {
+        let mut node = Node::new(&["one"]);
+        let relay = &mut node.view.table.relays[0].as_mut().unwrap().relay;
+        relay.input.vlans = [100, 7];
+        relay.outputs[0].vlans = Vlans::Set { n: 1, ids: [200, 0] };
+        let sum = |read: &dyn Fn(&Counters) -> u64| node.view.lanes.iter().map(|lane| read(&lane.counters)).sum();
+        let found = relays(&node.view.table, &node.view.lanes, &sum).remove(0);
+        assert_eq!(found.input, "in0.100.7/239.1.0.1:5000");
+        assert_eq!(found.outputs[0].to, "out0.200/239.2.0.1:5001");
+    }
 }
