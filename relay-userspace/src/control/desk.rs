@@ -1,6 +1,7 @@
 //! The desk: where people and programs ask control for a change and get its answer. Cheap to clone; every clone leads
 //! to the same control.
 
+use super::problem::Problem;
 use super::view::View;
 use crate::clock::now_ns;
 use crate::config::Errors;
@@ -196,7 +197,7 @@ pub struct Desk {
 pub struct Pulse {
     /// When control's loop last came round, in nanoseconds of the monotonic clock.
     pub turned: AtomicU64,
-    /// What control last found wrong in the kernel, each with the name of its check.
+    /// What control last found wrong in the kernel.
     pub found: ArcSwap<Findings>,
 }
 
@@ -205,8 +206,8 @@ pub struct Pulse {
 pub struct Findings {
     /// When, in nanoseconds of the monotonic clock.
     pub at: u64,
-    /// What is wrong: the name of a health check and the text.
-    pub problems: Vec<(&'static str, String)>,
+    /// What is wrong.
+    pub problems: Vec<Problem>,
 }
 
 impl Desk {

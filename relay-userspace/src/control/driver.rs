@@ -7,6 +7,7 @@ use super::desk::{Ask, Asked, Desk, Findings};
 use super::event::Event;
 use super::lock;
 use super::node::{Node, Start};
+use super::problem::Problem;
 use super::sources;
 use super::store::Store;
 use super::takeover::Orphans;
@@ -109,7 +110,7 @@ struct Control {
     desk: Desk,
     config: ConfigState,
     /// What the kernel's check found, and when.
-    found: Vec<(u64, super::inspect::Problem)>,
+    found: Vec<(u64, Problem)>,
     file: sources::Watched,
     streams: Streams,
     health: Option<Health>,

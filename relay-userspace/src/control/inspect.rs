@@ -2,14 +2,12 @@
 //! within a second, told, and mended.
 
 use super::node::Node;
+use super::problem::{MapFault, Problem, ProgramFault, SocketFault};
 use super::reach::found_in_kernel;
 use crate::kernel::program::ProgramError;
 use relay_common::table::Kernel;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd as _;
-
-/// What was found wrong: a health check's name and the text.
-pub type Problem = (&'static str, String);
 
 impl Node {
     /// Looks, mends what can be mended at once, and says what was wrong.
@@ -17,7 +15,7 @@ impl Node {
         let mut problems = self.inspect_programs();
         match self.inspect_maps() {
             Ok(found) => problems.extend(found),
-            Err(error) => problems.push(("maps", format!("the program's maps cannot be read: {error:#}"))),
+            Err(error) => problems.push(Problem::Maps(MapFault::Unreadable(format!("{error:#}")))),
         }
         problems.extend(self.inspect_sockets());
         problems
@@ -31,22 +29,21 @@ impl Node {
             if self.facts.link(link).is_none_or(|known| known.ifindex != hold.ifindex) {
                 continue;
             }
-            let problem = match hold.attached.info() {
-                Ok(info) if info.ifindex != hold.ifindex => {
-                    format!("the XDP program was detached from {link} behind mcr's back: it is attached again")
-                }
+            let fault = match hold.attached.info() {
+                Ok(info) if info.ifindex != hold.ifindex => ProgramFault::Detached,
                 Ok(info) if wanted[usize::from(hold.relays)].as_ref().is_ok_and(|id| *id != info.program) => {
-                    format!("another XDP program stands in the place of mcr's on {link}: it is put back")
+                    ProgramFault::Replaced { program: info.program }
                 }
                 Ok(_) => continue,
-                Err(error) => format!("the XDP program on {link} cannot be asked for: {error}"),
+                Err(error) => ProgramFault::Unknown(error.to_string()),
             };
-            problems.push(("program", problem));
+            problems.push(Problem::Program { link: link.clone(), fault });
         }
         let bare = self.place.inputs().filter(|(link, _)| self.facts.link(link).is_some());
         for (link, _) in bare.filter(|(link, _)| !self.attached.contains_key(*link)) {
             let why = self.facts.unusable.get(link).map_or("it could not be attached", String::as_str);
-            problems.push(("program", format!("{link} has no XDP program: {why}")));
+            let fault = ProgramFault::NotAttached(why.to_owned());
+            problems.push(Problem::Program { link: link.to_owned(), fault });
         }
         problems
     }
@@ -54,7 +51,7 @@ impl Node {
     /// Puts programs back that were found elsewhere than where they were attached. That is done at the look after: what
     /// took them away may be about to put them back itself.
     pub async fn mend_programs_found(&mut self, found: &[(u64, Problem)]) {
-        if !found.iter().any(|(_, (check, _))| *check == "program") {
+        if !found.iter().any(|(_, problem)| matches!(problem, Problem::Program { .. })) {
             return;
         }
         let gone: Vec<String> = self
@@ -87,7 +84,7 @@ impl Node {
         if !differences.is_empty() {
             self.mend_maps(&found)?;
         }
-        Ok(differences.into_iter().map(|text| ("maps", text)).collect())
+        Ok(differences.into_iter().map(Problem::Maps).collect())
     }
 
     fn mend_maps(&mut self, found: &Kernel) -> Result<(), ProgramError> {
@@ -119,35 +116,35 @@ impl Node {
         for need in super::sockets::needs(&self.plan, &self.place, &self.facts).into_keys() {
             let Some(socket) = self.crew.socket(&need) else {
                 let why = self.facts.unusable.get(&need.link).map_or("it is being made", String::as_str);
-                problems.push(("sockets", format!("{} queue {} has no socket: {why}", need.link, need.queue)));
+                let fault = SocketFault::Missing(why.to_owned());
+                problems.push(Problem::Socket { link: need.link, queue: need.queue, fault });
                 continue;
             };
             let Some(place) = self.place.input(&need.link).filter(|_| need.receives) else { continue };
             let (at, fd) = (place.socket_base() + need.queue, socket.bound.fd.as_fd());
             if matches!(self.program.has_socket(at, fd), Ok(false)) {
-                let mended =
-                    self.program.put_socket(at, fd).map_or_else(|error| error.to_string(), |()| "put back".into());
-                problems.push((
-                    "sockets",
-                    format!(
-                        "the entry of {} queue {} in the program's socket map was missing: {mended}",
-                        need.link, need.queue
-                    ),
-                ));
+                let mended = self.program.put_socket(at, fd).map_err(|error| error.to_string());
+                let fault = SocketFault::NotInMap(mended);
+                problems.push(Problem::Socket { link: need.link, queue: need.queue, fault });
             }
         }
         problems
     }
 }
 
-fn compare<K: Ord, V: PartialEq>(wanted: &BTreeMap<K, V>, found: &BTreeMap<K, V>, map: &str, texts: &mut Vec<String>) {
+fn compare<K: Ord, V: PartialEq>(
+    wanted: &BTreeMap<K, V>,
+    found: &BTreeMap<K, V>,
+    map: &'static str,
+    faults: &mut Vec<MapFault>,
+) {
     let missing = wanted.iter().filter(|(key, value)| found.get(key) != Some(value)).count();
     let foreign = found.keys().filter(|key| !wanted.contains_key(key)).count();
     if missing > 0 {
-        texts.push(format!("{missing} entries of the map {map} were missing or wrong: put back"));
+        faults.push(MapFault::Missing { map, n: missing });
     }
     if foreign > 0 {
-        texts.push(format!("{foreign} entries of the map {map} were not mcr's: taken out"));
+        faults.push(MapFault::Foreign { map, n: foreign });
     }
 }
 

@@ -28,6 +28,7 @@ pub mod node; // everything control holds, and how it comes up
 pub mod attach; // programs on links
 pub mod reach; // from one state to the next
 pub mod inspect; // does the kernel hold what it should?
+pub mod problem; // what the kernel did not hold as it should
 pub mod takeover; // going on where a dead control stood
 pub mod upgrade; // a newer binary in the place of this one
 pub mod stop; // the end, also of lanes that have no control

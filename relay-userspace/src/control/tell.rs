@@ -2,9 +2,9 @@
 
 use super::crew::Stall;
 use super::desk::{Applied, Refusal};
-use super::inspect::Problem;
 use super::memo::Memo;
 use super::node::Node;
+use super::problem::{Problem, ProgramFault};
 use super::reach::pending_changes;
 use crate::api::model::Health;
 use crate::events::{Event, EventLog, Kind, Level};
@@ -142,8 +142,17 @@ pub fn stall(lane: u32, stall: Stall) -> Event {
 
 /// The kernel did not hold what it should.
 #[must_use]
-pub fn problem((check, text): &Problem) -> Event {
-    let kind = if *check == "program" { Kind::ProgramDetached } else { Kind::KernelDiffers };
-    let event = Event::new(kind, text.clone());
-    if kind == Kind::KernelDiffers { event.with("check", *check) } else { event }
+pub fn problem(problem: &Problem) -> Event {
+    match problem {
+        Problem::Program { link, fault } => {
+            let event = Event::new(Kind::ProgramDetached, problem.to_string()).with("link", link.clone());
+            match fault {
+                ProgramFault::Replaced { program } => event.with("program", *program),
+                _ => event,
+            }
+        }
+        Problem::Maps(_) | Problem::Socket { .. } => {
+            Event::new(Kind::KernelDiffers, problem.to_string()).with("check", problem.check())
+        }
+    }
 }

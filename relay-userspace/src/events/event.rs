@@ -111,7 +111,7 @@ kinds! {
     /// A lane comes round again.
     LaneResumed = "lane.resumed", Info, ["lane"];
     /// A program is not where it was attached.
-    ProgramDetached = "program.detached", Error, [];
+    ProgramDetached = "program.detached", Error, ["link", "program"];
     /// The kernel did not hold what it should.
     KernelDiffers = "kernel.differs", Error, ["check"];
     /// The node's health has changed: a check fails, or passes again.

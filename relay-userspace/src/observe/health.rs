@@ -49,10 +49,12 @@ fn of(desk: &Desk, view: &View, now: u64, judge: impl FnOnce(&Evidence<'_>) -> V
     };
     let file = view.config.path.display().to_string();
     let refused = view.config.refused.as_ref().map(first_of);
+    let texts: Vec<(&str, String)> =
+        found.problems.iter().map(|problem| (problem.check(), problem.to_string())).collect();
     judge(&Evidence {
         turned_age: age(desk.pulse.turned.load(Relaxed)),
         looked_age: age(found.at),
-        found: found.problems.iter().map(|(check, text)| (*check, text.as_str())).collect(),
+        found: texts.iter().map(|(check, text)| (*check, text.as_str())).collect(),
         generation: view.table.generation,
         lanes: view.lanes.iter().map(lane).collect(),
         file: &file,
@@ -87,6 +89,7 @@ mod tests {
     use crate::api::model::Health;
     use crate::config::parse;
     use crate::control::desk::Findings;
+    use crate::control::problem::{MapFault, Problem, ProgramFault};
     use crate::observe::fixtures::{NOW, Node};
     use relay_common::counters::LaneCounter;
     use std::sync::Arc;
@@ -121,7 +124,8 @@ mod tests {
     fn what_control_found_is_told_and_forgotten_when_mended() {
         let desk = Node::new(&["one"]).desk();
         let found = |problems| desk.pulse.found.store(Arc::new(Findings { at: NOW, problems }));
-        found(vec![("program", "in0: detached".to_owned()), ("maps", "INPUTS".to_owned())]);
+        let detached = Problem::Program { link: "in0".to_owned(), fault: ProgramFault::Detached };
+        found(vec![detached, Problem::Maps(MapFault::Missing { map: "INPUTS", n: 1 })]);
         assert_eq!(failing(&health(&desk, NOW)), ["program", "maps"]);
         found(Vec::new());
         assert_eq!(health(&desk, NOW).status, "ok");

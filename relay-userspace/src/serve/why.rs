@@ -2,6 +2,7 @@
 
 use crate::api::model;
 use crate::control::desk::Findings;
+use crate::control::problem::ProgramFault;
 use crate::control::view::{LaneView, Origin, View};
 use crate::observe::stream;
 use crate::why::{self, Joined, Known};
@@ -26,13 +27,10 @@ pub(super) fn known(view: &View, findings: &Findings, name: &str, now: u64) -> O
     let of_file = view.origins.get(name) == Some(&Origin::File);
     let pending = view.pending.iter().filter(|pending| pending.relay == name);
     let place = view.place.input(&relay.input.interface);
-    let has_problem = |check: &str, number: u32| {
-        let place = format!("{} queue {number} ", relay.input.interface);
-        findings.problems.iter().any(|(name, text)| *name == check && text.contains(&place))
-    };
+    let is_broken = |number: u32| findings.problems.iter().any(|one| one.is_of_queue(&relay.input.interface, number));
     let queues = place.map(|place| place.queues.clone()).unwrap_or_default();
     let queues: Vec<Queue> =
-        queues.into_iter().map(|number| Queue { number, has_socket: !has_problem("sockets", number) }).collect();
+        queues.into_iter().map(|number| Queue { number, has_socket: !is_broken(number) }).collect();
     Some(Known {
         file: of_file.then(|| view.config.path.display().to_string()),
         mute: relay.muted.then_some(Mute::Relay),
@@ -87,11 +85,11 @@ fn joined(view: &View, relay: &Relay) -> Option<Joined> {
 /// What control last found of the program on a link: asking the kernel here could wait for its locks.
 fn attachment(view: &View, findings: &Findings, link: &str) -> Attachment {
     let Some(attached) = view.attached.iter().find(|attached| attached.link == link) else { return Attachment::Never };
-    let is_of_link = |text: &str| text.split(' ').any(|word| word == link);
-    let found = findings.problems.iter().find(|(check, text)| *check == "program" && is_of_link(text));
-    match found {
-        Some((_, text)) if text.contains("detached") => Attachment::Detached,
-        Some(_) => Attachment::Unknown,
+    match findings.problems.iter().find_map(|problem| problem.of_program(link)) {
+        Some(ProgramFault::Detached) => Attachment::Detached,
+        Some(ProgramFault::Replaced { program }) => Attachment::Replaced { program: *program },
+        Some(ProgramFault::NotAttached(_)) => Attachment::Never,
+        Some(ProgramFault::Unknown(_)) => Attachment::Unknown,
         None => Attachment::Ours { mode: attached.hook.name() },
     }
 }
@@ -146,5 +144,38 @@ fn step(step: &Step) -> model::Step {
         state: step.finding.state.name().to_owned(),
         text: step.finding.text.clone(),
         remedy: step.finding.remedy.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::problem::{Problem, SocketFault};
+    use crate::observe::fixtures::{NOW, Node};
+
+    fn known_with(problem: Problem) -> Known {
+        known(&Node::new(&["one"]).view, &Findings { at: NOW, problems: vec![problem] }, "one", NOW).unwrap()
+    }
+
+    #[test]
+    fn what_was_found_of_the_program_is_said_of_its_own_link_only() {
+        let attachment = |link: &str, fault| known_with(Problem::Program { link: link.to_owned(), fault }).attachment;
+        assert_eq!(attachment("in0", ProgramFault::Replaced { program: 7 }), Attachment::Replaced { program: 7 });
+        assert_eq!(attachment("in0", ProgramFault::Detached), Attachment::Detached);
+        assert_eq!(attachment("in0", ProgramFault::Unknown("detached?".to_owned())), Attachment::Unknown);
+        let never = ProgramFault::NotAttached("another one is attached to in0".to_owned());
+        assert_eq!(attachment("in0", never.clone()), Attachment::Never);
+        assert_eq!(attachment("main0", never), Attachment::Ours { mode: "native" });
+    }
+
+    #[test]
+    fn a_queue_without_a_socket_is_that_of_its_own_link_only() {
+        let sockets = |link: &str| {
+            let fault = SocketFault::Missing("no memory".to_owned());
+            let known = known_with(Problem::Socket { link: link.to_owned(), queue: 1, fault });
+            known.queues.iter().map(|queue| queue.has_socket).collect::<Vec<_>>()
+        };
+        assert_eq!(sockets("in0"), [true, false]);
+        assert_eq!(sockets("vin0"), [true, true]);
     }
 }
