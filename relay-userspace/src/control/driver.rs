@@ -3,7 +3,7 @@
 mod changes;
 
 use super::book::Book;
-use super::desk::{Ask, Asked, Desk, Findings};
+use super::desk::{Ask, Asked, Desk, Findings, Who};
 use super::event::Event;
 use super::lock;
 use super::node::{Node, Start};
@@ -261,7 +261,7 @@ impl Control {
                 }
                 Event::LaneTrouble { number, text } => tracing::error!(lane = number, "{text}"),
                 Event::SocketGone { lane, number } => self.node.crew.reclaim(lane, number).await,
-                Event::Reload => _ = self.reload(false).await,
+                Event::Reload => _ = self.asked(&Who::File, &Ask::Reload, false).await,
                 Event::Tick => self.tick(sender).await,
                 Event::Asked(Asked { who, ask, dry, answer }) => {
                     let said = self.asked(&who, &ask, dry).await;
@@ -327,7 +327,7 @@ impl Control {
         self.tell_health(now);
         self.desk.events.tick();
         if self.file.has_changed() {
-            let _ = self.reload(false).await;
+            let _ = self.asked(&Who::File, &Ask::Reload, false).await;
         }
         // A loop that hangs does not come here, and systemd starts another control, which takes the lanes over.
         if observe::live(&self.desk, now_ns()).status == "ok" {

@@ -10,6 +10,7 @@ mod capture;
 mod channels;
 mod churn;
 mod dark;
+mod file;
 mod health;
 mod kept;
 mod losses;
