@@ -8,7 +8,7 @@ use super::{
 use crate::abi::{Address, InputKey, InputValue, MacKey, SourceKey};
 use crate::entry::{OutputEntry, RelayEntry};
 use crate::facts::{Facts, Link, Neighbour};
-use crate::plan::{Meters, Plan, Queues, Relay};
+use crate::plan::{Interface, Meters, Plan, Queues, Relay, ZeroCopy};
 use alloc::{collections::BTreeMap, collections::btree_map::Entry, string::String, vec::Vec};
 use core::fmt;
 use core::net::IpAddr;
@@ -131,7 +131,7 @@ pub fn compile(plan: &Plan, facts: &Facts, place: &Placement, previous: Option<&
 pub(super) struct Node<'a> {
     links: BTreeMap<&'a str, &'a Link>,
     neighbours: BTreeMap<(u32, IpAddr), &'a Neighbour>,
-    queues: BTreeMap<&'a str, &'a Queues>,
+    interfaces: BTreeMap<&'a str, &'a Interface>,
     pub(super) place: &'a Placement,
     facts: &'a Facts,
     pub(super) n_lanes: u32,
@@ -143,7 +143,7 @@ impl<'a> Node<'a> {
         Self {
             links: facts.links.iter().map(|link| (link.name.as_str(), link)).collect(),
             neighbours: facts.neighbours.iter().map(|n| ((n.ifindex, n.destination), n)).collect(),
-            queues: plan.interfaces.iter().map(|i| (i.name.as_str(), &i.queues)).collect(),
+            interfaces: plan.interfaces.iter().map(|i| (i.name.as_str(), i)).collect(),
             place,
             facts,
             n_lanes: plan.lanes.n_lanes(),
@@ -160,7 +160,12 @@ impl<'a> Node<'a> {
     }
 
     pub(super) fn queues(&self, link: &str) -> Option<&'a Queues> {
-        self.queues.get(link).copied()
+        self.interfaces.get(link).map(|interface| &interface.queues)
+    }
+
+    /// Whether nothing but zero-copy will do on a link.
+    pub(super) fn demands_zero_copy(&self, link: &str) -> bool {
+        self.interfaces.get(link).is_some_and(|interface| interface.zero_copy == ZeroCopy::Always)
     }
 
     /// Says why a link that is there cannot be used.

@@ -27,8 +27,9 @@ pub(super) fn resolve(node: &Node<'_>, input: &Input) -> Result<Resolved, Pendin
     if link.mac == [0; 6] {
         return Err(PendingReason::NoHardwareAddress { link: name.clone() });
     }
+    // Where the kernel copies, it takes what fits and counts what does not.
     let limit = longest_mtu(node.frame_size);
-    if link.mtu > limit {
+    if link.mtu > limit && node.demands_zero_copy(name) {
         return Err(PendingReason::MtuTooLong { link: name.clone(), mtu: link.mtu, limit });
     }
     let mut warnings = link_warnings(node, link);

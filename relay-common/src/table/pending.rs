@@ -74,7 +74,7 @@ pub enum PendingReason {
         /// The link.
         link: String,
     },
-    /// Frames of an input link can be longer than a frame has room for.
+    /// Packets of an input link can be longer than a frame has room for, and zero-copy is demanded.
     MtuTooLong {
         /// The link.
         link: String,
@@ -283,7 +283,7 @@ fn parent<'a>(device: &'a str, link: &'a str) -> &'a str {
 fn write_mtu_too_long(f: &mut fmt::Formatter<'_>, link: &str, mtu: u32, limit: u32) -> fmt::Result {
     let larger = super::longest_mtu(4096);
     write!(f, "interface \"{link}\" has an MTU of {mtu}, but a frame has room for {limit}: ")?;
-    write!(f, "ip link set {link} mtu {limit}")?;
+    write!(f, "ip link set {link} mtu {limit}, zero_copy = \"auto\"")?;
     if mtu <= larger {
         write!(f, ", or set lanes.frame_size = 4096 (room for {larger})")?;
     }

@@ -34,6 +34,8 @@ pub struct Evidence {
     pub lanes: Vec<Lane>,
     /// A stream is silent after so long without a packet.
     pub silence_after_ns: u64,
+    /// The longest packet that a frame has room for.
+    pub longest_packet: u32,
     /// What was counted.
     pub before: Counts,
     /// What was counted `window_ns` later.

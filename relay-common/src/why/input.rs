@@ -69,9 +69,17 @@ fn carrier(evidence: &Evidence) -> Finding {
 }
 
 fn mtu(evidence: &Evidence) -> Finding {
-    let mtu = evidence.link.as_ref().map_or(0, |link| link.mtu);
-    pending(evidence, |reason| matches!(reason, PendingReason::MtuTooLong { .. }))
-        .unwrap_or_else(|| Finding::ok(format!("frames have room for its MTU of {mtu}")))
+    if let Some(finding) = pending(evidence, |reason| matches!(reason, PendingReason::MtuTooLong { .. })) {
+        return finding;
+    }
+    let (mtu, longest) = (evidence.link.as_ref().map_or(0, |link| link.mtu), evidence.longest_packet);
+    Finding::ok(if mtu > longest {
+        format!(
+            "packets of up to {longest} bytes are relayed; longer ones, of up to its MTU of {mtu}, are dropped (rx_dropped)"
+        )
+    } else {
+        format!("frames have room for its MTU of {mtu}")
+    })
 }
 
 fn joined(evidence: &Evidence) -> Finding {

@@ -98,6 +98,13 @@ fn a_link_that_cannot_be_used_is_named() {
     breaks(&down(true), Stage::Carrier, &["no carrier", "cable"]);
     let mtu = PendingReason::MtuTooLong { link: in0(), mtu: 9000, limit: 1766 };
     breaks(&pend(mtu), Stage::Mtu, &["MTU of 9000", "ip link set in0 mtu 1766"]);
+    let long = with(works(), |evidence| evidence.link = Some(Link { mtu: 9000, ..link() }));
+    assert_eq!(look(&long).first_broken(), None);
+    assert!(
+        look(&long).to_string().contains("packets of up to 1766 bytes are relayed; longer ones"),
+        "{}",
+        look(&long)
+    );
 }
 
 #[test]

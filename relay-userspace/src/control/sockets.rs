@@ -3,7 +3,7 @@
 use crate::xsk::socket::SocketError;
 use relay_common::facts::Facts;
 use relay_common::plan::{Interface, Mode, Plan, ZeroCopy};
-use relay_common::table::Placement;
+use relay_common::table::{Placement, longest_mtu};
 use std::collections::BTreeMap;
 
 /// A socket that a lane must have. Two that differ in anything are two sockets: rings and mode are fixed at the bind.
@@ -48,9 +48,10 @@ pub fn needs(plan: &Plan, place: &Placement, facts: &Facts) -> BTreeMap<Need, Op
     let full = |((lane, link, queue), (receives, output)): ((u32, &str, u32), (bool, Option<u16>))| {
         let known = facts.link(link)?;
         let sends = queue == place.tx_queue(link, lane, n_lanes) && queue < known.n_tx_queues;
-        let cuts = receives && facts.cut_above.contains_key(link);
+        // What does not fit would come in pieces, or not at all; where the kernel copies it counts it.
+        let is_long = known.mtu > longest_mtu(plan.lanes.frame_size) || facts.cut_above.contains_key(link);
         let zero_copy = match wanted_zero_copy(&interface(plan, link)) {
-            1 if cuts || facts.no_zero_copy.contains_key(link) => 0,
+            1 if receives && is_long || facts.no_zero_copy.contains_key(link) => 0,
             wanted => wanted,
         };
         let need = Need { lane, link: link.to_owned(), ifindex: known.ifindex, queue, receives, sends, zero_copy };
@@ -198,6 +199,26 @@ mod tests {
         assert!(sockets.keys().eq(sockets_after.keys()), "{sockets:?}\n{sockets_after:?}");
         let back = needs(&before, &Placement::new(&before, &facts, Some(&next)), &facts);
         assert_eq!(back, sockets);
+    }
+
+    #[test]
+    fn what_comes_in_on_a_link_with_long_packets_is_copied() {
+        let mut facts = Facts { links: vec![link("in0", 1, 1), link("out0", 2, 1)], ..Facts::default() };
+        let zero_copy = |facts: &Facts, interface: &str| {
+            let text = format!(
+                "{interface}[[relay]]\nname = \"r\"\ninput = {{ interface = \"in0\", group = \"239.1.1.1\", port = 5 }}\n\
+                 outputs = [{{ interface = \"out0\", group = \"239.2.1.1\", port = 5 }}]\n"
+            );
+            let plan = parse("test", &text).unwrap().plan;
+            let place = Placement::new(&plan, facts, None);
+            needs(&plan, &place, facts).into_keys().map(|need| (need.link, need.zero_copy)).collect::<Vec<_>>()
+        };
+        let (input, output) = ("in0".to_owned(), "out0".to_owned());
+        assert_eq!(zero_copy(&facts, ""), [(input.clone(), 1), (output.clone(), 1)]);
+        facts.links.iter_mut().for_each(|link| link.mtu = 9000);
+        assert_eq!(zero_copy(&facts, ""), [(input.clone(), 0), (output.clone(), 1)]);
+        let always = "[[interface]]\nname = \"in0\"\nzero_copy = \"always\"\n";
+        assert_eq!(zero_copy(&facts, always), [(input, 2), (output, 1)], "its input is pending");
     }
 
     #[test]

@@ -160,7 +160,11 @@ fn mtu(ability: &Ability, usage: &Use) -> Option<Hint> {
     let name = name(ability);
     (mtu > limit).then(|| Hint {
         name: "mtu",
-        text: format!("packets of {name} may have {mtu} bytes, a frame of {} bytes holds {limit}", usage.frame_size),
+        text: format!(
+            "packets of {name} may have {mtu} bytes, a frame of {} bytes holds {limit}: mcr copies what comes in, and what is \
+             longer is dropped (rx_dropped)",
+            usage.frame_size
+        ),
         remedy: if mtu <= longest_mtu(LARGEST_FRAME) {
             format!("set lanes.frame_size = {LARGEST_FRAME}, or: ip link set dev {name} mtu {limit}")
         } else {

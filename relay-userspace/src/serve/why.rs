@@ -10,7 +10,7 @@ use relay_common::counters::{LaneCounter, output, relay as place};
 use relay_common::decide::Verdict;
 use relay_common::drops::Drop;
 use relay_common::plan::Relay;
-use relay_common::table::SlotRelay;
+use relay_common::table::{SlotRelay, longest_mtu};
 use relay_common::why::{Attachment, Counts, Lane, Mute, OutputCounts, Queue, State, Step};
 use std::sync::Arc;
 
@@ -40,6 +40,7 @@ pub(super) fn known(view: &View, findings: &Findings, name: &str, now: u64) -> O
         is_matched: Some(built.key.is_some_and(|key| view.table.kernel.inputs.contains_key(&key))),
         lanes: lanes_of(view, &relay).map(|lane| lane_of(view, lane, now)).collect(),
         silence_after_ns: stream::silence_after(&relay).unwrap_or(SILENCE_NS),
+        longest_packet: longest_mtu(view.plan.lanes.frame_size),
         queues,
         link,
         relay,

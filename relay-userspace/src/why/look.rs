@@ -41,6 +41,8 @@ pub struct Known {
     pub lanes: Vec<Lane>,
     /// A stream is silent after so long without a packet.
     pub silence_after_ns: u64,
+    /// The longest packet that a frame has room for.
+    pub longest_packet: u32,
 }
 
 /// How we hold a group.
@@ -70,7 +72,7 @@ pub async fn look(known: Known, mut count: impl FnMut() -> Counts) -> Evidence {
     let (membership, foreign_members) = membership(&known);
     let listeners = listeners(&known.relay, foreign_members);
     let Known { relay, file, mute, pending, link, joined: _, attachment, .. } = known;
-    let Known { is_matched, queues, lanes, silence_after_ns, .. } = known;
+    let Known { is_matched, queues, lanes, silence_after_ns, longest_packet, .. } = known;
     Evidence {
         relay,
         file,
@@ -83,6 +85,7 @@ pub async fn look(known: Known, mut count: impl FnMut() -> Counts) -> Evidence {
         queues,
         lanes,
         silence_after_ns,
+        longest_packet,
         before,
         now,
         window_ns,

@@ -58,3 +58,31 @@ fn what_is_longer_than_an_outputs_mtu_is_dropped_by_name() {
     assert_eq!((report.received("size"), report.sent("size", 0)), (5, 3));
     assert_eq!(report.output_dropped("size", 0, "over_mtu"), 2);
 }
+
+/// Hosts with an MTU of 9000 are common, and so are their streams of 1316 bytes: what fits into a frame is relayed, and what
+/// does not is counted by the kernel.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_link_with_a_long_mtu_takes_what_fits_and_counts_what_does_not() {
+    let rig = Rig::new(1);
+    Rig::set_link(&rig.source, "src0", &["mtu", "9000"]);
+    Rig::set_link(&rig.relay, "in0", &["mtu", "9000"]);
+    let show = rig.start(
+        r#"
+        [[relay]]
+        name = "ch1"
+        input = { interface = "in0", group = "239.1.1.1", port = 5000 }
+        outputs = [{ interface = "out0", group = "239.2.1.1", port = 5001 }]
+        "#,
+    );
+    assert!(show.mcr.wait_until_ready().unwrap().contains("pending=0"));
+    let incoming = rig.headers("239.1.1.1:5000");
+    let sizes = [1316, 8000, 1472, 1316, 2000, 8972, 100];
+    let frames: Vec<_> = sizes.iter().map(|size| frame(&incoming, &payload(*size))).collect();
+    let fits: Vec<usize> = sizes.into_iter().filter(|size| *size <= 1472).collect();
+    let arrived = show.exchange(&frames, fits.len());
+    let expected: Vec<_> = fits.iter().map(|size| frame(&rig.relayed(0, "239.2.1.1:5001"), &payload(*size))).collect();
+    assert_eq!(arrived, expected);
+    let report = show.mcr.stop().unwrap();
+    assert_eq!((report.received("ch1"), report.sockets("rx_dropped")), (fits.len() as u64, 3));
+}

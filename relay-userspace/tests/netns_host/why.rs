@@ -87,6 +87,7 @@ impl Desk {
             queues: vec![Queue { number: 0, has_socket: false }],
             lanes: vec![lane],
             silence_after_ns: 1_000_000_000,
+            longest_packet: 1766,
         }
     }
 

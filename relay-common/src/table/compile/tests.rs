@@ -8,7 +8,7 @@ use super::{Conflict, compile};
 use crate::abi::{Address, MacKey};
 use crate::entry::{OutputEntry, RelayEntry, Rewrite, Vlans};
 use crate::facts::{Facts, VlanDevice};
-use crate::plan::{Interface, Meters, Plan, Queues, Relay, Source};
+use crate::plan::{Interface, Meters, Plan, Queues, Relay, Source, ZeroCopy};
 use alloc::{format, string::String, string::ToString, vec, vec::Vec};
 
 fn table(relays: Vec<Relay>, previous: Option<&Table>) -> Table {
@@ -217,8 +217,20 @@ fn every_reason_of_an_input() {
     assert_eq!(r, PendingReason::LinkDown { link: link.clone(), up: true });
     let r = reason(&|facts, _| facts.links[0].mac = [0; 6]);
     assert_eq!(r, PendingReason::NoHardwareAddress { link: link.clone() });
-    let r = reason(&|facts, _| facts.links[0].mtu = 1771);
+    let with_zero_copy = |plan: &mut Plan, zero_copy| {
+        plan.interfaces.push(Interface { zero_copy, ..Interface::default_for("in") });
+    };
+    let r = reason(&|facts, plan| {
+        facts.links[0].mtu = 1771;
+        with_zero_copy(plan, ZeroCopy::Always);
+    });
     assert_eq!(r, PendingReason::MtuTooLong { link: link.clone(), mtu: 1771, limit: 1766 });
+    for zero_copy in [ZeroCopy::Auto, ZeroCopy::Never] {
+        let (mut facts, mut plan) = (facts(), plan_of("239.1.1.1"));
+        facts.links[0].mtu = 9000;
+        with_zero_copy(&mut plan, zero_copy);
+        assert_eq!(pending(&plan, &facts), [], "where the kernel copies, what fits is taken");
+    }
     let r = reason(&|_, plan| *plan = plan_of("10.0.1.2"));
     assert_eq!(r, PendingReason::NotOwnAddress { link: link.clone(), address: ip("10.0.1.2") });
     let r = reason(&|_, plan| {

@@ -92,6 +92,7 @@ pub(super) fn works() -> Evidence {
             in_force: 7,
         }],
         silence_after_ns: 1000 * MS,
+        longest_packet: 1766,
         before: counts(100),
         now: counts(200),
         window_ns: 1000 * MS,
