@@ -12,6 +12,9 @@ pub const MAX_LINKS: u32 = 64;
 pub const MAX_QUEUES: u32 = 64;
 /// Entries of the socket map: a link's queues lie side by side from `link * MAX_QUEUES`.
 pub const SOCKET_SLOTS: u32 = MAX_LINKS * MAX_QUEUES;
+/// Stands in the program for the number of the kernel's function that tells of a VLAN tag beside a frame. Whoever loads
+/// the program puts that number in its place: it differs from kernel to kernel, and no helper has this one.
+pub const RX_VLAN_TAG: i32 = 0x4d43_5631;
 
 /// An IPv6 address, or an IPv4 address mapped into one (`::ffff:a.b.c.d`), so that one key serves both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]

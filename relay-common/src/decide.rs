@@ -37,6 +37,8 @@ pub enum Verdict {
     NoSocket,
     /// A relay's input, sent by ourselves.
     Loop,
+    /// A frame whose VLAN tag travels beside it.
+    TagBeside,
 }
 
 /// What happens to the frame.
@@ -52,7 +54,7 @@ pub enum Action {
 
 impl Verdict {
     /// All verdicts, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ours,
         Self::NotUdp,
         Self::NotOurs,
@@ -62,9 +64,10 @@ impl Verdict {
         Self::WrongSource,
         Self::NoSocket,
         Self::Loop,
+        Self::TagBeside,
     ];
     /// How many verdicts there are: the entries of the map `VERDICTS`.
-    pub const COUNT: u32 = 9;
+    pub const COUNT: u32 = 10;
 
     /// Its place in [`Verdict::ALL`] and in the map `VERDICTS`.
     #[inline(always)]
@@ -87,7 +90,8 @@ impl Verdict {
             | Self::Malformed
             | Self::LongHeader
             | Self::WrongSource
-            | Self::NoSocket => Action::Pass,
+            | Self::NoSocket
+            | Self::TagBeside => Action::Pass,
         }
     }
 
@@ -104,6 +108,7 @@ impl Verdict {
             Self::WrongSource => "wrong_source",
             Self::NoSocket => "no_socket",
             Self::Loop => "loop",
+            Self::TagBeside => "tag_beside",
         }
     }
 
@@ -122,6 +127,9 @@ impl Verdict {
             Self::WrongSource => "a relay's group and port from a source that no relay names: find the second sender",
             Self::NoSocket => "no lane serves the queue: restart after changing the link's queues, or see its lane",
             Self::Loop => "our own output came back as an input: look for a loop behind the output link",
+            Self::TagBeside => {
+                "VLAN tags that travel beside the frame, where a lane cannot see them: `ethtool -K IFACE txvlan off` on the peer of the link"
+            }
         }
     }
 }

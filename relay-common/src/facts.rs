@@ -117,6 +117,8 @@ pub struct Facts {
     pub cut_above: BTreeMap<String, u32>,
     /// Links on which zero-copy is left alone, unless it is demanded, and why: this kernel has a fault there.
     pub no_zero_copy: BTreeMap<String, String>,
+    /// Links whose VLAN tags cannot be had in the frame, where packets are matched, and what to do.
+    pub tags_stripped: BTreeMap<String, String>,
     /// Links that packets can neither come in on nor leave by now although they are there, and why.
     pub unusable: BTreeMap<String, String>,
 }

@@ -121,7 +121,7 @@ pub async fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()> 
 /// The kernel's numbers of programs that have the name of ours: a running relay is not in its own way. Without the
 /// rights to ask there are none, and a hint too many.
 pub(crate) fn own_programs() -> Vec<u32> {
-    const NAMES: [&str; 2] = ["relay", "pass"]; // of the functions in relay-ebpf
+    const NAMES: [&str; 3] = ["relay", "relay_tags", "pass"]; // of the functions in relay-ebpf
     let loaded = aya::programs::loaded_programs().filter_map(Result::ok);
     loaded
         .filter(|program| program.name_as_str().is_some_and(|name| NAMES.contains(&name)))

@@ -174,6 +174,11 @@ impl<'a> Node<'a> {
         problem.map_or(Ok(()), |problem| Err(PendingReason::Unusable { link: link.into(), problem: problem.clone() }))
     }
 
+    /// What to do about a link that takes VLAN tags out of frames.
+    pub(super) fn tags_stripped(&self, link: &str) -> Option<String> {
+        self.facts.tags_stripped.get(link).cloned()
+    }
+
     /// The device that carries these tags of a link: the link itself when there are none.
     pub(super) fn vlan_device(&self, link: &'a Link, ids: [u16; 2]) -> Option<&'a Link> {
         let ifindex = self.facts.vlan_device(link.ifindex, ids)?;

@@ -32,6 +32,9 @@ pub(super) fn resolve(node: &Node<'_>, input: &Input) -> Result<Resolved, Pendin
     if link.mtu > limit && node.demands_zero_copy(name) {
         return Err(PendingReason::MtuTooLong { link: name.clone(), mtu: link.mtu, limit });
     }
+    if let Some(remedy) = node.tags_stripped(name) {
+        return Err(PendingReason::TagsStripped { link: name.clone(), remedy });
+    }
     let mut warnings = link_warnings(node, link);
     let device = node.vlan_device(link, input.vlans);
     let mut join = None;

@@ -83,6 +83,13 @@ pub enum PendingReason {
         /// The longest that fits the configured frame size.
         limit: u32,
     },
+    /// The link takes VLAN tags out of frames, so that those of every VLAN look alike.
+    TagsStripped {
+        /// The link.
+        link: String,
+        /// What to do.
+        remedy: String,
+    },
     /// There is no VLAN device to join the group on. What the switch sends unasked is relayed all the same.
     VlanDeviceMissing {
         /// The link.
@@ -165,13 +172,14 @@ impl PendingReason {
     }
 
     /// All names, so that metrics can tell of each before it occurs.
-    pub const NAMES: [&'static str; 14] = [
+    pub const NAMES: [&'static str; 15] = [
         "link_missing",
         "link_down",
         "unusable",
         "too_many_links",
         "no_hardware_address",
         "mtu_too_long",
+        "tags_stripped",
         "vlan_device_missing",
         "not_own_address",
         "queue_missing",
@@ -192,6 +200,7 @@ impl PendingReason {
             Self::TooManyLinks { .. } => "too_many_links",
             Self::NoHardwareAddress { .. } => "no_hardware_address",
             Self::MtuTooLong { .. } => "mtu_too_long",
+            Self::TagsStripped { .. } => "tags_stripped",
             Self::VlanDeviceMissing { .. } => "vlan_device_missing",
             Self::NotOwnAddress { .. } => "not_own_address",
             Self::QueueMissing { .. } => "queue_missing",
@@ -237,6 +246,13 @@ impl fmt::Display for PendingReason {
                 write!(f, "interface \"{link}\" has no hardware address: use an Ethernet interface")
             }
             Self::MtuTooLong { link, mtu, limit } => write_mtu_too_long(f, link, *mtu, *limit),
+            Self::TagsStripped { link, remedy } => {
+                write!(
+                    f,
+                    "interface \"{link}\" takes VLAN tags out of frames, so that those of every VLAN look alike: "
+                )?;
+                f.write_str(remedy)
+            }
             Self::VlanDeviceMissing { link, device } => {
                 let id = device.rsplit('.').next().unwrap_or_default();
                 write!(f, "there is no \"{device}\" to join the group on: ip link add link {} ", parent(device, link))?;

@@ -168,7 +168,7 @@ fn what_arrives_otherwise_than_wanted_is_named() {
     let hidden = with(frames(&[("10.0.0.1", [100, 0], Some(5000), 90)]), |evidence| {
         evidence.relay.input.vlans = [100, 0];
     });
-    breaks(&hidden, Stage::Vlan, &["the hardware takes it off", "ethtool -K in0 rxvlan off"]);
+    breaks(&hidden, Stage::Vlan, &["travels beside the frame", "veth pair of \"in0\": ethtool -K PEER txvlan off"]);
     let looped = with(dark(), |evidence| risen(evidence, Verdict::Loop, 50));
     breaks(&looped, Stage::Loop, &["50 came back", "loop behind an output"]);
     // Frames of other relays that come round are nothing to one that gets its packets.

@@ -11,7 +11,7 @@ use relay_common::plan::{Mode, Plan, ZeroCopy};
 use relay_common::table::Placement;
 
 /// Hints that would only repeat what is said elsewhere: as pending, or as an error of the attachment.
-const SAID_ELSEWHERE: [&str; 3] = ["down", "no-carrier", "other-program"];
+const SAID_ELSEWHERE: [&str; 4] = ["down", "no-carrier", "other-program", "vlan-offload"];
 /// Hints about the senders, not the link: worth knowing, and nothing to warn of each time.
 const OF_SENDERS: [&str; 1] = ["partial-checksums"];
 

@@ -2,6 +2,7 @@
 //! nothing in zero-copy without.
 
 use super::node::Node;
+use super::problem::{Problem, ProgramFault};
 use super::sockets::interface;
 use super::station::LaneSocket;
 use super::vault::tag;
@@ -9,6 +10,7 @@ use super::view::AttachedView;
 use crate::kernel::attached::Attached;
 use crate::kernel::link::Hook;
 use crate::kernel::program::{Program, ProgramError};
+use crate::link::xdp::Netdev;
 use crate::xsk::socket::probe;
 use anyhow::Context as _;
 use relay_common::facts::{Facts, Link};
@@ -28,6 +30,9 @@ const CARRIER_STEADY: Duration = Duration::from_secs(1);
 /// Whether links have a carrier, and how often that has changed, by name.
 pub(super) type Carriers = BTreeMap<String, (bool, u32)>;
 
+/// What a successor is told of a relay program that asks the driver for VLAN tags beside frames.
+const ASKS: &str = "relay-tags";
+
 /// A program on a link, and what it was attached for.
 #[derive(Debug)]
 pub struct Hold {
@@ -39,6 +44,8 @@ pub struct Hold {
     pub relays: bool,
     /// Where the plan wanted it.
     pub mode: Mode,
+    /// The kernel's number of the program that was put there.
+    pub program: u32,
 }
 
 impl Hold {
@@ -51,7 +58,11 @@ impl Hold {
 
     /// What a successor is told of it.
     fn note(&self, link: &str) -> String {
-        let part = if self.relays { "relay" } else { "pass" };
+        let part = match (self.relays, self.attached.asks) {
+            (true, true) => ASKS,
+            (true, false) => "relay",
+            (false, _) => "pass",
+        };
         let mode = match self.mode {
             Mode::Auto => "auto",
             Mode::Native => "native",
@@ -71,10 +82,12 @@ impl Hold {
             "generic" => Mode::Generic,
             _ => Mode::Auto,
         };
-        let attached = Attached::adopt(fd, hook).ok()?;
+        let asks = *part == ASKS;
+        let attached = Attached::adopt(fd, hook, asks).ok()?;
         // What a lane holds is the lane's word; the kernel says 0 once the link is gone.
-        attached.info().ok().filter(|info| [0, ifindex].contains(&info.ifindex))?;
-        Some(((*link).to_owned(), Self { ifindex, attached, relays: *part == "relay", mode }))
+        let info = attached.info().ok().filter(|info| [0, ifindex].contains(&info.ifindex))?;
+        let relays = asks || *part == "relay";
+        Some(((*link).to_owned(), Self { ifindex, attached, relays, mode, program: info.program }))
     }
 }
 
@@ -101,18 +114,23 @@ impl Node {
     async fn attach_one(&mut self, name: &str, link: &Link, want: Want, mode: Mode) -> anyhow::Result<()> {
         let relays = want == Want::Relay;
         if let Some(hold) = self.attached.get_mut(name) {
-            if hold.ifindex == link.ifindex && hold.mode == mode && hold.attached.info()?.ifindex == link.ifindex {
-                if hold.relays != relays {
-                    replace(&self.program, hold, relays)?;
-                    hold.relays = relays;
-                    self.hold_attached(name).await?;
-                }
+            let is_same = hold.ifindex == link.ifindex && hold.mode == mode;
+            let is_there = is_same && hold.attached.info()?.ifindex == link.ifindex;
+            if is_there && hold.relays != relays {
+                replace(&self.program, hold, relays)?;
+                self.hold_attached(name).await?;
+            }
+            if is_there {
                 return Ok(());
+            }
+            if is_same {
+                // Mended here, before the next look at what the kernel holds, which tells of it.
+                self.noticed.push(Problem::Program { link: name.to_owned(), fault: ProgramFault::Detached });
             }
             self.detach(name).await;
         }
         let attached = if relays {
-            self.program.attach(name, link.ifindex, mode)?
+            self.attach_relay(name, link.ifindex, mode)?
         } else {
             tracing::warn!(link = %name, "zero-copy needs a program on this output link: its driver may reset it for seconds");
             self.program.attach_pass(name, link.ifindex)?
@@ -122,8 +140,21 @@ impl Node {
         if relays {
             tracing::info!(link = %name, mode = hook, zero_copy, queues, "input attached");
         }
-        self.attached.insert(name.to_owned(), Hold { ifindex: link.ifindex, attached, relays, mode });
+        let program = attached.info()?.program;
+        self.attached.insert(name.to_owned(), Hold { ifindex: link.ifindex, attached, relays, mode, program });
         self.hold_attached(name).await
+    }
+
+    /// Where the driver can tell of VLAN tags beside frames, it is asked: whatever its features say, no frame of a VLAN
+    /// passes for an untagged one.
+    fn attach_relay(&self, name: &str, ifindex: u32, mode: Mode) -> anyhow::Result<Attached> {
+        let netdev = Netdev::open().context("cannot ask the kernel what drivers can do")?;
+        let support = netdev.and_then(|netdev| netdev.support(ifindex).ok().flatten());
+        Ok(if support.is_some_and(|support| support.vlan_tags()) {
+            self.program.attach_asking(name, ifindex, mode)?
+        } else {
+            self.program.attach(name, ifindex, mode)?
+        })
     }
 
     async fn hold_attached(&mut self, name: &str) -> anyhow::Result<()> {
@@ -167,7 +198,7 @@ impl Node {
 
     /// Puts the present program in the place of a predecessor's, link by link: no frame finds none.
     pub(super) async fn replace_programs(&mut self) -> Result<(), ProgramError> {
-        for hold in self.attached.values() {
+        for hold in self.attached.values_mut() {
             replace(&self.program, hold, hold.relays)?;
         }
         Ok(())
@@ -234,6 +265,13 @@ impl Node {
     }
 }
 
-fn replace(program: &Program, hold: &Hold, relays: bool) -> Result<(), ProgramError> {
-    if relays { program.replace(&hold.attached) } else { program.replace_pass(&hold.attached) }
+fn replace(program: &Program, hold: &mut Hold, relays: bool) -> Result<(), ProgramError> {
+    if relays {
+        program.replace(&hold.attached)?
+    } else {
+        program.replace_pass(&hold.attached)?
+    };
+    hold.relays = relays;
+    hold.program = hold.attached.info()?.program;
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! What the kernel says of the links and neighbours that a plan needs.
 
+use super::offloads;
 use crate::kernel::release;
 use crate::link::neighbour::{Destination, Neighbours};
 use crate::link::netlink::Netlink;
@@ -28,6 +29,7 @@ pub(super) async fn read(netlink: &Netlink, neighbours: &mut Neighbours, plan: &
 pub async fn look_at(plan: &Plan) -> anyhow::Result<Facts> {
     let netlink = Netlink::new().context("cannot ask the kernel for its links")?;
     let mut facts = links(&netlink).await?;
+    facts.tags_stripped = offloads::stripped_for_good(&facts, plan);
     for (ifindex, destination) in destinations(&facts, plan) {
         if let Ok(Some(next_hop)) = netlink.route(destination, ifindex).await {
             let mac = netlink.neighbour(ifindex, next_hop).await.ok().flatten();

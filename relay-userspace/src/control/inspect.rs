@@ -12,7 +12,8 @@ use std::os::fd::AsFd as _;
 impl Node {
     /// Looks, mends what can be mended at once, and says what was wrong.
     pub async fn inspect(&mut self) -> Vec<Problem> {
-        let mut problems = self.inspect_programs();
+        let mut problems = std::mem::take(&mut self.noticed);
+        problems.extend(self.inspect_programs());
         match self.inspect_maps() {
             Ok(found) => problems.extend(found),
             Err(error) => problems.push(Problem::Maps(MapFault::Unreadable(format!("{error:#}")))),
@@ -23,7 +24,6 @@ impl Node {
 
     fn inspect_programs(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let wanted = [self.program().pass_id(), self.program().id()];
         for (link, hold) in &self.attached {
             // A link that is gone took its program along; it is told as missing.
             if self.facts.link(link).is_none_or(|known| known.ifindex != hold.ifindex) {
@@ -31,9 +31,7 @@ impl Node {
             }
             let fault = match hold.attached.info() {
                 Ok(info) if info.ifindex != hold.ifindex => ProgramFault::Detached,
-                Ok(info) if wanted[usize::from(hold.relays)].as_ref().is_ok_and(|id| *id != info.program) => {
-                    ProgramFault::Replaced { program: info.program }
-                }
+                Ok(info) if info.program != hold.program => ProgramFault::Replaced { program: info.program },
                 Ok(_) => continue,
                 Err(error) => ProgramFault::Unknown(error.to_string()),
             };

@@ -15,6 +15,7 @@ pub mod sockets; // which sockets each lane must have
 pub mod lock; // one control per network namespace
 pub mod facts; // what the kernel says of links and neighbours
 pub mod membership; // group joins that follow the table
+pub mod offloads; // features of links that are off while we relay
 pub mod advice; // what hurts on the links in use
 pub mod vault; // descriptors that must outlive control
 pub mod station; // what one lane works with
@@ -27,8 +28,8 @@ pub mod apply; // a change takes effect, step by step
 pub mod node; // everything control holds, and how it comes up
 pub mod attach; // programs on links
 pub mod reach; // from one state to the next
-pub mod inspect; // does the kernel hold what it should?
 pub mod problem; // what the kernel did not hold as it should
+pub mod inspect; // does the kernel hold what it should?
 pub mod takeover; // going on where a dead control stood
 pub mod upgrade; // a newer binary in the place of this one
 pub mod stop; // the end, also of lanes that have no control

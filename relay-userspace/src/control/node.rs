@@ -11,6 +11,8 @@ use super::event::Event;
 use super::facts;
 use super::membership::Memberships;
 use super::memo::Pages;
+use super::offloads::Offloads;
+use super::problem::Problem;
 use super::sockets::{needs, would_be_cut};
 use super::station::Station;
 use super::vault::tag;
@@ -67,6 +69,9 @@ pub struct Node {
     pub(super) neighbours: Neighbours,
     pub(super) netlink: Netlink,
     pub(super) attached: BTreeMap<String, Hold>,
+    pub(super) offloads: Offloads,
+    /// What was found wrong and mended between two looks at what the kernel holds.
+    pub(super) noticed: Vec<Problem>,
     pub(super) memo: Pages,
     /// What the memo says of the binary that the lanes run.
     pub(super) lanes_run: String,
@@ -109,6 +114,8 @@ impl Node {
             neighbours,
             netlink,
             attached: BTreeMap::new(),
+            offloads: Offloads::open(&start.run_dir)?,
+            noticed: Vec::new(),
             memo: Pages::new().context("no memory for the memo")?,
             lanes_run: super::upgrade::own_binary(),
             plan: Plan { relays: Vec::new(), ..plan.clone() },
@@ -195,7 +202,9 @@ impl Node {
     /// Goes down: no new packet comes in, everything that came is sent, then the lanes end and groups are left.
     pub async fn take_down(mut self) -> anyhow::Result<Report> {
         self.detach_everything().await;
-        self.crew.stop(STOP_PATIENCE).await?;
+        let stopped = self.crew.stop(STOP_PATIENCE).await;
+        self.offloads.restore(|_| false);
+        stopped?;
         let report = self.report();
         drop(self.memberships);
         report

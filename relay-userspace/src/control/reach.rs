@@ -107,6 +107,8 @@ impl Node {
         origins: &BTreeMap<String, Origin>,
         strictness: Strictness,
     ) -> anyhow::Result<()> {
+        let inputs = place.inputs().filter_map(|(link, _)| facts.link(link));
+        facts.tags_stripped = self.offloads.keep_tags(inputs);
         let needed = needs(plan, place, facts);
         self.drop_sockets_in_the_way(&needed, facts).await?;
         let cut = would_be_cut(plan, place, facts);
@@ -131,6 +133,7 @@ impl Node {
         }
         self.detach_what_nobody_needs(place).await;
         self.drop_sockets_that_nobody_needs(&needed).await;
+        self.offloads.restore(|link| place.input(link).is_some());
         Ok(())
     }
 

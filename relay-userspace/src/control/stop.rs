@@ -2,6 +2,7 @@
 
 use super::lock;
 use super::node::Start;
+use super::offloads::Offloads;
 use super::takeover::Orphans;
 use anyhow::{Context as _, bail};
 use nix::sys::signal::{Signal, kill};
@@ -41,6 +42,10 @@ pub async fn stop(run_dir: &Path) -> anyhow::Result<String> {
             1 => "one lane that had no control has ended".to_owned(),
             n => format!("{n} lanes that had no control have ended"),
         }),
-        None => bail!("no mcr runs in this network namespace with the run folder {}", run_dir.display()),
+        None => {
+            // What a control that was killed together with its lanes left behind.
+            Offloads::open(run_dir)?.restore(|_| false);
+            bail!("no mcr runs in this network namespace with the run folder {}", run_dir.display())
+        }
     }
 }

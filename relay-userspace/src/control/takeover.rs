@@ -10,6 +10,7 @@ use super::facts;
 use super::membership::Memberships;
 use super::memo::{Memo, Pages};
 use super::node::{Node, Start};
+use super::offloads::Offloads;
 use super::process::{AdoptError, LaneProcess, Met};
 use super::talk::{self, Shown};
 use super::upgrade;
@@ -112,6 +113,7 @@ impl Orphans {
         let n = found.len();
         let mut crew = Crew::taken_over(found, vault, lanes, &[], &facts, &start.run_dir, events)?;
         crew.stop(super::node::STOP_PATIENCE).await?;
+        Offloads::open(&start.run_dir)?.restore(|_| false);
         Ok(n)
     }
 
@@ -125,7 +127,7 @@ impl Orphans {
         let netlink = Netlink::new().context("cannot ask the kernel for its links")?;
         let mut neighbours = Neighbours::new();
         let facts = facts::read(&netlink, &mut neighbours, &plan).await?;
-        let attached = attached(&vault);
+        let mut attached = attached(&vault);
         let old_memberships: Vec<u64> = vault.range(tag::MEMBERSHIP).map(|(tag, _)| tag).collect();
         let next_membership = old_memberships.last().map_or(tag::MEMBERSHIP, |last| last + 1);
         let is_same_object = noted.object == super::reach::object();
@@ -137,6 +139,10 @@ impl Orphans {
             tracing::info!("the XDP program is another: it replaces the one that runs");
             Program::load(Loading { max_relays: plan.lanes.max_relays, debug: start.debug })?
         };
+        // One that asks for tags was loaded for its link: what runs there is all that is known of it.
+        for hold in attached.values_mut().filter(|hold| !hold.attached.asks) {
+            hold.program = if hold.relays { program.id()? } else { program.pass_id()? };
+        }
         let kernel = if is_same_object { super::reach::found_in_kernel(&program)? } else { Kernel::default() };
         let room = (plan.lanes.max_relays, plan.lanes.max_outputs);
         let events = start.events.clone();
@@ -156,6 +162,8 @@ impl Orphans {
             neighbours,
             netlink,
             attached,
+            offloads: Offloads::open(&start.run_dir)?,
+            noticed: Vec::new(),
             memo,
             lanes_run: noted.binary.clone(),
         };

@@ -10,13 +10,19 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 pub struct Attached {
     /// Where it runs.
     pub hook: Hook,
+    /// Whether it was made for a program that asks the driver for VLAN tags beside frames.
+    pub asks: bool,
     link: OwnedFd,
 }
 
 impl Attached {
+    pub(super) const fn new(link: OwnedFd, hook: Hook, asks: bool) -> Self {
+        Self { hook, asks, link }
+    }
+
     /// Takes an attachment that another process made, which must be one of an XDP program.
-    pub fn adopt(fd: OwnedFd, hook: Hook) -> Result<Self, ProgramError> {
-        let attached = Self { hook, link: fd };
+    pub fn adopt(fd: OwnedFd, hook: Hook, asks: bool) -> Result<Self, ProgramError> {
+        let attached = Self::new(fd, hook, asks);
         attached.info()?;
         Ok(attached)
     }
@@ -45,12 +51,6 @@ impl Attached {
             };
             ProgramError::Attached { what: "replace", remedy, errno }
         })
-    }
-}
-
-impl From<(OwnedFd, Hook)> for Attached {
-    fn from((link, hook): (OwnedFd, Hook)) -> Self {
-        Self { hook, link }
     }
 }
 

@@ -10,6 +10,7 @@ pub(super) mod command {
     pub(in super::super) const MAP_LOOKUP: libc::c_long = 1;
     pub(in super::super) const MAP_UPDATE: libc::c_long = 2;
     pub(in super::super) const MAP_DELETE: libc::c_long = 3;
+    pub(in super::super) const PROG_LOAD: libc::c_long = 5;
     pub(in super::super) const INFO_BY_FD: libc::c_long = 15;
     pub(in super::super) const MAP_LOOKUP_BATCH: libc::c_long = 24;
     pub(in super::super) const LINK_CREATE: libc::c_long = 28;

@@ -2,6 +2,7 @@
 
 mod bpf; // bpf(2) itself
 mod map; // a map of the program
+mod beside; // the program for a link whose VLAN tags may travel beside their frames
 pub mod attached; // a program on a link: looked at, replaced, handed on
 pub mod link; // attaching a program so that a descriptor is all that holds it
 pub mod passing; // descriptors that go from one process to another

@@ -12,10 +12,10 @@ pub use self::error::ProgramError;
 
 use self::error::{attach_error, load_error};
 use super::attached::Attached;
-use super::bpf;
 use super::link::{self, Hook};
 use super::map::{Kind, Map};
 use super::verdicts::VerdictReader;
+use super::{beside, bpf};
 use aya::programs::Xdp;
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
@@ -26,6 +26,7 @@ use relay_common::plan::Mode;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 use tokio::io::unix::AsyncFd;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -61,6 +62,8 @@ pub struct Program {
     verdicts: VerdictReader,
     /// The object that it was loaded from in this process: it has the map of the program's own lines.
     object: Option<Ebpf>,
+    /// The kernel's number of the function that tells of tags beside a frame, once it was looked for.
+    tag_function: OnceLock<i32>,
 }
 
 impl Program {
@@ -103,6 +106,7 @@ impl Program {
             sockets: Map::adopt(SOCKETS, Kind::Sockets, take(SOCKETS)?)?,
             verdicts: VerdictReader::adopt(VERDICTS, take(VERDICTS)?)?,
             object: None,
+            tag_function: OnceLock::new(),
         };
         program.check()?;
         Ok(program)
@@ -174,6 +178,16 @@ impl Program {
 
     /// Attaches the relay program to an input link.
     pub fn attach(&self, link: &str, ifindex: u32, mode: Mode) -> Result<Attached, ProgramError> {
+        self.attach_one(link, ifindex, mode, false)
+    }
+
+    /// Attaches the relay program to an input link on which VLAN tags may travel beside frames: its driver is asked for
+    /// them, if the program runs natively and the kernel can; [`Attached::asks`] says so.
+    pub fn attach_asking(&self, link: &str, ifindex: u32, mode: Mode) -> Result<Attached, ProgramError> {
+        self.attach_one(link, ifindex, mode, true)
+    }
+
+    fn attach_one(&self, link: &str, ifindex: u32, mode: Mode, asks: bool) -> Result<Attached, ProgramError> {
         let hooks: &[Hook] = match mode {
             Mode::Auto => &[Hook::Native, Hook::Generic],
             Mode::Native => &[Hook::Native],
@@ -181,8 +195,10 @@ impl Program {
         };
         let mut last = ProgramError::Lacks("XDP program");
         for &hook in hooks {
-            match link::attach(self.relay.as_fd(), ifindex, hook) {
-                Ok(held) => return Ok(Attached::from((held, hook))),
+            let asking = (asks && hook == Hook::Native).then(|| self.load_asking(ifindex)).flatten();
+            let program = asking.as_ref().map_or(self.relay.as_fd(), AsFd::as_fd);
+            match link::attach(program, ifindex, hook) {
+                Ok(held) => return Ok(Attached::new(held, hook, asking.is_some())),
                 Err(errno) => last = attach_error(link, hook, errno),
             }
             if matches!(last, ProgramError::Occupied { .. } | ProgramError::NoRights) {
@@ -192,11 +208,27 @@ impl Program {
         Err(last)
     }
 
+    /// The program that asks the driver of this link for tags; nothing, with a line in the log, where that cannot be.
+    fn load_asking(&self, ifindex: u32) -> Option<OwnedFd> {
+        let maps = self.parts().filter(|(name, _)| ![RELAY, PASS].contains(name)).collect();
+        let function = match self.tag_function.get() {
+            Some(function) => Ok(*function),
+            None => beside::function().inspect(|function| _ = self.tag_function.set(*function)),
+        };
+        let loaded = function.and_then(|function| beside::load(object().unwrap_or_default(), &maps, ifindex, function));
+        let tell = |error: &beside::BesideError| {
+            let error: &dyn std::error::Error = error;
+            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+            tracing::warn!(ifindex, "a VLAN tag beside a frame is not seen on this interface: {error}{cause}");
+        };
+        loaded.inspect_err(tell).ok()
+    }
+
     /// Attaches the program that passes everything to a zero-copy output link: some drivers send nothing without.
     pub fn attach_pass(&self, link: &str, ifindex: u32) -> Result<Attached, ProgramError> {
         let held = link::attach(self.pass.as_fd(), ifindex, Hook::Native)
             .map_err(|errno| attach_error(link, Hook::Native, errno))?;
-        Ok(Attached::from((held, Hook::Native)))
+        Ok(Attached::new(held, Hook::Native, false))
     }
 
     /// Puts the program that passes everything on a link, behind its driver, and takes it off again: whether a descriptor
@@ -206,10 +238,11 @@ impl Program {
         held.map(drop).map_err(|errno| attach_error(link, Hook::Generic, errno))
     }
 
-    /// Takes the place of the relay program that runs on an input link, between one frame and the next. Whatever the
-    /// other one's maps held must stand in these before.
+    /// Takes the place of the program that runs on an input link, between one frame and the next. Whatever the other one's
+    /// maps held must stand in these before. One that asks for tags is replaced by one that does.
     pub fn replace(&self, attached: &Attached) -> Result<(), ProgramError> {
-        attached.update(self.relay.as_fd())
+        let asking = if attached.asks { self.load_asking(attached.info()?.ifindex) } else { None };
+        attached.update(asking.as_ref().map_or(self.relay.as_fd(), AsFd::as_fd))
     }
 
     /// Takes the place of the passing program on an output link.

@@ -12,6 +12,7 @@ const ETHTOOL_GRINGPARAM: u32 = 0x10;
 const ETHTOOL_GSTRINGS: u32 = 0x1b;
 const ETHTOOL_GSSET_INFO: u32 = 0x37;
 const ETHTOOL_GFEATURES: u32 = 0x3a;
+const ETHTOOL_SFEATURES: u32 = 0x3b;
 const ETHTOOL_GCHANNELS: u32 = 0x3c;
 /// The set of strings that names the features.
 const ETH_SS_FEATURES: u32 = 4;
@@ -19,6 +20,9 @@ const ETH_SS_FEATURES: u32 = 4;
 const NAME: usize = 32;
 /// Features that are read: four times as many as the kernel has in 2026.
 const MAX_FEATURES: usize = 256;
+
+/// What takes VLAN tags out of frames, customer's and provider's, by the kernel's names.
+pub const STRIPS: [&str; 2] = ["rx-vlan-hw-parse", "rx-vlan-stag-hw-parse"];
 
 /// A link's driver.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -191,6 +195,25 @@ pub fn features(link: &str) -> Option<Features> {
     Some(Features(names.into_iter().enumerate().map(feature).filter(|feature| !feature.name.is_empty()).collect()))
 }
 
+/// Turns features on or off, by the kernel's own names. That it was asked for says nothing: read them again. `None` when
+/// the kernel refused, or knows none of the names.
+pub fn set_features(link: &str, features: &[&str], on: bool) -> Option<()> {
+    let count = count_of_features(link)?;
+    let names = names_of_features(link, count)?;
+    let n_blocks = count.div_ceil(32);
+    // command, number of blocks, then per block: which are meant, which of these shall be on.
+    let mut buffer = vec![0_u32; 2 + 2 * n_blocks];
+    buffer[0] = ETHTOOL_SFEATURES;
+    buffer[1] = u32::try_from(n_blocks).ok()?;
+    let meant = names.iter().enumerate().filter(|(_, name)| features.contains(&name.as_str()));
+    for (number, _) in meant {
+        let block = 2 + number / 32 * 2;
+        buffer[block] |= 1 << (number % 32);
+        buffer[block + 1] |= u32::from(on) << (number % 32);
+    }
+    ask(link, buffer.as_mut_bytes())
+}
+
 fn count_of_features(link: &str) -> Option<usize> {
     // command, reserved, the 64-bit mask of sets, and the length of the one set that is asked for.
     let mut buffer = [ETHTOOL_GSSET_INFO, 0, 0, 0, 0];
@@ -236,10 +259,11 @@ fn ask(link: &str, buffer: &mut [u8]) -> Option<()> {
     // SAFETY: the name ends in a zero byte because it is shorter than its array. `ifru_data` points to `buffer`, which
     // is borrowed exclusively for the call. The kernel writes: for GDRVINFO, GCHANNELS and GRINGPARAM one structure,
     // whose size is asserted; for GSSET_INFO one number per bit of the mask, of which there is one; for GFEATURES as
-    // many blocks as the buffer says it has; for GSTRINGS one name per feature, whose number is a constant of the
+    // many blocks as the buffer says it has, and reads as many for SFEATURES; for GSTRINGS one name per feature, whose number is a constant of the
     // running kernel that was read before and checked against the room in the buffer.
     let answer = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request) };
-    (answer == 0).then_some(())
+    // SFEATURES answers with bits that say what it could not do.
+    (answer >= 0).then_some(())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What hurts on a link, and the remedy. Pure: it looks at what was read and says what a person should do.
 
 use super::ability::Ability;
+use super::ethtool::{Features, STRIPS};
 use super::quirk;
 use relay_common::faults::{self, Doing};
 use relay_common::release::Release;
@@ -68,7 +69,8 @@ pub const KERNEL_FAULT: &str = "kernel-fault";
 /// Everything that hurts on a link, worst first.
 #[must_use]
 pub fn hints(ability: &Ability, usage: &Use) -> Vec<Hint> {
-    let all = [down, program, mtu, cut, merged, vlan_offload, queues, rings, nodes, partial_checksums];
+    let all =
+        [down, program, mtu, cut, merged, vlan_offload, vlan_beside, queues, rings, nodes, partial_checksums];
     let mut hints: Vec<Hint> = all.iter().filter_map(|hint| hint(ability, usage)).collect();
     // What can crash the machine comes before what only hurts, and after what keeps anything from working.
     let at = hints.iter().take_while(|hint| ["down", "no-carrier", "other-program"].contains(&hint.name)).count();
@@ -103,19 +105,6 @@ fn kernel_faults(ability: &Ability, usage: &Use) -> Vec<Hint> {
         }
     };
     faults::findings(&release, &doing).into_iter().map(hint).collect()
-}
-
-/// A relay matches a VLAN for which the kernel has no device, so that its group is joined on the link itself.
-#[must_use]
-pub fn no_vlan_device(link: &str, vlan: u16) -> Hint {
-    Hint {
-        name: "no-vlan-device",
-        text: format!(
-            "{link} has no device for VLAN {vlan}: its groups are joined on {link} itself, so the switch sees the joins \
-             without a tag and may not send the streams"
-        ),
-        remedy: format!("ip link add link {link} name {link}.{vlan} up type vlan id {vlan}"),
-    }
 }
 
 fn name(ability: &Ability) -> &str {
@@ -206,19 +195,44 @@ fn merged(ability: &Ability, _: &Use) -> Option<Hint> {
             merging.join(" and "),
             name(ability)
         ),
-        remedy: turn_off(ability, &merging),
+        remedy: how_to_turn_off(name(ability), &ability.features, &merging),
     })
 }
 
-fn vlan_offload(ability: &Ability, usage: &Use) -> Option<Hint> {
-    const STRIP: &str = "rx-vlan-hw-parse";
-    (usage.vlans && ability.features.on(STRIP)).then(|| Hint {
+/// Tags that the NIC takes out whatever it is told. Where it can be told, mcr does so while it relays.
+fn vlan_offload(ability: &Ability, _: &Use) -> Option<Hint> {
+    let features = &ability.features;
+    let is_fixed = |feature: &&str| features.get(feature).is_some_and(|feature| feature.on && feature.fixed);
+    let strips: Vec<&str> = STRIPS.into_iter().filter(is_fixed).collect();
+    (!strips.is_empty()).then(|| Hint {
         name: "vlan-offload",
         text: format!(
-            "{} takes VLAN tags out of frames before XDP sees them: relays with a VLAN get nothing",
+            "{} takes VLAN tags out of frames before XDP sees them, and frames of every VLAN look alike: its inputs stay \
+             pending",
             name(ability)
         ),
-        remedy: turn_off(ability, &[STRIP]),
+        remedy: how_to_turn_off(name(ability), features, &strips),
+    })
+}
+
+/// Between software links a tag travels beside its frame, unless the sender puts it in.
+fn vlan_beside(ability: &Ability, usage: &Use) -> Option<Hint> {
+    const SOFTWARE: [&str; 7] = ["veth", "bridge", "macvlan", "ipvlan", "netkit", "bond", "team"];
+    let (name, driver) = (name(ability), ability.driver_name());
+    let asks = usage.native && ability.xdp.is_some_and(|xdp| xdp.native() && xdp.vlan_tags());
+    let untagged = (!asks).then_some("untagged relays would take in the frames of every VLAN");
+    let tagged = usage.vlans.then_some("relays with a VLAN get nothing");
+    let what: Vec<&str> = [untagged, tagged].into_iter().flatten().collect();
+    (SOFTWARE.contains(&driver) && !what.is_empty()).then(|| Hint {
+        name: "vlan-beside",
+        text: format!(
+            "VLAN tags may come to {name} beside their frames, where XDP does not see them: {}",
+            what.join(", ")
+        ),
+        remedy: match driver {
+            "veth" | "netkit" => format!("on the peer of {name}: ethtool -K PEER txvlan off"),
+            _ => format!("let no other VLAN come to {name}, or relay from the interfaces that it is made of"),
+        },
     })
 }
 
@@ -283,17 +297,18 @@ fn partial_checksums(ability: &Ability, _: &Use) -> Option<Hint> {
     })
 }
 
-fn turn_off(ability: &Ability, features: &[&str]) -> String {
-    let name = name(ability);
-    let fixed = |feature: &&&str| ability.features.get(feature).is_some_and(|feature| feature.fixed);
-    match features.iter().find(fixed) {
+/// What to do so that these features of a link are off.
+#[must_use]
+pub fn how_to_turn_off(link: &str, known: &Features, features: &[&str]) -> String {
+    let is_fixed = |feature: &&&str| known.get(feature).is_some_and(|feature| feature.fixed);
+    match features.iter().find(is_fixed) {
         Some(feature) => format!(
             "the driver does not let {feature} be turned off: do it where the device comes from (on a virtual machine: \
              in the hypervisor), or use another link"
         ),
         None => {
             let switches: Vec<_> = features.iter().map(|feature| format!("{} off", short(feature))).collect();
-            format!("ethtool -K {name} {}", switches.join(" "))
+            format!("ethtool -K {link} {}", switches.join(" "))
         }
     }
 }

@@ -78,6 +78,12 @@ impl Support {
         Self { features, metadata: 0, transmit: 0, zero_copy_segments }
     }
 
+    /// The same, and it tells of VLAN tags.
+    #[cfg(test)]
+    pub(super) const fn telling_tags(self) -> Self {
+        Self { metadata: self.metadata | 1 << 2, ..self }
+    }
+
     /// Runs programs in the driver.
     #[must_use]
     pub const fn native(&self) -> bool {

@@ -51,13 +51,15 @@ fn ability() -> Ability {
 fn the_table_shows_a_row_and_then_the_remedies() {
     let usage = Use { lanes: 4, vlans: true, ..Use::default() };
     let mut out = Vec::new();
-    table(&[View::new(&ability(), &usage)], &mut out).unwrap();
+    let mut ability = ability();
+    ability.features.0[0].fixed = true;
+    table(&[View::new(&ability, &usage)], &mut out).unwrap();
     insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r"
     LINK    STATE  DRIVER  NODE  RX/TX  MTU   MAC                ADDRS  XDP      ZERO-COPY  MCR WOULD USE
     ens1f0  up     ice     1     2/2    1500  02:00:00:00:00:1f  1      unknown  unknown    tried at start (this kernel does not tell what drivers can do)
 
-    ens1f0: vlan-offload: ens1f0 takes VLAN tags out of frames before XDP sees them: relays with a VLAN get nothing
-      remedy: ethtool -K ens1f0 rxvlan off
+    ens1f0: vlan-offload: ens1f0 takes VLAN tags out of frames before XDP sees them, and frames of every VLAN look alike: its inputs stay pending
+      remedy: the driver does not let rx-vlan-hw-parse be turned off: do it where the device comes from (on a virtual machine: in the hypervisor), or use another link
 
     ens1f0: too-few-queues: ens1f0 has 2 transmit queues for 4 lanes: the others cannot send on it
       remedy: ethtool -L ens1f0 combined 4

@@ -32,7 +32,7 @@ fn another_owner_goes_on_where_the_first_stopped() {
         drop((first, attached));
 
         let next = Program::adopt(parts).unwrap();
-        let attached = Attached::adopt(link, hook).unwrap();
+        let attached = Attached::adopt(link, hook, false).unwrap();
         assert_eq!((next.id().unwrap(), next.max_relays()), (id, 10_000));
         let info = attached.info().unwrap();
         assert_eq!((info.program, info.ifindex), (id, IFINDEX), "still attached");
@@ -74,7 +74,7 @@ fn parts_that_do_not_belong_together_are_refused() {
     let files = one.parts().map(|(name, _)| (name, OwnedFd::from(file.try_clone().unwrap())));
     let error = Program::adopt(files).err().unwrap();
     assert!(matches!(error, ProgramError::Foreign(_)), "{error}");
-    let error = Attached::adopt(file.into(), relay_userspace::kernel::link::Hook::Native).err().unwrap();
+    let error = Attached::adopt(file.into(), relay_userspace::kernel::link::Hook::Native, false).err().unwrap();
     assert!(matches!(error, ProgramError::Attached { .. }), "{error}");
 }
 

@@ -36,6 +36,8 @@ mod sockets;
 #[cfg(test)]
 mod ssm;
 #[cfg(test)]
+mod stripped;
+#[cfg(test)]
 mod unicast;
 #[cfg(test)]
 mod vlan;

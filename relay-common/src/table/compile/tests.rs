@@ -231,6 +231,9 @@ fn every_reason_of_an_input() {
         with_zero_copy(&mut plan, zero_copy);
         assert_eq!(pending(&plan, &facts), [], "where the kernel copies, what fits is taken");
     }
+    let remedy = || "ethtool -K in rxvlan off".into();
+    let r = reason(&|facts, _| facts.tags_stripped = [(name("in"), remedy())].into());
+    assert_eq!(r, PendingReason::TagsStripped { link: link.clone(), remedy: remedy() });
     let r = reason(&|_, plan| *plan = plan_of("10.0.1.2"));
     assert_eq!(r, PendingReason::NotOwnAddress { link: link.clone(), address: ip("10.0.1.2") });
     let r = reason(&|_, plan| {

@@ -113,9 +113,13 @@ pub(super) fn vlan(evidence: &Evidence) -> Finding {
         );
     }
     if *vlans != [0, 0] && is_taken_off(evidence) {
+        // mcr has turned off what takes tags out: where it could not, the input is pending, and the way ends before.
         return Finding::broken(
-            format!("it arrives {wanted}, but the program does not see the tag: the hardware takes it off"),
-            format!("ethtool -K {interface} rxvlan off (and rx-vlan-stag-hw-parse off for a service tag)"),
+            format!("it arrives {wanted}, but the program does not see the tag: it travels beside the frame"),
+            format!(
+                "on the other end of the veth pair of \"{interface}\": ethtool -K PEER txvlan off; on a bridge or a bond, \
+                 relay from the interfaces that it is made of"
+            ),
         );
     }
     Finding::ok(format!("it arrives {wanted}"))

@@ -22,7 +22,13 @@ fn ability() -> Ability {
         n_tx_queues: 4,
     };
     Ability {
-        reading: Reading { link, kind: String::new(), vlan: None, attached: Vec::new(), carrier_changes: 0 },
+        reading: Reading {
+            link,
+            kind: String::new(),
+            vlan: None,
+            attached: Vec::new(),
+            carrier_changes: 0,
+        },
         driver: None,
         channels: Some(Channels { rx: 4, tx: 4, max_rx: 8, max_tx: 8, combined: true }),
         rings: None,
@@ -91,11 +97,35 @@ fn merged_frames_are_turned_off_by_their_short_names() {
 }
 
 #[test]
-fn vlan_offload_hurts_only_where_vlans_are_matched() {
+fn vlan_offload_hurts_where_it_cannot_be_turned_off() {
     let ability = with_features(&[("rx-vlan-hw-parse", true, false)]);
-    assert_eq!(hints(&ability, &Use::default()), []);
-    let hint = only(&ability, &Use { vlans: true, ..Use::default() });
-    assert_eq!((hint.name, hint.remedy.as_str()), ("vlan-offload", "ethtool -K ens1f0 rxvlan off"));
+    assert_eq!(hints(&ability, &Use { vlans: true, ..Use::default() }), [], "mcr turns it off while it relays");
+    let hint = only(&with_features(&[("rx-vlan-hw-parse", true, true)]), &Use::default());
+    assert_eq!(hint.name, "vlan-offload");
+    assert!(hint.remedy.contains("does not let rx-vlan-hw-parse be turned off"), "{hint:?}");
+    assert_eq!(hints(&with_features(&[("rx-vlan-hw-parse", false, true)]), &Use::default()), []);
+}
+
+#[test]
+fn tags_beside_frames_hurt_where_nobody_can_be_asked_for_them() {
+    let named = |ability: &Ability, usage: &Use| {
+        hints(ability, usage).into_iter().find(|hint| hint.name == "vlan-beside").map(|hint| (hint.text, hint.remedy))
+    };
+    let mut ability = ability();
+    assert_eq!(
+        named(&ability, &Use { vlans: true, ..Use::default() }),
+        None,
+        "a NIC has tags in frames or takes them out"
+    );
+    ability.reading.kind = "veth".to_owned();
+    let (text, remedy) = named(&ability, &Use::default()).unwrap();
+    assert!(text.ends_with("untagged relays would take in the frames of every VLAN"), "{text}");
+    assert_eq!(remedy, "on the peer of ens1f0: ethtool -K PEER txvlan off");
+    ability.xdp = Some(Support::of(1, 1).telling_tags());
+    assert_eq!(named(&ability, &Use::default()), None, "the program asks the driver");
+    assert!(named(&ability, &Use { native: false, ..Use::default() }).is_some(), "there is no driver to ask");
+    let (text, _) = named(&ability, &Use { vlans: true, ..Use::default() }).unwrap();
+    assert!(text.ends_with("does not see them: relays with a VLAN get nothing"), "{text}");
 }
 
 #[test]
@@ -115,14 +145,9 @@ fn software_links_are_told_about_partial_checksums() {
     for kind in ["veth", "bridge", "macvlan"] {
         let mut ability = ability();
         ability.reading.kind = kind.to_owned();
-        assert_eq!(only(&ability, &Use::default()).name, "partial-checksums", "{kind}");
+        let hints = hints(&ability, &Use::default());
+        assert!(hints.iter().any(|hint| hint.name == "partial-checksums"), "{kind}: {hints:?}");
     }
-}
-
-#[test]
-fn a_missing_vlan_device_comes_with_the_command_that_makes_it() {
-    let hint = no_vlan_device("ens1f0", 100);
-    assert_eq!(hint.remedy, "ip link add link ens1f0 name ens1f0.100 up type vlan id 100");
 }
 
 #[test]
