@@ -142,6 +142,7 @@ pub async fn read(names: &[String], usage: &Use) -> anyhow::Result<Vec<View>> {
         let there: Vec<_> = readings.iter().map(|reading| reading.link.name.as_str()).collect();
         bail!("there is no interface {missing}; there are {}", there.join(", "));
     }
+    let all = readings.clone();
     readings.retain(
         |reading| if names.is_empty() { reading.link.name != "lo" } else { names.contains(&reading.link.name) },
     );
@@ -149,7 +150,7 @@ pub async fn read(names: &[String], usage: &Use) -> anyhow::Result<Vec<View>> {
     let view = |reading: crate::link::netlink::Reading| {
         let has_vlans = vlan_devices.iter().any(|device| device.parent_ifindex == reading.link.ifindex);
         let usage = Use { vlans: usage.vlans || has_vlans, ..usage.clone() };
-        View::new(&Ability::of(reading, netdev.as_ref()), &usage)
+        View::new(&Ability::of(reading, &all, netdev.as_ref()), &usage)
     };
     Ok(readings.into_iter().map(view).collect())
 }

@@ -94,7 +94,7 @@ fn is_free(reading: &Reading) -> anyhow::Result<()> {
 async fn try_out(netlink: &Netlink, reading: Reading) -> anyhow::Result<Findings> {
     let link = reading.link.clone();
     let release = release::running();
-    let ability = Ability::of(reading.clone(), Netdev::open().context("cannot ask what drivers can do")?.as_ref());
+    let ability = Ability::of(reading.clone(), &[], Netdev::open().context("cannot ask what drivers can do")?.as_ref());
     let usage = Use { release, own_programs: crate::links::own_programs(), ..Use::default() };
     let faults: Vec<Hint> = hint::hints(&ability, &usage).into_iter().filter(|one| one.name == KERNEL_FAULT).collect();
     // What could hang the card is not tried out on it.
@@ -126,7 +126,7 @@ async fn try_out(netlink: &Netlink, reading: Reading) -> anyhow::Result<Findings
     let tried = Tried { xdp: attached.hook.name(), queues, sends, carrier_lost_ms };
     drop(attached);
     wait_for_carrier(netlink, &reading).await?;
-    let ability = Ability::of(reading, Netdev::open().context("cannot ask what drivers can do")?.as_ref());
+    let ability = Ability::of(reading, &[], Netdev::open().context("cannot ask what drivers can do")?.as_ref());
     let kernel = release::name();
     let refused = preflight::features().refusal();
     let limits = limits(&ability);

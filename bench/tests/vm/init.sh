@@ -10,7 +10,12 @@ mkdir -p /run/mcr
 ip link set lo up
 # No address waits for duplicates here: nobody else is on these links.
 echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad
-for module in /modules/*.ko; do insmod "$module"; done
+for module in /modules/*.ko; do
+    case "$module" in
+    *bonding*) insmod "$module" max_bonds=0 ;; # none that nobody asked for
+    *) insmod "$module" ;;
+    esac
+done
 
 # Gives every NIC the name that the kernel's command line has for its address: mcr.nic=ADDRESS,NAME
 name_nics() {

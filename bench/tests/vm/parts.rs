@@ -17,7 +17,7 @@ pub(crate) struct Parts {
 
 /// Kernel modules that guests may need. Those that a kernel does not have are left out: the cloud flavours have no igb,
 /// and what is built in needs no module.
-const MODULES: [&str; 4] = ["virtio_pci", "virtio_net", "igb", "8021q"];
+const MODULES: [&str; 5] = ["virtio_pci", "virtio_net", "igb", "8021q", "bonding"];
 
 impl Parts {
     /// As the variable `MCR_VM` says.

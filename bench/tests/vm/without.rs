@@ -34,6 +34,15 @@ fn linux_6_12_copies_and_says_so() {
     table.played(&one, play(&mut guest, &one));
     table.seen("what mcr says", says_so(&mut guest));
     table.seen("zero_copy = \"always\"", refuses(&mut guest));
+    table.seen("a bond in native mode", bonded(&mut guest));
+    let through = Through::new("239.1.1.1:5000", &[("out1", "239.2.1.1:5001")]);
+    let bond = ONE.replace("in0", "bond0");
+    let bond = Case::new("a bond", &bond, "in0", vec![through], &[("bond0", false), ("out1", false)]);
+    table.played(&bond, play(&mut guest, &bond));
+    table.seen("the bond's mode", is_generic(&mut guest));
+    let through = Through::new("239.1.1.1:5000", &[("out1", "239.2.1.1:5001")]);
+    let member = Case::new("a bond's member", ONE, "in0", vec![through], &[("in0", false), ("out1", false)]);
+    table.played(&member, play(&mut guest, &member));
     table.close(&parts, &guest).unwrap();
 }
 
@@ -101,4 +110,24 @@ fn refuses(guest: &mut Guest) -> Result<String> {
     let said = mcr::refusal(guest, &format!("{always}{ONE}"))?;
     ensure!(said.contains("in0 queue 0 cannot do zero-copy: use zero_copy = \"auto\""), "{said}");
     Ok("refused: in0 queue 0 cannot do zero-copy".to_owned())
+}
+
+/// in0 becomes a bond's member. Native mode would run on the members, so it is refused with their names.
+fn bonded(guest: &mut Guest) -> Result<String> {
+    guest.run("echo +bond0 >/sys/class/net/bonding_masters; ip link set in0 down; ip address flush dev in0")?;
+    guest.run("echo +in0 >/sys/class/net/bond0/bonding/slaves; ip link set bond0 up; wait_for_carrier bond0")?;
+    guest.run("ip address add 10.1.0.1/24 dev bond0")?;
+    let links = guest.run("mcr links bond0")?;
+    ensure!(links.contains("bond0 is made of in0: mcr runs behind them in generic mode"), "{links}");
+    let native = "[[interface]]\nname = \"bond0\"\nmode = \"native\"\n";
+    let said = mcr::refusal(guest, &format!("{native}{}", ONE.replace("in0", "bond0")))?;
+    ensure!(said.contains("relay from in0, or use mode = \"generic\""), "{said}");
+    Ok("refused: relay from in0".to_owned())
+}
+
+/// The last run's log.
+fn is_generic(guest: &mut Guest) -> Result<String> {
+    let log = mcr::log(guest)?;
+    ensure!(log.contains("input attached link=bond0 mode=\"generic\" zero_copy=false"), "{log}");
+    Ok("generic".to_owned())
 }

@@ -56,7 +56,7 @@ async fn faults() -> anyhow::Result<Vec<(String, Hint)>> {
     let readings = netlink.readings(None).await.context("cannot read the links")?;
     let of_link = |reading: crate::link::netlink::Reading| {
         let name = reading.link.name.clone();
-        let found = hints(&Ability::of(reading, netdev.as_ref()), &usage).into_iter();
+        let found = hints(&Ability::of(reading, &[], netdev.as_ref()), &usage).into_iter();
         found.filter(|hint| hint.name == KERNEL_FAULT).map(move |hint| (name.clone(), hint)).collect::<Vec<_>>()
     };
     Ok(readings.into_iter().filter(|reading| reading.link.name != "lo").flat_map(of_link).collect())

@@ -48,14 +48,15 @@ pub async fn kernel_faults(plan: &Plan, place: &Placement) -> anyhow::Result<Vec
 async fn hints_of(netlink: &Netlink, plan: &Plan, place: &Placement) -> anyhow::Result<Vec<(String, Hint)>> {
     let netdev = Netdev::open().context("cannot ask the kernel what drivers can do")?;
     let mut found = Vec::new();
-    for reading in netlink.readings(None).await? {
+    let all = netlink.readings(None).await?;
+    for reading in all.clone() {
         let name = reading.link.name.clone();
         let is_input = place.input(&name).is_some();
         if !is_input && place.output(&name).is_none() {
             continue;
         }
         let usage = usage(plan, place, &name);
-        let ability = Ability::of(reading, netdev.as_ref());
+        let ability = Ability::of(reading, &all, netdev.as_ref());
         let is_due = |hint: &Hint| is_input || OF_OUTPUTS.contains(&hint.name);
         found.extend(hints(&ability, &usage).into_iter().filter(is_due).map(|hint| (name.clone(), hint)));
     }

@@ -10,9 +10,10 @@ use super::view::AttachedView;
 use crate::kernel::attached::Attached;
 use crate::kernel::link::Hook;
 use crate::kernel::program::{Program, ProgramError};
+use crate::link::ability;
 use crate::link::xdp::Netdev;
 use crate::xsk::socket::probe;
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use relay_common::facts::{Facts, Link};
 use relay_common::plan::{Mode, Plan};
 use relay_common::table::Placement;
@@ -130,7 +131,7 @@ impl Node {
             self.detach(name).await;
         }
         let attached = if relays {
-            self.attach_relay(name, link.ifindex, mode)?
+            self.attach_relay(name, link.ifindex, mode).await?
         } else {
             tracing::warn!(link = %name, "zero-copy needs a program on this output link: its driver may reset it for seconds");
             self.program.attach_pass(name, link.ifindex)?
@@ -147,7 +148,19 @@ impl Node {
 
     /// Where the driver can tell of VLAN tags beside frames, it is asked: whatever its features say, no frame of a VLAN
     /// passes for an untagged one.
-    fn attach_relay(&self, name: &str, ifindex: u32, mode: Mode) -> anyhow::Result<Attached> {
+    async fn attach_relay(&self, name: &str, ifindex: u32, mode: Mode) -> anyhow::Result<Attached> {
+        let readings = self.netlink.readings(None).await?;
+        let reading = readings.iter().find(|reading| reading.link.ifindex == ifindex);
+        let mode = match reading.filter(|reading| ability::is_made_of_members(reading)) {
+            Some(bond) if mode == Mode::Native => {
+                let members = ability::members(bond, &readings).join(" and ");
+                bail!(
+                    "in native mode XDP would run on what {name} is made of: relay from {members}, or use mode = \"generic\""
+                );
+            }
+            Some(_) => Mode::Generic,
+            None => mode,
+        };
         let netdev = Netdev::open().context("cannot ask the kernel what drivers can do")?;
         let support = netdev.and_then(|netdev| netdev.support(ifindex).ok().flatten());
         Ok(if support.is_some_and(|support| support.vlan_tags()) {

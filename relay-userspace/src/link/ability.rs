@@ -22,12 +22,14 @@ pub struct Ability {
     pub hardware: Option<Hardware>,
     /// What it advertises of XDP; `None` on a kernel before 6.3.
     pub xdp: Option<Support>,
+    /// The links that it is made of, if it is a bond or a team.
+    pub members: Vec<String>,
 }
 
 impl Ability {
-    /// Asks the driver of a link.
+    /// Asks the driver of a link, one of all these.
     #[must_use]
-    pub fn of(reading: Reading, netdev: Option<&Netdev>) -> Self {
+    pub fn of(reading: Reading, all: &[Reading], netdev: Option<&Netdev>) -> Self {
         let name = &reading.link.name;
         let driver = ethtool::driver(name);
         Self {
@@ -36,6 +38,7 @@ impl Ability {
             channels: ethtool::channels(name),
             rings: ethtool::rings(name),
             features: ethtool::features(name).unwrap_or_default(),
+            members: members(&reading, all),
             xdp: netdev.and_then(|netdev| netdev.support(reading.link.ifindex).ok().flatten()),
             reading,
         }
@@ -50,6 +53,9 @@ impl Ability {
     /// What MCR would use on this link, and why.
     #[must_use]
     pub fn outlook(&self) -> (&'static str, &'static str) {
+        if is_made_of_members(&self.reading) {
+            return ("generic, copy", "a native program would run on its members: relay from those");
+        }
         match self.xdp {
             None => ("tried at start", "this kernel does not tell what drivers can do"),
             Some(xdp) if !xdp.native() => ("generic, copy", "the driver does not run XDP programs"),
@@ -58,4 +64,18 @@ impl Ability {
             Some(_) => ("native, copy", "the driver has no zero-copy"),
         }
     }
+}
+
+/// Whether a native XDP program on this link would run on its members: it would see their numbers and queues, and no frame
+/// would be one of this link's.
+#[must_use]
+pub fn is_made_of_members(link: &Reading) -> bool {
+    ["bond", "team"].contains(&link.kind.as_str())
+}
+
+/// The members of a bond or a team.
+#[must_use]
+pub fn members(link: &Reading, all: &[Reading]) -> Vec<String> {
+    let is_member = |one: &&Reading| is_made_of_members(link) && one.controller == Some(link.link.ifindex);
+    all.iter().filter(is_member).map(|one| one.link.name.clone()).collect()
 }

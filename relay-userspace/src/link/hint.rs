@@ -1,6 +1,6 @@
 //! What hurts on a link, and the remedy. Pure: it looks at what was read and says what a person should do.
 
-use super::ability::Ability;
+use super::ability::{Ability, is_made_of_members};
 use super::ethtool::{Features, STRIPS};
 use super::quirk;
 use relay_common::faults::{self, Doing};
@@ -70,7 +70,7 @@ pub const KERNEL_FAULT: &str = "kernel-fault";
 #[must_use]
 pub fn hints(ability: &Ability, usage: &Use) -> Vec<Hint> {
     let all =
-        [down, program, mtu, cut, merged, vlan_offload, vlan_beside, queues, rings, nodes, partial_checksums];
+        [down, program, mtu, cut, merged, vlan_offload, vlan_beside, members, queues, rings, nodes, partial_checksums];
     let mut hints: Vec<Hint> = all.iter().filter_map(|hint| hint(ability, usage)).collect();
     // What can crash the machine comes before what only hurts, and after what keeps anything from working.
     let at = hints.iter().take_while(|hint| ["down", "no-carrier", "other-program"].contains(&hint.name)).count();
@@ -233,6 +233,18 @@ fn vlan_beside(ability: &Ability, usage: &Use) -> Option<Hint> {
             "veth" | "netkit" => format!("on the peer of {name}: ethtool -K PEER txvlan off"),
             _ => format!("let no other VLAN come to {name}, or relay from the interfaces that it is made of"),
         },
+    })
+}
+
+/// A bond or a team. Behind it, where its members are one link again, there is only generic mode.
+fn members(ability: &Ability, _: &Use) -> Option<Hint> {
+    let (name, members) = (name(ability), ability.members.join(" and "));
+    is_made_of_members(&ability.reading).then(|| Hint {
+        name: "members",
+        text: format!(
+            "{name} is made of {members}: mcr runs behind them in generic mode, copies, and sees no VLAN tags"
+        ),
+        remedy: format!("relay from {members}: a relay for each, with the same outputs; {name} can stay an output"),
     })
 }
 

@@ -66,6 +66,8 @@ pub struct Reading {
     pub kind: String,
     /// The index of the link it lies on and its VLAN identifier, on an 802.1Q device.
     pub vlan: Option<(u32, u16)>,
+    /// The index of the bond, team or bridge that it is a member of.
+    pub controller: Option<u32>,
     /// XDP programs that are attached.
     pub attached: Vec<Attached>,
     /// How often its carrier has come or gone.
@@ -318,7 +320,7 @@ fn reading(message: &LinkMessage) -> Reading {
         n_tx_queues: 1,
     };
     let (mut parent, mut vlan_id, mut kind, mut attached) = (None, None, String::new(), Vec::new());
-    let mut carrier_changes = 0;
+    let (mut carrier_changes, mut controller) = (0, None);
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name.clone_from(name),
@@ -328,12 +330,13 @@ fn reading(message: &LinkMessage) -> Reading {
             LinkAttribute::NumTxQueues(n) => link.n_tx_queues = *n,
             LinkAttribute::Link(index) => parent = Some(*index),
             LinkAttribute::CarrierChanges(n) => carrier_changes = *n,
+            LinkAttribute::Controller(index) => controller = Some(*index),
             LinkAttribute::Xdp(parts) => attached = xdp::attached(parts),
             LinkAttribute::LinkInfo(parts) => (kind, vlan_id) = kind_and_vlan(parts),
             _ => {}
         }
     }
-    Reading { link, kind, vlan: parent.zip(vlan_id), attached, carrier_changes }
+    Reading { link, kind, vlan: parent.zip(vlan_id), controller, attached, carrier_changes }
 }
 
 fn kind_and_vlan(parts: &[LinkInfo]) -> (String, Option<u16>) {

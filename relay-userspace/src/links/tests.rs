@@ -22,6 +22,7 @@ fn ability() -> Ability {
             },
             kind: String::new(),
             vlan: None,
+            controller: None,
             attached: Vec::new(),
             carrier_changes: 0,
         },
@@ -44,6 +45,7 @@ fn ability() -> Ability {
         }),
         features: Features(vec![Feature { name: String::from("rx-vlan-hw-parse"), on: true, fixed: false }]),
         xdp: None,
+        members: Vec::new(),
     }
 }
 

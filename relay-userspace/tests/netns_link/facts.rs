@@ -43,7 +43,7 @@ fn a_veth_says_what_it_can_do() {
     let wire = Wire::new();
     let ability = wire.inside(async {
         let reading = Netlink::new().unwrap().readings(Some(&["in0"])).await.unwrap().remove(0);
-        Ability::of(reading, Netdev::open().unwrap().as_ref())
+        Ability::of(reading, &[], Netdev::open().unwrap().as_ref())
     });
     assert_eq!(ability.reading.kind, "veth");
     assert_eq!(ability.driver_name(), "veth");

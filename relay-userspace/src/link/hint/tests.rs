@@ -1,12 +1,13 @@
 //! Each hint with what calls for it, and without.
 
 use super::*;
-use crate::link::ethtool::{Channels, Feature, Features, Rings};
+use crate::link::ethtool::{Channels, Driver, Feature, Features, Rings};
 use crate::link::hardware::{Cores, Hardware};
 use crate::link::netlink::Reading;
 use crate::link::xdp::{Attached, Place, Support};
 use relay_common::facts::Link;
 use relay_common::release::Release;
+use std::collections::BTreeSet;
 
 fn ability() -> Ability {
     let link = Link {
@@ -26,6 +27,7 @@ fn ability() -> Ability {
             link,
             kind: String::new(),
             vlan: None,
+            controller: None,
             attached: Vec::new(),
             carrier_changes: 0,
         },
@@ -35,6 +37,7 @@ fn ability() -> Ability {
         hardware: None,
         features: Features::default(),
         xdp: None,
+        members: Vec::new(),
     }
 }
 
@@ -163,6 +166,18 @@ fn the_rings_of_a_zero_copy_card_want_as_many_frames_as_they_hold() {
 }
 
 #[test]
+fn a_bond_is_relayed_from_by_its_members() {
+    let mut ability = ability();
+    ability.reading.kind = "bond".to_owned();
+    ability.members = vec!["ens1f0".to_owned(), "ens1f1".to_owned()];
+    ability.xdp = Some(Support::of(0b11, 1));
+    let hint = hints(&ability, &Use::default()).into_iter().find(|hint| hint.name == "members").unwrap();
+    assert!(hint.text.contains("is made of ens1f0 and ens1f1"), "{hint:?}");
+    assert!(hint.remedy.starts_with("relay from ens1f0 and ens1f1"), "{hint:?}");
+    assert_eq!(ability.outlook().0, "generic, copy", "whatever its driver advertises");
+}
+
+#[test]
 fn lanes_run_on_the_node_of_the_link() {
     let mut ability = ability();
     let near = Cores(String::from("8-15"));
@@ -211,4 +226,36 @@ fn a_fault_of_the_kernel_is_told_where_it_would_be_woken() {
     }
     // Where the kernel does not tell what the driver can do, zero-copy is tried.
     assert_eq!(only(&igb(None), &on("6.18.22")).name, KERNEL_FAULT);
+}
+
+/// The names in the first column of the table of hints in docs/links.md.
+fn documented() -> BTreeSet<String> {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/links.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let (_, table) = text.split_once("## Hints").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let names = rows.flat_map(|row| row.split('|').nth(1).unwrap_or_default().split('`').skip(1).step_by(2));
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_hint_that_is_documented_is_given_and_no_other() {
+    let mut bad = with_features(&[("rx-lro", true, false), ("rx-vlan-hw-parse", true, true)]);
+    bad.reading.link = Link { mtu: 9000, n_tx_queues: 1, up: false, ..bad.reading.link };
+    bad.reading.kind = "veth".to_owned();
+    bad.reading.attached = vec![Attached { place: Place::Native, program: 1 }];
+    bad.rings = Some(Rings { rx: 4096, tx: 512, max_rx: 8192, max_tx: 8192 });
+    bad.hardware = Some(Hardware { numa_node: Some(1), near: Cores("4-7".to_owned()), interrupts: Vec::new() });
+    bad.xdp = Some(Support::of(0b1011, 1));
+    let mut unplugged = ability();
+    unplugged.reading.link = Link { carrier: false, mtu: 1500, ..unplugged.reading.link };
+    unplugged.driver = Some(Driver { name: "igb".to_owned(), ..Driver::default() });
+    let mut bond = ability();
+    bond.reading.kind = "bond".to_owned();
+    let usage = Use { lanes: 4, cores: vec![0], ..Use::default() };
+    let given = [bad, unplugged, bond].into_iter().flat_map(|ability| hints(&ability, &usage));
+    // Those of kernels have tests of their own.
+    let names = given.map(|hint| hint.name).chain([KERNEL_FAULT]);
+    assert_eq!(names.map(str::to_owned).collect::<BTreeSet<_>>(), documented());
 }
