@@ -1,8 +1,9 @@
-//! The system calls that nix lacks; with its two parts the only unsafe code of this crate.
+//! The system calls that nix lacks; with its parts the only unsafe code of this crate.
 #![expect(unsafe_code, reason = "packet sockets, batched calls, pre_exec, bpf and allocators exist only unsafe")]
 
 pub mod allocations; // counted
 pub mod bpf; // packets made by the kernel
+pub mod traced; // a process that stands still
 pub mod xsk; // the least that can be done with AF_XDP
 
 use std::io;

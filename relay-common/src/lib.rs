@@ -47,6 +47,7 @@ pub mod release; // which version a kernel is
 #[cfg(feature = "alloc")]
 pub mod health; // whether packets can flow
 pub mod silence; // when a stream counts as interrupted
+pub mod hang; // whether a lane hangs
 #[cfg(feature = "alloc")]
 pub mod throttle; // how often something is said
 

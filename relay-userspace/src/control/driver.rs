@@ -3,6 +3,7 @@
 mod changes;
 
 use super::book::Book;
+use super::crew::Stall;
 use super::desk::{Ask, Asked, Desk, Findings, Who};
 use super::event::Event;
 use super::lock;
@@ -259,6 +260,7 @@ impl Control {
                     self.record(tell::lane_started(number));
                     self.show();
                 }
+                Event::LaneHangs { number } => self.record(tell::stall(number, Stall::Hopeless)),
                 Event::LaneTrouble { number, text } => tracing::error!(lane = number, "{text}"),
                 Event::SocketGone { lane, number } => self.node.crew.reclaim(lane, number).await,
                 Event::Reload => _ = self.asked(&Who::File, &Ask::Reload, false).await,

@@ -33,6 +33,11 @@ pub enum Event {
         /// The lane.
         number: u32,
     },
+    /// A lane hung and was ended: its end is told of as any other.
+    LaneHangs {
+        /// The lane.
+        number: u32,
+    },
     /// Something is wrong with a lane that was started.
     LaneTrouble {
         /// The lane.

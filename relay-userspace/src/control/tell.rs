@@ -131,10 +131,9 @@ pub fn stall(lane: u32, stall: Stall) -> Event {
         Stall::Began => {
             Event::new(Kind::LaneStalled, format!("lane {lane} stalled: it has not come round for a second"))
         }
-        Stall::Hopeless => Event::new(
-            Kind::LaneStalled,
-            format!("lane {lane} has stalled for too long: it is ended, and another goes on where it stood"),
-        ),
+        Stall::Hopeless => {
+            Event::new(Kind::LaneStalled, format!("lane {lane} hangs: it is ended, and another goes on where it stood"))
+        }
         Stall::Ended => Event::new(Kind::LaneResumed, format!("lane {lane} comes round again")),
     };
     event.with("lane", lane)

@@ -4,6 +4,7 @@
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use relay_common::hang::Activity;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -56,6 +57,28 @@ pub fn has_ended(process: BorrowedFd<'_>) -> bool {
     nix::poll::poll(&mut fds, nix::poll::PollTimeout::ZERO).is_ok_and(|n| n > 0)
 }
 
+/// Nanoseconds of a tick, in which the kernel tells how long a process has run.
+const TICK_NS: u64 = 10_000_000;
+
+/// What a process does, and how long it has run in all, in nanoseconds; nothing of one that is gone.
+#[must_use]
+pub fn activity(pid: u32) -> Option<(Activity, u64)> {
+    activity_of(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// See proc_pid_stat(5): the name, which may hold anything, stands in parentheses; the state follows, and eleven fields
+/// on the ticks in user mode and in the kernel.
+fn activity_of(stat: &str) -> Option<(Activity, u64)> {
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    let activity = match *fields.first()? {
+        "R" => Activity::Ready,
+        "t" => Activity::Traced,
+        _ => Activity::Waits,
+    };
+    Some((activity, ticks * TICK_NS))
+}
+
 /// How the process ended, once it has; a child is buried by that.
 pub fn ending(process: BorrowedFd<'_>) -> Option<Ending> {
     match waitid(Id::PIDFd(process), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG) {
@@ -90,4 +113,19 @@ pub fn close_on_exec(fd: BorrowedFd<'_>) -> io::Result<()> {
     use nix::fcntl::{FcntlArg, FdFlag, fcntl};
     fcntl(fd.as_fd(), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{activity, activity_of};
+    use relay_common::hang::Activity;
+
+    #[test]
+    fn what_a_process_does_is_read_whatever_it_is_called() {
+        let rest = "1 2 2 0 -1 4194560 1 0 0 0 7 5 0 0 20 0 1 0 99";
+        assert_eq!(activity_of("12 (a) R 3"), None);
+        assert_eq!(activity_of(&format!("12 (a) b) S {rest}")), Some((Activity::Waits, 120_000_000)));
+        assert_eq!(activity_of(&format!("12 (a) t {rest}")), Some((Activity::Traced, 120_000_000)));
+        assert!(activity(std::process::id()).is_some());
+    }
 }

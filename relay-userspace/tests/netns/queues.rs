@@ -4,8 +4,7 @@ use crate::rig::{Rig, Shape};
 use bench::links::{received_per_queue, steer};
 use bench::relay::Report;
 use bench::source::{Load, Stream};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use bench::sys::traced::Traced;
 
 const CONFIG: &str = r#"
     [lanes]
@@ -113,15 +112,15 @@ fn a_lane_that_hangs_holds_up_changes_and_nothing_else() {
     steer(&rig.source, "src0", 0, 2).unwrap();
     let load = |id, to: &str| Load::new(vec![Stream::new(id, rig.headers(to), 1316)]).rate(2_000);
     let first = show.source(load(1, "239.1.1.1:5000"));
-    let hanging = Pid::from_raw(show.mcr.lanes()[1].try_into().unwrap());
-    kill(hanging, Signal::SIGSTOP).unwrap();
+    // As a debugger holds it: one that hangs by itself would be ended.
+    let hanging = Traced::hold(show.mcr.lanes()[1]).unwrap();
     let mark = show.mcr.process.mark();
     Rig::set_link(&rig.relay, "out1", &["down"]);
     show.wait_for(mark, "did not confirm generation 2 within a second");
     // The next attempt must not touch what the other lane is reading.
     show.wait_for(mark, "the change waits for it");
     Rig::set_link(&rig.relay, "out1", &["up"]);
-    kill(hanging, Signal::SIGCONT).unwrap();
+    drop(hanging);
     // Although links are as they were at first, the lanes are not: they are given a table again.
     show.wait_for(mark, "applied generation=3");
     let first = first.stop().unwrap();

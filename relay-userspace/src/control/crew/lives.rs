@@ -11,8 +11,6 @@ use std::time::Duration;
 
 /// A heartbeat older than this is a stalled lane: ten of its longest sleeps.
 const STALLED_NS: u64 = 1_000_000_000;
-/// A lane that has stalled for so long will not come round: it is ended, and another goes on where it stood.
-const HOPELESS_NS: u64 = 15_000_000_000;
 
 /// What became of a lane that did not come round, or does again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,12 +19,12 @@ pub enum Stall {
     Began,
     /// It comes round again.
     Ended,
-    /// It stalled for too long and was ended.
+    /// It hung and was ended: see [`relay_common::hang`].
     Hopeless,
 }
 
 impl Crew {
-    /// Lanes whose heartbeat has just become old, or fresh again. One that has stalled for too long is ended.
+    /// Lanes whose heartbeat has just become old, or fresh again.
     pub fn stalls(&mut self, now: u64) -> Vec<(u32, Stall)> {
         let mut changed = Vec::new();
         for post in &mut self.posts {
@@ -41,14 +39,6 @@ impl Crew {
                 (Some(_), false) => {
                     post.stalled_since = None;
                     changed.push((post.station.number, Stall::Ended));
-                }
-                (Some(since), true) if now.saturating_sub(since) > HOPELESS_NS => {
-                    // Its end is an event like any other death.
-                    if let Some(process) = &post.process {
-                        process.kill();
-                    }
-                    post.stalled_since = Some(now);
-                    changed.push((post.station.number, Stall::Hopeless));
                 }
                 _ => {}
             }

@@ -1,4 +1,4 @@
-//! What the thread of a lane does: it waits for the lane's end and starts another.
+//! What the thread of a lane does: it waits for the lane's end and starts another. One that hangs it ends.
 
 use super::start::{hand_vault_over, start};
 use super::{Life, Process, Shared};
@@ -8,6 +8,8 @@ use crate::control::station::{LaneSocket, let_go_at};
 use crate::kernel::process;
 use crate::xsk::port;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use relay_common::counters::LaneCounter;
+use relay_common::hang::Watch;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
@@ -16,9 +18,12 @@ const SHORT_LIFE_NS: u64 = 1_000_000_000;
 /// The longest wait before a lane is started again.
 const LONGEST_PAUSE_MS: u64 = 2_000;
 
+/// How often a lane is looked at.
+const LOOK_MS: u16 = 100;
+
 /// What is to be done next.
 enum Next {
-    Wait(Arc<OwnedFd>),
+    Wait { pid: u32, process: Arc<OwnedFd> },
     Pause { due: u64 },
 }
 
@@ -35,14 +40,24 @@ enum Why {
 impl Shared {
     /// Follows a lane until the threads are to end.
     pub(super) fn follow(&self, lane: u32) {
+        let Some(counters) = self.edit(lane, |life| Arc::clone(&life.station.counters)) else { return };
+        let mut watch = Watch::default();
         while let Some(next) = self.next(lane) {
             match next {
-                Next::Wait(process) => {
-                    if self.is_retired(Some(&process), PollTimeout::NONE) {
+                Next::Wait { pid, process } => {
+                    if self.is_retired(Some(&process), PollTimeout::from(LOOK_MS)) {
                         return;
                     }
                     if process::has_ended(process.as_fd()) {
                         self.ended(lane, &process);
+                        watch = Watch::default();
+                    } else if let Some((activity, ran)) = process::activity(pid)
+                        && watch.look(now_ns(), counters.get(LaneCounter::Heartbeat), activity, ran)
+                        && process::kill(process.as_fd()).is_ok()
+                    {
+                        // Its end is a death like any other.
+                        self.tell(Event::LaneHangs { number: lane });
+                        watch = Watch::default();
                     }
                 }
                 Next::Pause { due } => {
@@ -60,7 +75,7 @@ impl Shared {
 
     fn next(&self, lane: u32) -> Option<Next> {
         match &self.lock().lives.get(lane as usize)?.process {
-            Process::Runs { process, .. } => Some(Next::Wait(Arc::clone(process))),
+            Process::Runs { pid, process, .. } => Some(Next::Wait { pid: *pid, process: Arc::clone(process) }),
             Process::Down { due } => Some(Next::Pause { due: *due }),
             // Only this thread starts its lane.
             Process::Starts => None,

@@ -4,8 +4,7 @@ use super::behind;
 use super::desk::Desk;
 use crate::rig::{NOTED, Rig, Show};
 use bench::clock::Deadline;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use bench::sys::traced::Traced;
 use std::fs;
 use std::time::Duration;
 
@@ -38,11 +37,11 @@ fn a_stopped_lane_is_told_until_it_goes_on_and_loses_nothing() {
     assert_eq!(desk.failing(), []);
     // So slow that the receive ring holds what comes while the lane stands.
     let source = show.source(rig.streams(&["239.1.1.1:5000"]).rate(200).duration(AT_MOST));
-    let lane = Pid::from_raw(i32::try_from(show.mcr.lanes()[0]).unwrap());
     for _ in 0..2 {
-        kill(lane, Signal::SIGSTOP).unwrap();
+        // As a debugger holds it: one that hangs by itself would be ended.
+        let held = Traced::hold(show.mcr.lanes()[0]).unwrap();
         let text = desk.wait_until_failing("lanes");
-        kill(lane, Signal::SIGCONT).unwrap();
+        drop(held);
         assert!(text.starts_with("lane 0 has not come round for"), "{text}");
         desk.wait_until_well();
     }

@@ -3,8 +3,8 @@
 use super::browser::{Browser, DOWN, ENTER, ESCAPE, TAB, UP};
 use crate::rig::{NOTED, Rig, Show};
 use bench::source::{Load, Source, Stream};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use bench::sys::traced::Traced;
+use nix::sys::signal::Signal;
 use std::fs;
 use std::time::Duration;
 
@@ -161,15 +161,15 @@ fn what_is_wrong_is_told_at_once_and_only_ever_text() {
     let browser = visit(&rig, &show);
     let is = |condition: &str| browser.wait_until(condition, SEEN);
     let says = |id: &str, words: &str| is(&format!("document.getElementById('{id}').innerText.includes('{words}')"));
-    let lane = Pid::from_raw(i32::try_from(show.mcr.lanes()[0]).unwrap());
-    kill(lane, Signal::SIGSTOP).unwrap();
+    // As a debugger holds it: one that hangs by itself would be ended.
+    let held = Traced::hold(show.mcr.lanes()[0]).unwrap();
     says("health", "failing: lanes");
     says("failing", "lane 0 has not come round for");
     says("lanes", "does not come round");
     says("told", "Failing: lanes");
     // Control tells on a look of its own, a little after the page has seen it.
     says("events", "lane.stalled");
-    kill(lane, Signal::SIGCONT).unwrap();
+    drop(held);
     is("document.getElementById('health').innerText === 'well'");
     says("events", "lane.resumed");
 
