@@ -7,6 +7,7 @@ pub mod ports; // the lane's sockets, and the commit that moves their rings
 pub mod drain; // how a transmit ring drains, and when it is waited for
 pub mod round; // the loop: all ring operations of packets stand here
 pub mod change; // sockets come and go while it relays
+mod recount; // what lies on the transmit rings when it starts
 pub mod vault; // descriptors that are held for control
 pub mod desk; // where control is heard, and let in again after it died
 pub mod wait; // spin or sleep

@@ -3,6 +3,7 @@
 use super::desk::Desk;
 use super::handoff::{self, Message, OUTFIT, Outfit, PROTOCOL, kind};
 use super::ports::{Ports, Socket};
+use super::recount::recount;
 use super::round::Lane;
 use super::wait::{Waiting, sleep};
 use crate::clock::now_ns;
@@ -121,6 +122,8 @@ pub(super) fn take_up(start: &Message, outfit: &Outfit, mut ports: Ports) -> any
         // The rings have moved: read their indices again.
         ports.look_again();
     }
+    let gone = recount(&words, n_frames, frame_size.trailing_zeros(), &mut ports);
+    counters.add(LaneCounter::DroppedWithSocket, gone);
     let (frames, lost) = Frames::take_stock(area, words, frame_size);
     counters.set(LaneCounter::LostFrames, lost as u64);
     let mut lane = Lane::new(ports, frames, log, counters, table, start.c);

@@ -4,6 +4,7 @@ use super::options::{self, RingOffset};
 use super::ring::{Consumer, Descriptor, Entry, Offsets, Producer};
 use crate::memory::Mapping;
 use relay_common::journal::ring;
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -180,6 +181,30 @@ impl Port {
         let mut newest_first: Vec<(u64, bool)> = open.chain(late).take(self.n_under_way() as usize).collect();
         newest_first.reverse();
         newest_first
+    }
+
+    /// The numbers of the frames that were handed to the kernel and not taken back, as a lane finds them that starts.
+    /// `is_sent` says what the owner words say. `None` when one of them is so late that its entry was overwritten.
+    pub fn found_under_way(&mut self, shift: u32, is_sent: impl Fn(u64) -> bool) -> Option<BTreeSet<u64>> {
+        let under_way = self.n_under_way() as usize;
+        let completed = self.completion.look_ahead();
+        let Some(tx) = &mut self.tx else { return Some(BTreeSet::new()) };
+        let (mut found, next) = (BTreeSet::new(), tx.next());
+        for index in (1..=tx.size()).map(|back| next.wrapping_sub(back)) {
+            let entry = tx.look_at(index);
+            if entry.len == STRUCK {
+                continue;
+            }
+            if !is_sent(entry.at) {
+                // A predecessor wrote it beyond the index and died before it was published.
+                tx.overwrite(index, Descriptor { len: STRUCK, ..entry });
+            } else if found.len() < under_way {
+                found.insert(entry.at >> shift);
+            }
+        }
+        // Struck out already by one that died before it committed that.
+        found.extend(completed.into_iter().filter(|at| is_sent(*at)).map(|at| at >> shift));
+        (found.len() == under_way).then_some(found)
     }
 
     /// Stores one ring index; `which` as in the journal.

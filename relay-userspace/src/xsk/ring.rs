@@ -224,6 +224,14 @@ impl<T: Entry> Consumer<T> {
         producer.wrapping_sub(self.next).min(self.ring.size)
     }
 
+    /// What could be taken, as it lies there.
+    #[must_use]
+    pub fn look_ahead(&mut self) -> Vec<T> {
+        let (first, n) = (self.next, self.available());
+        // SAFETY: inside the ring, and below the index that the kernel has written up to.
+        (0..n).map(|i| unsafe { self.ring.entry(first.wrapping_add(i)).read() }).collect()
+    }
+
     /// Takes an entry.
     #[inline]
     pub fn take(&mut self) -> Option<T> {

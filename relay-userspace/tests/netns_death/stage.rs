@@ -14,6 +14,8 @@ use bench::source::{Load, Stream};
 use bench::{Ledger, Namespace, Process, Relay, SharedLedger, Sink, Source, ledger};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 #[cfg(feature = "chaos")]
 use std::path::Path;
 use std::time::Duration;
@@ -223,6 +225,24 @@ pub(crate) fn frames_are_all_there(report: &Report, n_outputs: usize) {
     assert_eq!((transmit, lost, report.lanes("lost_frames"), report.lanes("foreign")), (0, 0, 0, 0));
     assert_eq!(fill, RING * (1 + n_outputs as u64), "each socket's fill ring was filled once");
     assert_eq!(free, all - fill);
+}
+
+/// How many frames of its lanes are with that owner now.
+pub(crate) fn frames(relay: &Relay, owner: &str) -> u64 {
+    let mut stream = UnixStream::connect(relay.folder().join("mcr.sock")).unwrap();
+    write!(stream, "GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let owner = format!("owner=\"{owner}\"");
+    let is_it = |line: &&str| line.starts_with("mcr_lane_frames{") && line.contains(&owner);
+    let number = |line: &str| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64;
+    answer.lines().filter(is_it).map(number).sum()
+}
+
+/// Waits until each fill ring has its frames and nothing else is under way: what was dropped has come back.
+pub(crate) fn wait_for_frames(relay: &Relay, n_outputs: usize) {
+    let wanted = (RING * (1 + n_outputs as u64), 0);
+    wait_until("frames do not come back", || (frames(relay, "fill"), frames(relay, "transmit")) == wanted);
 }
 
 pub(crate) fn wait_until(failure: &str, is_so: impl Fn() -> bool) {

@@ -56,6 +56,21 @@ impl Control {
             self.lane.drop_socket(number);
         }
         *self.state(number) = State::Dropped;
+        self.forget_socket(number);
+    }
+
+    /// A link goes, and the lane dies before it has dropped the socket: nobody can map its rings any more.
+    fn link_and_lane_go(&mut self, number: u16) {
+        if *self.state(number) != State::Live {
+            return;
+        }
+        *self.state(number) = State::Dropped;
+        self.forget_socket(number);
+        self.lane = self.world.start_lane();
+    }
+
+    /// The kernel has let go of a socket; another gets rings of its own.
+    fn forget_socket(&mut self, number: u16) {
         let place = usize::from(number);
         self.world.handed_over[place] = false;
         self.world.under_way[place].clear();
@@ -156,6 +171,7 @@ enum Step {
     Complete(u16, u32, usize),
     Round(Option<u64>),
     Drop(u16, Option<u64>),
+    Gone(u16),
     Reclaim(u16, Option<u64>),
     Take(u16, Option<u64>),
 }
@@ -169,6 +185,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (sender(), 1..50_u32, 0..=MOST_PASSED_OVER).prop_map(|(socket, n, nth)| Step::Complete(socket, n, nth)),
         4 => death().prop_map(Step::Round),
         2 => (0..SOCKETS, death()).prop_map(|(socket, death)| Step::Drop(socket, death)),
+        1 => (0..SOCKETS).prop_map(Step::Gone),
         3 => (0..SOCKETS, death()).prop_map(|(socket, death)| Step::Reclaim(socket, death)),
         3 => (0..SOCKETS, death()).prop_map(|(socket, death)| Step::Take(socket, death)),
     ]
@@ -195,6 +212,7 @@ proptest! {
                 }
                 Step::Round(death) => _ = world.round(&mut control.lane, death),
                 Step::Drop(socket, death) => control.drop_socket(socket, death),
+                Step::Gone(socket) => control.link_and_lane_go(socket),
                 Step::Reclaim(socket, death) => control.reclaim(socket, death),
                 Step::Take(socket, death) => control.take(socket, death),
             }
@@ -230,6 +248,23 @@ fn what_lies_on_the_rings_of_a_dropped_socket_is_counted_or_relayed() {
     assert_eq!(control.lane.reclaim(1), Ok(RING + 4));
     assert_eq!(control.lane.reclaim(0), Ok(RING));
     assert_eq!(control.lane.reclaim(2), Err(Refusal::Occupied));
+}
+
+#[test]
+fn what_lay_on_the_ring_of_a_link_that_went_with_its_lane_comes_back() {
+    let mut control = Control::new(u32::MAX - 2);
+    (0..5).for_each(|_| control.world.deliver());
+    control.world.round(&mut control.lane, None);
+    // Of ten packets on each ring, three are on their way and one of them is completed.
+    (0..3).for_each(|_| control.world.transmit(1));
+    control.world.complete_nth(1, 1);
+    control.link_and_lane_go(1);
+    assert_eq!(control.count(Owner::Transmit { rings: 2 }), 0);
+    assert_eq!(control.count(Owner::Transmit { rings: 1 }), 10, "what lies on the other ring");
+    assert_eq!(control.count(Owner::Fill { socket: 1 }), RING as usize, "with the kernel until it lets go");
+    assert_eq!(control.lane.counters.get(LaneCounter::DroppedWithSocket), 10, "not known to be sent");
+    control.check().unwrap();
+    assert_eq!(control.world.sent[&(2, 3)], [0, 1, 2, 3, 4]);
 }
 
 #[test]
