@@ -89,6 +89,7 @@ impl Node {
         origins: &BTreeMap<String, Origin>,
         strictness: Strictness,
     ) -> anyhow::Result<()> {
+        self.crew.finish_drops().await?;
         let place = Placement::new(&plan, &facts, Some(&self.place));
         let brought = self.bring_into_force(&plan, &mut facts, &place, origins, strictness).await;
         if brought.is_err() {

@@ -12,7 +12,7 @@ use crate::kernel::process;
 use anyhow::Context as _;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use relay_common::plan::Lanes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -30,6 +30,9 @@ pub struct Life {
     pub station: Arc<Station>,
     /// Its sockets.
     pub sockets: Vec<Arc<LaneSocket>>,
+    /// Numbers of its sockets that are going away. Nobody knows how far the lane came with one whose drop failed: it is
+    /// dropped before anything else is done, and never used again.
+    pub leaving: BTreeSet<u16>,
     /// Numbers of sockets that are gone while the kernel may still look at their frames, and when it does not any more, in
     /// nanoseconds of the monotonic clock.
     pub parked: BTreeMap<u16, u64>,
@@ -77,6 +80,7 @@ impl Life {
         Self {
             station: Arc::new(station),
             sockets,
+            leaving: BTreeSet::new(),
             parked: BTreeMap::new(),
             life: 0,
             restarts: 0,
@@ -100,6 +104,11 @@ impl Life {
             self.parked.contains_key(number) || self.sockets.iter().any(|socket| socket.number == *number)
         };
         (0..super::station::MAX_SOCKETS).find(|number| !taken(number))
+    }
+
+    /// Its sockets but those that are going away.
+    pub fn staying(&self) -> impl Iterator<Item = &Arc<LaneSocket>> {
+        self.sockets.iter().filter(|socket| !self.leaving.contains(&socket.number))
     }
 
     /// Its process, unless there is none now.

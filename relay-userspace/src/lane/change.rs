@@ -88,6 +88,7 @@ impl Lane {
             self.commit();
         }
         self.counters.add(LaneCounter::DroppedWithSocket, u64::from(unsent));
+        self.log.withdrawn();
         // Unmapped and closed.
         drop(self.ports.remove(number));
         unsent

@@ -294,7 +294,10 @@ fn take(lane: &mut Lane, message: &Message, descriptor: OwnedFd, ring_size: u32)
     number(message)?;
     let unmappable = |error: io::Error| Refusal::Unmappable(Errno::from_raw(error.raw_os_error().unwrap_or(0)));
     let port = Port::open(descriptor, message.c != 0, message.f != 0, ring_size).map_err(unmappable)?;
-    lane.take(Socket::new(*message, port).ok_or(Refusal::NoSuchNumber)?)
+    let taken = lane.take(Socket::new(*message, port).ok_or(Refusal::NoSuchNumber)?);
+    #[cfg(feature = "chaos")]
+    super::late::answer();
+    taken
 }
 
 #[cfg(feature = "chaos")]

@@ -11,6 +11,8 @@ mod recount; // what lies on the transmit rings when it starts
 pub mod vault; // descriptors that are held for control
 pub mod desk; // where control is heard, and let in again after it died
 pub mod wait; // spin or sleep
+#[cfg(feature = "chaos")]
+mod late; // answers too late, for tests
 
 #[cfg(test)]
 mod fixtures;

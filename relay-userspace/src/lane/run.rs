@@ -58,6 +58,8 @@ pub fn run() -> anyhow::Result<()> {
         }
         answer(control.as_fd(), &message)?;
     };
+    #[cfg(feature = "chaos")]
+    super::late::prepare();
     let uid = nix::unistd::geteuid().as_raw();
     let mut lane = take_up(&start, &outfit, ports)?;
     sandbox::give_up_rights().context("cannot give up this lane's rights")?;

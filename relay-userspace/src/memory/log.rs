@@ -89,6 +89,11 @@ impl Log {
         self.n_headers -= 1;
     }
 
+    /// The packets of a socket that is going away were taken off its rings.
+    pub fn withdrawn(&mut self) {
+        self.death.at(phase::WITHDRAWN);
+    }
+
     /// Whether nothing is written down.
     #[inline]
     #[must_use]

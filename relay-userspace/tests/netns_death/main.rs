@@ -13,4 +13,8 @@ mod lanes; // lanes are killed from outside
 mod compromised; // a lane in a stranger's hands
 mod takeover; // the next control goes on where a dead one stood
 #[cfg(feature = "chaos")]
+mod given; // lanes die, or are late, while they are given a socket
+#[cfg(feature = "chaos")]
+mod leaving; // lanes die while they drop a socket
+#[cfg(feature = "chaos")]
 mod phases; // lanes kill themselves in the middle of a commit

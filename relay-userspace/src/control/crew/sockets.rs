@@ -5,6 +5,7 @@ use crate::clock::now_ns;
 use crate::control::event::Event;
 use crate::control::sockets::Need;
 use crate::control::station::{self, LET_GO_NS, LaneSocket, Station, let_go_at};
+use crate::control::supervisor::Life;
 use crate::lane::handoff::{Message, Refusal, kind};
 use crate::xsk::socket::{SocketError, Tries, Unbound, finish};
 use relay_common::plan::Lanes;
@@ -47,23 +48,32 @@ pub enum Trouble {
         /// What went wrong.
         problem: String,
     },
+    /// The lane has frames of a socket of that number.
+    #[error("lane {lane} cannot be reached ({problem}): ask again in a moment")]
+    Parked {
+        /// The lane.
+        lane: u32,
+        /// What it said.
+        problem: String,
+    },
     /// The frames could not be mapped.
     #[error("cannot map the frames: {0}")]
     Map(#[from] io::Error),
 }
 
 impl Crew {
-    /// The sockets that lanes have.
+    /// The sockets that lanes have, but those that are going away.
     #[must_use]
     pub fn sockets(&self) -> Vec<Arc<LaneSocket>> {
-        let of_lane = |lane| self.supervisor.edit(lane, |life| life.sockets.clone()).unwrap_or_default();
+        let of_lane =
+            |lane| self.supervisor.edit(lane, |life| life.staying().cloned().collect::<Vec<_>>()).unwrap_or_default();
         (0..self.supervisor.n_lanes()).flat_map(of_lane).collect()
     }
 
     /// The socket for a need.
     #[must_use]
     pub fn socket(&self, need: &Need) -> Option<Arc<LaneSocket>> {
-        self.supervisor.edit(need.lane, |life| life.sockets.iter().find(|socket| socket.need == *need).cloned())?
+        self.supervisor.edit(need.lane, |life| life.staying().find(|socket| socket.need == *need).cloned())?
     }
 
     /// Whether a lane's frames suffice for these sockets.
@@ -91,6 +101,8 @@ impl Crew {
                     deaths += 1;
                     continue;
                 }
+                // Another number.
+                Err(Trouble::Parked { .. }) => continue,
                 offered => offered?,
             };
             match offered.unbound.bind() {
@@ -135,18 +147,35 @@ impl Crew {
         let process = self.present(lane).await.map_err(|error| unreachable(format!("{error:#}")))?;
         let life = process.life;
         let message = station::take_message(number, need, output, lanes.busy_poll_us > 0);
-        if let Err(error) = process.ask(message, &[unbound.fd()]).await {
-            // Its successor knows nothing of the socket.
-            let has_died = process.has_died().await;
-            self.settle(lane, &error);
-            let problem = format!("{error:#}");
-            return Err(match error.downcast_ref() {
-                Some(Refusal::TooFewFrames { .. }) => Trouble::NoFrames { lane },
-                None if has_died => Trouble::Died { lane, problem },
-                _ => unreachable(problem),
-            });
+        let Err(error) = process.ask(message, &[unbound.fd()]).await else {
+            return Ok(Offered { number, life, unbound });
+        };
+        let problem = format!("{error:#}");
+        match error.downcast_ref() {
+            Some(Refusal::TooFewFrames { .. }) => Err(Trouble::NoFrames { lane }),
+            // It remembers frames of a socket that control has forgotten: they come back like others.
+            Some(Refusal::Parked { .. }) => {
+                self.park(lane, number, let_go_at());
+                self.reclaim_later(lane, number);
+                Err(Trouble::Parked { lane, problem })
+            }
+            Some(_) => Err(unreachable(problem)),
+            None => {
+                // It may have filled the socket before it died, or before it was ended because it was late. Its successor
+                // knows nothing of the socket, and the kernel has seen none of the frames.
+                process.has_died().await;
+                self.settle(lane, &error);
+                drop(unbound);
+                self.park(lane, number, now_ns());
+                self.reclaim(lane, number).await;
+                Err(Trouble::Died { lane, problem })
+            }
         }
-        Ok(Offered { number, life, unbound })
+    }
+
+    /// Gives no socket that number until the kernel has let go of its frames and they are back.
+    fn park(&self, lane: u32, number: u16, until: u64) {
+        self.supervisor.edit(lane, |life| life.parked.insert(number, until));
     }
 
     /// A bound socket is the lane's from now on.
@@ -190,7 +219,7 @@ impl Crew {
     /// whoever closes a socket last waits in the kernel.
     async fn withdraw(&mut self, lane: u32, offered: Offered) -> Result<(), Trouble> {
         let Offered { number, unbound, .. } = offered;
-        self.supervisor.edit(lane, |life| life.parked.insert(number, let_go_at()));
+        self.park(lane, number, let_go_at());
         let dropped = self.ask(lane, of_socket(kind::DROP, number), &[]).await;
         drop(unbound);
         let reclaimed = match dropped {
@@ -221,12 +250,34 @@ impl Crew {
     /// Takes a socket away from its lane. Its frames come back once the kernel has let go of them.
     ///
     /// # Errors
-    /// When the lane does not answer: the socket stays.
+    /// When the lane does not answer: see [`Crew::finish_drops`].
     pub async fn drop_socket(&mut self, need: &Need) -> Result<(), Trouble> {
         let Some(socket) = self.socket(need) else { return Ok(()) };
-        let (lane, number) = (need.lane, socket.number);
-        self.change(&socket, of_socket(kind::DROP, number), |sockets, at| drop(sockets.remove(at))).await?;
-        self.supervisor.edit(lane, |life| life.parked.insert(number, let_go_at()));
+        self.supervisor.edit(need.lane, |life| life.leaving.insert(socket.number));
+        self.finish_drop(&socket).await
+    }
+
+    /// Drops the sockets whose drop was begun and failed.
+    ///
+    /// # Errors
+    /// When a lane does not answer.
+    pub async fn finish_drops(&mut self) -> Result<(), Trouble> {
+        let is_leaving = |life: &mut Life| -> Vec<_> {
+            life.sockets.iter().filter(|socket| life.leaving.contains(&socket.number)).cloned().collect()
+        };
+        for lane in 0..self.supervisor.n_lanes() {
+            for socket in self.supervisor.edit(lane, is_leaving).unwrap_or_default() {
+                self.finish_drop(&socket).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish_drop(&mut self, socket: &Arc<LaneSocket>) -> Result<(), Trouble> {
+        let (lane, number) = (socket.need.lane, socket.number);
+        self.change(socket, of_socket(kind::DROP, number), |sockets, at| drop(sockets.remove(at))).await?;
+        self.supervisor.edit(lane, |life| life.leaving.remove(&number));
+        self.park(lane, number, let_go_at());
         self.reclaim_later(lane, number);
         Ok(())
     }

@@ -179,6 +179,7 @@ impl Shared {
         // What is left out closes with `sockets`, after the lock.
         self.edit(lane, |life| {
             life.sockets.retain(|socket| !gone.contains(&socket.number));
+            life.leaving.retain(|number| !gone.contains(number));
             life.parked.extend(gone.iter().map(|number| (*number, let_go_at())));
         });
         for number in gone {

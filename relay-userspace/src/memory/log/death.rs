@@ -1,7 +1,8 @@
 //! Sudden death in a commit, for tests. In the product this is nothing, and its calls vanish.
 //!
 //! There is a point of death after each store of a commit. A unit test counts them and unwinds at one, with the
-//! shared memory as it is. The feature `chaos` builds a lane that kills itself in a phase: `MCR_CHAOS=PHASE:COMMITS`.
+//! shared memory as it is. The feature `chaos` builds a lane that kills itself in a phase: `MCR_CHAOS=PHASE:COMMITS`, or
+//! `MCR_CHAOS=PHASE:COMMITS:FILE` when only as many lanes shall as the file has bytes: each takes one away.
 
 /// Where in a commit a lane can be made to die.
 pub(super) mod phase {
@@ -17,6 +18,8 @@ pub(super) mod phase {
     pub(in super::super) const HALF_RINGS: u32 = 4;
     /// Everything is stored, the journal still says committed.
     pub(in super::super) const STORED: u32 = 5;
+    /// No commit: the packets of a socket that is going away were taken off its rings.
+    pub(in super::super) const WITHDRAWN: u32 = 6;
 }
 
 /// A lane that nobody wants dead.
@@ -46,8 +49,21 @@ pub(super) struct Death(Option<(u32, u64)>);
 impl Death {
     pub(super) fn wanted() -> Self {
         let wish = std::env::var("MCR_CHAOS").ok();
-        let wish = wish.as_deref().and_then(|wish| wish.split_once(':'));
-        Self(wish.and_then(|(phase, commits)| Some((phase.parse().ok()?, commits.parse().ok()?))))
+        Self(wish.as_deref().and_then(Self::of))
+    }
+
+    fn of(wish: &str) -> Option<(u32, u64)> {
+        let mut parts = wish.splitn(3, ':');
+        let wanted = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        parts.next().is_none_or(Self::takes_one).then_some(wanted)
+    }
+
+    fn takes_one(file: &str) -> bool {
+        match std::fs::read(file) {
+            Ok(bytes) if bytes.len() > 1 => std::fs::write(file, &bytes[1..]).is_ok(),
+            Ok(_) => std::fs::remove_file(file).is_ok(),
+            Err(_) => false,
+        }
     }
 
     pub(super) fn at(&mut self, phase: u32) {
