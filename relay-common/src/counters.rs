@@ -140,6 +140,8 @@ pub mod relay {
     pub const RTP_RESTARTS: usize = 11;
     /// Continuity errors of MPEG-TS.
     pub const TS_ERRORS: usize = 12;
+    /// Packets whose UDP checksum came unfinished: see [`crate::unfinished`].
+    pub const CHECKSUMS_COMPLETED: usize = 13;
     /// Drops by reason begin here.
     pub const DROPS: usize = 16;
 }

@@ -23,6 +23,9 @@ pub struct Datagram {
     pub source: Address,
     /// UDP destination port.
     pub port: u16,
+    /// The UDP checksum it leaves with when nothing changes: as it came, or finished by [`crate::unfinished`]. 0 when
+    /// the sender made none.
+    pub checksum: u16,
     /// VLAN identifiers, outer first; 0 where there is none. A priority tag (identifier 0) is no VLAN.
     pub vlans: [u16; 2],
     /// How many tags the frame carries, priority tags too.
@@ -58,8 +61,8 @@ pub type Parsed = Result<Datagram, NotADatagram>;
 impl Datagram {
     /// Finds the datagram in a frame.
     ///
-    /// Checksums are not looked at: they are updated for what changes (RFC 1624), so a frame that came damaged leaves
-    /// damaged and its receiver refuses it, as it would have without us.
+    /// Whether checksums are right is not looked at: they are updated for what changes (RFC 1624), so a frame that came
+    /// damaged leaves damaged and its receiver refuses it, as it would have without us.
     #[inline(always)]
     pub fn parse<F: Frame + ?Sized>(frame: &F) -> Parsed {
         // Offsets have 16 bits. No link that XDP runs on has longer frames.
@@ -81,6 +84,7 @@ impl Datagram {
             destination: ip.destination,
             source: ip.source,
             port: udp.destination.get(),
+            checksum: udp.checksum.get(),
             vlans: tags.vlans,
             n_tags: tags.n,
             v6: tags.ether_type == ethernet::IPV6,

@@ -16,6 +16,7 @@ pub mod frame; // the one way to look into a frame
 pub mod wire; // the headers as they lie on the wire
 pub mod datagram; // a parsed datagram: where its headers stand, whose it is
 pub mod decide; // what becomes of a frame
+pub mod unfinished; // UDP checksums that a sender left to a NIC that was not on the way
 pub mod rewrite; // the header it leaves with
 pub mod drops; // every reason why a packet is not sent, with its name
 pub mod owner; // who has a frame

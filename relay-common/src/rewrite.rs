@@ -61,7 +61,7 @@ pub fn rewrite<F: Frame + ?Sized>(frame: &F, d: &Datagram, r: &Rewrite, out: &mu
 fn write<F: Frame + ?Sized>(frame: &F, d: &Datagram, r: &Rewrite, out: &mut NewHeader) -> Option<Result<(), Drop>> {
     let (l3, l4) = (d.l3 as usize, d.l4 as usize);
     let mut udp = *frame.header::<Udp>(l4)?;
-    let has_checksum = udp.checksum.get() != 0;
+    let has_checksum = d.checksum != 0;
     if d.v6 && !has_checksum {
         return Some(Err(Drop::NoChecksum));
     }
@@ -83,7 +83,7 @@ fn write<F: Frame + ?Sized>(frame: &F, d: &Datagram, r: &Rewrite, out: &mut NewH
     }
     if has_checksum {
         // In UDP a checksum of 0 says that there is none; its other form is sent instead.
-        let checksum = change.apply(udp.checksum.get());
+        let checksum = change.apply(d.checksum);
         udp.checksum = U16::new(if checksum == 0 { 0xffff } else { checksum });
     }
     out.put(new_l4, &udp)?;

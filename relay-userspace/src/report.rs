@@ -41,6 +41,8 @@ pub struct RelayReport {
     pub packets: u64,
     /// Bytes in, as IP packets.
     pub bytes: u64,
+    /// Packets whose UDP checksum came unfinished and was finished.
+    pub checksums_completed: u64,
     /// Whether nothing of it is sent.
     pub muted: bool,
     /// What was measured of its input.
@@ -235,6 +237,7 @@ fn relays(table: &Table, lanes: &[Arc<LaneView>], sum: &Sum<'_>) -> Vec<RelayRep
                 input: stream::input(&relay.relay),
                 packets: read(relay::PACKETS),
                 bytes: read(relay::BYTES),
+                checksums_completed: read(relay::CHECKSUMS_COMPLETED),
                 muted: relay.relay.muted,
                 input_quality: Quality::gather(lanes, slot),
                 drops: named(Drop::ALL, |reason| read(relay::DROPS + reason as usize)),

@@ -23,7 +23,7 @@ pub(crate) struct Package {
 }
 
 /// What tests and demo need beyond a tool-chain.
-pub(crate) const PACKAGES: [Package; 11] = [
+pub(crate) const PACKAGES: [Package; 13] = [
     Package { name: "iproute2", program: "ip", wanted_for: "namespaces and veth pairs of tests and demo" },
     Package { name: "ethtool", program: "ethtool", wanted_for: "checksum and VLAN offloads of the veth pairs" },
     Package { name: "bpftool", program: "bpftool", wanted_for: "taking away what mcr put into the kernel" },
@@ -32,6 +32,8 @@ pub(crate) const PACKAGES: [Package; 11] = [
     Package { name: "tcpdump", program: "tcpdump", wanted_for: "a second opinion on what was sent" },
     Package { name: "tshark", program: "tshark", wanted_for: "reading captures, checksums verified" },
     Package { name: "ffmpeg", program: "ffmpeg", wanted_for: "a real transport stream, made and played" },
+    Package { name: "gstreamer1.0-tools", program: "gst-launch-1.0", wanted_for: "another sender that is not ours" },
+    Package { name: "gstreamer1.0-plugins-good", program: "gst-launch-1.0", wanted_for: "its UDP sockets" },
     Package { name: "iputils-ping", program: "ping", wanted_for: "a host that still answers beside the relay" },
     Package { name: "prometheus", program: "promtool", wanted_for: "judging metrics and alert rules" },
     Package { name: "procps", program: "ps", wanted_for: "watching lanes and their cores" },

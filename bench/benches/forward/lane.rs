@@ -11,11 +11,18 @@ pub(crate) fn cases() -> Vec<Case> {
     let lanes = differ.into_iter().chain(share);
     let lanes = lanes.flat_map(|(n, outputs)| [true, false].map(|stamped| lane(n, outputs, stamped))).flatten();
     let metered = [("off", Meters::Off, true), ("rtp", Meters::Rtp, true), ("full", Meters::Full, true)];
+    let unfinished = [1, 4].map(|n_outputs| {
+        let metered = Metered { is_unfinished: true, ..Metered::DEFAULT };
+        let name = format!("1 to {n_outputs}, stamp, unfinished checksum");
+        cases_of(name, n_outputs, move || Rig::new(n_outputs, Outputs::Differ, true, metered))
+    });
     lanes
         .chain(metered.into_iter().flat_map(|(name, meters, is_rtp)| {
             let name = format!("1 to 1, stamp, RTP, meters {name}");
-            cases_of(name, 1, move || Rig::new(1, Outputs::Differ, true, Metered { meters, is_rtp }))
+            let metered = Metered { meters, is_rtp, ..Metered::DEFAULT };
+            cases_of(name, 1, move || Rig::new(1, Outputs::Differ, true, metered))
         }))
+        .chain(unfinished.into_iter().flatten())
         .collect()
 }
 

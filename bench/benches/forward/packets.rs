@@ -32,11 +32,12 @@ pub(crate) fn v6() -> Vec<u8> {
     bytes(&headers("[fd00::1]:4000", "[ff3e::8000:1]:5000"))
 }
 
-/// The same with an RTP header in front of the TS packets, or without.
-pub(crate) fn stream(is_rtp: bool) -> Vec<u8> {
+/// The same with an RTP header in front of the TS packets, or without, its checksum whole or left to hardware.
+pub(crate) fn stream(is_rtp: bool, is_unfinished: bool) -> Vec<u8> {
     let mut payload = vec![0x47; PAYLOAD + if is_rtp { RTP } else { 0 }];
     number(&mut payload, is_rtp, 0);
-    build(&headers("10.1.0.1:4000", "239.1.1.1:5000"), &payload)
+    let checksum = if is_unfinished { Checksum::Partial } else { Checksum::Right };
+    build(&headers("10.1.0.1:4000", "239.1.1.1:5000").checksum(checksum), &payload)
 }
 
 /// Makes a payload the `n`th of its stream: nothing of it is missing. Its UDP checksum is not kept right.

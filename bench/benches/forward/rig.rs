@@ -46,11 +46,13 @@ pub(crate) enum Outputs {
 pub(crate) struct Metered {
     pub(crate) meters: Meters,
     pub(crate) is_rtp: bool,
+    /// Whether its sender leaves UDP checksums to hardware.
+    pub(crate) is_unfinished: bool,
 }
 
 impl Metered {
     /// As a relay is by default, with the packets that are most often seen.
-    pub(crate) const DEFAULT: Self = Self { meters: Meters::Full, is_rtp: false };
+    pub(crate) const DEFAULT: Self = Self { meters: Meters::Full, is_rtp: false, is_unfinished: false };
 }
 
 /// A lane with one relay.
@@ -81,7 +83,7 @@ impl Rig {
         let words = ledger.words32(0, RING_SIZE as usize);
         words.iter().for_each(|word| word.store(Owner::Fill { socket: 0 }.word(), Relaxed));
         let (frames, _) = Frames::take_stock(area, ledger, FRAME_SIZE);
-        let packet = packets::stream(metered.is_rtp);
+        let packet = packets::stream(metered.is_rtp, metered.is_unfinished);
         let room = BATCH * usize::from(n_outputs);
         let stamp = if stamped { Stamp { magic: Stamp::MAGIC, slot: SLOT, time_ns: 1 } } else { Stamp::NONE };
         Self {

@@ -235,7 +235,7 @@ proptest! {
     ) {
         let [l3, l4, payload, end] = if small { offsets.map(|offset| offset % 160) } else { offsets };
         let datagram = Datagram {
-            destination: r.destination, source: r.source, port: 1, vlans: [0; 2], n_tags, v6, l3, l4, payload, end,
+            destination: r.destination, source: r.source, port: 1, checksum: 1, vlans: [0; 2], n_tags, v6, l3, l4, payload, end,
         };
         let mut header = NewHeader::EMPTY;
         if rewrite(bytes.as_slice(), &datagram, &Rewrite { n_vlans, ..r }, &mut header).is_ok() {

@@ -5,12 +5,7 @@
 /// A header with a right checksum in it gives 0.
 #[must_use]
 pub fn full(bytes: &[u8]) -> u16 {
-    let mut pairs = bytes.chunks_exact(2);
-    let mut sum: u64 = pairs.by_ref().map(|pair| u64::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
-    if let [last] = pairs.remainder() {
-        sum += u64::from(u16::from_be_bytes([*last, 0]));
-    }
-    !fold(sum)
+    !Sum::NONE.bytes(bytes).fold()
 }
 
 /// What changed in the bytes that a checksum covers.
@@ -55,14 +50,64 @@ impl Change {
     }
 }
 
+/// A sum of words as they lie in memory. It does not matter to the Internet checksum whether the two bytes of each word
+/// are swapped before they are added up or after, so no word is, only what is left of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sum(u64);
+
+impl Sum {
+    /// The sum of nothing.
+    pub const NONE: Self = Self(0);
+
+    /// Adds a number of 16 bits.
+    #[inline(always)]
+    #[must_use]
+    pub const fn word(self, word: u16) -> Self {
+        Self(self.0 + word.to_be() as u64)
+    }
+
+    /// Adds an IPv4 address.
+    #[inline(always)]
+    #[must_use]
+    pub const fn v4(self, address: [u8; 4]) -> Self {
+        Self(self.0 + u32::from_ne_bytes(address) as u64)
+    }
+
+    /// Adds an IPv6 address.
+    #[inline(always)]
+    #[must_use]
+    pub const fn v6(self, address: &[u8; 16]) -> Self {
+        let (words, _) = address.as_chunks::<4>();
+        self.v4(words[0]).v4(words[1]).v4(words[2]).v4(words[3])
+    }
+
+    /// Adds bytes, the first of which stands at an even offset; an odd last byte is filled up with a zero.
+    #[inline(always)]
+    #[must_use]
+    pub fn bytes(self, bytes: &[u8]) -> Self {
+        let (words, rest) = bytes.as_chunks::<4>();
+        let sum: u64 = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
+        let mut last = [0; 4];
+        last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        Self(self.0 + sum).v4(last)
+    }
+
+    /// The 16 bits that are left of it: 0 only when nothing but zeros was added up.
+    #[inline(always)]
+    #[must_use]
+    pub const fn fold(self) -> u16 {
+        u16::from_be(fold(self.0))
+    }
+}
+
 /// Adds the 16-bit words of a sum until one is left. 2¹⁶ counts as 1 here, so wider words may have been added up.
+///
+/// The upper half of a number plus itself with its halves exchanged is the sum of both halves, its carry added.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "the fourth addition leaves no carry")]
+#[expect(clippy::cast_possible_truncation, reason = "what is shifted down fits")]
 const fn fold(sum: u64) -> u16 {
-    let sum = (sum >> 32) + (sum & 0xffff_ffff);
-    let sum = (sum >> 16) + (sum & 0xffff);
-    let sum = (sum >> 16) + (sum & 0xffff);
-    ((sum >> 16) + (sum & 0xffff)) as u16
+    let sum = (sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32;
+    (sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16
 }
 
 #[cfg(test)]

@@ -12,8 +12,6 @@ use relay_common::table::Placement;
 
 /// Hints that would only repeat what is said elsewhere: as pending, or as an error of the attachment.
 const SAID_ELSEWHERE: [&str; 4] = ["down", "no-carrier", "other-program", "vlan-offload"];
-/// Hints about the senders, not the link: worth knowing, and nothing to warn of each time.
-const OF_SENDERS: [&str; 1] = ["partial-checksums"];
 
 /// Hints that concern a link that packets only leave by, too.
 const OF_OUTPUTS: [&str; 3] = ["short-rings", "other-node", KERNEL_FAULT];
@@ -24,11 +22,7 @@ pub async fn advise(netlink: &Netlink, plan: &Plan, place: &Placement) -> anyhow
         if SAID_ELSEWHERE.contains(&hint.name) {
             continue;
         }
-        if OF_SENDERS.contains(&hint.name) {
-            tracing::info!(link, "{}; remedy: {}", hint.text, hint.remedy);
-        } else {
-            tracing::warn!(link, "{}; remedy: {}", hint.text, hint.remedy);
-        }
+        tracing::warn!(link, "{}; remedy: {}", hint.text, hint.remedy);
     }
     Ok(())
 }

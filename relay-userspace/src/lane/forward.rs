@@ -11,13 +11,14 @@ use crate::memory::frames::{Frame, Frames};
 use crate::memory::log::Log;
 use crate::xsk::ring::Descriptor;
 use relay_common::abi::Stamp;
-use relay_common::counters::LaneCounter;
+use relay_common::counters::{LaneCounter, relay};
 use relay_common::datagram::Datagram;
 use relay_common::drops::Drop;
 use relay_common::entry::{MAX_OUTPUTS_PER_RELAY, OutputEntry, RelayEntry};
-use relay_common::meter::Meter;
+use relay_common::meter::{Meter, Tally as _};
 use relay_common::rewrite::{NewHeader, rewrite};
 use relay_common::table::image::Image;
+use relay_common::unfinished;
 use zerocopy::FromBytes;
 
 mod show; // packets for whoever captures them
@@ -86,7 +87,7 @@ pub fn forward(received: &mut Vec<Received>, arrival: Arrival, table: &Image<'_>
 fn forward_one(mut packet: Received, arrival: Arrival, table: &Image<'_>, bench: &mut Bench<'_>) {
     let stamp = take_stamp(&mut packet, bench.frames);
     let (from, to) = (packet.at as usize, (packet.at + packet.len) as usize);
-    let Ok(datagram) = Datagram::parse(&bench.frames.bytes(&packet.frame)[from..to]) else {
+    let Ok(mut datagram) = Datagram::parse(&bench.frames.bytes(&packet.frame)[from..to]) else {
         bench.counters.dropped(Drop::Malformed);
         return bench.frames.release(packet.frame, bench.log);
     };
@@ -110,6 +111,9 @@ fn forward_one(mut packet: Received, arrival: Arrival, table: &Image<'_>, bench:
     if let Some(meter) = bench.meters.get_mut(slot as usize) {
         let frame = bench.frames.bytes(&packet.frame);
         meter.see(relay, &frame[from + datagram.payload as usize..from + datagram.end as usize], seen_at, &mut line);
+    }
+    if unfinished::finish(&bench.frames.bytes(&packet.frame)[from..to], &mut datagram) {
+        line.add(relay::CHECKSUMS_COMPLETED, 1);
     }
     if bench.tap.is_some() {
         let at = bench.frames.start(&packet.frame) + from as u64;

@@ -69,8 +69,7 @@ pub const KERNEL_FAULT: &str = "kernel-fault";
 /// Everything that hurts on a link, worst first.
 #[must_use]
 pub fn hints(ability: &Ability, usage: &Use) -> Vec<Hint> {
-    let all =
-        [down, program, mtu, cut, merged, vlan_offload, vlan_beside, members, queues, rings, nodes, partial_checksums];
+    let all = [down, program, mtu, cut, merged, vlan_offload, vlan_beside, members, queues, rings, nodes];
     let mut hints: Vec<Hint> = all.iter().filter_map(|hint| hint(ability, usage)).collect();
     // What can crash the machine comes before what only hurts, and after what keeps anything from working.
     let at = hints.iter().take_while(|hint| ["down", "no-carrier", "other-program"].contains(&hint.name)).count();
@@ -293,19 +292,6 @@ fn nodes(ability: &Ability, usage: &Use) -> Option<Hint> {
         name: "other-node",
         text: format!("{} is on NUMA node {node}, and lanes run elsewhere, on {}", name(ability), far.join(", ")),
         remedy: format!("choose lanes.cores among {}", near.0),
-    })
-}
-
-/// Software that hands frames over without a wire leaves the checksum to a hardware that never comes.
-fn partial_checksums(ability: &Ability, _: &Use) -> Option<Hint> {
-    const SOFTWARE: [&str; 8] = ["veth", "tun", "bridge", "macvlan", "macvtap", "ipvlan", "netkit", "virtio_net"];
-    let name = name(ability);
-    SOFTWARE.contains(&ability.driver_name()).then(|| Hint {
-        name: "partial-checksums",
-        text: format!(
-            "senders behind {name} on this host may leave UDP checksums unfinished, and receivers drop those"
-        ),
-        remedy: String::from("on each such sender, with its own interface: ethtool -K IFACE tx off"),
     })
 }
 

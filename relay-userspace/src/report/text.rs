@@ -28,6 +28,9 @@ impl fmt::Display for Report {
             }
             let muted = if relay.muted { "muted; " } else { "" };
             writeln!(f, "{:name$}  {muted}input: {}", "", relay.input_quality)?;
+            if relay.checksums_completed > 0 {
+                writeln!(f, "{:name$}  checksums completed: {}", "", relay.checksums_completed)?;
+            }
         }
         writeln!(f, "XDP verdicts: {}", list(&self.verdicts))?;
         writeln!(f, "drops of no relay: {}", list(&self.drops))?;

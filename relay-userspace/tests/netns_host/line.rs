@@ -38,8 +38,7 @@ impl Line {
     pub(crate) fn shaped(mtu: u16, queues: u16) -> Self {
         let namespace = || Namespace::new("mcr-host").unwrap();
         let (source, relay, receiver) = (namespace(), namespace(), namespace());
-        // Sockets send in these tests, not only frames: their checksums must be whole.
-        let near = End::new(&source, "src0").address("10.1.0.1/24").address("fd00:1::1/64").without_checksum_offload();
+        let near = End::new(&source, "src0").address("10.1.0.1/24").address("fd00:1::1/64");
         let input = End::new(&relay, "in0").address("10.1.0.2/24").address("fd00:1::2/64");
         let (src0, in0) = Veth::new(near, input).mtu(mtu).queues(queues).create().unwrap();
         let output = End::new(&relay, "out0").address("10.2.0.1/24").address("fd00:2::1/64");

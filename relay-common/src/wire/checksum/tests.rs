@@ -1,6 +1,6 @@
 //! An updated checksum is the full one.
 
-use super::{Change, fold, full};
+use super::{Change, Sum, fold, full};
 use proptest::prelude::*;
 use std::vec::Vec;
 
@@ -22,7 +22,25 @@ fn the_largest_sum_still_folds() {
     assert_eq!(fold(0xffff_ffff_0000_0001), 1);
 }
 
+/// The sum as RFC 1071 tells it, a word after the other.
+fn by_hand(bytes: &[u8]) -> u16 {
+    let words = bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |low| u32::from(*low)));
+    words.fold(0, |sum, word| (sum + word) % 0x1_0000 + (sum + word) / 0x1_0000).try_into().unwrap()
+}
+
 proptest! {
+    #[test]
+    fn a_sum_is_that_of_its_words(bytes in prop::collection::vec(any::<u8>(), 0..300), word: u16, a: [u8; 4], b: [u8; 16]) {
+        prop_assert_eq!(full(&bytes), !by_hand(&bytes));
+        let all = [&word.to_be_bytes()[..], &a, &b, &bytes].concat();
+        prop_assert_eq!(Sum::NONE.word(word).v4(a).v6(&b).bytes(&bytes).fold(), by_hand(&all));
+    }
+
+    #[test]
+    fn a_fold_is_what_is_left_of_a_division(sum: u64) {
+        prop_assert_eq!(u64::from(fold(sum)), if sum == 0 { 0 } else { (sum - 1) % 0xffff + 1 });
+    }
+
     #[test]
     fn updated_is_full(mut bytes in prop::collection::vec(any::<u8>(), 4..64), at in any::<prop::sample::Index>(), new: u16) {
         // A header never sums up to nothing: there is a version in it.

@@ -161,6 +161,21 @@ fn every_further_rewrite_costs_a_copy_and_equal_ones_share_a_frame() {
 }
 
 #[test]
+fn an_unfinished_checksum_is_finished_once_and_leaves_right_by_every_output() {
+    let mut lab = Lab::new(&[vec![output(0, 0, 1), output(1, 1, 2), sharing(2, 0, 2)]], &[10, 10]);
+    let came = Recipe { unfinished: true, ..Recipe::default() };
+    lab.receive(&came.bytes(), Stamp::NONE);
+    lab.receive(&Recipe::default().bytes(), Stamp::NONE);
+    lab.forward();
+    assert_eq!(lab.sent(0)[0], came.bytes(), "untouched before the commit");
+    lab.commit();
+    let (one, two) = (rewritten(&Recipe::default(), 1), rewritten(&Recipe::default(), 2));
+    assert_eq!(lab.sent(0), [&one[..], &two, &one, &two]);
+    assert_eq!(lab.sent(1), [&two[..], &two]);
+    assert_eq!(lab.counters.get_relay(0, relay::CHECKSUMS_COMPLETED), 1);
+}
+
+#[test]
 fn a_full_ring_drops_for_its_output_only() {
     let mut lab = Lab::new(&[vec![output(0, 0, 1), sharing(1, 1, 1), output(2, 2, 2)]], &[0, 1, 1]);
     (0..2).for_each(|_| lab.receive(&Recipe::default().bytes(), Stamp::NONE));

@@ -144,16 +144,6 @@ fn every_lane_needs_a_transmit_queue() {
 }
 
 #[test]
-fn software_links_are_told_about_partial_checksums() {
-    for kind in ["veth", "bridge", "macvlan"] {
-        let mut ability = ability();
-        ability.reading.kind = kind.to_owned();
-        let hints = hints(&ability, &Use::default());
-        assert!(hints.iter().any(|hint| hint.name == "partial-checksums"), "{kind}: {hints:?}");
-    }
-}
-
-#[test]
 fn the_rings_of_a_zero_copy_card_want_as_many_frames_as_they_hold() {
     let mut ability = ability();
     ability.rings = Some(Rings { rx: 4078, tx: 512, max_rx: 8192, max_tx: 8192 });

@@ -99,6 +99,12 @@ pub(super) const FAMILIES: &[Family] = &[
         "MPEG-TS continuity errors of a relay's input: it was broken before this node.",
         Read::RelaySum(relay::TS_ERRORS),
     ),
+    counter(
+        "mcr_relay_checksums_completed",
+        RELAY,
+        "Packets of a relay whose sender had left the UDP checksum to hardware: it was finished, once for all outputs.",
+        Read::RelaySum(relay::CHECKSUMS_COMPLETED),
+    ),
     // Of each output.
     counter("mcr_output_packets", OUTPUT, "Packets that an output sent.", Read::OutputSum(output::PACKETS)),
     counter("mcr_output_bytes", OUTPUT, "Bytes that an output sent, as IP packets.", Read::OutputSum(output::BYTES)),
