@@ -1,7 +1,9 @@
 //! Outputs that lead back to where they came from.
 //!
-//! An output that is some relay's input on the same link may be wanted: a chain. When the chain closes, every
-//! packet goes round for as long as its TTL lasts, doubled by each further output.
+//! An output that is some relay's input on the same link feeds no relay of this node: what we send carries the MAC of
+//! one of our links, and what comes with such a MAC is dropped as `loop`. It may be another node's business. But when the
+//! way closes, nothing good can be meant, and only that verdict keeps each packet from going round, multiplied by
+//! each further output.
 
 use crate::entry::Vlans;
 use crate::plan::{Output, Relay};

@@ -126,7 +126,10 @@ fn check_outputs(relay: &FileRelay, errors: &mut Errors) {
     let place = Place { line: relay.place.line, key: format!("{} outputs", relay.place.key) };
     if relay.outputs.len() > MAX_OUTPUTS_PER_RELAY {
         let problem = format!("has {} outputs", relay.outputs.len());
-        let remedy = format!("a relay can have {MAX_OUTPUTS_PER_RELAY}: let one of them feed a second relay");
+        let remedy = format!(
+            "a relay can have {MAX_OUTPUTS_PER_RELAY}: send the stream in by a second group or port for the others, or relay \
+             them on another node"
+        );
         errors.add(&place, Fault::new(problem, remedy));
         return; // See `check_input`.
     }
