@@ -155,7 +155,8 @@ pub mod output {
     /// Bytes put there, as IP packets.
     pub const BYTES: usize = 1;
     /// Reasons for which an output drops, in the order of their places from [`DROPS`].
-    pub const REASONS: [Drop; 5] = [Drop::Pending, Drop::Muted, Drop::OverMtu, Drop::TxFull, Drop::NoFrame];
+    pub const REASONS: [Drop; 6] =
+        [Drop::Pending, Drop::Muted, Drop::OverMtu, Drop::TxFull, Drop::NoFrame, Drop::TtlExpired];
     /// Drops by reason begin here.
     pub const DROPS: usize = 2;
 
@@ -168,6 +169,7 @@ pub mod output {
             Drop::OverMtu => DROPS + 2,
             Drop::TxFull => DROPS + 3,
             Drop::NoFrame => DROPS + 4,
+            Drop::TtlExpired => DROPS + 5,
             _ => DROPS,
         }
     }

@@ -26,6 +26,8 @@ pub struct Datagram {
     /// The UDP checksum it leaves with when nothing changes: as it came, or finished by [`crate::unfinished`]. 0 when
     /// the sender made none.
     pub checksum: u16,
+    /// TTL or hop limit.
+    pub ttl: u8,
     /// VLAN identifiers, outer first; 0 where there is none. A priority tag (identifier 0) is no VLAN.
     pub vlans: [u16; 2],
     /// How many tags the frame carries, priority tags too.
@@ -85,6 +87,7 @@ impl Datagram {
             source: ip.source,
             port: udp.destination.get(),
             checksum: udp.checksum.get(),
+            ttl: ip.ttl,
             vlans: tags.vlans,
             n_tags: tags.n,
             v6: tags.ether_type == ethernet::IPV6,
@@ -142,6 +145,7 @@ impl Tags {
 struct Ip {
     source: Address,
     destination: Address,
+    ttl: u8,
     /// Where UDP begins.
     l4: usize,
     /// Bytes of the whole packet.
@@ -163,7 +167,8 @@ impl Ip {
             return Err(NotADatagram::Fragment);
         }
         let (source, destination) = (Address::v4(header.source), Address::v4(header.destination));
-        Ok(Self { source, destination, l4: at + header_len, len: header.total_length.get() as usize })
+        let (ttl, len) = (header.ttl(), header.total_length.get() as usize);
+        Ok(Self { source, destination, ttl, l4: at + header_len, len })
     }
 
     #[inline(always)]
@@ -182,7 +187,7 @@ impl Ip {
             return Err(NotADatagram::NotUdp); // a jumbogram (RFC 2675)
         }
         let (source, destination) = (Address(header.source), Address(header.destination));
-        Ok(Self { source, destination, l4, len: Ipv6::LEN + payload_len })
+        Ok(Self { source, destination, ttl: header.hop_limit, l4, len: Ipv6::LEN + payload_len })
     }
 
     /// Where UDP begins behind extension headers.

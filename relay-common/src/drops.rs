@@ -22,11 +22,13 @@ pub enum Drop {
     TxFull,
     /// No free frame for a copy.
     NoFrame,
+    /// This output counts the TTL down, and the datagram came with 1.
+    TtlExpired,
 }
 
 impl Drop {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NoRelay,
         Self::Malformed,
         Self::NoChecksum,
@@ -36,6 +38,7 @@ impl Drop {
         Self::OverMtu,
         Self::TxFull,
         Self::NoFrame,
+        Self::TtlExpired,
     ];
     /// How many reasons there are.
     pub const COUNT: usize = Self::ALL.len();
@@ -53,6 +56,7 @@ impl Drop {
             Self::OverMtu => "over_mtu",
             Self::TxFull => "tx_full",
             Self::NoFrame => "no_frame",
+            Self::TtlExpired => "ttl_expired",
         }
     }
 
@@ -71,6 +75,9 @@ impl Drop {
                 "the output link takes packets more slowly than they come: raise ring_size or spread the relays"
             }
             Self::NoFrame => "all frames of the lane are in use: raise lanes.frames",
+            Self::TtlExpired => {
+                "the datagram came with TTL 1 and the output counts down: raise the sender's TTL, or set the output's ttl"
+            }
         }
     }
 }

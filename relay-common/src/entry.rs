@@ -93,7 +93,7 @@ pub struct Rewrite {
     pub vlan_ids: [u16; 2],
     /// How many of `vlan_ids` count; [`Rewrite::KEEP_VLANS`] keeps the datagram's own tags.
     pub n_vlans: u8,
-    /// TTL or hop limit to send with; never 0.
+    /// TTL or hop limit to send with; [`Rewrite::DECREMENT_TTL`] counts down the datagram's own.
     pub ttl: u8,
     /// DSCP to send with; only used when [`Rewrite::SET_DSCP`] is set.
     pub dscp: u8,
@@ -107,6 +107,8 @@ impl Rewrite {
     pub const SET_SOURCE: u8 = 1;
     /// The DSCP is set; without it the datagram keeps its own.
     pub const SET_DSCP: u8 = 2;
+    /// The value of `ttl` that counts the datagram's own down. A datagram that has none left is not sent.
+    pub const DECREMENT_TTL: u8 = 0;
     /// The value of `n_vlans` that keeps the datagram's own tags.
     pub const KEEP_VLANS: u8 = 0xff;
 
@@ -129,7 +131,7 @@ pub struct OutputEntry {
     pub rewrite: Rewrite,
     /// Which of the lane's transmit rings it leaves by: the number of the output link in the table.
     pub link: u16,
-    /// [`OutputEntry::PENDING`], [`OutputEntry::SHARES`].
+    /// [`OutputEntry::PENDING`], [`OutputEntry::SHARES`], [`OutputEntry::DECREMENTS_TTL`].
     pub flags: u16,
     /// The longest IP packet the link takes, in bytes.
     pub mtu: u32,
@@ -145,4 +147,7 @@ impl OutputEntry {
     pub const PENDING: u16 = 1;
     /// Its rewrite equals that of the output before it in the same relay (which is not pending), so they share a frame.
     pub const SHARES: u16 = 2;
+    /// Its rewrite counts the TTL down: a packet that comes with 1 is dropped as `ttl_expired`. Said here too, because
+    /// what drops a packet at an output is looked at before anything is rewritten.
+    pub const DECREMENTS_TTL: u16 = 4;
 }

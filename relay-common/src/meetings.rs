@@ -73,7 +73,7 @@ mod tests {
             vlans: Vlans::Set { n: 0, ids: [0; 2] },
             destination: "239.2.1.1".parse().unwrap(),
             port: NonZeroU16::new(port).unwrap(),
-            ttl: NonZeroU8::new(16).unwrap(),
+            ttl: NonZeroU8::new(16),
             dscp: None,
             source: Source::Link,
             source_port: None,
@@ -136,6 +136,6 @@ mod tests {
         assert_eq!(met(|b| b.outputs[0].source = Source::Address("10.0.0.9".parse().unwrap())), 0);
         assert_eq!(met(|b| b.outputs[0].source = Source::Keep), 0);
         assert_eq!(met(|b| b.outputs[0].vlans = Vlans::Keep), 2, "untagged comes in, untagged goes out");
-        assert_eq!(met(|b| b.outputs[0].ttl = NonZeroU8::new(1).unwrap()), 2);
+        assert_eq!(met(|b| b.outputs[0].ttl = NonZeroU8::new(1)), 2);
     }
 }

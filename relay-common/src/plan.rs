@@ -220,8 +220,8 @@ pub struct Output {
     pub destination: IpAddr,
     /// The UDP destination port.
     pub port: NonZeroU16,
-    /// TTL or hop limit.
-    pub ttl: NonZeroU8,
+    /// TTL or hop limit; the datagram's own, counted down by one, without.
+    pub ttl: Option<NonZeroU8>,
     /// DSCP, 0 to 63; the datagram keeps its own without.
     pub dscp: Option<u8>,
     /// The source address.

@@ -50,7 +50,8 @@ impl NewHeader {
 /// `frame[d.payload..d.end]`; its IP packet is as long as it was.
 ///
 /// # Errors
-/// [`Drop::NoChecksum`] for an IPv6 datagram without a checksum, [`Drop::Malformed`] when `d` is not of this frame.
+/// [`Drop::NoChecksum`] for an IPv6 datagram without a checksum, [`Drop::TtlExpired`] for one whose TTL cannot be counted
+/// down, [`Drop::Malformed`] when `d` is not of this frame.
 #[inline(always)]
 pub fn rewrite<F: Frame + ?Sized>(frame: &F, d: &Datagram, r: &Rewrite, out: &mut NewHeader) -> Result<(), Drop> {
     write(frame, d, r, out).unwrap_or(Err(Drop::Malformed))
@@ -65,12 +66,17 @@ fn write<F: Frame + ?Sized>(frame: &F, d: &Datagram, r: &Rewrite, out: &mut NewH
     if d.v6 && !has_checksum {
         return Some(Err(Drop::NoChecksum));
     }
+    let ttl = match r.ttl {
+        Rewrite::DECREMENT_TTL if d.ttl <= 1 => return Some(Err(Drop::TtlExpired)),
+        Rewrite::DECREMENT_TTL => d.ttl - 1,
+        ttl => ttl,
+    };
 
     let new_l3 = write_link(frame, d, r, out)?;
     let (mut change, options, new_options) = if d.v6 {
-        (write_v6(frame, l3, new_l3, r, out)?, l3 + Ipv6::LEN, new_l3 + Ipv6::LEN)
+        (write_v6(frame, (l3, new_l3), r, ttl, out)?, l3 + Ipv6::LEN, new_l3 + Ipv6::LEN)
     } else {
-        (write_v4(frame, l3, new_l3, r, out)?, l3 + Ipv4::LEN, new_l3 + Ipv4::LEN)
+        (write_v4(frame, (l3, new_l3), r, ttl, out)?, l3 + Ipv4::LEN, new_l3 + Ipv4::LEN)
     };
     let new_l4 = copy_options(frame, options, l4, new_options, out)?;
 
@@ -140,9 +146,9 @@ fn write_link<F: Frame + ?Sized>(frame: &F, d: &Datagram, r: &Rewrite, out: &mut
 #[inline(always)]
 fn write_v4<F: Frame + ?Sized>(
     frame: &F,
-    l3: usize,
-    new_l3: usize,
+    (l3, new_l3): (usize, usize),
     r: &Rewrite,
+    ttl: u8,
     out: &mut NewHeader,
 ) -> Option<Change> {
     let mut ip = *frame.header::<Ipv4>(l3)?;
@@ -158,7 +164,7 @@ fn write_v4<F: Frame + ?Sized>(
     if r.flags & Rewrite::SET_DSCP != 0 {
         ip.version_and_service[1] = (r.dscp << 2) | (ip.service() & 0b11);
     }
-    ip.ttl_and_protocol[0] = r.ttl;
+    ip.ttl_and_protocol[0] = ttl;
     let header = change
         .word(u16::from_be_bytes(old_service), u16::from_be_bytes(ip.version_and_service))
         .word(u16::from_be_bytes(old_ttl), u16::from_be_bytes(ip.ttl_and_protocol));
@@ -171,9 +177,9 @@ fn write_v4<F: Frame + ?Sized>(
 #[inline(always)]
 fn write_v6<F: Frame + ?Sized>(
     frame: &F,
-    l3: usize,
-    new_l3: usize,
+    (l3, new_l3): (usize, usize),
     r: &Rewrite,
+    ttl: u8,
     out: &mut NewHeader,
 ) -> Option<Change> {
     let mut ip = *frame.header::<Ipv6>(l3)?;
@@ -187,7 +193,7 @@ fn write_v6<F: Frame + ?Sized>(
         let dscp = (u16::from(r.dscp) << Ipv6::DSCP_SHIFT) & Ipv6::DSCP;
         ip.version_and_class = U16::new((ip.version_and_class.get() & !Ipv6::DSCP) | dscp);
     }
-    ip.hop_limit = r.ttl;
+    ip.hop_limit = ttl;
     out.put(new_l3, &ip)?;
     Some(change)
 }

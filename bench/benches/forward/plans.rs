@@ -58,7 +58,7 @@ fn output(link: usize, i: usize, [c, d]: [u8; 2], changed: bool) -> Output {
         vlans: Vlans::Set { n: 0, ids: [0, 0] },
         destination: Ipv4Addr::new(239, if i == 0 { 10 } else { 11 }, c, d).into(),
         port: port(if changed { 5002 } else { 5001 }),
-        ttl: NonZeroU8::new(16).expect("not 0"),
+        ttl: NonZeroU8::new(16),
         dscp: Some(34),
         source: Source::Link,
         source_port: None,

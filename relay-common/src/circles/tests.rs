@@ -16,7 +16,7 @@ fn relay(from: u8, to: &[u8]) -> Relay {
         vlans: Vlans::Set { n: 0, ids: [0, 0] },
         destination: group(*last),
         port,
-        ttl: NonZeroU8::MIN,
+        ttl: Some(NonZeroU8::MIN),
         dscp: None,
         source: Source::Link,
         source_port: None,

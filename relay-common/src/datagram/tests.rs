@@ -23,6 +23,7 @@ fn offsets_and_fields_of_a_tagged_v4_datagram() {
         source: Address::v4([10, 0, 0, 1]),
         port: 5000,
         checksum: u16::from_be_bytes(recipe.bytes()[52..54].try_into().unwrap()),
+        ttl: 7,
         vlans: [200, 100],
         n_tags: 2,
         v6: false,

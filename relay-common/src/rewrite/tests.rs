@@ -75,6 +75,20 @@ fn a_v6_datagram_without_a_checksum_is_dropped() {
 }
 
 #[test]
+fn a_ttl_counts_down_and_a_packet_without_one_left_is_dropped() {
+    for group in ["239.9.9.9", "ff3e::9"] {
+        let down = Rewrite { ttl: Rewrite::DECREMENT_TTL, ..output(group) };
+        for ttl in 0..=u8::MAX {
+            let recipe = Recipe { ttl, ..Recipe::to(group) };
+            let left = ttl.checked_sub(1).filter(|left| *left > 0);
+            // As if it had been set to that: the IPv4 checksum is right, too.
+            let expected = left.map(|ttl| sent(&recipe.bytes(), &Rewrite { ttl, ..down }).unwrap());
+            assert_eq!(sent(&recipe.bytes(), &down), expected.ok_or(Drop::TtlExpired), "{group} with TTL {ttl}");
+        }
+    }
+}
+
+#[test]
 fn a_v4_datagram_without_a_checksum_stays_without() {
     let recipe = Recipe { checksum: false, ..Recipe::default() };
     let frame = sent(&recipe.bytes(), &output("239.9.9.9")).unwrap();
@@ -229,16 +243,17 @@ proptest! {
     fn any_bytes_any_output_any_datagram_never_panic(
         bytes in prop::collection::vec(any::<u8>(), 0..160),
         r in wanted(),
-        (n_vlans, n_tags, v6) in any::<(u8, u8, bool)>(),
+        (n_vlans, n_tags, ttl, v6) in any::<(u8, u8, u8, bool)>(),
         offsets in any::<[u16; 4]>(),
         small: bool,
     ) {
         let [l3, l4, payload, end] = if small { offsets.map(|offset| offset % 160) } else { offsets };
         let datagram = Datagram {
-            destination: r.destination, source: r.source, port: 1, checksum: 1, vlans: [0; 2], n_tags, v6, l3, l4, payload, end,
+            destination: r.destination, source: r.source, port: 1, checksum: 1, ttl, vlans: [0; 2], n_tags, v6, l3, l4, payload, end,
         };
         let mut header = NewHeader::EMPTY;
-        if rewrite(bytes.as_slice(), &datagram, &Rewrite { n_vlans, ..r }, &mut header).is_ok() {
+        let small_ttl = if small { 0 } else { r.ttl };
+        if rewrite(bytes.as_slice(), &datagram, &Rewrite { n_vlans, ttl: small_ttl, ..r }, &mut header).is_ok() {
             prop_assert!(header.len as usize <= MAX_NEW_HEADER);
         }
     }

@@ -50,7 +50,7 @@ pub(super) fn output(destination: &str) -> Output {
         vlans: Vlans::Set { n: 0, ids: [0, 0] },
         destination: ip(destination),
         port: port(6000),
-        ttl: NonZeroU8::new(16).unwrap(),
+        ttl: NonZeroU8::new(16),
         dscp: None,
         source: Source::Link,
         source_port: None,

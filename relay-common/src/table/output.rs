@@ -8,6 +8,7 @@ use crate::facts::Link;
 use crate::plan::{Input, Output, Source};
 use crate::wire::ethernet::group_mac;
 use core::net::{IpAddr, Ipv6Addr};
+use core::num::NonZeroU8;
 use zerocopy::FromZeros;
 
 /// Makes the entry of an output, and says why it cannot send if it cannot.
@@ -20,6 +21,9 @@ pub(super) fn resolve(
     let mut entry = OutputEntry::new_zeroed();
     entry.counter = counter;
     entry.rewrite = rewrite_without_facts(output);
+    if output.ttl.is_none() {
+        entry.flags |= OutputEntry::DECREMENTS_TTL;
+    }
     let pending = fill_in(node, input, output, &mut entry).err();
     if pending.is_some() {
         entry.flags |= OutputEntry::PENDING;
@@ -33,7 +37,7 @@ fn rewrite_without_facts(output: &Output) -> Rewrite {
     rewrite.destination = Address::from(output.destination);
     rewrite.destination_port = output.port.get();
     rewrite.source_port = output.source_port.map_or(0, |port| port.get());
-    rewrite.ttl = output.ttl.get();
+    rewrite.ttl = output.ttl.map_or(Rewrite::DECREMENT_TTL, NonZeroU8::get);
     match output.vlans {
         Vlans::Keep => rewrite.n_vlans = Rewrite::KEEP_VLANS,
         Vlans::Set { n, ids } => (rewrite.n_vlans, rewrite.vlan_ids) = (n, ids),

@@ -94,7 +94,7 @@ mod tests {
         let before = table(vec![a()], &Table::empty(16, 16));
         let mut changed = a();
         changed.muted = true;
-        changed.outputs[0].ttl = 3.try_into().unwrap();
+        changed.outputs[0].ttl = None;
         changed.outputs.reverse();
         assert_eq!(NewOwners::between(&before, &table(vec![changed], &before)), NewOwners::default());
     }

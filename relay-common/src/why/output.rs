@@ -8,6 +8,7 @@ use crate::drops::Drop;
 use crate::plan::Output;
 use crate::table::{Part, PendingReason};
 use alloc::format;
+use core::num::NonZeroU8;
 
 /// Judges a step of an output.
 pub(super) fn find(evidence: &Evidence, i: usize, stage: Stage, is_broken: bool) -> Finding {
@@ -120,10 +121,11 @@ fn sent(evidence: &Evidence, i: usize) -> Finding {
 
 fn ttl(output: &Output) -> Finding {
     let Output { ttl, destination, interface, .. } = output;
-    match ttl.get() {
-        1 => Finding::unknown(format!(
+    match ttl.map(NonZeroU8::get) {
+        Some(1) => Finding::unknown(format!(
             "{destination} leaves \"{interface}\" with TTL 1, so no router passes it on: raise ttl if receivers are behind one"
         )),
-        ttl => Finding::ok(format!("{destination} leaves \"{interface}\" with TTL {ttl}")),
+        Some(ttl) => Finding::ok(format!("{destination} leaves \"{interface}\" with TTL {ttl}")),
+        None => Finding::ok(format!("{destination} leaves \"{interface}\" with the TTL that it came with, less one")),
     }
 }

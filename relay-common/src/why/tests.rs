@@ -265,7 +265,7 @@ fn what_cannot_be_told_is_said_and_not_guessed() {
     let slow = with(works(), |evidence| {
         evidence.now.packets = evidence.before.packets;
         evidence.now.outputs = evidence.before.outputs.clone();
-        evidence.relay.outputs[0].ttl = NonZeroU8::MIN;
+        evidence.relay.outputs[0].ttl = Some(NonZeroU8::MIN);
     });
     let walk = look(&slow);
     assert_eq!(walk.first_broken(), None, "its last packet is a millisecond old");

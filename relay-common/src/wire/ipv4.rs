@@ -72,6 +72,13 @@ impl Ipv4 {
         self.version_and_service[1]
     }
 
+    /// Time to live.
+    #[inline(always)]
+    #[must_use]
+    pub const fn ttl(&self) -> u8 {
+        self.ttl_and_protocol[0]
+    }
+
     /// The protocol that follows.
     #[inline(always)]
     #[must_use]

@@ -71,9 +71,9 @@ pub struct Output {
     /// The UDP port.
     #[schema(minimum = 1, example = 5001)]
     pub port: u16,
-    /// TTL or hop limit.
-    #[schema(minimum = 1, default = 16)]
-    pub ttl: Option<u8>,
+    /// TTL or hop limit: 1 to 255 (16 by default), or `decrement`, which counts down what the datagram came with.
+    #[schema(value_type = Option<Object>)]
+    pub ttl: Option<serde_json::Value>,
     /// 0 to 63, or `keep`.
     #[schema(value_type = Option<Object>)]
     pub dscp: Option<serde_json::Value>,

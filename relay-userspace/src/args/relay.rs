@@ -50,7 +50,7 @@ The short form:
 
   ADDR    239.1.1.1, [ff3e::1], or a unicast address
   vlan    100, 100.7 (outer.inner), none; of an output also keep. IFACE can say it too: ens1f0.100/239.1.1.1:5000
-  ttl     1 to 255 [default: 16]
+  ttl     1 to 255, or decrement (what it came with, less one) [default: 16]
   dscp    0 to 63, or keep [default: keep]
   source  link (the output link's address), keep (the datagram's own), or an address [default: link]";
 

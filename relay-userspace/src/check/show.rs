@@ -62,6 +62,7 @@ fn show_sent(table: &Table, relay: &SlotRelay, i: usize) -> String {
     let kept = || "kept".to_owned();
     let source = if flags & Rewrite::SET_SOURCE == 0 { kept() } else { show_address(source) };
     let source_port = if source_port == 0 { kept() } else { source_port.to_string() };
+    let ttl = if ttl == Rewrite::DECREMENT_TTL { "less one".to_owned() } else { ttl.to_string() };
     let dscp = if flags & Rewrite::SET_DSCP == 0 { kept() } else { dscp.to_string() };
     let mac = destination_mac.map(|byte| format!("{byte:02x}")).join(":");
     let shares = if entry.flags & OutputEntry::SHARES == 0 { "" } else { ", shared" };

@@ -77,7 +77,7 @@ fn setting(key: &str, value: &str) -> Result<Value, String> {
     };
     match key {
         "sources" => Ok(value.split('+').map(Value::from).collect()),
-        "ttl" => number(key, value, "1 to 255").map(Value::from),
+        "ttl" => word("decrement", "1 to 255"),
         "dscp" => word("keep", "0 to 63"),
         "source_port" => word("keep", "1 to 65535"),
         "vlan" => vlan(value),

@@ -47,7 +47,7 @@ const INPUT: &[&str] = &["interface", "group", "address", "port", "sources", "vl
 const OUTPUT: &[&str] = &["interface", "group", "address", "port", "ttl", "dscp", "source", "source_port", "vlan"];
 
 /// Hops that a packet may go when the output does not say: enough for a plant, too few for the world.
-const DEFAULT_TTL: NonZeroU8 = NonZeroU8::new(16).expect("not 0");
+const DEFAULT_TTL: Option<NonZeroU8> = NonZeroU8::new(16);
 /// Lanes of one node: each needs a transmit queue of its own on every output link.
 const MAX_LANES: usize = MAX_QUEUES as usize;
 /// Cores that the kernel's affinity masks have (`CPU_SETSIZE`).
@@ -98,7 +98,7 @@ pub(super) struct FileOutput {
     pub(super) interface: Option<At<(String, Ids)>>,
     pub(super) destination: Option<At<Run<IpAddr>>>,
     pub(super) port: Option<At<Run<NonZeroU16>>>,
-    pub(super) ttl: NonZeroU8,
+    pub(super) ttl: Option<NonZeroU8>,
     pub(super) dscp: Option<u8>,
     pub(super) source: Option<At<Source>>,
     pub(super) source_port: Option<NonZeroU16>,
@@ -310,9 +310,9 @@ pub(super) fn name(value: &Value) -> Result<String, Fault> {
     Ok(name.to_owned())
 }
 
-fn ttl(value: &Value) -> Result<NonZeroU8, Fault> {
-    let ttl = within(value, 1..=255)?;
-    u8::try_from(ttl).ok().and_then(NonZeroU8::new).ok_or_else(|| Fault::new("is out of bounds", "use 1 to 255"))
+fn ttl(value: &Value) -> Result<Option<NonZeroU8>, Fault> {
+    let ttl = within_or(value, 1..=255, "decrement")?;
+    Ok(ttl.and_then(|ttl| u8::try_from(ttl).ok()).and_then(NonZeroU8::new))
 }
 
 fn dscp(value: &Value) -> Result<Option<u8>, Fault> {

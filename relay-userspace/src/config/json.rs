@@ -63,7 +63,7 @@ fn output_to_json(output: &Output) -> Value {
     json.insert("interface".into(), output.interface.clone().into());
     json.insert(destination_key(output.destination).into(), output.destination.to_string().into());
     json.insert("port".into(), output.port.get().into());
-    json.insert("ttl".into(), output.ttl.get().into());
+    json.insert("ttl".into(), output.ttl.map_or_else(|| "decrement".into(), |ttl| ttl.get().into()));
     json.insert("dscp".into(), output.dscp.map_or_else(|| "keep".into(), Value::from));
     let source = match output.source {
         Source::Link => "link".to_owned(),
@@ -111,7 +111,7 @@ mod tests {
             outputs = [
               { interface = "out0", group = "239.2.1.1", port = 5001, ttl = 3, dscp = 34, source = "keep", source_port = 7 },
               { interface = "out0", address = "10.1.1.9", port = 6000, vlan = [7, 8], source = "10.1.1.1" },
-              { interface = "out1", group = "239.2.1.2", port = 5001, vlan = "keep" },
+              { interface = "out1", group = "239.2.1.2", port = 5001, ttl = "decrement", vlan = "keep" },
             ]
             [[relay]]
             name = "near"

@@ -6,6 +6,7 @@ use super::parse;
 use proptest::prelude::*;
 use relay_common::entry::Vlans;
 use relay_common::plan::{Interface, Meters, Mode, Plan, Poll, Queues, Relay, Source, ZeroCopy};
+use std::num::NonZeroU8;
 
 fn good(text: &str) -> Plan {
     parse("relay.toml", text).unwrap_or_else(|errors| panic!("{errors}")).plan
@@ -37,8 +38,15 @@ fn a_relay_has_defaults() {
     assert_eq!((relay.input.vlans, relay.input.sources.len()), ([0, 0], 0));
     let output = &relay.outputs[0];
     assert_eq!(output.vlans, Vlans::Set { n: 0, ids: [0, 0] });
-    assert_eq!((output.ttl.get(), output.dscp, output.source_port), (16, None, None));
+    assert_eq!((output.ttl.map(NonZeroU8::get), output.dscp, output.source_port), (Some(16), None, None));
     assert_eq!(output.source, Source::Link);
+}
+
+#[test]
+fn a_ttl_is_a_number_or_counts_down() {
+    let ttl = |ttl: &str| one_relay(INPUT, &format!("{OUTPUT}, ttl = {ttl}")).outputs[0].ttl;
+    assert_eq!(ttl("255"), Some(NonZeroU8::MAX));
+    assert_eq!(ttl("\"decrement\""), None);
 }
 
 #[test]
@@ -49,7 +57,7 @@ fn every_key_is_heard() {
     let relay = one_relay(input, &output.replace('\n', " "));
     assert_eq!((relay.input.vlans, relay.input.sources.len()), ([100, 7], 1));
     let output = &relay.outputs[0];
-    assert_eq!((output.vlans, output.ttl.get(), output.dscp), (Vlans::Keep, 3, Some(34)));
+    assert_eq!((output.vlans, output.ttl.map(NonZeroU8::get), output.dscp), (Vlans::Keep, Some(3), Some(34)));
     assert_eq!(output.source, Source::Address("10.1.1.1".parse().unwrap()));
     assert_eq!(output.source_port.map(std::num::NonZeroU16::get), Some(5002));
 

@@ -171,7 +171,7 @@ fn send(
         let (class, others) = rest.split_at(n.min(MAX_OUTPUTS_PER_RELAY));
         rest = others;
         let length = u32::from(datagram.end - datagram.l3);
-        let ready = make_room(class, length, bench);
+        let ready = make_room(class, length, datagram.ttl, bench);
         let n_ready = n_bits(ready);
         if n_ready == 0 {
             continue;
@@ -210,13 +210,15 @@ fn send(
 /// Takes a place on its ring for each output that can take a packet of that length: bit `i` stands for output `i`.
 /// The others count a drop.
 #[inline]
-fn make_room(class: &[OutputEntry], length: u32, bench: &mut Bench<'_>) -> u64 {
+fn make_room(class: &[OutputEntry], length: u32, ttl: u8, bench: &mut Bench<'_>) -> u64 {
     let mut ready = 0;
     for (i, output) in class.iter().enumerate() {
         let reason = if output.flags & OutputEntry::PENDING != 0 {
             Drop::Pending
         } else if length > output.mtu {
             Drop::OverMtu
+        } else if output.flags & OutputEntry::DECREMENTS_TTL != 0 && ttl <= 1 {
+            Drop::TtlExpired
         } else {
             match bench.outboxes.get_mut(output.link as usize) {
                 Some(outbox) if outbox.room > 0 => {

@@ -63,6 +63,34 @@ fn ttl_is_set_and_dscp_kept_or_set_and_ecn_kept() {
 
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
+fn a_ttl_counts_down_and_ends_at_one() {
+    let rig = Rig::new(1);
+    let show = rig.start(
+        r#"
+        [[relay]]
+        name = "four"
+        input = { interface = "in0", group = "239.1.1.1", port = 5000 }
+        outputs = [{ interface = "out0", group = "239.2.1.1", port = 5001, ttl = "decrement" }]
+        [[relay]]
+        name = "six"
+        input = { interface = "in0", group = "ff3e::8000:1", port = 5000 }
+        outputs = [{ interface = "out0", group = "ff3e::8000:2", port = 5001, ttl = "decrement" }]
+        "#,
+    );
+    let groups = [("239.1.1.1:5000", "239.2.1.1:5001"), ("[ff3e::8000:1]:5000", "[ff3e::8000:2]:5001")];
+    let each = || groups.into_iter().flat_map(|group| [1, 64, 2, 1].map(|ttl| (group, ttl)));
+    let frames: Vec<_> = each().map(|((to, _), ttl)| frame(&rig.headers(to).ttl(ttl), &payload(1316))).collect();
+    let relayed = |((_, to), ttl): (_, u8)| frame(&rig.relayed(0, to).ttl(ttl - 1), &payload(1316));
+    let expected: Vec<_> = each().filter(|(_, ttl)| *ttl > 1).map(relayed).collect();
+    assert_eq!(show.exchange(&frames, expected.len()), expected);
+    let report = show.mcr.stop().unwrap();
+    for relay in report.0["relays"].as_array().unwrap() {
+        assert_eq!((&relay["packets"], &relay["outputs"][0]["drops"]["ttl_expired"]), (&4.into(), &2.into()), "{relay}");
+    }
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
 fn identification_and_flags_stay() {
     check(|headers| {
         let flags = [(0, false), (0xffff, true), (0x1234, false)];

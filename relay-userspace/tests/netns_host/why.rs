@@ -140,7 +140,7 @@ fn relay(destination: &str, vlans: [u16; 2], sources: &[&str]) -> Relay {
         vlans: Vlans::Set { n: 0, ids: [0; 2] },
         destination: if to.is_ipv4() { [239, 2, 1, 1].into() } else { "ff3e::8000:2".parse().unwrap() },
         port: to.port().try_into().unwrap(),
-        ttl: NonZeroU8::new(16).unwrap(),
+        ttl: NonZeroU8::new(16),
         dscp: None,
         source: Source::Link,
         source_port: None,

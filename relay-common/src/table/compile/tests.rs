@@ -76,7 +76,7 @@ fn slots_and_counters_stay() {
     let mut less = a();
     less.outputs.remove(1);
     less.outputs.reverse();
-    less.outputs[1].ttl = core::num::NonZeroU8::MAX;
+    less.outputs[1].ttl = Some(core::num::NonZeroU8::MAX);
     let second = table(vec![relay("c", "239.1.1.3", &["239.2.1.5"]), b(), less], Some(&first));
     let numbers = |table: &Table, name: &str| {
         let (slot, relay) = table.relay(name).unwrap();

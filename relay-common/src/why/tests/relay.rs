@@ -18,7 +18,7 @@ pub(super) fn output(destination: &str) -> Output {
         vlans: Vlans::Set { n: 0, ids: [0; 2] },
         destination: destination.parse().unwrap(),
         port: NonZeroU16::new(5001).unwrap(),
-        ttl: NonZeroU8::new(16).unwrap(),
+        ttl: NonZeroU8::new(16),
         dscp: None,
         source: Source::Link,
         source_port: None,

@@ -7,6 +7,13 @@ use serde_json::json;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 #[test]
+fn a_ttl_can_count_down() {
+    let part = Value::from(output("a/10.0.0.1:1,ttl=decrement").unwrap());
+    assert_eq!(part, json!({ "interface": "a", "address": "10.0.0.1", "port": 1, "ttl": "decrement" }));
+    assert_eq!(show(&part), "a/10.0.0.1:1,ttl=decrement");
+}
+
+#[test]
 fn every_key_is_read() {
     assert_eq!(
         Value::from(input("ens1f0.100/239.1.1.1:5000,sources=10.0.0.5+10.0.0.6,vlan=none").unwrap()),

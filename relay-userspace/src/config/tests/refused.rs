@@ -53,6 +53,7 @@ refused! {
     sources_no_list: input("port", "sources = \"10.0.0.1\", port");
     unknown_source_word: output("port", "source = \"own\", port");
     ttl_0: output("port", "ttl = 0, port");
+    ttl_word: output("port", "ttl = 'keep', port");
     dscp_64: output("port", "dscp = 64, port");
     dscp_word: output("port", "dscp = \"af41\", port");
     source_port_0: output("port", "source_port = 0, port");

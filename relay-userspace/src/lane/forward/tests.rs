@@ -8,6 +8,7 @@ use crate::memory::tap::TapWriter;
 use crate::memory::{Mapping, whole_pages};
 use proptest::prelude::*;
 use relay_common::abi::Address;
+use relay_common::entry::Rewrite;
 use relay_common::fixtures::Recipe;
 use relay_common::owner::Owner;
 use std::sync::atomic::Ordering::Relaxed;
@@ -195,6 +196,22 @@ fn without_a_free_frame_the_copy_is_dropped_and_its_place_given_back() {
     lab.commit();
     assert_eq!((lab.sent_by(0), lab.sent_by(1), lab.dropped(1, Drop::NoFrame)), (1, 0, 1));
     assert_eq!((lab.outboxes[0].room, lab.outboxes[1].room), (9, 10));
+}
+
+#[test]
+fn a_ttl_that_is_used_up_is_dropped_where_it_would_count_down() {
+    let mut down = OutputEntry { flags: OutputEntry::DECREMENTS_TTL, ..output(0, 0, 1) };
+    down.rewrite.ttl = Rewrite::DECREMENT_TTL;
+    let mut lab = Lab::new(&[vec![down, output(1, 1, 2)]], &[10, 10]);
+    for ttl in [0, 1, 2, 255] {
+        lab.receive(&Recipe { ttl, ..Recipe::default() }.bytes(), Stamp::NONE);
+    }
+    lab.forward();
+    lab.commit();
+    assert_eq!([0, 1].map(|counter| lab.sent_by(counter)), [2, 4]);
+    assert_eq!(lab.dropped(0, Drop::TtlExpired), 2);
+    assert_eq!(lab.sent(0).iter().map(|frame| frame[22]).collect::<Vec<_>>(), [1, 254]);
+    assert_eq!(lab.outboxes[0].room, 8, "no place of the ring is lost");
 }
 
 #[test]
