@@ -24,11 +24,13 @@ pub enum Drop {
     NoFrame,
     /// This output counts the TTL down, and the datagram came with 1.
     TtlExpired,
+    /// An IPv4 datagram whose options name the routers that it is to pass.
+    SourceRoute,
 }
 
 impl Drop {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::NoRelay,
         Self::Malformed,
         Self::NoChecksum,
@@ -39,6 +41,7 @@ impl Drop {
         Self::TxFull,
         Self::NoFrame,
         Self::TtlExpired,
+        Self::SourceRoute,
     ];
     /// How many reasons there are.
     pub const COUNT: usize = Self::ALL.len();
@@ -57,6 +60,7 @@ impl Drop {
             Self::TxFull => "tx_full",
             Self::NoFrame => "no_frame",
             Self::TtlExpired => "ttl_expired",
+            Self::SourceRoute => "source_route",
         }
     }
 
@@ -77,6 +81,9 @@ impl Drop {
             Self::NoFrame => "all frames of the lane are in use: raise lanes.frames",
             Self::TtlExpired => {
                 "the datagram came with TTL 1 and the output counts down: raise the sender's TTL, or set the output's ttl"
+            }
+            Self::SourceRoute => {
+                "the IPv4 options name a route, which would lead on from our output: turn source routing off at the sender"
             }
         }
     }

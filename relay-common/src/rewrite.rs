@@ -6,7 +6,7 @@ use crate::entry::{Rewrite, Vlans};
 use crate::frame::Frame;
 use crate::wire::checksum::Change;
 use crate::wire::ethernet::{self, Ethernet};
-use crate::wire::ipv4::Ipv4;
+use crate::wire::ipv4::{self, Ipv4};
 use crate::wire::ipv6::Ipv6;
 use crate::wire::udp::Udp;
 use crate::wire::vlan::{self, Vlan};
@@ -51,7 +51,7 @@ impl NewHeader {
 ///
 /// # Errors
 /// [`Drop::NoChecksum`] for an IPv6 datagram without a checksum, [`Drop::TtlExpired`] for one whose TTL cannot be counted
-/// down, [`Drop::Malformed`] when `d` is not of this frame.
+/// down, [`Drop::SourceRoute`] for one whose options name a route, [`Drop::Malformed`] when `d` is not of this frame.
 #[inline(always)]
 pub fn rewrite<F: Frame + ?Sized>(frame: &F, d: &Datagram, r: &Rewrite, out: &mut NewHeader) -> Result<(), Drop> {
     write(frame, d, r, out).unwrap_or(Err(Drop::Malformed))
@@ -78,6 +78,9 @@ fn write<F: Frame + ?Sized>(frame: &F, d: &Datagram, r: &Rewrite, out: &mut NewH
     } else {
         (write_v4(frame, (l3, new_l3), r, ttl, out)?, l3 + Ipv4::LEN, new_l3 + Ipv4::LEN)
     };
+    if options != l4 && !d.v6 && ipv4::options::name_a_route(frame, options, l4) {
+        return Some(Err(Drop::SourceRoute));
+    }
     let new_l4 = copy_options(frame, options, l4, new_options, out)?;
 
     let port = U16::new(r.destination_port);

@@ -89,6 +89,16 @@ fn a_ttl_counts_down_and_a_packet_without_one_left_is_dropped() {
 }
 
 #[test]
+fn a_source_route_is_refused_and_other_options_are_not() {
+    let with = |options: &[u8]| Recipe { options: options.to_vec(), ..Recipe::default() }.bytes();
+    assert_eq!(sent(&with(&[1, 131, 7, 4, 10, 0, 0, 1]), &output("239.9.9.9")), Err(Drop::SourceRoute));
+    assert!(sent(&with(&[0x94, 4, 0, 0]), &output("239.9.9.9")).is_ok());
+    // IPv6 has its own way, which the XDP program leaves to the kernel: the same bytes in an extension are no route.
+    let v6 = Recipe { extensions: vec![(60, vec![0, 1, 4, 131, 7, 4, 0])], ..Recipe::to("ff3e::1") };
+    assert!(sent(&v6.bytes(), &output("ff3e::9")).is_ok());
+}
+
+#[test]
 fn a_v4_datagram_without_a_checksum_stays_without() {
     let recipe = Recipe { checksum: false, ..Recipe::default() };
     let frame = sent(&recipe.bytes(), &output("239.9.9.9")).unwrap();

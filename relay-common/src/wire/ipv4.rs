@@ -94,9 +94,42 @@ impl Ipv4 {
     }
 }
 
+/// The options between the header and what follows.
+pub mod options {
+    use crate::frame::Frame;
+
+    const END: u8 = 0;
+    const NOTHING: u8 = 1;
+    const LOOSE_SOURCE_ROUTE: u8 = 131;
+    const STRICT_SOURCE_ROUTE: u8 = 137;
+
+    /// Whether the options from `at` to `end` name the routers that the datagram is to pass (RFC 791): whoever forwards
+    /// it looks into them for where it goes, not only at the destination.
+    #[cold]
+    #[inline(never)]
+    #[must_use]
+    pub fn name_a_route<F: Frame + ?Sized>(frame: &F, at: usize, end: usize) -> bool {
+        let mut at = at;
+        while at < end {
+            let Some(kind) = frame.header::<u8>(at) else { return false };
+            match *kind {
+                END => return false,
+                NOTHING => at += 1,
+                LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE => return true,
+                // Kind and length are counted. What is shorter than they cannot be stepped over, nor can any receiver.
+                _ => match frame.header::<u8>(at + 1) {
+                    Some(length) if *length >= 2 => at += *length as usize,
+                    _ => return false,
+                },
+            }
+        }
+        false
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Ipv4;
+    use super::{Ipv4, options::name_a_route};
     use zerocopy::FromBytes as _;
 
     #[test]
@@ -107,5 +140,18 @@ mod tests {
         assert_eq!((header.total_length.get(), header.protocol(), header.checksum.get()), (0x53c, 17, 0xabcd));
         assert_eq!((header.source, header.destination), ([10, 0, 0, 1], [239, 1, 2, 3]));
         assert!(!header.is_fragment(), "don't-fragment is no fragment");
+    }
+
+    #[test]
+    fn options_are_walked_and_not_searched() {
+        let routed = |options: &[u8]| name_a_route(options, 0, options.len());
+        assert!(routed(&[131, 7, 4, 10, 0, 0, 1, 0]) && routed(&[137, 3, 4, 0]));
+        assert!(routed(&[1, 131, 7, 4, 10, 0, 0, 1]), "behind one that only fills up");
+        assert!(routed(&[0x94, 4, 0, 0, 1, 137, 3, 4]), "behind a router alert");
+        assert!(!routed(&[]) && !routed(&[1; 40]));
+        assert!(!routed(&[0x94, 4, 131, 137]), "what an option carries is none");
+        assert!(!routed(&[0, 131, 3, 4]), "behind the end there is none");
+        assert!(!routed(&[68, 0, 131, 3]) && !routed(&[68]), "a length that leads nowhere");
+        assert!(!name_a_route(&[1u8, 1, 131, 3][..], 0, 2), "behind the options is none");
     }
 }

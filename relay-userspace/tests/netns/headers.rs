@@ -116,6 +116,20 @@ fn ipv4_options_stay() {
 
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
+fn ipv4_source_routes_are_dropped_by_name() {
+    let rig = Rig::new(1);
+    let show = rig.start(CONFIG);
+    let with = |options: &[u8]| with_ipv4(rig.headers("239.1.1.1:5000"), |ip| ip.options = options.to_vec());
+    let [loose, strict] = [131, 137].map(|kind| with(&[1, kind, 7, 4, 10, 9, 9, 9]));
+    let alert = with(&[0x94, 4, 0, 0]);
+    let frames = [&loose, &alert, &strict].map(|headers| frame(headers, &payload(1316)));
+    assert_eq!(show.exchange(&frames, 1), [frame(&relayed(&rig, &alert), &payload(1316))]);
+    let report = show.mcr.stop().unwrap();
+    assert_eq!((report.received("least"), &report.0["relays"][0]["drops"]["source_route"]), (3, &2.into()));
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
 fn no_udp_checksum_stays_none() {
     check(|headers| vec![headers.checksum(Checksum::Zero)]);
 }
