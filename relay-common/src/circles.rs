@@ -3,7 +3,7 @@
 //! An output that is some relay's input on the same link feeds no relay of this node: what we send carries the MAC of
 //! one of our links, and what comes with such a MAC is dropped as `loop`. It may be another node's business. But when the
 //! way closes, nothing good can be meant, and only that verdict keeps each packet from going round, multiplied by
-//! each further output.
+//! each further output. What closes over several nodes nobody can see here: see [`crate::looping`].
 
 use crate::entry::Vlans;
 use crate::plan::{Output, Relay};

@@ -142,6 +142,11 @@ pub mod relay {
     pub const TS_ERRORS: usize = 12;
     /// Packets whose UDP checksum came unfinished: see [`crate::unfinished`].
     pub const CHECKSUMS_COMPLETED: usize = 13;
+    /// Until when what it sends is known to come round over other nodes, or not known to do so no more, in nanoseconds of
+    /// the monotonic clock.
+    pub const LOOPS_UNTIL: usize = 14;
+    /// Who it came round from: [`crate::looping::Sender::word`].
+    pub const LOOP_FROM: usize = 15;
     /// Drops by reason begin here.
     pub const DROPS: usize = 16;
 }

@@ -42,6 +42,9 @@ pub struct Datagram {
     pub payload: u16,
     /// Where the IP packet ends. What follows is padding of the link.
     pub end: u16,
+    /// The IPv4 identification, or the lower bits of the IPv6 flow label, that it leaves with in place of its own: see
+    /// [`crate::looping`].
+    pub mark: Option<u16>,
 }
 
 /// Why a frame is not a datagram of ours. None of these is an error: the kernel gets the frame.
@@ -95,6 +98,7 @@ impl Datagram {
             l4: narrow(ip.l4),
             payload: narrow(ip.l4 + Udp::LEN),
             end: narrow(end),
+            mark: None,
         })
     }
 

@@ -26,11 +26,13 @@ pub enum Drop {
     TtlExpired,
     /// An IPv4 datagram whose options name the routers that it is to pass.
     SourceRoute,
+    /// What this relay sends comes in again, over other nodes: see [`crate::looping`].
+    Looped,
 }
 
 impl Drop {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::NoRelay,
         Self::Malformed,
         Self::NoChecksum,
@@ -42,6 +44,7 @@ impl Drop {
         Self::NoFrame,
         Self::TtlExpired,
         Self::SourceRoute,
+        Self::Looped,
     ];
     /// How many reasons there are.
     pub const COUNT: usize = Self::ALL.len();
@@ -61,6 +64,7 @@ impl Drop {
             Self::NoFrame => "no_frame",
             Self::TtlExpired => "ttl_expired",
             Self::SourceRoute => "source_route",
+            Self::Looped => "looped",
         }
     }
 
@@ -84,6 +88,9 @@ impl Drop {
             }
             Self::SourceRoute => {
                 "the IPv4 options name a route, which would lead on from our output: turn source routing off at the sender"
+            }
+            Self::Looped => {
+                "what the relay sends comes in again over another node: take one of the relays or outputs on the way round out"
             }
         }
     }

@@ -22,6 +22,7 @@ pub mod drops; // every reason why a packet is not sent, with its name
 pub mod owner; // who has a frame
 pub mod journal; // how a batch is committed so that death loses nothing
 pub mod counters; // what a lane counts, and where
+pub mod looping; // whether what a relay sends comes round over other nodes
 pub mod meter; // what a lane measures of a relay's input
 
 // The way of a configuration change.

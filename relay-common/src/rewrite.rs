@@ -74,9 +74,9 @@ fn write<F: Frame + ?Sized>(frame: &F, d: &Datagram, r: &Rewrite, out: &mut NewH
 
     let new_l3 = write_link(frame, d, r, out)?;
     let (mut change, options, new_options) = if d.v6 {
-        (write_v6(frame, (l3, new_l3), r, ttl, out)?, l3 + Ipv6::LEN, new_l3 + Ipv6::LEN)
+        (write_v6(frame, (l3, new_l3), r, (ttl, d.mark), out)?, l3 + Ipv6::LEN, new_l3 + Ipv6::LEN)
     } else {
-        (write_v4(frame, (l3, new_l3), r, ttl, out)?, l3 + Ipv4::LEN, new_l3 + Ipv4::LEN)
+        (write_v4(frame, (l3, new_l3), r, (ttl, d.mark), out)?, l3 + Ipv4::LEN, new_l3 + Ipv4::LEN)
     };
     if options != l4 && !d.v6 && ipv4::options::name_a_route(frame, options, l4) {
         return Some(Err(Drop::SourceRoute));
@@ -151,7 +151,7 @@ fn write_v4<F: Frame + ?Sized>(
     frame: &F,
     (l3, new_l3): (usize, usize),
     r: &Rewrite,
-    ttl: u8,
+    (ttl, mark): (u8, Option<u16>),
     out: &mut NewHeader,
 ) -> Option<Change> {
     let mut ip = *frame.header::<Ipv4>(l3)?;
@@ -168,9 +168,13 @@ fn write_v4<F: Frame + ?Sized>(
         ip.version_and_service[1] = (r.dscp << 2) | (ip.service() & 0b11);
     }
     ip.ttl_and_protocol[0] = ttl;
-    let header = change
+    let mut header = change
         .word(u16::from_be_bytes(old_service), u16::from_be_bytes(ip.version_and_service))
         .word(u16::from_be_bytes(old_ttl), u16::from_be_bytes(ip.ttl_and_protocol));
+    if let Some(mark) = mark {
+        header = header.word(ip.identification.get(), mark);
+        ip.identification = U16::new(mark);
+    }
     ip.checksum = U16::new(header.apply(ip.checksum.get()));
     out.put(new_l3, &ip)?;
     Some(change)
@@ -182,7 +186,7 @@ fn write_v6<F: Frame + ?Sized>(
     frame: &F,
     (l3, new_l3): (usize, usize),
     r: &Rewrite,
-    ttl: u8,
+    (ttl, mark): (u8, Option<u16>),
     out: &mut NewHeader,
 ) -> Option<Change> {
     let mut ip = *frame.header::<Ipv6>(l3)?;
@@ -197,6 +201,9 @@ fn write_v6<F: Frame + ?Sized>(
         ip.version_and_class = U16::new((ip.version_and_class.get() & !Ipv6::DSCP) | dscp);
     }
     ip.hop_limit = ttl;
+    if let Some(mark) = mark {
+        ip.flow = U16::new(mark);
+    }
     out.put(new_l3, &ip)?;
     Some(change)
 }

@@ -51,6 +51,16 @@ pub(crate) fn number(payload: &mut [u8], is_rtp: bool, n: u64) {
     for (packet, i) in packets.chunks_exact_mut(TS).zip(0u8..) {
         // One PID of video, payload only.
         packet[..4].copy_from_slice(&[0x47, 1, 0, 0x10 | first.wrapping_add(i) & 0xf]);
+        // What it carries is never the same again.
+        packet[4..12].copy_from_slice(&n.to_le_bytes());
+    }
+}
+
+/// Gives the end of a header another UDP checksum for each `n`, as packets of a stream have it. It is not kept right.
+pub(crate) fn check(header: &mut [u8], n: u64) {
+    let [low, high, ..] = n.to_le_bytes();
+    if let [.., a, b] = header {
+        (*a, *b) = (low, high);
     }
 }
 

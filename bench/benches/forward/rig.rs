@@ -6,6 +6,7 @@ use relay_common::counters::relay::{PACKETS, RTP_LOST, TS_ERRORS};
 use relay_common::datagram::Datagram;
 use relay_common::entry::{OutputEntry, RelayEntry};
 use relay_common::journal::BATCH;
+use relay_common::looping::Guard;
 use relay_common::meter::Meter;
 use relay_common::owner::Owner;
 use relay_common::plan::Meters;
@@ -69,8 +70,10 @@ pub(crate) struct Rig {
     /// Where its payload begins.
     payload: usize,
     is_rtp: bool,
+    is_unfinished: bool,
     stamp: Stamp,
     meters: Vec<Meter>,
+    guards: Vec<Guard>,
     /// Packets that have come.
     n_packets: u64,
 }
@@ -98,9 +101,11 @@ impl Rig {
             fill: (0..u64::from(RING_SIZE)).map(|frame| frame * u64::from(FRAME_SIZE)).collect(),
             payload: Datagram::parse(&packet[..]).expect("a datagram").payload.into(),
             is_rtp: metered.is_rtp,
+            is_unfinished: metered.is_unfinished,
             packet,
             stamp,
             meters: vec![Meter::NEW; MAX_RELAYS as usize],
+            guards: vec![Guard::NEW; MAX_RELAYS as usize],
             n_packets: 0,
         }
     }
@@ -111,6 +116,9 @@ impl Rig {
             let at = self.fill.pop_front().expect("the fill ring is full") + u64::from(HEADROOM);
             let len = u32::try_from(self.packet.len()).expect("a frame is short");
             packets::number(&mut self.packet[self.payload..], self.is_rtp, self.n_packets);
+            if !self.is_unfinished {
+                packets::check(&mut self.packet[..self.payload], self.n_packets);
+            }
             self.n_packets += 1;
             self.stamp.time_ns = self.n_packets * PACE_NS;
             let (mut frame, at) = self.frames.receive(0, at, len).expect("the kernel had it");
@@ -126,10 +134,11 @@ impl Rig {
     /// What is measured: the pure function.
     #[inline(never)]
     pub(crate) fn forward(&mut self) {
-        let Self { frames, log, counters, outboxes, received, image, meters, .. } = self;
+        let Self { frames, log, counters, outboxes, received, image, meters, guards, .. } = self;
         let table = Image::view(image.as_bytes()).expect("it was written as one");
         let arrival = Arrival { ifindex: IFINDEX, now: self.n_packets * PACE_NS + 1000 };
-        forward(received, arrival, &table, &mut Bench { frames, log, outboxes, counters, meters, tap: None });
+        let bench = &mut Bench { frames, log, outboxes, counters, meters, guards, tap: None };
+        forward(received, arrival, &table, bench);
     }
 
     /// What is measured: the commit, with nothing behind the rings.

@@ -31,6 +31,7 @@ fn offsets_and_fields_of_a_tagged_v4_datagram() {
         l4: 46,
         payload: 54,
         end: 162,
+        mark: None,
     };
     assert_eq!(Datagram::parse(recipe.bytes().as_slice()), Ok(expected));
     let key = InputKey { ifindex: 9, destination: expected.destination, port: 5000, vlans: [200, 100], zero: 0 };

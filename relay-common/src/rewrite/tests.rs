@@ -89,6 +89,25 @@ fn a_ttl_counts_down_and_a_packet_without_one_left_is_dropped() {
 }
 
 #[test]
+fn a_mark_takes_the_place_of_a_field_that_nobody_needs() {
+    for (group, at) in [("239.9.9.9", 14 + 4), ("ff3e::9", 14 + 2)] {
+        let frame = Recipe::to(group).bytes();
+        let plain = sent(&frame, &output(group)).unwrap();
+        let datagram = Datagram { mark: Some(0xbeef), ..Datagram::parse(frame.as_slice()).unwrap() };
+        let mut header = NewHeader::EMPTY;
+        rewrite(frame.as_slice(), &datagram, &output(group), &mut header).unwrap();
+        let mut expected = plain[..datagram.payload as usize].to_vec();
+        expected[at..at + 2].copy_from_slice(&[0xbe, 0xef]);
+        if !datagram.v6 {
+            expected[24..26].fill(0);
+            let checksum = crate::wire::checksum::full(&expected[14..34]);
+            expected[24..26].copy_from_slice(&checksum.to_be_bytes());
+        }
+        assert_eq!(header.as_bytes(), expected, "{group}");
+    }
+}
+
+#[test]
 fn a_source_route_is_refused_and_other_options_are_not() {
     let with = |options: &[u8]| Recipe { options: options.to_vec(), ..Recipe::default() }.bytes();
     assert_eq!(sent(&with(&[1, 131, 7, 4, 10, 0, 0, 1]), &output("239.9.9.9")), Err(Drop::SourceRoute));
@@ -260,6 +279,7 @@ proptest! {
         let [l3, l4, payload, end] = if small { offsets.map(|offset| offset % 160) } else { offsets };
         let datagram = Datagram {
             destination: r.destination, source: r.source, port: 1, checksum: 1, ttl, vlans: [0; 2], n_tags, v6, l3, l4, payload, end,
+            mark: small.then_some(1),
         };
         let mut header = NewHeader::EMPTY;
         let small_ttl = if small { 0 } else { r.ttl };

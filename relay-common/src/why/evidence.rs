@@ -4,6 +4,7 @@ use crate::counters::LaneCounter;
 use crate::decide::Verdict;
 use crate::drops::Drop;
 use crate::facts::{Link, LinkCounts};
+use crate::looping::Found;
 use crate::plan::{Input, Relay};
 use crate::table::{Part, PendingReason};
 use alloc::{string::String, vec::Vec};
@@ -145,6 +146,8 @@ pub struct Counts {
     pub last_age_ns: Option<u64>,
     /// Packets that the relay dropped, by reason.
     pub drops: Vec<(Drop, u64)>,
+    /// Where its packets come round from, over other nodes, if they do.
+    pub comes_round: Option<Found>,
     /// Its outputs, in the user's order.
     pub outputs: Vec<OutputCounts>,
     /// Transmit calls of its lanes that did not go well.

@@ -175,7 +175,15 @@ fn lane(evidence: &Evidence) -> Finding {
 
 /// What lanes drop of a relay. That no output can send is said at the outputs.
 fn relayed(evidence: &Evidence) -> Finding {
-    for reason in [Drop::NoChecksum, Drop::Malformed, Drop::NoRelay] {
+    if let Some(found) = evidence.now.comes_round {
+        let input = words::input(input(evidence));
+        let what = if found.all { "nothing is sent" } else { "what comes from there is dropped" };
+        return Finding::broken(
+            format!("what it sends comes in again on {input}, from {found}: {what}"),
+            "find the node with that address, and take the relay or the output that closes the way round out there or here",
+        );
+    }
+    for reason in [Drop::NoChecksum, Drop::Malformed, Drop::NoRelay, Drop::SourceRoute, Drop::Looped] {
         let n = rise(&evidence.before.drops, &evidence.now.drops, reason);
         if n > 0 {
             let window = words::seconds(evidence.window_ns);

@@ -258,6 +258,14 @@ fn what_an_output_does_not_send_is_named() {
     breaks(&none, Stage::Sent, &["100 packets came in", "none was sent"]);
     let damaged = with(works(), |evidence| evidence.now.drops.push((Drop::NoChecksum, 8)));
     breaks(&damaged, Stage::Relayed, &["8 packets dropped", "turn checksums on"]);
+    let round = with(works(), |evidence| {
+        evidence.now.comes_round = Some(crate::looping::Found { mac: [2, 0, 0, 0, 0, 9], ttl: 16, all: false });
+    });
+    breaks(
+        &round,
+        Stage::Relayed,
+        &["from 02:00:00:00:00:09, TTL 16: what comes from there is dropped", "find the node"],
+    );
 }
 
 #[test]

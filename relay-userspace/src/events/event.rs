@@ -87,6 +87,10 @@ kinds! {
     StreamInterrupted = "stream.interrupted", Warn, ["relay", "input", "silent_s", "came_before"];
     /// A relay's input is back, and has come for as long as its `silence_after` without such a pause.
     StreamRestored = "stream.restored", Info, ["relay", "input", "silent_s"];
+    /// What a relay sends comes round to its input over other nodes: packets from there are dropped.
+    LoopDetected = "loop.detected", Error, ["relay", "from", "ttl", "all"];
+    /// What a relay sends does not come round any more.
+    LoopEnded = "loop.ended", Info, ["relay"];
     /// A configuration is in force.
     ConfigApplied = "config.applied", Info, ["generation", "changes"];
     /// A configuration was refused.

@@ -6,6 +6,7 @@ mod time;
 
 pub mod audit; // who asked for what, and what became of it
 pub mod logging; // the log on standard error
+mod loops; // whose packets come round over other nodes
 pub mod streams; // which inputs fell silent
 
 pub use event::{Event, HELD_BACK, Kind, Level};

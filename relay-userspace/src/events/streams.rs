@@ -1,5 +1,7 @@
-//! Which inputs fell silent, and which came back: looked for on each round of control, told as events.
+//! Which inputs fell silent, which came back, and whose packets come round: looked for on each round of control, told as
+//! events.
 
+use super::loops::Loops;
 use super::{Event, Kind};
 use crate::control::view::View;
 use crate::observe::stream;
@@ -10,13 +12,14 @@ use relay_common::table::SlotRelay;
 #[derive(Debug, Default)]
 pub struct Streams {
     watched: Vec<Option<(String, Watch)>>,
+    loops: Loops,
 }
 
 impl Streams {
     /// Looks at every enabled relay. The answer is what there is to tell.
     #[must_use]
     pub fn tick(&mut self, view: &View, now: u64) -> Vec<Event> {
-        let mut events = Vec::new();
+        let mut events = self.loops.tick(view, now);
         self.watched.resize_with(view.table.relays.len(), || None);
         for (watched, relay) in self.watched.iter_mut().zip((0u32..).zip(&view.table.relays)) {
             let (slot, Some(relay)) = relay else {

@@ -15,12 +15,14 @@ use relay_common::counters::{LaneCounter, relay};
 use relay_common::datagram::Datagram;
 use relay_common::drops::Drop;
 use relay_common::entry::{MAX_OUTPUTS_PER_RELAY, OutputEntry, RelayEntry};
+use relay_common::looping::Guard;
 use relay_common::meter::{Meter, Tally as _};
 use relay_common::rewrite::{NewHeader, rewrite};
 use relay_common::table::image::Image;
 use relay_common::unfinished;
 use zerocopy::FromBytes;
 
+mod round_trip; // packets that come round over other nodes
 mod show; // packets for whoever captures them
 pub use show::Showing;
 
@@ -62,6 +64,8 @@ pub struct Bench<'a> {
     pub counters: &'a Counters,
     /// One meter for each relay, by its slot.
     pub meters: &'a mut [Meter],
+    /// One guard for each relay, by its slot.
+    pub guards: &'a mut [Guard],
     /// Where packets are shown, while anybody wants to see any.
     pub tap: Option<Showing<'a>>,
 }
@@ -123,6 +127,15 @@ fn forward_one(mut packet: Received, arrival: Arrival, table: &Image<'_>, bench:
     if relay.is_muted() {
         outputs.iter().for_each(|output| bench.counters.output_dropped(output.counter, Drop::Muted));
         return bench.frames.release(packet.frame, bench.log);
+    }
+    if let Some(guard) = bench.guards.get_mut(slot as usize)
+        && guard.is_due(datagram.checksum, arrival.now)
+    {
+        let frame = &bench.frames.bytes(&packet.frame)[from..to];
+        if !round_trip::may_go(guard, frame, &mut datagram, (relay.epoch, arrival.now), &mut line) {
+            bench.counters.relay_dropped(slot, Drop::Looped);
+            return bench.frames.release(packet.frame, bench.log);
+        }
     }
     match send(&mut packet, &datagram, outputs, bench) {
         Ok(0) => {

@@ -16,6 +16,7 @@ use crate::xsk::options::{kick, wake_receive};
 use relay_common::counters::LaneCounter;
 use relay_common::entry::MAX_OUTPUTS_PER_RELAY;
 use relay_common::journal::{BATCH, MAX_RINGS, ring};
+use relay_common::looping::Guard;
 use relay_common::meter::Meter;
 use relay_common::table::image::Image;
 
@@ -47,6 +48,8 @@ pub struct Lane {
     pub(super) ring_size: u32,
     /// One meter a slot. A successor begins with new ones: see [`relay_common::meter`].
     meters: Box<[Meter]>,
+    /// One guard a slot, against what comes round over other nodes.
+    guards: Box<[Guard]>,
     /// Where packets are shown to whoever captures them.
     tap: Option<TapWriter>,
     /// When the round before this one began, if it found something to do.
@@ -59,6 +62,7 @@ impl Lane {
     pub fn new(ports: Ports, frames: Frames, log: Log, counters: Counters, table: TableMemory, ring_size: u32) -> Self {
         let (received, outboxes) = (Vec::with_capacity(BATCH), Vec::new());
         let meters = vec![Meter::NEW; counters.max_relays() as usize].into();
+        let guards = vec![Guard::NEW; counters.max_relays() as usize].into();
         counters.add(LaneCounter::Starts, 1);
         let (generation, batch, tap, busy_since) = (0, BATCH, None, None);
         let mut lane = Self {
@@ -73,6 +77,7 @@ impl Lane {
             outboxes,
             ring_size,
             meters,
+            guards,
             tap,
             busy_since,
         };
@@ -209,9 +214,10 @@ impl Lane {
         self.counters.add(LaneCounter::Received, self.received.len() as u64);
         self.counters.batch(self.received.len());
         if let Some(table) = Image::view(self.table.image(self.generation)).filter(|_| self.generation > 0) {
-            let Self { frames, log, outboxes, counters, meters, tap, .. } = self;
+            let Self { frames, log, outboxes, counters, meters, guards, tap, .. } = self;
             let tap = tap.as_mut().and_then(TapWriter::while_wanted).map(Showing::new);
-            forward(&mut self.received, arrival, &table, &mut Bench { frames, log, outboxes, counters, meters, tap });
+            let mut bench = Bench { frames, log, outboxes, counters, meters, guards, tap };
+            forward(&mut self.received, arrival, &table, &mut bench);
         } else {
             for packet in self.received.drain(..) {
                 self.counters.dropped(relay_common::drops::Drop::NoRelay);

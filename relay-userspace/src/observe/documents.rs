@@ -2,6 +2,7 @@
 
 use super::health::{document, ready_checks};
 use super::rates::{Rate, Rates};
+use super::round_trip;
 use super::stream::{self, State};
 use super::warnings::{warnings, warnings_of};
 use crate::api::model;
@@ -95,7 +96,8 @@ pub fn relays(desk: &Desk, rates: &Rates, now: u64) -> model::Relays {
         .table
         .slots()
         .map(|of| {
-            let warnings = warnings.remove(of.1.relay.name.as_str()).unwrap_or_default();
+            let mut warnings = warnings.remove(of.1.relay.name.as_str()).unwrap_or_default();
+            warnings.extend(comes_round(&view, of, now));
             document_of(&view, of, (&by_relay, warnings), rates, now)
         })
         .collect();
@@ -110,7 +112,13 @@ pub fn relays(desk: &Desk, rates: &Rates, now: u64) -> model::Relays {
 pub fn relay(desk: &Desk, rates: &Rates, name: &str, now: u64) -> Option<model::Relay> {
     let view = desk.view();
     let of = view.table.relay(name)?;
-    Some(document_of(&view, of, (&by_relay(&view), warnings_of(&view.plan.relays, name)), rates, now))
+    let mut warnings = warnings_of(&view.plan.relays, name);
+    warnings.extend(comes_round(&view, of, now));
+    Some(document_of(&view, of, (&by_relay(&view), warnings), rates, now))
+}
+
+fn comes_round(view: &View, (slot, built): (u32, &SlotRelay), now: u64) -> Option<String> {
+    round_trip::found(&view.lanes, slot, now).map(|found| round_trip::text(&built.relay, found))
 }
 
 fn document_of(

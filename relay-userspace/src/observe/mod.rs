@@ -3,6 +3,7 @@
 
 pub mod stream; // how a relay does
 pub mod rates; // packets a second, from two looks
+pub mod round_trip; // what comes round over other nodes
 mod warnings; // what is probably not meant
 pub mod health; // whether packets can flow
 

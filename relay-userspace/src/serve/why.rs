@@ -4,7 +4,7 @@ use crate::api::model;
 use crate::control::desk::Findings;
 use crate::control::problem::ProgramFault;
 use crate::control::view::{LaneView, Origin, View};
-use crate::observe::stream;
+use crate::observe::{round_trip, stream};
 use crate::why::{self, Joined, Known};
 use relay_common::counters::{LaneCounter, output, relay as place};
 use relay_common::decide::Verdict;
@@ -57,6 +57,7 @@ pub(super) fn counts(view: &View, name: &str, verdicts: Vec<(Verdict, u64)>, now
     Counts {
         packets: of_relay(place::PACKETS),
         last_age_ns: (last > 0).then(|| now.saturating_sub(last)),
+        comes_round: round_trip::found(&view.lanes, slot, now),
         drops: Drop::ALL.into_iter().map(|reason| (reason, of_relay(place::DROPS + reason as usize))).collect(),
         outputs: outputs(view, built),
         kicks: kicks.into_iter().map(|kick| (kick, sum(&|lane| lane.counters.get(kick)))).collect(),

@@ -85,7 +85,11 @@ fn a_ttl_counts_down_and_ends_at_one() {
     assert_eq!(show.exchange(&frames, expected.len()), expected);
     let report = show.mcr.stop().unwrap();
     for relay in report.0["relays"].as_array().unwrap() {
-        assert_eq!((&relay["packets"], &relay["outputs"][0]["drops"]["ttl_expired"]), (&4.into(), &2.into()), "{relay}");
+        assert_eq!(
+            (&relay["packets"], &relay["outputs"][0]["drops"]["ttl_expired"]),
+            (&4.into(), &2.into()),
+            "{relay}"
+        );
     }
 }
 

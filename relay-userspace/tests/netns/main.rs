@@ -16,6 +16,8 @@ mod links;
 #[cfg(test)]
 mod loops;
 #[cfg(test)]
+mod nodes;
+#[cfg(test)]
 mod many;
 #[cfg(test)]
 mod muted;

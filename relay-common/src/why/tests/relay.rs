@@ -55,6 +55,7 @@ pub(super) fn works() -> Evidence {
         packets,
         last_age_ns: Some(MS),
         drops: vec![(Drop::NoOutput, 3)],
+        comes_round: None,
         outputs: vec![OutputCounts { packets, drops: vec![(Drop::TxFull, 5)] }; 2],
         kicks: vec![(LaneCounter::KickBusy, 2)],
         verdicts: vec![(Verdict::Ours, packets), (Verdict::NotOurs, 10 + packets), (Verdict::WrongSource, 4)],

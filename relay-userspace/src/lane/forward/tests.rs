@@ -16,6 +16,7 @@ use zerocopy::IntoBytes;
 
 mod channels; // relays that share a group and port
 mod conserved; // whatever comes, nothing is lost and nothing is counted wrong
+mod round_trip; // packets that come round over another node
 mod observed; // muted, measured and shown
 
 const N: usize = 64;
@@ -31,6 +32,7 @@ struct Lab {
     image: Vec<u64>,
     received: Vec<Received>,
     meters: Vec<Meter>,
+    guards: Vec<Guard>,
     tap: Option<TapWriter>,
 }
 
@@ -55,6 +57,7 @@ impl Lab {
             image: image_of(&(5000..).map(|port| key(port, false)).zip(relays.iter().cloned()).collect::<Vec<_>>()),
             received: Vec::new(),
             meters: vec![Meter::NEW; MAX_RELAYS as usize],
+            guards: vec![Guard::NEW; MAX_RELAYS as usize],
             tap: None,
         }
     }
@@ -75,10 +78,10 @@ impl Lab {
     }
 
     fn forward_at(&mut self, now: u64) {
-        let Self { frames, log, counters, outboxes, image, received, meters, tap, .. } = self;
+        let Self { frames, log, counters, outboxes, image, received, meters, guards, tap, .. } = self;
         let table = Image::view(image.as_bytes()).unwrap();
         let tap = tap.as_mut().and_then(TapWriter::while_wanted).map(Showing::new);
-        let bench = &mut Bench { frames, log, outboxes, counters, meters, tap };
+        let bench = &mut Bench { frames, log, outboxes, counters, meters, guards, tap };
         forward(received, Arrival { ifindex: IFINDEX, now }, &table, bench);
     }
 
