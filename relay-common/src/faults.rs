@@ -211,7 +211,7 @@ impl Fault {
     pub fn update(&self, from: Version) -> Version {
         let same = self.fixed.iter().find(|fixed| fixed.is_of_branch(from));
         let next = self.fixed.iter().find(|fixed| **fixed > from);
-        same.or(next).or(self.fixed.last()).copied().unwrap_or(from)
+        same.or(next).or_else(|| self.fixed.last()).copied().unwrap_or(from)
     }
 }
 

@@ -143,7 +143,7 @@ fn moved(turn: u16, is_lost: impl Fn(u16) -> bool, is_rtp: bool) -> [u64; RELAY_
     let mut lanes = [(Meter::NEW, Line([0; RELAY_WORDS]), 0), (Meter::NEW, Line([0; RELAY_WORDS]), 0)];
     for n in (0..4000).filter(|n| !is_lost(*n)) {
         let at = u64::from(n + 1) * 1_000_000;
-        let (here, there) = (usize::from(n / turn % 2), usize::from(n / turn % 2 == 0));
+        let (here, there) = (usize::from(n / turn % 2), 1 - usize::from(n / turn % 2));
         let other = lanes[there].2;
         let (meter, line, last) = &mut lanes[here];
         meter.see(&relay, &datagram(n, is_rtp), at, &mut Beside(line, other));
