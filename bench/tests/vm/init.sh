@@ -98,7 +98,8 @@ wait_for_deaths() {
 lane_of_mcr() {
     pid=$(cat /tmp/mcr.pid)
     for _ in $(seq 200); do
-        lane=$(cat "/proc/$pid/task/$pid/children")
+        # A lane is a child of the thread that follows it.
+        lane=$(cat "/proc/$pid"/task/*/children)
         [ -n "$lane" ] && echo "$lane" && return 0
         sleep 0.05
     done
