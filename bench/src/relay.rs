@@ -200,6 +200,8 @@ impl Report {
         let mut all = BTreeMap::new();
         let mut add = |drops: &Value, weight: u64| {
             for (reason, packets) in drops.as_object().into_iter().flatten() {
+                // These are of one output each.
+                let weight = if reason == "stale" { 1 } else { weight };
                 *all.entry(reason.clone()).or_default() += number(packets) * weight;
             }
         };

@@ -28,11 +28,13 @@ pub enum Drop {
     SourceRoute,
     /// What this relay sends comes in again, over other nodes: see [`crate::looping`].
     Looped,
+    /// It lay on the transmit ring of a link that did not send, and became too old.
+    Stale,
 }
 
 impl Drop {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::NoRelay,
         Self::Malformed,
         Self::NoChecksum,
@@ -45,6 +47,7 @@ impl Drop {
         Self::TtlExpired,
         Self::SourceRoute,
         Self::Looped,
+        Self::Stale,
     ];
     /// How many reasons there are.
     pub const COUNT: usize = Self::ALL.len();
@@ -65,6 +68,7 @@ impl Drop {
             Self::TtlExpired => "ttl_expired",
             Self::SourceRoute => "source_route",
             Self::Looped => "looped",
+            Self::Stale => "stale",
         }
     }
 
@@ -91,6 +95,9 @@ impl Drop {
             }
             Self::Looped => {
                 "what the relay sends comes in again over another node: take one of the relays or outputs on the way round out"
+            }
+            Self::Stale => {
+                "it waited 100 ms for an output link that did not send, and was not sent late: see that link"
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::rewrite::NewHeader;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Layout of the journal and the owner words; a successor of another layout must not take over.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 /// Frames received in one batch.
 pub const BATCH: usize = 64;
 /// Ring indices in one commit.
@@ -45,7 +45,13 @@ pub mod ring {
     pub const TX: u32 = 2;
     /// The completion ring's consumer.
     pub const COMPLETION: u32 = 3;
+    /// Added to a socket's number: not an index to store, but the place of an entry on its transmit ring that is void
+    /// from now on. The kernel passes over it.
+    pub const VOID: u32 = 1 << 16;
 }
+
+/// Entries of transmit rings that one commit makes void: beside them it has room for an index.
+pub const MAX_VOIDS: usize = MAX_RINGS / 2;
 
 /// An owner word to store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]

@@ -1,7 +1,7 @@
 //! What a lane gives up before it looks at the first packet: strangers write what it parses.
 #![expect(unsafe_code, reason = "prctl for what nix does not wrap")]
 
-use crate::xsk::options::{SOL_XDP, XDP_MMAP_OFFSETS};
+use crate::xsk::options::{SOL_XDP, XDP_MMAP_OFFSETS, XDP_OPTIONS};
 use anyhow::Context;
 use caps::CapSet;
 use seccompiler::{
@@ -94,9 +94,11 @@ fn rules() -> anyhow::Result<BTreeMap<i64, Vec<SeccompRule>>> {
     pin(libc::SYS_write, vec![number(0, libc::STDERR_FILENO)?])?;
     // A panic ends this process by a signal, and no other: the kernel lets equal users signal each other.
     pin(libc::SYS_tgkill, vec![number(0, std::process::id().cast_signed())?])?;
-    // Who is at the door, and where the rings of a new socket lie; nothing else is asked of any socket.
+    // Who is at the door, where the rings of a new socket lie, and whether it is zero-copy; nothing else is asked of any
+    // socket.
     pin(libc::SYS_getsockopt, vec![number(1, libc::SOL_SOCKET)?, number(2, libc::SO_PEERCRED)?])?;
     pin(libc::SYS_getsockopt, vec![number(1, SOL_XDP)?, number(2, XDP_MMAP_OFFSETS)?])?;
+    pin(libc::SYS_getsockopt, vec![number(1, SOL_XDP)?, number(2, XDP_OPTIONS)?])?;
     // A build with checks sees whether a descriptor is open before it closes it.
     if cfg!(debug_assertions) {
         pin(libc::SYS_fcntl, vec![number(1, libc::F_GETFD)?])?;

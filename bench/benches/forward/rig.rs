@@ -94,7 +94,7 @@ impl Rig {
             log: Log::open(Mapping::anonymous(Log::BYTES).expect("memory")).expect("a fresh journal"),
             counters: Counters::private(MAX_RELAYS, MAX_OUTPUTS).expect("memory"),
             outboxes: (0..N_LINKS)
-                .map(|_| Outbox { room: 0, is_open: true, descriptors: Vec::with_capacity(room) })
+                .map(|_| Outbox { room: 0, is_open: true, is_missed: false, descriptors: Vec::with_capacity(room) })
                 .collect(),
             received: Vec::with_capacity(BATCH),
             image: image(&packet, n_outputs, outputs, metered.meters),

@@ -2,11 +2,12 @@
 //! leaves nothing that its successor cannot finish.
 
 use super::handoff::Refusal;
-use super::ports::{Socket, ring_name};
+use super::ports::{Socket, ring_name, void_name};
 use super::round::{Lane, MAX_MOVES};
 use crate::clock::now_ns;
+use crate::xsk::port::UnderWay;
 use relay_common::counters::LaneCounter;
-use relay_common::journal::ring;
+use relay_common::journal::{MAX_VOIDS, ring};
 
 impl Lane {
     /// Takes a socket that is not bound yet and fills its fill ring from the pool.
@@ -71,14 +72,18 @@ impl Lane {
         }
         let Some(socket) = self.ports.get_mut(number) else { return 0 };
         let under_way = socket.port.under_way();
-        let missing = socket.port.n_under_way() - u32::try_from(under_way.len()).unwrap_or(u32::MAX);
+        let found = u32::try_from(under_way.len()).unwrap_or(u32::MAX);
+        let missing = socket.port.n_not_completed().wrapping_sub(found);
         // Descriptors that were overwritten before they were completed cannot be found: their frames stay as they are.
         let mut settled = socket.port.completion.next().wrapping_add(missing);
         let mut unsent = socket.port.rx.as_mut().map_or(0, |rx| rx.available());
-        for moves in under_way.chunks(MAX_MOVES) {
-            for (at, waits) in moves {
+        for moves in under_way.chunks(MAX_VOIDS) {
+            for UnderWay { at, waits, place } in moves {
                 if !self.frames.withdraw(number, *at, &mut self.log) {
                     self.counters.add(LaneCounter::Foreign, 1);
+                }
+                if let Some(place) = place {
+                    self.log.ring(void_name(number), *place);
                 }
                 unsent += u32::from(*waits);
                 settled = settled.wrapping_add(1);

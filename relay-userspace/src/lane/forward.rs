@@ -47,6 +47,8 @@ pub struct Outbox {
     pub room: u32,
     /// Whether there is a ring: while a link's socket is replaced there is none.
     pub is_open: bool,
+    /// Whether a packet found it full.
+    pub is_missed: bool,
     /// The descriptors.
     pub descriptors: Vec<Descriptor>,
 }
@@ -239,7 +241,10 @@ fn make_room(class: &[OutputEntry], length: u32, ttl: u8, bench: &mut Bench<'_>)
                     ready |= 1 << i;
                     continue;
                 }
-                Some(outbox) if outbox.is_open => Drop::TxFull,
+                Some(outbox) if outbox.is_open => {
+                    outbox.is_missed = true;
+                    Drop::TxFull
+                }
                 _ => Drop::Pending,
             }
         };

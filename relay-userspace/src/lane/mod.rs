@@ -5,6 +5,7 @@ pub mod forward; // what becomes of a batch: pure
 pub mod handoff; // what control and a lane say to each other
 pub mod ports; // the lane's sockets, and the commit that moves their rings
 pub mod drain; // how a transmit ring drains, and when it is waited for
+mod stale; // what waits for a link that does not send
 pub mod round; // the loop: all ring operations of packets stand here
 pub mod change; // sockets come and go while it relays
 mod recount; // what lies on the transmit rings when it starts

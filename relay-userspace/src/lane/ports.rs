@@ -157,10 +157,25 @@ impl Ports {
     /// Stores one ring index, named as in the journal.
     #[inline]
     pub fn publish(&mut self, which: u32, to: u32) {
-        if let Some(Some(socket)) = self.sockets.get_mut((which / 4) as usize) {
+        if which >= ring::VOID {
+            self.make_void(which - ring::VOID, to);
+        } else if let Some(Some(socket)) = self.sockets.get_mut((which / 4) as usize) {
             socket.port.publish(which % 4, to);
         }
     }
+
+    #[cold]
+    fn make_void(&mut self, number: u32, place: u32) {
+        if let Some(Some(socket)) = self.sockets.get_mut(number as usize) {
+            socket.port.make_void(place);
+        }
+    }
+}
+
+/// What the journal calls the entries of a transmit ring.
+#[must_use]
+pub const fn void_name(number: u16) -> u32 {
+    ring::VOID + number as u32
 }
 
 /// A ring's name in the journal.

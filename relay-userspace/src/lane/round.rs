@@ -13,6 +13,7 @@ use crate::memory::log::Log;
 use crate::memory::table::TableMemory;
 use crate::memory::tap::TapWriter;
 use crate::xsk::options::{kick, wake_receive};
+use crate::xsk::port::NOWHERE;
 use relay_common::counters::LaneCounter;
 use relay_common::entry::MAX_OUTPUTS_PER_RELAY;
 use relay_common::journal::{BATCH, MAX_RINGS, ring};
@@ -44,7 +45,7 @@ pub struct Lane {
     /// Packets that it takes from a ring at once.
     batch: usize,
     pub(super) received: Vec<Received>,
-    outboxes: Vec<Outbox>,
+    pub(super) outboxes: Vec<Outbox>,
     pub(super) ring_size: u32,
     /// One meter a slot. A successor begins with new ones: see [`relay_common::meter`].
     meters: Box<[Meter]>,
@@ -54,6 +55,8 @@ pub struct Lane {
     tap: Option<TapWriter>,
     /// When the round before this one began, if it found something to do.
     busy_since: Option<u64>,
+    /// When this round began.
+    pub(super) now: u64,
 }
 
 impl Lane {
@@ -64,7 +67,7 @@ impl Lane {
         let meters = vec![Meter::NEW; counters.max_relays() as usize].into();
         let guards = vec![Guard::NEW; counters.max_relays() as usize].into();
         counters.add(LaneCounter::Starts, 1);
-        let (generation, batch, tap, busy_since) = (0, BATCH, None, None);
+        let (generation, batch, tap, busy_since, now) = (0, BATCH, None, None, 0);
         let mut lane = Self {
             ports,
             frames,
@@ -80,7 +83,11 @@ impl Lane {
             guards,
             tap,
             busy_since,
+            now,
         };
+        let Self { ports, frames, .. } = &mut lane;
+        ports.iter_mut().for_each(|socket| socket.port.recount(|at| frames.is_sent(at)));
+        lane.remember_what_waits();
         lane.set_up_outboxes();
         lane
     }
@@ -95,7 +102,12 @@ impl Lane {
         // A batch puts at most one descriptor per packet and output on a ring.
         let room = BATCH * MAX_OUTPUTS_PER_RELAY;
         let n = self.ports.n_outputs();
-        self.outboxes.resize_with(n, || Outbox { room: 0, is_open: false, descriptors: Vec::with_capacity(room) });
+        self.outboxes.resize_with(n, || Outbox {
+            room: 0,
+            is_open: false,
+            is_missed: false,
+            descriptors: Vec::with_capacity(room),
+        });
     }
 
     /// Looks at everything once. Says whether there was anything to do.
@@ -106,6 +118,7 @@ impl Lane {
         } else if self.counters.get(LaneCounter::Started) == 0 {
             self.counters.set(LaneCounter::Started, now);
         }
+        self.now = now;
         self.follow_table();
         self.counters.set(LaneCounter::Heartbeat, now);
         let mut busy = false;
@@ -130,11 +143,6 @@ impl Lane {
         busy
     }
 
-    /// Whether packets wait for the kernel to send them.
-    pub fn has_unsent(&self) -> bool {
-        self.ports.iter().any(|socket| socket.port.tx.as_ref().is_some_and(|tx| tx.n_waiting() > 0))
-    }
-
     /// Packets that were handed to the kernel and not completed.
     pub fn n_under_way(&self) -> u32 {
         self.ports.iter().map(|socket| socket.port.n_under_way()).sum()
@@ -152,6 +160,8 @@ impl Lane {
             self.batch = image.header.batch(self.ring_size, BATCH);
             self.counters.set(LaneCounter::Generation, generation);
             self.find_demands();
+            // A link that took nothing may be back: what is void on its ring makes room for the packets of this round.
+            self.kick();
         }
     }
 
@@ -160,6 +170,7 @@ impl Lane {
         let Self { ports, table, generation, .. } = self;
         let demands = Image::view(table.image(*generation)).map_or(&[][..], |image| image.demands);
         for socket in ports.iter_mut() {
+            socket.drain.is_worth_a_try();
             socket.demand = demands.iter().position(|demand| demand.ifindex == socket.ifindex);
         }
     }
@@ -178,7 +189,7 @@ impl Lane {
         let (batch, mut holds_back) = (u32::try_from(*batch).unwrap_or(u32::MAX), false);
         for (output, widest) in demand.outputs() {
             if let Some(Socket { port, drain, .. }) = ports.sender(output) {
-                holds_back |= drain.holds_back(port, batch.saturating_mul(widest), now);
+                holds_back |= drain.holds_back(port, batch, widest, now);
             }
         }
         holds_back && !drain::is_nearly_full(ports.receiver(i).map_or(0, |socket| socket.port.rx_level()), *ring_size)
@@ -263,7 +274,7 @@ impl Lane {
             {
                 left -= 1;
                 port.strike(at, shift);
-                if !frames.complete(at, log) {
+                if !frames.complete(at, log) && at != NOWHERE {
                     counters.add(LaneCounter::Foreign, 1);
                 }
             }
@@ -326,14 +337,23 @@ impl Lane {
     /// Asks the kernel to send what waits.
     #[inline]
     fn kick(&mut self) {
-        let Self { ports, counters, .. } = self;
+        let Self { ports, counters, now, .. } = self;
+        let mut is_stalled = false;
         for socket in ports.iter_mut() {
             if let Some(tx) = &socket.port.tx
                 && let waiting @ 1.. = tx.n_waiting()
                 && tx.needs_wakeup()
             {
-                drain::send(tx, waiting, counters, || kick(socket.port.socket()));
+                if socket.drain.is_stalled() {
+                    is_stalled = true;
+                } else {
+                    let stuck = drain::send(tx, waiting, counters, || kick(socket.port.socket()));
+                    socket.drain.note(stuck, *now);
+                }
             }
+        }
+        if is_stalled {
+            self.see_to_stalled();
         }
     }
 

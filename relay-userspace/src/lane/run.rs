@@ -5,7 +5,7 @@ use super::handoff::{self, Message, OUTFIT, Outfit, PROTOCOL, kind};
 use super::ports::{Ports, Socket};
 use super::recount::recount;
 use super::round::Lane;
-use super::wait::{Waiting, sleep};
+use super::wait::{Rest, Waiting, sleep};
 use crate::clock::now_ns;
 use crate::kernel::passing::Waits;
 use crate::memory::counters::Counters;
@@ -153,8 +153,8 @@ fn relay(lane: &mut Lane, mut waiting: Waiting, mut desk: Desk) {
         if waiting.should_sleep(busy, now) {
             lane.counters.add(LaneCounter::Sleeps, 1);
             lane.counters.set(LaneCounter::Free, lane.frames.n_free() as u64);
-            let naps = lane.has_unsent() || desk.is_showing();
-            let is_wanted = sleep(lane.ports.sockets(), desk.doorbell(), desk.descriptors(now), naps);
+            let rest = if desk.is_showing() { Rest::Nap } else { lane.rest() };
+            let is_wanted = sleep(lane.ports.sockets(), desk.doorbell(), desk.descriptors(now), rest);
             if is_wanted && desk.look(lane, now_ns()) {
                 return;
             }

@@ -8,6 +8,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 const SLEEP_MS: u8 = 100;
 /// While packets wait for the kernel, a lane only naps.
 const NAP_MS: u8 = 1;
+/// While packets wait for a link that takes nothing, it comes round to ask again or to throw them away.
+const DOZE_MS: u8 = 10;
 
 /// Descriptors that wake a lane: the doorbell, the door and control, and sockets. A lane with more comes round for
 /// the rest.
@@ -43,13 +45,33 @@ impl Waiting {
     }
 }
 
-/// Sleeps until a packet comes, the doorbell rings, one of the desk's descriptors wants something or time is up. A nap
-/// is short. Says whether the desk wants something.
+/// How long a lane sleeps when nothing happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rest {
+    /// Something waits for the kernel.
+    Nap,
+    /// Something waits for a link that takes nothing.
+    Doze,
+    /// Nothing waits.
+    Sleep,
+}
+
+impl Rest {
+    const fn milliseconds(self) -> u8 {
+        match self {
+            Self::Nap => NAP_MS,
+            Self::Doze => DOZE_MS,
+            Self::Sleep => SLEEP_MS,
+        }
+    }
+}
+
+/// Sleeps until a packet comes, the doorbell rings, one of the desk's descriptors wants something or time is up. Says whether the desk wants something.
 pub fn sleep<'a>(
     sockets: impl Iterator<Item = BorrowedFd<'a>>,
     doorbell: &'a OwnedFd,
     desk: impl Iterator<Item = BorrowedFd<'a>>,
-    naps: bool,
+    rest: Rest,
 ) -> bool {
     let mut fds: [_; MAX_FDS] = std::array::from_fn(|_| PollFd::new(doorbell.as_fd(), PollFlags::POLLIN));
     let mut n = 1;
@@ -62,7 +84,7 @@ pub fn sleep<'a>(
         fds[n] = PollFd::new(socket, PollFlags::POLLIN);
         n += 1;
     }
-    let timeout = PollTimeout::from(if naps { NAP_MS } else { SLEEP_MS });
+    let timeout = PollTimeout::from(rest.milliseconds());
     if poll(&mut fds[..n], timeout).is_err() {
         return false;
     }

@@ -220,6 +220,10 @@ impl World {
         let tx = &mut self.kernels[usize::from(socket)].tx;
         let Some(descriptor) = tx.take() else { return };
         tx.publish(tx.next());
+        // The kernel passes over what makes no sense to it.
+        if descriptor.options != 0 {
+            return;
+        }
         let owner = self.owner(descriptor.at);
         assert!(matches!(owner, Owner::Transmit { .. }), "the kernel is sending a frame that is {owner:?}");
         let mut bytes = vec![0; descriptor.len as usize];

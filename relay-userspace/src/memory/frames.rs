@@ -218,6 +218,13 @@ impl Frames {
         }
     }
 
+    /// Whether the frame there is on any transmit ring.
+    #[must_use]
+    pub fn is_sent(&self, at: u64) -> bool {
+        let word = usize::try_from(at >> self.shift).ok().and_then(|number| self.mine.get(number));
+        word.is_some_and(|word| matches!(Owner::from_word(*word), Some(Owner::Transmit { .. })))
+    }
+
     /// Takes a frame off the transmit ring of a socket that is going away. If it lies on no other, it waits until the
     /// kernel has let go of that socket. `false` when that frame is not being transmitted.
     pub fn withdraw(&mut self, socket: u16, at: u64, log: &mut Log) -> bool {

@@ -9,7 +9,8 @@ pub const SOL_XDP: i32 = 283;
 /// Where the rings of a socket lie.
 pub const XDP_MMAP_OFFSETS: i32 = 1;
 const XDP_STATISTICS: i32 = 7;
-const XDP_OPTIONS: i32 = 8;
+/// What a socket became.
+pub const XDP_OPTIONS: i32 = 8;
 /// Linux 6.18: how many packets one transmit call sends in copy mode.
 const XDP_MAX_TX_SKB_BUDGET: i32 = 9;
 const XDP_OPTIONS_ZEROCOPY: u32 = 1;

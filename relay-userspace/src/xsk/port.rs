@@ -27,6 +27,9 @@ pub struct Port {
     pub tx: Option<Producer<Descriptor>>,
     /// Frames whose packets were sent.
     pub completion: Consumer<u64>,
+    /// Entries that were put on the transmit ring and are neither completed nor waited for: the kernel passes over them,
+    /// or they were lost sight of.
+    n_void: u32,
     /// The index of the completion ring that the kernel knows: what is not behind it is still under way.
     settled: u32,
     /// Where on the transmit ring the next completed entry is looked for first.
@@ -38,8 +41,25 @@ pub struct Port {
 /// So many late entries are remembered.
 const MOST_LATE: usize = 64;
 
-/// The length of a transmit entry that was struck out: it has been completed. No packet is as short.
+/// The length of a transmit entry that was struck out: it has been completed, or is void. No packet is as short.
 const STRUCK: u32 = 0;
+/// The options of an entry that is void: no kernel knows them, and each passes over such an entry. Some do not mind the
+/// length.
+const VOID: u32 = 1 << 31;
+/// Where an entry that is void begins: in no area. Some kernels complete such an entry, others do not; a frame's address
+/// would be mistaken for that of the packet which is in it by then.
+pub const NOWHERE: u64 = u64::MAX << 16;
+
+/// A packet that was handed to the kernel and not completed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnderWay {
+    /// Where in the area it begins.
+    pub at: u64,
+    /// The kernel has not even taken it.
+    pub waits: bool,
+    /// Its place on the transmit ring; none when the ring has come round since.
+    pub place: Option<u32>,
+}
 
 impl Port {
     /// Maps the rings of a socket. All rings have the same size, which the kernel does not tell.
@@ -56,6 +76,7 @@ impl Port {
             fill: Producer::new(fill, fill_at, ring_size),
             rx: rx.map(|(map, at)| Consumer::new(map, at, ring_size)),
             tx: tx.map(|(map, at)| Producer::new(map, at, ring_size)),
+            n_void: 0,
             settled: completion.next(),
             strike_at: 0,
             late: Vec::with_capacity(MOST_LATE),
@@ -86,6 +107,13 @@ impl Port {
         self.rx.as_ref().map_or(0, Consumer::level)
     }
 
+    /// The place of the next packet on the transmit ring.
+    #[inline]
+    #[must_use]
+    pub fn next_place(&self) -> u32 {
+        self.tx.as_ref().map_or(0, Producer::next)
+    }
+
     /// A number that changes whenever the kernel takes a packet from the transmit ring or completes one.
     #[must_use]
     pub fn n_moved(&self) -> u32 {
@@ -97,13 +125,19 @@ impl Port {
     #[inline]
     pub fn tx_room(&mut self) -> u32 {
         let Some(tx) = &mut self.tx else { return 0 };
-        let under_way = tx.next().wrapping_sub(self.settled);
+        let under_way = tx.next().wrapping_sub(self.settled).wrapping_sub(self.n_void);
         tx.room().min(self.ring_size.saturating_sub(under_way))
     }
 
     /// Packets handed to the kernel and not yet completed.
     #[must_use]
     pub fn n_under_way(&self) -> u32 {
+        self.n_not_completed().wrapping_sub(self.n_void)
+    }
+
+    /// Entries that were put on the transmit ring and did not come back, also those that never will.
+    #[must_use]
+    pub fn n_not_completed(&self) -> u32 {
         self.tx.as_ref().map_or(0, |tx| tx.next().wrapping_sub(self.completion.next()))
     }
 
@@ -117,15 +151,53 @@ impl Port {
         self.strike_at = self.tx.as_ref().map_or(0, |tx| tx.next().wrapping_sub(self.n_under_way()));
     }
 
+    /// Finds out what is under way, for a lane that takes the rings up after another. `is_sent` says of a frame whether it
+    /// is on any transmit ring: an entry of one that is not was never committed, and is struck out.
+    pub fn recount(&mut self, is_sent: impl Fn(u64) -> bool) {
+        let Some(tx) = &mut self.tx else { return };
+        let (mut n_open, end) = (0_u32, tx.next());
+        for place in (1..=tx.size()).map(|back| end.wrapping_sub(back)) {
+            let entry = tx.look_at(place);
+            if entry.len != STRUCK && is_sent(entry.at) {
+                n_open += 1;
+            } else if entry.len != STRUCK {
+                tx.overwrite(place, Descriptor { len: STRUCK, ..entry });
+            }
+        }
+        self.n_void = self.n_not_completed().wrapping_sub(n_open);
+        self.strike_at = self.tx.as_ref().map_or(0, |tx| tx.next().wrapping_sub(self.n_under_way()));
+    }
+
     /// Puts a packet on the transmit ring, which has room for it.
     #[inline]
     pub fn send(&mut self, packet: Descriptor) {
         let Some(tx) = &mut self.tx else { return };
         let before = tx.look_at(tx.next());
-        if before.len != STRUCK && tx.next() != self.completion.next() && self.late.len() < MOST_LATE {
-            self.late.push(before.at);
+        if before.len != STRUCK {
+            if self.late.len() < MOST_LATE {
+                self.late.push(before.at);
+            } else {
+                self.n_void = self.n_void.wrapping_add(1);
+            }
         }
         tx.put(packet);
+    }
+
+    /// Makes the entry at that place one that the kernel passes over: in copy mode it looks at the ring in calls of ours
+    /// only. Doing that twice does no harm.
+    pub fn make_void(&mut self, place: u32) {
+        let Some(tx) = &mut self.tx else { return };
+        let entry = tx.look_at(place);
+        if entry.len != STRUCK {
+            tx.overwrite(place, Descriptor { at: NOWHERE, len: STRUCK, options: VOID });
+            self.n_void = self.n_void.wrapping_add(1);
+        }
+    }
+
+    /// Whether all that waits for the kernel is void: what is made void is all that waits, so the last one tells.
+    #[must_use]
+    pub fn waits_in_vain(&self) -> bool {
+        self.tx.as_ref().is_some_and(|tx| tx.n_waiting() > 0 && tx.look_at(tx.next().wrapping_sub(1)).len == STRUCK)
     }
 
     /// Strikes the entry of a frame that was sent out of the transmit ring. A copy-mode socket's packets need not be
@@ -140,18 +212,21 @@ impl Port {
             tx.overwrite(self.strike_at, Descriptor { len: STRUCK, ..first });
             self.strike_at = self.strike_at.wrapping_add(1);
         } else {
-            Self::strike_elsewhere(tx, &mut self.strike_at, &mut self.late, is_it);
+            let found = at != NOWHERE && Self::strike_elsewhere(tx, &mut self.strike_at, &mut self.late, is_it);
+            // It was not counted any more.
+            self.n_void = self.n_void.wrapping_sub(u32::from(!found));
         }
     }
 
-    /// Out of order, or a second time: a predecessor died before it committed what it had struck out.
+    /// Out of order, or a second time: a predecessor died before it committed what it had struck out. Says whether it was
+    /// found.
     #[cold]
     fn strike_elsewhere(
         tx: &mut Producer<Descriptor>,
         strike_at: &mut u32,
         late: &mut Vec<u64>,
         is_it: impl Fn(Descriptor) -> bool,
-    ) {
+    ) -> bool {
         let oldest = tx.next().wrapping_sub(tx.size());
         for index in (0..tx.size()).map(|place| oldest.wrapping_add(place)) {
             let entry = tx.look_at(index);
@@ -159,28 +234,41 @@ impl Port {
                 tx.overwrite(index, Descriptor { len: STRUCK, ..entry });
                 // The one that was passed over is late: what comes next most likely follows this one.
                 *strike_at = index.wrapping_add(1);
-                return;
+                return true;
             }
         }
         if let Some(place) = late.iter().position(|&at| is_it(Descriptor { at, ..Descriptor::default() })) {
             late.swap_remove(place);
-        } else if is_it(tx.look_at(*strike_at)) {
+            return true;
+        }
+        if is_it(tx.look_at(*strike_at)) {
             *strike_at = strike_at.wrapping_add(1);
         }
+        false
     }
 
-    /// Packets that were handed to the kernel and not completed, the oldest first: their frames, and whether the
-    /// kernel has not even taken them.
+    /// Packets that were handed to the kernel and not completed, the oldest first.
     #[must_use]
-    pub fn under_way(&self) -> Vec<(u64, bool)> {
+    pub fn under_way(&self) -> Vec<UnderWay> {
         let Some(tx) = &self.tx else { return Vec::new() };
-        let waiting = tx.n_waiting();
-        let all = (0..tx.size()).map(|back| (tx.look_at(tx.next().wrapping_sub(1 + back)), back < waiting));
-        let open = all.filter(|(entry, _)| entry.len != STRUCK).map(|(entry, waits)| (entry.at, waits));
-        let late = self.late.iter().map(|at| (*at, false));
-        let mut newest_first: Vec<(u64, bool)> = open.chain(late).take(self.n_under_way() as usize).collect();
-        newest_first.reverse();
-        newest_first
+        let n_waiting = tx.n_waiting();
+        let open = (0..tx.size()).rev().filter_map(|back| {
+            let place = tx.next().wrapping_sub(1 + back);
+            let Descriptor { at, len, .. } = tx.look_at(place);
+            (len != STRUCK).then_some(UnderWay { at, waits: back < n_waiting, place: Some(place) })
+        });
+        self.late.iter().map(|at| UnderWay { at: *at, waits: false, place: None }).chain(open).collect()
+    }
+
+    /// Packets that the kernel has not taken, the oldest first: their places on the transmit ring, and where they begin.
+    pub fn waiting(&self) -> impl Iterator<Item = (u32, u64)> {
+        let n_waiting = self.tx.as_ref().map_or(0, |tx| tx.n_waiting().min(tx.size()));
+        let places = self.tx.iter().flat_map(move |tx| (0..n_waiting).rev().map(move |back| (tx, back)));
+        places.filter_map(|(tx, back)| {
+            let place = tx.next().wrapping_sub(1 + back);
+            let Descriptor { at, len, .. } = tx.look_at(place);
+            (len != STRUCK).then_some((place, at))
+        })
     }
 
     /// The numbers of the frames that were handed to the kernel and not taken back, as a lane finds them that starts.

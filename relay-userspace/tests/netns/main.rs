@@ -38,6 +38,8 @@ mod sockets;
 #[cfg(test)]
 mod ssm;
 #[cfg(test)]
+mod stale;
+#[cfg(test)]
 mod stripped;
 #[cfg(test)]
 mod unicast;

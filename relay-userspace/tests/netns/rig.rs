@@ -232,14 +232,16 @@ fn enter(sent: &source::Report, ledgers: &[SharedLedger]) {
 fn lost_before_lanes(report: &Report) -> u64 {
     let sockets = ["rx_dropped", "rx_ring_full"].map(|name| report.sockets(name));
     let relays = report.0["relays"].as_array().into_iter().flatten().map(|relay| sum(&relay["drops"]));
-    sockets.iter().sum::<u64>() + sum(&report.0["drops"]) + relays.sum::<u64>()
+    sockets.iter().sum::<u64>() + sum(&report.0["drops"]) - report.dropped("stale") + relays.sum::<u64>()
 }
 
 /// Packets that one output did not send, for whatever reason.
 fn lost_on_outputs(report: &Report) -> u64 {
     let relays = report.0["relays"].as_array().into_iter().flatten();
     let outputs = relays.flat_map(|relay| relay["outputs"].as_array().into_iter().flatten());
-    outputs.map(|output| sum(&output["drops"])).sum::<u64>() + report.lanes("kick_busy")
+    let dropped = outputs.map(|output| sum(&output["drops"])).sum::<u64>();
+    // Of which output these were, nobody knows.
+    dropped + report.lanes("kick_busy") + report.dropped("stale")
 }
 
 fn sum(drops: &serde_json::Value) -> u64 {

@@ -164,7 +164,7 @@ impl Account {
         let reasons = ["pending", "muted", "over_mtu", "tx_full", "no_frame"];
         let at_outputs: u64 =
             (0..n_outputs).flat_map(|output| reasons.map(|reason| report.output_dropped("one", output, reason))).sum();
-        let named = before_lanes * n_outputs as u64 + at_outputs + self.lost_on_links;
+        let named = before_lanes * n_outputs as u64 + at_outputs + self.lost_on_links + report.dropped("stale");
         assert_eq!(self.lost(), named, "{self:?}, lanes dropped {at_outputs}, rings {before_lanes}: {:#}", report.0);
         eprintln!("    {} sent, {} lost ({before_lanes} of them before lanes)", self.wanted, self.lost());
     }

@@ -174,6 +174,7 @@ enum Step {
     Gone(u16),
     Reclaim(u16, Option<u64>),
     Take(u16, Option<u64>),
+    ThrowAway(u16, Option<u64>),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -188,6 +189,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..SOCKETS).prop_map(Step::Gone),
         3 => (0..SOCKETS, death()).prop_map(|(socket, death)| Step::Reclaim(socket, death)),
         3 => (0..SOCKETS, death()).prop_map(|(socket, death)| Step::Take(socket, death)),
+        2 => (sender(), death()).prop_map(|(socket, death)| Step::ThrowAway(socket, death)),
     ]
 }
 
@@ -215,6 +217,11 @@ proptest! {
                 Step::Gone(socket) => control.link_and_lane_go(socket),
                 Step::Reclaim(socket, death) => control.reclaim(socket, death),
                 Step::Take(socket, death) => control.take(socket, death),
+                Step::ThrowAway(socket, death) => {
+                    if world.attempt(&mut control.lane, death, |lane| lane.throw_away(socket)).is_none() {
+                        control.lane = world.start_lane();
+                    }
+                }
             }
         }
         control.check()?;

@@ -13,6 +13,7 @@ fn port(index: u32) -> (Port, Kernel) {
 
 /// Puts packets on the transmit ring.
 fn load(port: &mut Port, n: u32) {
+    assert!(port.tx_room() >= n);
     for _ in 0..n {
         port.send(Descriptor { at: 0, len: 60, options: 0 });
     }
@@ -88,31 +89,53 @@ fn a_device_that_loses_everything_is_called_so_often_and_no_more() {
     assert_eq!(send_by(&port, || Err(Errno::EBUSY)), (u64::from(FEWEST_CALLS), 100));
 }
 
+/// Until when a ring is waited for that takes a packet every 20 ms, in milliseconds from its being empty.
+fn waited_for(port: &mut Port, kernel: &mut Kernel, drain: &mut Drain) -> u64 {
+    let held = (1..2_000).take_while(|ms| {
+        take(kernel, u32::from(ms % 20 == 0));
+        drain.holds_back(port, SIZE, 1, (1_000 + ms) * MS)
+    });
+    held.count() as u64 + 1
+}
+
 #[test]
 fn a_burst_is_waited_for_while_it_drains() {
     let (mut port, mut kernel) = port(0);
     let mut drain = Drain::default();
     // Idle for a long time, and empty: more than it takes is no reason to wait.
-    assert!(!drain.holds_back(&mut port, 2 * SIZE, 1_000 * MS));
+    assert!(!drain.holds_back(&mut port, SIZE, 2, 1_000 * MS));
     load(&mut port, SIZE - 10);
-    assert!(!drain.holds_back(&mut port, 10, 1_001 * MS), "there is room");
-    for ms in 1_001..1_200 {
-        assert!(drain.holds_back(&mut port, SIZE, ms * MS), "after {ms} ms");
-        take(&mut kernel, u32::from(ms % 3 == 0));
+    assert!(!drain.holds_back(&mut port, 5, 2, 1_000 * MS), "there is room");
+    assert_eq!(waited_for(&mut port, &mut kernel, &mut drain), 1_000, "less than a receive ring has come");
+}
+
+#[test]
+fn a_link_that_is_given_more_than_a_burst_is_overloaded_sooner() {
+    let (mut port, mut kernel) = port(0);
+    let mut drain = Drain::default();
+    assert!(!drain.holds_back(&mut port, SIZE, 1, 1_000 * MS));
+    load(&mut port, SIZE - 10);
+    take(&mut kernel, 50);
+    (0..50).for_each(|_| kernel.completion.put(0));
+    kernel.completion.publish(50);
+    while port.completion.take().is_some() {
+        port.strike(0, 12);
     }
-    assert!(!drain.holds_back(&mut port, SIZE, 1_200 * MS), "it has not been nearly empty for {BURST_NS} ns");
+    port.publish(relay_common::journal::ring::COMPLETION, 50);
+    load(&mut port, 50);
+    assert_eq!(waited_for(&mut port, &mut kernel, &mut drain), 200);
 }
 
 #[test]
 fn a_ring_that_does_not_move_is_not_waited_for() {
     let (mut port, mut kernel) = port(0);
     let mut drain = Drain::default();
-    assert!(!drain.holds_back(&mut port, 32, 1_000 * MS));
+    assert!(!drain.holds_back(&mut port, 32, 1, 1_000 * MS));
     load(&mut port, SIZE);
-    let held = (1_000..1_010).filter(|ms| drain.holds_back(&mut port, 32, ms * MS)).count();
-    assert_eq!(held, 5);
+    let held = (1_000..1_100).filter(|ms| drain.holds_back(&mut port, 32, 1, ms * MS)).count();
+    assert_eq!(held, 50);
     take(&mut kernel, 1);
-    assert!(drain.holds_back(&mut port, 32, 1_010 * MS), "it moves again");
+    assert!(drain.holds_back(&mut port, 32, 1, 1_100 * MS), "it moves again");
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl Lab {
         let area = Mapping::anonymous(n * SIZE as usize).unwrap();
         let ledger = crate::memory::create(c"ledger", whole_pages(n * 4)).unwrap();
         let words = || Mapping::shared(&ledger, whole_pages(n * 4)).unwrap();
-        let outbox = |room: &u32| Outbox { room: *room, is_open: true, descriptors: Vec::new() };
+        let outbox = |room: &u32| Outbox { room: *room, is_open: true, is_missed: false, descriptors: Vec::new() };
         Self {
             frames: Frames::take_stock(area, words(), SIZE).0,
             ledger: words(),

@@ -58,6 +58,7 @@ impl Rings {
             fill: Producer::new(self.map(FILL), OFFSETS, self.size),
             rx: receives.then(|| Consumer::new(self.map(RX), OFFSETS, self.size)),
             tx: sends.then(|| Producer::new(self.map(TX), OFFSETS, self.size)),
+            n_void: 0,
             settled: completion.next(),
             strike_at: 0,
             late: Vec::with_capacity(super::MOST_LATE),
