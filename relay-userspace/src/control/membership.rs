@@ -72,6 +72,8 @@ pub struct Held {
 pub struct Memberships {
     limits: Limits,
     sockets: Vec<MembershipSocket>,
+    /// The sockets that take another group, of IPv4 and of IPv6: none of the others is looked at for a new one.
+    with_room: [BTreeSet<usize>; 2],
     held: BTreeMap<Group, Vec<Part>>,
 }
 
@@ -85,7 +87,7 @@ impl Memberships {
     /// Nothing joined, within these limits.
     #[must_use]
     pub const fn new(limits: Limits) -> Self {
-        Self { limits, sockets: Vec::new(), held: BTreeMap::new() }
+        Self { limits, sockets: Vec::new(), with_room: [BTreeSet::new(), BTreeSet::new()], held: BTreeMap::new() }
     }
 
     /// Joins a group on a link from these sources, or from any when there are none. A group that is held already gets
@@ -112,7 +114,7 @@ impl Memberships {
             (false, false) if !old.is_empty() => {
                 self.change_sources(group, old, &wanted).map_err(|error| refused(group, error))
             }
-            _ => self.replace(group, old, group, &wanted),
+            _ => self.replace(group, old, &wanted),
         }
     }
 
@@ -121,25 +123,6 @@ impl Memberships {
         for part in self.held.remove(&(ifindex, group)).unwrap_or_default() {
             self.leave_part((ifindex, group), &part);
         }
-    }
-
-    /// Joins everything anew after a link went and came back, because the kernel forgets the groups of a link that was
-    /// removed: `from` is the index the groups are held with, `to` the one the link has now, which may be the same.
-    /// A link that was only down keeps its groups, and needs nothing.
-    ///
-    /// # Errors
-    /// The first refusal; every group was tried, and those that were refused stay listed under `from`.
-    pub fn rejoin(&mut self, from: u32, to: u32) -> Result<(), MembershipError> {
-        let groups: Vec<Group> = self.held.keys().filter(|(ifindex, _)| *ifindex == from).copied().collect();
-        let mut result = Ok(());
-        for group in groups {
-            let old = self.held.remove(&group).unwrap_or_default();
-            let sources = old.iter().flat_map(|part| part.sources.iter().copied()).collect();
-            if let Err(error) = self.replace(group, old, (to, group.1), &sources) {
-                result = result.and(Err(error));
-            }
-        }
-        result
     }
 
     /// What is held, in order.
@@ -163,33 +146,22 @@ impl Memberships {
         self.sockets.iter().map(|socket| socket.descriptor.as_fd())
     }
 
-    /// Joins `new` beside the parts of `old`, then leaves those.
-    fn replace(
-        &mut self,
-        old_group: Group,
-        old: Vec<Part>,
-        new_group: Group,
-        sources: &BTreeSet<IpAddr>,
-    ) -> Result<(), MembershipError> {
-        let mut taken: Vec<usize> = old.iter().map(|part| part.socket).collect();
-        if old_group != new_group {
-            taken.extend(self.held.get(&new_group).into_iter().flatten().map(|part| part.socket));
-        }
-        match self.join_parts(new_group, sources, &taken) {
+    /// Joins beside the parts of `old`, then leaves those.
+    fn replace(&mut self, group: Group, old: Vec<Part>, sources: &BTreeSet<IpAddr>) -> Result<(), MembershipError> {
+        let taken: Vec<usize> = old.iter().map(|part| part.socket).collect();
+        match self.join_parts(group, sources, &taken) {
             Ok(parts) => {
                 for part in &old {
-                    self.leave_part(old_group, part);
+                    self.leave_part(group, part);
                 }
-                for part in self.held.insert(new_group, parts).unwrap_or_default() {
-                    self.leave_part(new_group, &part);
-                }
+                self.held.insert(group, parts);
                 Ok(())
             }
             Err(error) => {
                 if !old.is_empty() {
-                    self.held.insert(old_group, old);
+                    self.held.insert(group, old);
                 }
-                Err(refused(new_group, error))
+                Err(refused(group, error))
             }
         }
     }
@@ -253,7 +225,7 @@ impl Memberships {
         let mut rest = sources.as_slice();
         loop {
             let piece = rest.len().min(self.limit_of_sources(group));
-            match self.join_part(group, &rest[..piece], &taken, &parts) {
+            match self.join_part(group, &rest[..piece], &taken) {
                 Ok(part) => {
                     rest = &rest[part.sources.len()..];
                     taken.push(part.socket);
@@ -273,34 +245,46 @@ impl Memberships {
     }
 
     /// Joins on the first socket that takes the group, or on a new one; fewer sources than asked when a socket is full.
-    fn join_part(
-        &mut self,
-        group: Group,
-        sources: &[IpAddr],
-        taken: &[usize],
-        fresh: &[Part],
-    ) -> Result<Part, Refused> {
-        for socket in 0.. {
-            if socket == self.sockets.len() {
-                self.sockets.push(MembershipSocket::open(group.1.is_ipv4(), self.limits.groups)?);
-            }
-            let in_use = self.in_use(socket) + fresh.iter().filter(|part| part.socket == socket).count();
+    fn join_part(&mut self, group: Group, sources: &[IpAddr], taken: &[usize]) -> Result<Part, Refused> {
+        let v4 = group.1.is_ipv4();
+        loop {
+            let free = self.with_room[family(v4)].iter().find(|socket| !taken.contains(socket)).copied();
+            let socket = match free {
+                Some(socket) => socket,
+                None => self.open(v4)?,
+            };
             let candidate = &mut self.sockets[socket];
-            if candidate.v4 != group.1.is_ipv4() || in_use >= candidate.room || taken.contains(&socket) {
-                continue;
-            }
             match candidate.take(group, sources) {
-                Ok(joined) => return Ok(Part { socket, sources: sources[..joined].to_vec() }),
+                Ok(joined) => {
+                    candidate.groups += 1;
+                    self.look_for_room(socket);
+                    return Ok(Part { socket, sources: sources[..joined].to_vec() });
+                }
                 // Its memory is used up. An empty socket that refuses will not be better the next time.
-                Err(error) if is_full(&error) && in_use > 0 => candidate.room = in_use,
+                Err(error) if is_full(&error) && candidate.groups > 0 => {
+                    candidate.room = candidate.groups;
+                    self.look_for_room(socket);
+                }
                 Err(error) => return Err(Refused::Join(error)),
             }
         }
-        unreachable!("a new socket either takes the group or answers why not")
     }
 
-    fn in_use(&self, socket: usize) -> usize {
-        self.held.values().flatten().filter(|part| part.socket == socket).count()
+    fn open(&mut self, v4: bool) -> Result<usize, Refused> {
+        let socket = self.sockets.len();
+        self.sockets.push(MembershipSocket::open(v4, self.limits.groups)?);
+        self.look_for_room(socket);
+        Ok(socket)
+    }
+
+    fn look_for_room(&mut self, socket: usize) {
+        let MembershipSocket { v4, room, groups, .. } = self.sockets[socket];
+        let with_room = &mut self.with_room[family(v4)];
+        if groups < room {
+            with_room.insert(socket)
+        } else {
+            with_room.remove(&socket)
+        };
     }
 
     fn limit_of_sources(&self, group: Group) -> usize {
@@ -311,7 +295,14 @@ impl Memberships {
         let socket = &mut self.sockets[part.socket];
         forget(group, multicast::leave(&socket.descriptor, group.0, group.1));
         socket.room = self.limits.groups;
+        socket.groups -= 1;
+        self.look_for_room(part.socket);
     }
+}
+
+/// Where sockets of a family are counted.
+const fn family(v4: bool) -> usize {
+    if v4 { 0 } else { 1 }
 }
 
 fn refused((ifindex, group): Group, error: Refused) -> MembershipError {

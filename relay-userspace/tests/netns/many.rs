@@ -34,3 +34,31 @@ fn two_hundred_relays_of_a_range_each_relay_their_own() {
         assert_eq!((report.received(&name), report.sent(&name, 0)), (100, 100), "{name}");
     }
 }
+
+/// Ten times what a release build takes.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn ten_thousand_relays_are_ready_in_seconds() {
+    let rig = Rig::new(1);
+    // The kernel's own limit, so that groups are spread over many sockets: the laboratory raises it.
+    rig.relay.sysctl("net/ipv4/igmp_max_memberships", "20").unwrap();
+    for (n_blocks, limit) in [(16, 10), (39, 30)] {
+        let mut config = "[lanes]\nmax_relays = 16384\nmax_outputs = 16384\n".to_owned();
+        for block in 1..=n_blocks {
+            config += &format!(
+                r#"
+                [[relay]]
+                name = "block-{block}"
+                input = {{ interface = "in0", group = "239.1.{block}.0-255", port = 5000 }}
+                outputs = [{{ interface = "out0", group = "239.2.{block}.0-255", port = 5001 }}]
+                "#
+            );
+        }
+        let started = monotonic_ns();
+        let show = rig.start(&config);
+        let ready = Duration::from_nanos(monotonic_ns() - started);
+        println!("{} relays: ready {ready:?} after the start of mcr", n_blocks * 256);
+        assert!(ready.as_secs() < limit, "ready after {ready:?}");
+        show.mcr.stop().unwrap();
+    }
+}

@@ -37,6 +37,8 @@ pub(super) struct MembershipSocket {
     pub(super) v4: bool,
     /// How many groups it takes: less than the limit once the kernel has refused one.
     pub(super) room: usize,
+    /// How many it holds.
+    pub(super) groups: usize,
 }
 
 impl MembershipSocket {
@@ -47,7 +49,7 @@ impl MembershipSocket {
             .map_err(|errno| Refused::Socket(errno.into()))?;
         // Lanes hold it, and no lane is to reach the network by it.
         mute(&descriptor).map_err(Refused::Socket)?;
-        Ok(Self { descriptor, v4, room })
+        Ok(Self { descriptor, v4, room, groups: 0 })
     }
 
     /// Joins from as many of the sources as the socket has room for, at least one. Answers how many.
