@@ -36,6 +36,8 @@ pub mod facts; // what is known of a link
 #[cfg(feature = "alloc")]
 pub mod plan; // the configuration that is true
 #[cfg(feature = "alloc")]
+pub mod report; // the groups of a link, as its switch hears of them
+#[cfg(feature = "alloc")]
 pub mod table; // plan and facts become what lanes and kernel read
 #[cfg(feature = "alloc")]
 pub mod why; // the first broken step of a relay's way

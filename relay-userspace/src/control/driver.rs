@@ -254,6 +254,7 @@ impl Control {
                     }
                 }
                 Event::LinksSettled => self.follow_links().await,
+                Event::Reported { link, groups } => self.record(tell::reported(&link, groups)),
                 Event::LaneUntrue { number, pid, problem } => self.record(tell::lane_untrue(number, pid, &problem)),
                 Event::LaneEnded { number, pid, ending, failed } => self.lane_ended(number, pid, &ending, failed),
                 Event::LaneStarted { number } => {

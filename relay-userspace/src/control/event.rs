@@ -8,6 +8,13 @@ use crate::link::event::LinkEvent;
 pub enum Event {
     /// The kernel says something about links, addresses, neighbours or routes.
     Link(LinkEvent),
+    /// The groups of a link were reported, because its carrier has returned.
+    Reported {
+        /// The link.
+        link: String,
+        /// How many.
+        groups: usize,
+    },
     /// A lane's process ended. Another one runs in its place, unless it failed to start or is let wait.
     LaneEnded {
         /// The lane.

@@ -4,8 +4,10 @@
 //! several sockets, because the kernel limits both: a link receives what any socket asked for. That also makes every
 //! change gapless: what is new is asked for on one socket before what is old is given up on another.
 
+mod roll;
 mod socket;
 
+pub use self::roll::Roll;
 pub use self::socket::Limits;
 use self::socket::{MembershipSocket, Refused, forget, is_full};
 use crate::kernel::multicast;
@@ -75,6 +77,7 @@ pub struct Memberships {
     /// The sockets that take another group, of IPv4 and of IPv6: none of the others is looked at for a new one.
     with_room: [BTreeSet<usize>; 2],
     held: BTreeMap<Group, Vec<Part>>,
+    roll: Roll,
 }
 
 impl Default for Memberships {
@@ -86,8 +89,14 @@ impl Default for Memberships {
 impl Memberships {
     /// Nothing joined, within these limits.
     #[must_use]
-    pub const fn new(limits: Limits) -> Self {
-        Self { limits, sockets: Vec::new(), with_room: [BTreeSet::new(), BTreeSet::new()], held: BTreeMap::new() }
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            sockets: Vec::new(),
+            with_room: [BTreeSet::new(), BTreeSet::new()],
+            held: BTreeMap::new(),
+            roll: Roll::default(),
+        }
     }
 
     /// Joins a group on a link from these sources, or from any when there are none. A group that is held already gets
@@ -105,6 +114,7 @@ impl Memberships {
         let wanted: BTreeSet<IpAddr> = sources.iter().copied().collect();
         let group = (ifindex, group);
         let old = self.held.remove(&group).unwrap_or_default();
+        let sources = wanted.iter().copied().collect();
         let any_source = old.iter().any(|part| part.sources.is_empty());
         match (any_source, wanted.is_empty()) {
             (true, true) => {
@@ -116,6 +126,7 @@ impl Memberships {
             }
             _ => self.replace(group, old, &wanted),
         }
+        .inspect(|()| self.roll.enter(group, sources))
     }
 
     /// Leaves a group on a link with all of its sources. Leaving what is not held is no error.
@@ -123,6 +134,7 @@ impl Memberships {
         for part in self.held.remove(&(ifindex, group)).unwrap_or_default() {
             self.leave_part((ifindex, group), &part);
         }
+        self.roll.strike((ifindex, group));
     }
 
     /// What is held, in order.
@@ -133,6 +145,12 @@ impl Memberships {
             Held { ifindex, group, sources: sources.into_iter().collect() }
         };
         self.held.iter().map(one).collect()
+    }
+
+    /// What is held, for whoever reports it.
+    #[must_use]
+    pub fn roll(&self) -> Roll {
+        self.roll.clone()
     }
 
     /// How many sockets hold a group: each of them is one membership to the kernel.

@@ -13,6 +13,7 @@ use super::membership::Memberships;
 use super::memo::Pages;
 use super::offloads::Offloads;
 use super::problem::Problem;
+use super::reports::{Begins, Reports};
 use super::sockets::{needs, would_be_cut};
 use super::station::Station;
 use super::vault::tag;
@@ -62,6 +63,8 @@ pub struct Node {
     pub place: Placement,
     pub(super) program: Program,
     pub(super) memberships: Memberships,
+    /// Reports groups when a carrier returns.
+    pub(super) reports: Option<Reports>,
     /// How many membership sockets the lanes hold, and from which tag on.
     pub(super) held_memberships: (u64, u64),
     /// What lies in the kernel's maps and memberships.
@@ -101,6 +104,8 @@ impl Node {
             return Err(error);
         }
         let empty = Table::empty(plan.lanes.max_relays, plan.lanes.max_outputs);
+        let memberships = Memberships::default();
+        let reports = start_reports(&memberships, start, Begins::Anew);
         let mut node = Self {
             table: empty,
             pending: Vec::new(),
@@ -108,7 +113,8 @@ impl Node {
             facts,
             place,
             program,
-            memberships: Memberships::default(),
+            memberships,
+            reports,
             held_memberships: (tag::MEMBERSHIP, 0),
             kernel: Kernel::default(),
             neighbours,
@@ -201,6 +207,8 @@ impl Node {
 
     /// Goes down: no new packet comes in, everything that came is sent, then the lanes end and groups are left.
     pub async fn take_down(mut self) -> anyhow::Result<Report> {
+        // What is being left is not reported.
+        self.reports = None;
         self.detach_everything().await;
         let stopped = self.crew.stop(STOP_PATIENCE).await;
         self.offloads.restore(|_| false);
@@ -214,6 +222,13 @@ impl Node {
     pub const fn program_mut(&mut self) -> &mut Program {
         &mut self.program
     }
+}
+
+/// Reports groups when a carrier returns. Without it everything else works.
+pub(super) fn start_reports(memberships: &Memberships, start: &Start, begins: Begins) -> Option<Reports> {
+    let started = Reports::start(memberships.roll(), start.events.clone(), begins);
+    let warn = |error| tracing::warn!("groups will not be reported when a carrier returns: {error:#}");
+    started.map_err(warn).ok()
 }
 
 /// A plan that can never work here is refused before anything is made of it.

@@ -9,9 +9,10 @@ use super::event::Event;
 use super::facts;
 use super::membership::Memberships;
 use super::memo::{Memo, Pages};
-use super::node::{Node, Start};
+use super::node::{Node, Start, start_reports};
 use super::offloads::Offloads;
 use super::process::{AdoptError, LaneProcess, Met};
+use super::reports::Begins;
 use super::talk::{self, Shown};
 use super::upgrade;
 use super::vault::{Held, Vault, tag};
@@ -148,6 +149,8 @@ impl Orphans {
         let events = start.events.clone();
         let (lanes, restarts) = (plan.lanes.clone(), &noted.restarts);
         let crew = Crew::taken_over(found, vault, lanes, restarts, &facts, &start.run_dir, events)?;
+        let memberships = Memberships::default();
+        let reports = start_reports(&memberships, start, Begins::AfterAnother);
         let mut node = Node {
             plan: Plan { relays: Vec::new(), ..plan.clone() },
             table: noted.table(room),
@@ -156,7 +159,8 @@ impl Orphans {
             facts,
             place: noted.place(),
             program,
-            memberships: Memberships::default(),
+            memberships,
+            reports,
             held_memberships: (next_membership, 0),
             kernel,
             neighbours,

@@ -54,6 +54,13 @@ pub fn links(log: &EventLog, (pending_before, facts_before): &(Vec<Pending>, Fac
     again.into_iter().for_each(|one| log.record(works(one)));
 }
 
+/// The groups of a link are asked for anew.
+#[must_use]
+pub fn reported(link: &str, groups: usize) -> Event {
+    let text = format!("interface {link}: the carrier has returned, {groups} groups are reported to the network");
+    Event::new(Kind::LinkReported, text).with("link", link).with("groups", groups)
+}
+
 /// What has become of relays.
 pub fn relays(log: &EventLog, applied: &Applied) {
     let tell = |kind: Kind, what: &str, names: &[String]| {

@@ -104,6 +104,8 @@ kinds! {
     LinkLost = "link.lost", Warn, ["link"];
     /// A link in use is back.
     LinkReturned = "link.returned", Info, ["link"];
+    /// The groups of a link were reported to the network again, because its carrier returned or a control took over.
+    LinkReported = "link.reported", Info, ["link", "groups"];
     /// A lane's process ended.
     LaneDied = "lane.died", Error, ["lane", "pid", "ending"];
     /// A lane that a dead control left showed what cannot be: it was ended, and another was started.

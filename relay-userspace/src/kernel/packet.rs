@@ -1,4 +1,5 @@
-//! A look at a link as the kernel sees it: frames that no XDP program has taken, with the tag that the kernel took off.
+//! A look at a link as the kernel sees it: frames that no XDP program has taken, with the tag that the kernel took off;
+//! and frames of our own.
 #![expect(unsafe_code, reason = "nix knows neither the filter nor what comes beside a frame; this is socket(2) itself")]
 
 use std::io;
@@ -134,6 +135,48 @@ impl PacketSocket {
             )
         };
         if answer == 0 { Ok(counts[1].into()) } else { Err(io::Error::last_os_error()) }
+    }
+}
+
+/// A socket that sends whole frames and hears nothing.
+#[derive(Debug)]
+pub struct FrameSender(OwnedFd);
+
+impl FrameSender {
+    /// Opens it in the network namespace of the calling thread.
+    pub fn open() -> io::Result<Self> {
+        let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        // SAFETY: the call takes numbers only. Without a protocol nothing comes in.
+        let fd = unsafe { libc::socket(libc::AF_PACKET, kind, 0) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the kernel has just made this descriptor for us.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Sends a frame by a link, or says why not: `WouldBlock` while the link has no room.
+    pub fn send(&self, ifindex: u32, frame: &[u8]) -> io::Result<()> {
+        // SAFETY: sockaddr_ll is made of integers and an array of them, for which all bits zero is a value.
+        let mut address: libc::sockaddr_ll = unsafe { zeroed() };
+        address.sll_family = AF_PACKET;
+        address.sll_ifindex = ifindex.cast_signed();
+        if let Some([high, low]) = frame.get(ADDRESSES..ADDRESSES + 2) {
+            address.sll_protocol = u16::from_ne_bytes([*high, *low]);
+        }
+        let to = (&raw const address).cast();
+        // SAFETY: frame and address are alive and as long as is said; the kernel only reads them.
+        let n = unsafe {
+            libc::sendto(
+                self.0.as_raw_fd(),
+                frame.as_ptr().cast(),
+                frame.len(),
+                libc::MSG_NOSIGNAL,
+                to,
+                length::<libc::sockaddr_ll>(),
+            )
+        };
+        if n < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 }
 

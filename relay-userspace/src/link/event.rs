@@ -52,6 +52,14 @@ pub enum LinkEvent {
     Lost,
 }
 
+impl LinkEvent {
+    /// Whether links may be other than they were.
+    #[must_use]
+    pub const fn is_of_links(&self) -> bool {
+        matches!(self, Self::LinkChanged { .. } | Self::Lost)
+    }
+}
+
 /// The kernel's notices, in their order.
 pub struct LinkEvents {
     socket: TokioSocket,

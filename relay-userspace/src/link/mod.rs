@@ -3,6 +3,7 @@
 pub mod ability; // what a link's driver can do, gathered from all of the below
 pub mod ethtool; // driver, channels, rings, features
 pub mod event; // what changed
+pub mod groups; // which groups are joined, as the kernel lists them
 pub mod hardware; // NUMA node, near cores, interrupts
 pub mod hint; // what hurts, and the remedy
 pub mod neighbour; // hardware addresses of unicast destinations

@@ -1,5 +1,6 @@
 //! Who is in a group, as the kernel tells it: how many sockets, and the sources that are asked for.
 
+use crate::link::groups;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -7,22 +8,9 @@ use std::path::Path;
 
 /// How many memberships of a group there are on a device; 0 when it is not joined. `root` is `/proc/thread-self/net`.
 pub fn count(root: &Path, ifindex: u32, group: IpAddr) -> io::Result<u32> {
-    match group {
-        IpAddr::V4(group) => {
-            let text = std::fs::read_to_string(root.join("igmp"))?;
-            Ok(in_igmp(&text, ifindex, group))
-        }
-        IpAddr::V6(group) => {
-            // Without IPv6 in the kernel there is no such file, and no membership.
-            let text = read_or_nothing(&root.join("igmp6"))?;
-            let of_group = text.lines().filter_map(|line| {
-                let words: Vec<&str> = line.split_whitespace().collect();
-                let is_it = number(words.first()?)? == ifindex && v6(words.get(2)?)? == group;
-                is_it.then(|| number(words.get(3)?)).flatten()
-            });
-            Ok(of_group.sum())
-        }
-    }
+    let listed = if group.is_ipv4() { groups::v4(root)? } else { groups::v6(root)? };
+    let of_group = listed.into_iter().filter(|listed| (listed.ifindex, listed.group) == (ifindex, group));
+    Ok(of_group.map(|listed| listed.users).sum())
 }
 
 /// The sources from which a group is asked for on a device. The kernel lists none of a group that is asked for from any,
@@ -43,25 +31,6 @@ pub fn sources(root: &Path, ifindex: u32, group: IpAddr) -> io::Result<BTreeSet<
         is_it.then(|| address(source)).flatten()
     };
     Ok(text.lines().filter_map(source).collect())
-}
-
-/// The file lists devices, and below each, behind a tabulator, its groups: address in the machine's byte order, users.
-fn in_igmp(text: &str, ifindex: u32, group: Ipv4Addr) -> u32 {
-    let mut of_device = false;
-    let mut count = 0;
-    for line in text.lines().skip(1) {
-        let mut words = line.split_whitespace();
-        let (Some(first), Some(second)) = (words.next(), words.next()) else { continue };
-        if !line.starts_with('\t') {
-            of_device = number(first) == Some(ifindex);
-        } else if of_device {
-            let listed = u32::from_str_radix(first, 16).ok().map(|bits| Ipv4Addr::from(bits.to_ne_bytes()));
-            if listed == Some(group) {
-                count += number(second).unwrap_or(0);
-            }
-        }
-    }
-    count
 }
 
 fn number(word: &str) -> Option<u32> {

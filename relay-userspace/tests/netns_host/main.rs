@@ -7,6 +7,7 @@ mod groups; // joined groups as the kernel shows them
 
 mod coexistence;
 mod joins;
+mod reports;
 mod why;
 mod oracles;
 mod video;

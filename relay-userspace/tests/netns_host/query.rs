@@ -1,7 +1,7 @@
 //! What a multicast router asks on the link, and what the relay's kernel answers: IGMPv3 (RFC 3376), MLDv2 (RFC 3810).
 
 use bench::Namespace;
-use bench::clock::Deadline;
+use bench::clock::{Deadline, monotonic_ns};
 use bench::packet::Mac;
 use bench::sys::{self, ReceiveBatch};
 use nix::sys::socket::{setsockopt, sockopt};
@@ -16,6 +16,8 @@ pub(crate) mod record {
     pub(crate) const IS_EXCLUDE: u8 = 2;
     pub(crate) const TO_INCLUDE: u8 = 3;
     pub(crate) const BLOCK_SOURCES: u8 = 6;
+    /// A report of one group, of IGMPv2 or MLDv1, which has no records.
+    pub(crate) const WHOLE: u8 = 255;
 }
 
 /// One group of a report.
@@ -28,7 +30,9 @@ pub(crate) struct Record {
 
 const IGMP: u8 = 2;
 const ICMPV6: u8 = 58;
+const IGMPV2_REPORT: u8 = 0x16;
 const IGMPV3_REPORT: u8 = 0x22;
+const MLDV1_REPORT: u8 = 131;
 const MLDV2_REPORT: u8 = 143;
 /// An answer is due within this many tenths of a second.
 const MAX_RESPONSE: u8 = 2;
@@ -77,7 +81,8 @@ fn seal(bytes: &mut [u8], at: usize, pseudo: &[u8]) {
 /// Hears the reports that come in by a link, from the moment it is made.
 pub(crate) struct Router {
     socket: OwnedFd,
-    heard: Vec<Record>,
+    /// Each with the time at which it was read.
+    pub(crate) heard: Vec<(u64, Record)>,
 }
 
 impl Router {
@@ -91,15 +96,20 @@ impl Router {
 
     /// Waits until some record so far satisfies `wanted`.
     pub(crate) fn hears(&mut self, what: &str, wanted: impl Fn(&Record) -> bool) -> Record {
-        let deadline = Deadline::after(Duration::from_secs(10));
+        let first = |heard: &[(u64, Record)]| heard.iter().map(|(_, record)| record).find(|one| wanted(one)).cloned();
+        self.hears_until(what, |heard| first(heard).is_some());
+        first(&self.heard).unwrap()
+    }
+
+    /// Waits until the records so far are enough.
+    pub(crate) fn hears_until(&mut self, what: &str, are_enough: impl Fn(&[(u64, Record)]) -> bool) {
+        let deadline = Deadline::after(Duration::from_secs(20));
         let mut batch = ReceiveBatch::new(9216, 0);
-        loop {
-            if let Some(record) = self.heard.iter().find(|record| wanted(record)) {
-                return record.clone();
-            }
+        while !are_enough(&self.heard) {
             assert!(!deadline.passed(), "no report of {what}; those that came: {:?}", self.heard);
             if batch.receive(self.socket.as_fd()).is_ok() {
-                self.heard.extend(batch.frames().flat_map(|(frame, _)| records(frame)));
+                let now = monotonic_ns();
+                self.heard.extend(batch.frames().flat_map(|(frame, _)| records(frame)).map(|record| (now, record)));
             }
         }
     }
@@ -115,8 +125,11 @@ fn records(frame: &[u8]) -> Vec<Record> {
         ([0x86, 0xdd], _) if ip.get(6) == Some(&0) && ip.get(40) == Some(&ICMPV6) => (&ip[48..], 16),
         _ => return Vec::new(),
     };
-    if !matches!((report[0], address), (IGMPV3_REPORT, 4) | (MLDV2_REPORT, 16)) {
-        return Vec::new();
+    match (report[0], address) {
+        (IGMPV3_REPORT, 4) | (MLDV2_REPORT, 16) => {}
+        (IGMPV2_REPORT, 4) => return whole(&report[4..8]),
+        (MLDV1_REPORT, 16) => return whole(&report[8..24]),
+        _ => return Vec::new(),
     }
     let mut records = Vec::new();
     let mut rest = &report[8..];
@@ -129,6 +142,10 @@ fn records(frame: &[u8]) -> Vec<Record> {
         rest = next;
     }
     records
+}
+
+fn whole(group: &[u8]) -> Vec<Record> {
+    vec![Record { kind: record::WHOLE, group: to_address(group), sources: Vec::new() }]
 }
 
 fn to_address(bytes: &[u8]) -> IpAddr {
