@@ -3,6 +3,7 @@
 use crate::config::Http;
 use anyhow::Context as _;
 use caps::{CapSet, Capability, CapsHashSet};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Needed for as long as links come and go.
 const ALWAYS: [Capability; 6] = [
@@ -55,6 +56,17 @@ pub fn keep_what_is_needed(http: &Http) -> anyhow::Result<()> {
     let inheritable = caps::read(None, CapSet::Inheritable).context("cannot read the capabilities")?;
     let inheritable: CapsHashSet = inheritable.intersection(&kept).copied().collect();
     caps::set(None, CapSet::Inheritable, &inheritable).context("cannot give up inheritable capabilities")
+}
+
+/// Lets this process have as many descriptors as whoever started it allows: each lane and control hold hundreds of sockets
+/// of a node with thousands of groups, and 1024 is a common limit.
+pub fn raise_open_files() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::debug!(%error, "the limit of open files stays {soft}");
+    }
 }
 
 /// What this thread may, by name.

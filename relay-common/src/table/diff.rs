@@ -57,6 +57,14 @@ pub enum Change {
     RemoveOwnMac(MacKey),
 }
 
+impl Change {
+    /// The group that it joins, if it joins one.
+    #[must_use]
+    pub const fn as_join(&self) -> Option<&Join> {
+        if let Self::Join(join) = self { Some(join) } else { None }
+    }
+}
+
 /// The changes from one table to the next; none if they say the same.
 #[must_use]
 pub fn diff(old: &Table, new: &Table) -> Vec<Change> {

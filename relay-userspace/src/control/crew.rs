@@ -9,7 +9,6 @@ use super::supervisor::{Life, Supervisor};
 use super::vault::{Held, Vault, tag};
 use super::view::{LaneView, SocketView};
 use crate::clock::now_ns;
-use crate::lane::handoff::{Message, NOTE, kind};
 use crate::lane::pin;
 use crate::memory;
 use crate::memory::table::{TableMemory, TableWriter};
@@ -18,7 +17,7 @@ use relay_common::counters::LaneCounter;
 use relay_common::plan::Lanes;
 use relay_common::table::{Lines, Table, image};
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,11 +25,13 @@ use tokio::sync::mpsc::UnboundedSender;
 
 mod ask; // a lane is asked for something
 mod evidence; // what a lane says, and what the kernel does
+mod hold; // what lanes hold for a successor
 mod lives; // lanes stall, are renewed, and end
 mod sockets; // sockets come and go while lanes work
 mod taken; // lanes that a dead control left
 
 pub use evidence::{check, check_memo, check_start};
+pub use hold::ToHold;
 pub use lives::Stall;
 pub use sockets::Trouble;
 pub use taken::{check_layout, lanes};
@@ -49,11 +50,13 @@ pub struct Post {
     process: Option<LaneProcess>,
     /// Since when it does not come round, in nanoseconds of the monotonic clock.
     pub stalled_since: Option<u64>,
+    /// What is to be held and its process does not hold, by tags.
+    lacks: BTreeMap<u64, Held>,
 }
 
 impl Post {
     fn new(life: &Life, process: Option<LaneProcess>) -> Self {
-        Self { station: Arc::clone(&life.station), process, stalled_since: None }
+        Self { station: Arc::clone(&life.station), process, stalled_since: None, lacks: BTreeMap::new() }
     }
 }
 
@@ -179,20 +182,6 @@ impl Crew {
         self.memory.generation()
     }
 
-    /// Has every lane hold a descriptor for whoever comes after this control.
-    pub async fn hold(&mut self, tag: u64, fd: impl AsFd, note: &str) -> anyhow::Result<()> {
-        ensure!(note.len() <= NOTE, "a note of {} bytes is too long", note.len());
-        let fd = Arc::new(fd.as_fd().try_clone_to_owned().context("no descriptor left: raise LimitNOFILE")?);
-        // First: a lane that is started from now on is given it with everything else.
-        let _before = self.supervisor.hold(tag, Held { fd: Arc::clone(&fd), note: note.to_owned() });
-        for lane in self.present_lanes() {
-            if let Err(error) = self.ask(lane, Message::hold(tag, note.as_bytes()), &[fd.as_fd()]).await {
-                tracing::warn!(lane, tag, "a lane could not be given what it is to hold: {error:#}");
-            }
-        }
-        Ok(())
-    }
-
     /// Shows every lane the counters of the others: what has come to them was not lost.
     pub async fn show_counters(&mut self) -> anyhow::Result<()> {
         if self.posts.len() < 2 {
@@ -204,23 +193,6 @@ impl Crew {
             self.hold(tag::COUNTERS + u64::from(lane), counters, "counters").await?;
         }
         Ok(())
-    }
-
-    /// Has every lane let go of a descriptor.
-    pub async fn forget(&mut self, tag: u64) {
-        // Ours closes last: where closing waits in the kernel, no lane waits.
-        let _held = self.supervisor.forget(tag);
-        for lane in self.present_lanes() {
-            if let Err(error) = self.ask(lane, Message { tag, ..Message::of(kind::FORGET) }, &[]).await {
-                tracing::warn!(lane, tag, "a lane could not be told to let go: {error:#}");
-            }
-        }
-    }
-
-    /// The lanes that run, or are being started.
-    fn present_lanes(&self) -> Vec<u32> {
-        let is_alive = |lane: &u32| self.supervisor.edit(*lane, |life| life.is_alive()).unwrap_or_default();
-        (0..self.supervisor.n_lanes()).filter(is_alive).collect()
     }
 
     /// How often each lane was started again.

@@ -20,7 +20,7 @@ use crate::config::{self, Configuration, Errors};
 use crate::events::streams::Streams;
 use crate::events::{self, EventLog, Kind};
 use crate::report::Report;
-use crate::{notify, observe, preflight};
+use crate::{notify, observe, preflight, rights};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -62,6 +62,7 @@ pub async fn run<S>(
 ) -> anyhow::Result<Ended> {
     let configuration = config::load(&options.config)?;
     preflight::check()?;
+    rights::raise_open_files();
     let lock = lock::take(&options.run_dir)?;
     let (sender, mut events) = mpsc::unbounded_channel();
     sources::signals(&sender)?;
@@ -312,6 +313,9 @@ impl Control {
         let now = now_ns();
         for (lane, stall) in self.node.crew.stalls(now) {
             self.record(tell::stall(lane, stall));
+        }
+        for (lane, n, error) in self.node.crew.give_what_lacks().await {
+            tracing::debug!(lane, "a lane still lacks {n} descriptors: {error:#}");
         }
         self.node.mend_programs_found(&self.found).await;
         let problems = self.node.inspect().await;

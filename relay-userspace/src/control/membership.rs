@@ -4,12 +4,15 @@
 //! several sockets, because the kernel limits both: a link receives what any socket asked for. That also makes every
 //! change gapless: what is new is asked for on one socket before what is old is given up on another.
 
+mod adopt; // sockets that a dead control left
+mod hold; // the lanes hold every socket
 mod roll;
 mod socket;
 
 pub use self::roll::Roll;
 pub use self::socket::Limits;
 use self::socket::{MembershipSocket, Refused, forget, is_full};
+use super::vault::tag;
 use crate::kernel::multicast;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -78,6 +81,7 @@ pub struct Memberships {
     with_room: [BTreeSet<usize>; 2],
     held: BTreeMap<Group, Vec<Part>>,
     roll: Roll,
+    next_tag: u64,
 }
 
 impl Default for Memberships {
@@ -96,6 +100,7 @@ impl Memberships {
             with_room: [BTreeSet::new(), BTreeSet::new()],
             held: BTreeMap::new(),
             roll: Roll::default(),
+            next_tag: tag::MEMBERSHIP,
         }
     }
 
@@ -290,7 +295,8 @@ impl Memberships {
 
     fn open(&mut self, v4: bool) -> Result<usize, Refused> {
         let socket = self.sockets.len();
-        self.sockets.push(MembershipSocket::open(v4, self.limits.groups)?);
+        self.sockets.push(MembershipSocket::open(self.next_tag, v4, self.limits.groups)?);
+        self.next_tag += 1;
         self.look_for_room(socket);
         Ok(socket)
     }

@@ -6,7 +6,7 @@
 
 use super::attach::Hold;
 use super::book::Book;
-use super::crew::{self, Crew};
+use super::crew::{self, Crew, ToHold};
 use super::event::Event;
 use super::facts;
 use super::membership::Memberships;
@@ -28,7 +28,9 @@ use relay_common::facts::Facts;
 use relay_common::plan::Plan;
 use relay_common::table::{Kernel, Pending, Placement, Table, compile};
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -65,8 +67,6 @@ pub struct Node {
     pub(super) memberships: Memberships,
     /// Reports groups when a carrier returns.
     pub(super) reports: Option<Reports>,
-    /// How many membership sockets the lanes hold, and from which tag on.
-    pub(super) held_memberships: (u64, u64),
     /// What lies in the kernel's maps and memberships.
     pub(super) kernel: Kernel,
     pub(super) neighbours: Neighbours,
@@ -115,7 +115,6 @@ impl Node {
             program,
             memberships,
             reports,
-            held_memberships: (tag::MEMBERSHIP, 0),
             kernel: Kernel::default(),
             neighbours,
             netlink,
@@ -152,12 +151,14 @@ impl Node {
     /// Has the lanes hold what a successor needs from the first moment on, and what they need of each other.
     pub(super) async fn hold_for_successors(&mut self) -> anyhow::Result<()> {
         self.crew.show_counters().await?;
+        let mut held: Vec<ToHold> = Vec::new();
         for (tag, copy) in tag::MEMO.into_iter().zip(self.memo.held()) {
-            self.crew.hold(tag, copy, "memo").await?;
+            held.push((tag, owned(copy)?, "memo".to_owned()));
         }
         for (tag, (name, part)) in (tag::PROGRAM..).zip(self.program.parts()) {
-            self.crew.hold(tag, part, name).await?;
+            held.push((tag, owned(part)?, name.to_owned()));
         }
+        self.crew.hold_all(held).await;
         Ok(())
     }
 
@@ -222,6 +223,10 @@ impl Node {
     pub const fn program_mut(&mut self) -> &mut Program {
         &mut self.program
     }
+}
+
+fn owned(fd: impl AsFd) -> anyhow::Result<Arc<OwnedFd>> {
+    Ok(Arc::new(fd.as_fd().try_clone_to_owned().context("no descriptor left: raise LimitNOFILE")?))
 }
 
 /// Reports groups when a carrier returns. Without it everything else works.

@@ -3,6 +3,7 @@
 use super::door;
 use super::supervisor::Started;
 use super::talk::{PATIENCE, START_PATIENCE, Shown, Talk};
+use super::vault::Held;
 use crate::kernel::passing::Sender;
 use crate::kernel::process::{self, Ending};
 use crate::lane::handoff::{Message, kind};
@@ -231,6 +232,16 @@ impl LaneProcess {
     pub async fn hold(&mut self, tag: u64, note: &[u8], descriptor: BorrowedFd<'_>) -> anyhow::Result<()> {
         ensure!(note.len() <= crate::lane::handoff::NOTE, "a note of {} bytes is too long", note.len());
         self.talk.ask(Message::hold(tag, note), &[descriptor.as_raw_fd()], PATIENCE).await.map(drop)
+    }
+
+    /// Has the lane hold all of these, with one deadline. Otherwise it says how many of them, in their order, it holds.
+    ///
+    /// # Errors
+    /// Why it does not hold the others.
+    pub async fn hold_all(&mut self, held: &[(u64, Held)]) -> Result<(), (usize, anyhow::Error)> {
+        let one = |(tag, held): &(u64, Held)| (Message::hold(*tag, held.note.as_bytes()), held.fd.as_raw_fd());
+        let messages: Vec<_> = held.iter().map(one).collect();
+        self.talk.ask_all(&messages, PATIENCE).await
     }
 
     /// Has the lane let a held descriptor go, if it has one of that tag.

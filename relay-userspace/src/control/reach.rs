@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use relay_common::abi::{InputKey, InputValue, MacKey, SourceKey};
 use relay_common::facts::Facts;
 use relay_common::plan::Plan;
-use relay_common::table::{Join, Kernel, Lines, NewOwners, Pending, Placement, Table, compile, diff, towards};
+use relay_common::table::{Change, Join, Kernel, Lines, NewOwners, Pending, Placement, Table, compile, diff, towards};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -232,10 +232,13 @@ impl Node {
             self.write_memo(&compiled.table, place, origins)?;
         }
         if !changes.is_empty() {
-            let Self { crew, program, memberships, held_memberships, kernel, .. } = self;
+            let Self { crew, program, memberships, kernel, .. } = self;
+            // Held before they are joined on, and all in one go: no death of control leaves a group, and a lane that hangs
+            // is waited for once.
+            memberships.make_room(changes.iter().filter_map(Change::as_join))?;
+            hold_memberships(crew, memberships).await;
             let takes_back = strictness == Strictness::TakesBack;
-            let mut world =
-                World { crew, program, memberships, held: held_memberships, takes_back, handed_on: &owners.of_taken };
+            let mut world = World { crew, program, memberships, takes_back, handed_on: &owners.of_taken };
             apply(&mut world, kernel, &changes, &compiled.table).await?;
             tracing::info!(generation = compiled.table.generation, changes = changes.len(), "applied");
             compiled.table.generation = self.crew.generation();
@@ -301,7 +304,6 @@ struct World<'a> {
     crew: &'a mut Crew,
     program: &'a mut Program,
     memberships: &'a mut Memberships,
-    held: &'a mut (u64, u64),
     takes_back: bool,
     handed_on: &'a Lines,
 }
@@ -339,7 +341,9 @@ impl Effects for World<'_> {
     async fn join(&mut self, join: &Join) -> anyhow::Result<()> {
         let sources: Vec<IpAddr> = join.sources.iter().copied().collect();
         self.memberships.join(join.ifindex, join.group, &sources)?;
-        hold_memberships(self.crew, self.memberships, self.held).await
+        // The kernel took fewer on a socket than it said, and another one was needed.
+        hold_memberships(self.crew, self.memberships).await;
+        Ok(())
     }
     async fn leave(&mut self, ifindex: u32, group: IpAddr) {
         self.memberships.leave(ifindex, group);
@@ -347,16 +351,11 @@ impl Effects for World<'_> {
 }
 
 /// Has the lanes hold membership sockets that are new: a group is left when its last descriptor closes.
-pub(super) async fn hold_memberships(
-    crew: &mut Crew,
-    memberships: &Memberships,
-    (first, held): &mut (u64, u64),
-) -> anyhow::Result<()> {
-    for fd in memberships.fds().skip(usize::try_from(*held)?) {
-        crew.hold(*first + *held, fd, "membership").await?;
-        *held += 1;
+async fn hold_memberships(crew: &mut Crew, memberships: &mut Memberships) {
+    let new: Vec<_> = memberships.take_new().into_iter().map(|(tag, fd)| (tag, fd, "membership".to_owned())).collect();
+    if !new.is_empty() {
+        crew.hold_all(new).await;
     }
-    Ok(())
 }
 
 /// What has become pending, and what works again, between two looks.

@@ -7,7 +7,7 @@ use super::crew::{self, Crew};
 use super::door;
 use super::event::Event;
 use super::facts;
-use super::membership::Memberships;
+use super::membership::{Limits, Memberships};
 use super::memo::{Memo, Pages};
 use super::node::{Node, Start, start_reports};
 use super::offloads::Offloads;
@@ -18,6 +18,7 @@ use super::upgrade;
 use super::vault::{Held, Vault, tag};
 use crate::kernel::program::{Loading, Program};
 use crate::lane::handoff::Message;
+use crate::link::groups;
 use crate::link::neighbour::Neighbours;
 use crate::link::netlink::Netlink;
 use anyhow::Context as _;
@@ -26,6 +27,7 @@ use relay_common::plan::{Lanes, Plan};
 use relay_common::table::Kernel;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Lanes that relay without a control, and what they hold.
@@ -129,8 +131,7 @@ impl Orphans {
         let mut neighbours = Neighbours::new();
         let facts = facts::read(&netlink, &mut neighbours, &plan).await?;
         let mut attached = attached(&vault);
-        let old_memberships: Vec<u64> = vault.range(tag::MEMBERSHIP).map(|(tag, _)| tag).collect();
-        let next_membership = old_memberships.last().map_or(tag::MEMBERSHIP, |last| last + 1);
+        let (memberships, needless) = memberships(&vault);
         let is_same_object = noted.object == super::reach::object();
         let parts = vault.0.range(tag::PROGRAM..tag::MEMBERSHIP);
         let parts = parts.filter_map(|(_, held)| Some((held.note.clone(), held.fd.try_clone().ok()?)));
@@ -145,11 +146,11 @@ impl Orphans {
             hold.program = if hold.relays { program.id()? } else { program.pass_id()? };
         }
         let kernel = if is_same_object { super::reach::found_in_kernel(&program)? } else { Kernel::default() };
+        let kernel = Kernel { joins: memberships.joins(&facts), ..kernel };
         let room = (plan.lanes.max_relays, plan.lanes.max_outputs);
         let events = start.events.clone();
         let (lanes, restarts) = (plan.lanes.clone(), &noted.restarts);
         let crew = Crew::taken_over(found, vault, lanes, restarts, &facts, &start.run_dir, events)?;
-        let memberships = Memberships::default();
         let reports = start_reports(&memberships, start, Begins::AfterAnother);
         let mut node = Node {
             plan: Plan { relays: Vec::new(), ..plan.clone() },
@@ -161,7 +162,6 @@ impl Orphans {
             program,
             memberships,
             reports,
-            held_memberships: (next_membership, 0),
             kernel,
             neighbours,
             netlink,
@@ -182,8 +182,7 @@ impl Orphans {
         if !is_same_object {
             node.replace_programs().await?;
         }
-        // The groups are joined on sockets of our own by now: those of the dead can go without a leave on the wire.
-        for tag in old_memberships {
+        for tag in needless {
             node.crew.forget(tag).await;
         }
         node.renew_lanes(book).await?;
@@ -213,6 +212,17 @@ fn memo_of(lanes: &[(LaneProcess, Shown)]) -> anyhow::Result<(Pages, Option<Memo
     let [first, second] = tag::MEMO;
     Pages::taken_over([copy(first)?, copy(second)?])
         .context("cannot write the memo of the lanes that run: start mcr as the user who started them")
+}
+
+/// The groups that the dead control joined, and the sockets of it that hold none.
+fn memberships(vault: &Vault) -> (Memberships, Vec<u64>) {
+    let net = Path::new(groups::NET);
+    let listed = [groups::v4(net), groups::v6(net)].map(|listed| {
+        // What is not found is joined once more beside it.
+        listed.inspect_err(|error| tracing::warn!(%error, "the kernel does not list its groups")).unwrap_or_default()
+    });
+    let held = vault.range(tag::MEMBERSHIP).map(|(tag, held)| (tag, Arc::clone(&held.fd)));
+    Memberships::taken_over(Limits::read(), held, &listed.concat())
 }
 
 /// What is attached to links, as far as the lanes hold it.

@@ -19,6 +19,10 @@ pub const PATIENCE: Duration = Duration::from_secs(1);
 /// What a lane has is limited by the descriptors that it may have open; this is beyond all use.
 const MOST_SHOWN: usize = 65_536;
 
+/// Requests that wait for their answers at once: fewer than a Unix socket holds at the least (net.unix.max_dgram_qlen), so
+/// that neither side waits for the other to read.
+const UNDER_WAY: usize = 8;
+
 /// The connection to a lane.
 #[derive(Debug)]
 pub struct Talk {
@@ -107,6 +111,46 @@ impl Talk {
             kind::REFUSED => Err(Refusal::of(&answer).into()),
             other => bail!("the lane answered {other} to {}: it is of another version", message.kind),
         }
+    }
+
+    /// Asks for many things, each with a descriptor and without waiting for the answer to the one before. Otherwise it says
+    /// how many, in their order, were done.
+    ///
+    /// # Errors
+    /// Why the next one was not.
+    pub async fn ask_all(
+        &mut self,
+        asked: &[(Message, RawFd)],
+        patience: Duration,
+    ) -> Result<(), (usize, anyhow::Error)> {
+        let mut done = 0;
+        let first = self.serial.wrapping_add(1);
+        let all = async {
+            for (n, (message, fd)) in asked.iter().enumerate() {
+                if n >= UNDER_WAY {
+                    self.hear_done(first, &mut done).await?;
+                }
+                self.say(*message, &[*fd]).await?;
+            }
+            while done < asked.len() {
+                self.hear_done(first, &mut done).await?;
+            }
+            Ok(())
+        };
+        let answered = tokio::time::timeout(patience, all).await;
+        let answered = answered.unwrap_or_else(|_| Err(anyhow::anyhow!("the lane does not answer")));
+        answered.map_err(|error| (done, error))
+    }
+
+    async fn hear_done(&self, first: u32, done: &mut usize) -> anyhow::Result<()> {
+        let serial = first.wrapping_add(u32::try_from(*done)?);
+        let (answer, ..) = self.hear(serial).await?;
+        match answer.kind {
+            kind::DONE => *done += 1,
+            kind::REFUSED => return Err(Refusal::of(&answer).into()),
+            other => bail!("the lane answered {other}: it is of another version"),
+        }
+        Ok(())
     }
 
     /// Asks for all that the lane has.

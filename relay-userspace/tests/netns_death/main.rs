@@ -8,6 +8,7 @@ mod adopt; // somebody takes over lanes whose control was killed
 mod busy; // lanes are killed while control is busy
 mod control; // control dies, is asked to end, or is there twice
 mod gone; // a link and the lane go together
+mod groups; // thousands of groups, and a control that dies or a lane that hangs
 mod hangs; // a lane hangs
 mod lanes; // lanes are killed from outside
 mod compromised; // a lane in a stranger's hands

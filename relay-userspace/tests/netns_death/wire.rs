@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 const IGMP: u8 = 2;
 const IGMPV2_LEAVE: u8 = 0x17;
 const IGMPV3_REPORT: u8 = 0x22;
+/// Kinds of records that say how things are.
+const STAYS: [u8; 2] = [1, 2];
 /// Kinds of records that give something up: "to include" without a source, "block".
 const GIVE_UP: [u8; 2] = [3, 6];
 
@@ -37,6 +39,34 @@ impl Reports {
         }
         leaves
     }
+
+    /// Records that change something, and reports of IGMPv2, since the last time: what a join or a leave sends. What only
+    /// says how things are is no change.
+    pub(crate) fn changes(&self) -> usize {
+        let mut batch = ReceiveBatch::new(9216, 0);
+        let mut changes = 0;
+        while batch.receive(self.0.as_fd()).is_ok() {
+            changes += batch.frames().map(|(frame, _)| n_changes(frame)).sum::<usize>();
+        }
+        changes
+    }
+}
+
+fn n_changes(frame: &[u8]) -> usize {
+    let ip = frame.get(14..).unwrap_or_default();
+    if frame.get(12..14) != Some(&[8, 0]) || ip.get(9) != Some(&IGMP) {
+        return 0;
+    }
+    let igmp = &ip[usize::from(ip[0] & 15) * 4..];
+    if igmp[0] != IGMPV3_REPORT {
+        return 1;
+    }
+    let (mut rest, mut changes) = (&igmp[8..], 0);
+    for _ in 0..u16::from_be_bytes([igmp[6], igmp[7]]) {
+        changes += usize::from(!STAYS.contains(&rest[0]));
+        rest = &rest[8 + 4 * usize::from(u16::from_be_bytes([rest[2], rest[3]]))..];
+    }
+    changes
 }
 
 fn gives_up(frame: &[u8]) -> bool {

@@ -2,10 +2,11 @@
 
 use super::Group;
 use crate::kernel::{multicast, mute::mute, sysctl};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrLike as _, SockaddrStorage, getsockname, socket};
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::sync::Arc;
 
 /// How much the kernel takes on one socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,11 @@ impl Limits {
 
 /// A socket that holds groups of one family.
 pub(super) struct MembershipSocket {
-    pub(super) descriptor: OwnedFd,
+    pub(super) descriptor: Arc<OwnedFd>,
+    /// By what the lanes know it.
+    pub(super) tag: u64,
+    /// Whether they hold it.
+    pub(super) is_held: bool,
     pub(super) v4: bool,
     /// How many groups it takes: less than the limit once the kernel has refused one.
     pub(super) room: usize,
@@ -43,13 +48,20 @@ pub(super) struct MembershipSocket {
 
 impl MembershipSocket {
     /// A new one, with room for that many groups.
-    pub(super) fn open(v4: bool, room: usize) -> Result<Self, Refused> {
+    pub(super) fn open(tag: u64, v4: bool, room: usize) -> Result<Self, Refused> {
         let family = if v4 { AddressFamily::Inet } else { AddressFamily::Inet6 };
         let descriptor = socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
             .map_err(|errno| Refused::Socket(errno.into()))?;
         // Lanes hold it, and no lane is to reach the network by it.
         mute(&descriptor).map_err(Refused::Socket)?;
-        Ok(Self { descriptor, v4, room, groups: 0 })
+        Ok(Self { descriptor: Arc::new(descriptor), tag, is_held: false, v4, room, groups: 0 })
+    }
+
+    /// One that a dead control left with the lanes.
+    pub(super) fn taken_over(tag: u64, descriptor: Arc<OwnedFd>, room: usize) -> io::Result<Self> {
+        let address = getsockname::<SockaddrStorage>(descriptor.as_raw_fd())?;
+        let v4 = address.family() == Some(AddressFamily::Inet);
+        Ok(Self { descriptor, tag, is_held: true, v4, room, groups: 0 })
     }
 
     /// Joins from as many of the sources as the socket has room for, at least one. Answers how many.
