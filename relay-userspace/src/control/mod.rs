@@ -16,6 +16,7 @@ pub mod lock; // one control per network namespace
 pub mod facts; // what the kernel says of links and neighbours
 pub mod membership; // group joins that follow the table
 pub mod offloads; // features of links that are off while we relay
+pub mod own_ports; // sockets that have the ports of unicast inputs
 pub mod reports; // groups are reported when a carrier returns
 pub mod advice; // what hurts on the links in use
 pub mod vault; // descriptors that must outlive control

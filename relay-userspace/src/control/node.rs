@@ -12,6 +12,7 @@ use super::facts;
 use super::membership::Memberships;
 use super::memo::Pages;
 use super::offloads::Offloads;
+use super::own_ports::OwnPorts;
 use super::problem::Problem;
 use super::reports::{Begins, Reports};
 use super::sockets::{needs, would_be_cut};
@@ -65,6 +66,8 @@ pub struct Node {
     pub place: Placement,
     pub(super) program: Program,
     pub(super) memberships: Memberships,
+    /// The ports of unicast inputs.
+    pub(super) own_ports: OwnPorts,
     /// Reports groups when a carrier returns.
     pub(super) reports: Option<Reports>,
     /// What lies in the kernel's maps and memberships.
@@ -114,6 +117,7 @@ impl Node {
             place,
             program,
             memberships,
+            own_ports: OwnPorts::default(),
             reports,
             kernel: Kernel::default(),
             neighbours,
@@ -175,6 +179,7 @@ impl Node {
             lanes: self.crew.view(),
             attached: self.attached.iter().map(|(link, hold)| hold.view(link)).collect(),
             joined: self.memberships.held(),
+            own_ports: self.own_ports.inodes(),
             config,
         }
     }

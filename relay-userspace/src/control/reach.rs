@@ -6,6 +6,7 @@ use super::crew::{Crew, Trouble};
 use super::membership::Memberships;
 use super::memo::Memo;
 use super::node::Node;
+use super::own_ports;
 use super::sockets::{Need, needs, would_be_cut};
 use super::view::Origin;
 use crate::kernel::program::Program;
@@ -231,6 +232,11 @@ impl Node {
         if compiled.table.relays != self.table.relays || *place != self.place || !changes.is_empty() {
             self.write_memo(&compiled.table, place, origins)?;
         }
+        let wanted_ports = own_ports::wanted(&compiled.table, facts);
+        let new_ports = self.own_ports.bind(&wanted_ports);
+        if !new_ports.is_empty() {
+            self.crew.hold_all(new_ports).await;
+        }
         if !changes.is_empty() {
             let Self { crew, program, memberships, kernel, .. } = self;
             // Held before they are joined on, and all in one go: no death of control leaves a group, and a lane that hangs
@@ -242,6 +248,9 @@ impl Node {
             apply(&mut world, kernel, &changes, &compiled.table).await?;
             tracing::info!(generation = compiled.table.generation, changes = changes.len(), "applied");
             compiled.table.generation = self.crew.generation();
+        }
+        for tag in self.own_ports.release(&wanted_ports) {
+            self.crew.forget(tag).await;
         }
         self.table = compiled.table;
         self.pending = compiled.pending;

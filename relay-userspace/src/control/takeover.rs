@@ -11,6 +11,7 @@ use super::membership::{Limits, Memberships};
 use super::memo::{Memo, Pages};
 use super::node::{Node, Start, start_reports};
 use super::offloads::Offloads;
+use super::own_ports::OwnPorts;
 use super::process::{AdoptError, LaneProcess, Met};
 use super::reports::Begins;
 use super::talk::{self, Shown};
@@ -131,7 +132,10 @@ impl Orphans {
         let mut neighbours = Neighbours::new();
         let facts = facts::read(&netlink, &mut neighbours, &plan).await?;
         let mut attached = attached(&vault);
-        let (memberships, needless) = memberships(&vault);
+        let (memberships, mut needless) = memberships(&vault);
+        let ports = vault.range(tag::OWN_PORT).map(|(tag, held)| (tag, Arc::clone(&held.fd)));
+        let (own_ports, needless_ports) = OwnPorts::taken_over(ports);
+        needless.extend(needless_ports);
         let is_same_object = noted.object == super::reach::object();
         let parts = vault.0.range(tag::PROGRAM..tag::MEMBERSHIP);
         let parts = parts.filter_map(|(_, held)| Some((held.note.clone(), held.fd.try_clone().ok()?)));
@@ -161,6 +165,7 @@ impl Orphans {
             place: noted.place(),
             program,
             memberships,
+            own_ports,
             reports,
             kernel,
             neighbours,

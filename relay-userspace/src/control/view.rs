@@ -14,7 +14,7 @@ use crate::xsk::socket::Bound;
 use relay_common::facts::Facts;
 use relay_common::plan::Plan;
 use relay_common::table::{Pending, Placement, Table};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
@@ -61,6 +61,8 @@ pub struct View {
     pub attached: Vec<AttachedView>,
     /// The groups that this node has joined.
     pub joined: Vec<Held>,
+    /// Sockets of ours that only hold a port, by inode.
+    pub own_ports: BTreeSet<u64>,
     /// What became of the configuration file.
     pub config: ConfigState,
 }

@@ -54,6 +54,7 @@ impl Node {
             lanes,
             attached: vec![AttachedView { link: "in0".into(), ifindex: 1, hook: Hook::Native, relays: true }],
             joined: Vec::new(),
+            own_ports: std::collections::BTreeSet::new(),
             config: ConfigState { path: "/etc/mcr/relay.toml".into(), taken: 3, ..ConfigState::default() },
         };
         Self { view }

@@ -1,7 +1,7 @@
 //! Processes of this host that wait for packets which the XDP program takes before the kernel gets them.
 
 use relay_common::why::Listener;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
@@ -15,8 +15,14 @@ struct Socket {
 }
 
 /// Sockets that are bound to this port, and to the destination or to any address; each with its process where that can be
-/// seen. `net` is `/proc/thread-self/net`, `processes` is `/proc`.
-pub fn find(net: &Path, processes: &Path, destination: IpAddr, port: u16) -> io::Result<Vec<Listener>> {
+/// seen. Those of these inodes are left out. `net` is `/proc/thread-self/net`, `processes` is `/proc`.
+pub fn find(
+    net: &Path,
+    processes: &Path,
+    destination: IpAddr,
+    port: u16,
+    own: &BTreeSet<u64>,
+) -> io::Result<Vec<Listener>> {
     let mut sockets = Vec::new();
     for file in ["udp", "udp6"] {
         match std::fs::read_to_string(net.join(file)) {
@@ -30,7 +36,7 @@ pub fn find(net: &Path, processes: &Path, destination: IpAddr, port: u16) -> io:
         let hears_any = socket.address.is_unspecified() && (socket.address.is_ipv6() || destination.is_ipv4());
         socket.port == port && (socket.address == destination || hears_any)
     };
-    sockets.retain(waits);
+    sockets.retain(|socket| waits(socket) && !own.contains(&socket.inode));
     if sockets.is_empty() {
         return Ok(Vec::new());
     }
@@ -67,18 +73,19 @@ fn owners(processes: &Path, sockets: &[Socket]) -> io::Result<BTreeMap<u64, (u32
     let mut owners = BTreeMap::new();
     for process in std::fs::read_dir(processes)?.flatten() {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        let Ok(descriptors) = std::fs::read_dir(process.path().join("fd")) else { continue };
-        for descriptor in descriptors.flatten() {
-            let Ok(target) = std::fs::read_link(descriptor.path()) else { continue };
-            let inode =
-                target.to_str().and_then(|target| target.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
-            let Some(inode) = inode.filter(|inode| sockets.iter().any(|socket| socket.inode == *inode)) else {
-                continue;
-            };
+        let open = sockets_of(&process.path());
+        for inode in open.into_iter().filter(|inode| sockets.iter().any(|socket| socket.inode == *inode)) {
             owners.entry(inode).or_insert_with(|| (pid, name(&process.path())));
         }
     }
     Ok(owners)
+}
+
+/// The sockets that a process has open, by inode; none where we may not look.
+fn sockets_of(process: &Path) -> BTreeSet<u64> {
+    let descriptors = std::fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+    let inode = |target: &Path| target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok();
+    descriptors.filter_map(|descriptor| inode(&std::fs::read_link(descriptor.path()).ok()?)).collect()
 }
 
 fn name(process: &Path) -> String {

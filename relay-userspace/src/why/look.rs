@@ -8,6 +8,7 @@ use relay_common::facts::Link;
 use relay_common::plan::Relay;
 use relay_common::table::{Part, PendingReason};
 use relay_common::why::{Attachment, Counts, Evidence, Lane, Membership, Mute, Queue, Wire};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub struct Known {
     pub link: Option<Link>,
     /// How its group is joined; `None` when nothing is to be joined or there is no device to do it on.
     pub joined: Option<Joined>,
+    /// Sockets of ours that only hold a port, by inode: they wait for nothing.
+    pub own_ports: BTreeSet<u64>,
     /// What runs on its input link: see [`attachment`].
     pub attachment: Attachment,
     /// Whether its key lies in the map `INPUTS`, with its slot.
@@ -70,7 +73,7 @@ pub async fn look(known: Known, mut count: impl FnMut() -> Counts) -> Evidence {
     };
     let (window_ns, now) = (now_ns() - start, count());
     let (membership, foreign_members) = membership(&known);
-    let listeners = listeners(&known.relay, foreign_members);
+    let listeners = listeners(&known.relay, &known.own_ports, foreign_members);
     let Known { relay, file, mute, pending, link, joined: _, attachment, .. } = known;
     let Known { is_matched, queues, lanes, silence_after_ns, longest_packet, .. } = known;
     Evidence {
@@ -141,12 +144,12 @@ fn membership(known: &Known) -> (Membership, u32) {
 }
 
 /// Who waits in vain. A socket gets a group that somebody joined on this link; one that joined it elsewhere gets it there.
-fn listeners(relay: &Relay, foreign_members: u32) -> Vec<relay_common::why::Listener> {
+fn listeners(relay: &Relay, own_ports: &BTreeSet<u64>, foreign_members: u32) -> Vec<relay_common::why::Listener> {
     let input = &relay.input;
     if !relay.enabled || input.destination.is_multicast() && foreign_members == 0 {
         return Vec::new();
     }
-    let found = listeners::find(Path::new(NET), Path::new(PROCESSES), input.destination, input.port.get());
+    let found = listeners::find(Path::new(NET), Path::new(PROCESSES), input.destination, input.port.get(), own_ports);
     found.inspect_err(|error| tracing::debug!(%error, "listeners could not be looked for")).unwrap_or_default()
 }
 

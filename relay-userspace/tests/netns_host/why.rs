@@ -81,6 +81,7 @@ impl Desk {
             mute: None,
             pending: Vec::new(),
             link: Some(link),
+            own_ports: std::collections::BTreeSet::new(),
             joined: Some(Joined { device: "in0".to_owned(), ifindex, n_sockets }),
             attachment: attachment(self.attached.hook, info, self.program.id().unwrap()),
             is_matched: Some(inputs.values().any(|value| value.slot == 3)),

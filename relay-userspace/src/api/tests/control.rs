@@ -60,6 +60,7 @@ impl Control {
             lanes: Vec::new(),
             attached: Vec::new(),
             joined: Vec::new(),
+            own_ports: std::collections::BTreeSet::new(),
             config: ConfigState { path: PathBuf::from("/etc/mcr/relay.toml"), ..ConfigState::default() },
         }
     }

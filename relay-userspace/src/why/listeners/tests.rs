@@ -1,7 +1,10 @@
 //! Files as Linux 6.18 writes them, and this very process.
 
 use super::{Socket, find, socket};
+use std::collections::BTreeSet;
 use std::net::UdpSocket;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 #[test]
@@ -23,17 +26,20 @@ fn lines_of_sockets_are_read() {
 fn this_process_is_found_by_its_socket() {
     let listening = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = listening.local_addr().unwrap().port();
-    let find = |address: [u8; 4]| {
-        let found = find(Path::new("/proc/thread-self/net"), Path::new("/proc"), address.into(), port).unwrap();
+    let find_but = |address: [u8; 4], own: &BTreeSet<u64>| {
+        let found = find(Path::new("/proc/thread-self/net"), Path::new("/proc"), address.into(), port, own).unwrap();
         found
             .into_iter()
             .filter(|listener| listener.address == std::net::IpAddr::from([127, 0, 0, 1]))
             .collect::<Vec<_>>()
     };
+    let find = |address| find_but(address, &BTreeSet::new());
     let found = find([127, 0, 0, 1]);
     let (pid, name) = found[0].process.clone().unwrap();
     assert_eq!((found.len(), found[0].port, pid), (1, port, std::process::id()));
     let own = std::fs::read_to_string("/proc/self/comm").unwrap();
     assert_eq!(name, own.trim_end());
     assert_eq!(find([239, 1, 1, 1]), [], "bound to another address");
+    let inode = std::fs::metadata(format!("/proc/self/fd/{}", listening.as_raw_fd())).unwrap().ino();
+    assert_eq!(find_but([127, 0, 0, 1], &[inode].into()), [], "one of our own");
 }
