@@ -29,7 +29,7 @@ fn kill_the_lane(relay: &Relay) -> Duration {
 fn nothing_is_missed(traffic: Traffic<'_>, relay: Relay, took: Duration, restarts: u64) {
     let account = traffic.settle();
     let longest = Duration::from_nanos(account.longest_ns);
-    println!("    kill to running: {took:?}; the longest that a packet took: {longest:?}");
+    eprintln!("    kill to running: {took:?}; the longest that a packet took: {longest:?}");
     let report = relay.stop().unwrap();
     assert_eq!(report.restarts(), restarts);
     account.balance(&report, 1);
@@ -67,7 +67,7 @@ fn a_lane_that_dies_while_three_thousand_relays_are_made_is_followed_at_once() {
     wait_until("no group is joined", || n_joined(&stage) > 300);
     let took = kill_the_lane(&relay);
     let joined = n_joined(&stage);
-    println!("    {joined} of 3001 groups were joined by then");
+    eprintln!("    {joined} of 3001 groups were joined by then");
     relay.process.wait_for_after(mark, "applied, generation", 6 * SOON).unwrap();
     assert!(n_joined(&stage) > 3000);
     traffic.pass(RATE / 10);

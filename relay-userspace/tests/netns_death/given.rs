@@ -33,7 +33,7 @@ fn is_given_its_sockets(relay: Relay, file: &Path, within: Duration) {
         let start = monotonic_ns();
         mcr(&["relay", "add", "two", "--in", "in0/239.1.1.2:5000", "--out", "late0/239.9.1.1:5001"]);
         let took = Duration::from_nanos(monotonic_ns() - start);
-        println!("    given after {took:?}");
+        eprintln!("    given after {took:?}");
         assert!(took < within, "{took:?}");
         mcr(&["relay", "rm", "two"]);
     }

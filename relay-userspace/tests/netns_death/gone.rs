@@ -34,7 +34,7 @@ fn a_link_and_the_lane_go_together_twenty_times_and_every_frame_comes_back() {
     let account = traffic.settle();
     wait_for_frames(&relay, 1);
     let report = relay.stop().unwrap();
-    println!("    {} packets went with the link", report.lanes("dropped_with_socket"));
+    eprintln!("    {} packets went with the link", report.lanes("dropped_with_socket"));
     assert_eq!(report.restarts(), ROUNDS);
     assert!(report.lanes("dropped_with_socket") > 0, "nothing lay on the ring of a link that went");
     account.balance(&report, 1);

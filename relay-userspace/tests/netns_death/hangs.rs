@@ -26,7 +26,7 @@ fn a_lane_that_hangs_is_ended_after_two_seconds_and_nothing_is_lost() {
     relay.process.wait_for_after(mark, "lane died: it is started again (lane 0, signal 9", SOON).unwrap();
     traffic.wait_until_it_arrives();
     let account = traffic.settle();
-    println!(
+    eprintln!(
         "    ended and followed after {took:?}; the longest that a packet took: {} ms",
         account.longest_ns / 1_000_000
     );

@@ -43,7 +43,7 @@ fn a_socket_whose_drop_fails_is_dropped_before_another_is_taken() {
     let account = traffic.settle();
     wait_for_frames(&relay, 2);
     let report = relay.stop().unwrap();
-    println!("    {} packets went with the socket", report.lanes("dropped_with_socket"));
+    eprintln!("    {} packets went with the socket", report.lanes("dropped_with_socket"));
     assert!(report.restarts() >= 4, "{} restarts", report.restarts());
     account.balance(&report, 1);
     frames_are_all_there(&report, 2);

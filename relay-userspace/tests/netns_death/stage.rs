@@ -235,7 +235,7 @@ pub(crate) fn frames(relay: &Relay, owner: &str) -> u64 {
     stream.read_to_string(&mut answer).unwrap();
     let owner = format!("owner=\"{owner}\"");
     let is_it = |line: &&str| line.starts_with("mcr_lane_frames{") && line.contains(&owner);
-    let number = |line: &str| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64;
+    let number = |line: &str| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap();
     answer.lines().filter(is_it).map(number).sum()
 }
 

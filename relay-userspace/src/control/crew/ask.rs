@@ -21,6 +21,7 @@ impl Crew {
     /// # Errors
     /// When there is none for a while.
     pub(super) async fn present(&mut self, lane: u32) -> anyhow::Result<&mut LaneProcess> {
+        let patience = u64::try_from(START_PATIENCE.as_nanos()).unwrap_or(u64::MAX);
         let began = now_ns();
         loop {
             let post = self.posts.get_mut(lane as usize).context("there is no such lane")?;
@@ -35,7 +36,7 @@ impl Crew {
                 Presence::Known | Presence::Starts => {}
                 Presence::Down => bail!("it is being started again"),
             }
-            if now_ns().saturating_sub(began) > START_PATIENCE.as_nanos() as u64 {
+            if now_ns().saturating_sub(began) > patience {
                 bail!("it takes long to start");
             }
             tokio::time::sleep(LOOK_AGAIN).await;

@@ -115,13 +115,14 @@ impl Line {
     /// Asks for one thing after the other. The next is said before the last is answered: on a busy machine each turn of
     /// the talk takes longer than what is asked for.
     fn ask_all(&mut self, all: &[(Message, Vec<RawFd>)], patience: Duration) -> anyhow::Result<()> {
-        let first = self.serial.wrapping_add(1);
-        for (n, ahead) in (0_u32..).zip(0..all.len() + AHEAD) {
+        let mut answered = self.serial;
+        for ahead in 0..all.len() + AHEAD {
             if let Some((message, fds)) = all.get(ahead) {
                 self.say(*message, fds, deadline(patience))?;
             }
             if ahead >= AHEAD {
-                self.hear(first.wrapping_add(n - AHEAD as u32), deadline(patience))?;
+                answered = answered.wrapping_add(1);
+                self.hear(answered, deadline(patience))?;
             }
         }
         Ok(())
