@@ -104,7 +104,6 @@ impl Sum {
 ///
 /// The upper half of a number plus itself with its halves exchanged is the sum of both halves, its carry added.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "what is shifted down fits")]
 const fn fold(sum: u64) -> u16 {
     let sum = (sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32;
     (sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16
