@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd as _};
 
 /// A program of one instruction: accept no byte.
+#[expect(clippy::cast_possible_truncation, reason = "the kernel's codes have 16 bits")]
 const NOTHING: libc::sock_filter = libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: 0 };
 
 /// Makes a datagram socket mute for good, whoever holds it: every send fails (`EPIPE`), also with an address of its own

@@ -75,8 +75,8 @@ pub fn receive(socket: BorrowedFd<'_>, message: &mut [u8], waits: Waits) -> io::
     // Where more descriptors came than there is room for, or than this process may have, nix shows none of them.
     for control in received.cmsgs().into_iter().flatten() {
         match control {
-            // SAFETY: the kernel made these descriptors for this call; nobody else knows them.
             ControlMessageOwned::ScmRights(fds) => {
+                // SAFETY: the kernel made these descriptors for this call; nobody else knows them.
                 descriptors.extend(fds.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
             }
             // 0 is a process that this one cannot see, or a message from before anybody asked.

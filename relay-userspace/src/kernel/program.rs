@@ -196,7 +196,7 @@ impl Program {
         let mut last = ProgramError::Lacks("XDP program");
         for &hook in hooks {
             let asking = (asks && hook == Hook::Native).then(|| self.load_asking(ifindex)).flatten();
-            let program = asking.as_ref().map_or(self.relay.as_fd(), AsFd::as_fd);
+            let program = asking.as_ref().map_or_else(|| self.relay.as_fd(), AsFd::as_fd);
             match link::attach(program, ifindex, hook) {
                 Ok(held) => return Ok(Attached::new(held, hook, asking.is_some())),
                 Err(errno) => last = attach_error(link, hook, errno),
@@ -242,7 +242,7 @@ impl Program {
     /// maps held must stand in these before. One that asks for tags is replaced by one that does.
     pub fn replace(&self, attached: &Attached) -> Result<(), ProgramError> {
         let asking = if attached.asks { self.load_asking(attached.info()?.ifindex) } else { None };
-        attached.update(asking.as_ref().map_or(self.relay.as_fd(), AsFd::as_fd))
+        attached.update(asking.as_ref().map_or_else(|| self.relay.as_fd(), AsFd::as_fd))
     }
 
     /// Takes the place of the passing program on an output link.

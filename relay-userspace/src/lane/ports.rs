@@ -42,7 +42,6 @@ impl Socket {
 
 /// The output link's number that a message names in `b`, if any. `None` when no link can have it.
 #[must_use]
-#[expect(clippy::option_option, reason = "no output is an answer, a number out of range is none")]
 pub fn output(message: &Message) -> Option<Option<u16>> {
     let Some(number) = message.b.checked_sub(1) else { return Some(None) };
     u16::try_from(number).ok().filter(|_| number < MAX_LINKS).map(Some)

@@ -166,7 +166,7 @@ fn a_link_that_takes_less_than_it_is_given_takes_nothing_of_another() {
                 (0..n).for_each(|_| world.complete(socket));
             }
             let full = lane.counters.get_output(0, relay_common::counters::output::place(Drop::TxFull));
-            full_at = full_at.or((full > 0).then_some(ms));
+            full_at = full_at.or_else(|| (full > 0).then_some(ms));
         }
         let full_at = full_at.unwrap();
         // It is waited for as if it had a burst, but not for long, and shorter when it is stuck.

@@ -31,9 +31,9 @@ fn no_stamp_leads_to_the_other_relay() {
         }
         lab.forward();
         lab.commit();
-        for (link, last) in [(0, 1), (1, 2)] {
+        for (link, slot, last) in [(0, 0, 1), (1, 1, 2)] {
             assert_eq!(lab.sent(link), [rewritten(&from(last), last)], "{stamp:?}");
-            assert_eq!(lab.counters.get_relay(link as u32, relay_common::counters::relay::PACKETS), 1);
+            assert_eq!(lab.counters.get_relay(slot, relay_common::counters::relay::PACKETS), 1);
         }
         let hits = u64::from(stamp.magic == Stamp::MAGIC && stamp.slot < 2);
         assert_eq!(lab.counters.get(LaneCounter::StampHits), hits);
