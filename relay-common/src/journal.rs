@@ -10,13 +10,13 @@ use crate::rewrite::NewHeader;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Layout of the journal and the owner words; a successor of another layout must not take over.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 /// Frames received in one batch.
 pub const BATCH: usize = 64;
-/// Ring indices in one commit.
-pub const MAX_RINGS: usize = 512;
-/// Sockets of one lane: each has four rings.
-pub const MAX_SOCKETS: usize = MAX_RINGS / 4;
+/// Sockets of one lane.
+pub const MAX_SOCKETS: usize = 128;
+/// Ring indices in one commit: each socket has four rings, and a number of void entries.
+pub const MAX_RINGS: usize = 5 * MAX_SOCKETS;
 /// Owner words in one commit: a batch may consume, copy, reap and refill.
 pub const MAX_WORDS: usize = 16_384;
 
@@ -48,6 +48,9 @@ pub mod ring {
     /// Added to a socket's number: not an index to store, but the place of an entry on its transmit ring that is void
     /// from now on. The kernel passes over it.
     pub const VOID: u32 = 1 << 16;
+    /// Added to a socket's number: not an index to store, but how many entries of its transmit ring have become void so
+    /// far and were not completed. Most kernels complete none, so they are missing for good among what was completed.
+    pub const VOIDS: u32 = 1 << 17;
 }
 
 /// Entries of transmit rings that one commit makes void: beside them it has room for an index.
@@ -97,4 +100,6 @@ pub struct Journal {
     pub words: [WordMove; MAX_WORDS],
     /// Headers.
     pub headers: [HeaderMove; BATCH],
+    /// By the socket's number: entries of its transmit ring that were made void and not completed.
+    pub voids: [u32; MAX_SOCKETS],
 }

@@ -2,7 +2,7 @@
 //! leaves nothing that its successor cannot finish.
 
 use super::handoff::Refusal;
-use super::ports::{Socket, ring_name, void_name};
+use super::ports::{Socket, ring_name, void_name, voids_name};
 use super::round::{Lane, MAX_MOVES};
 use crate::clock::now_ns;
 use crate::xsk::port::UnderWay;
@@ -30,6 +30,8 @@ impl Lane {
         self.ports.add(socket);
         self.set_up_outboxes();
         self.find_demands();
+        // Of an earlier socket of that number.
+        self.log.ring(voids_name(number), 0);
         let mut left = self.ring_size as usize;
         while left > 0 {
             let n = left.min(MAX_MOVES);

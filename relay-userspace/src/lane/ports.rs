@@ -177,6 +177,12 @@ pub const fn void_name(number: u16) -> u32 {
     ring::VOID + number as u32
 }
 
+/// What the journal calls the number of entries of a transmit ring that were made void.
+#[must_use]
+pub const fn voids_name(number: u16) -> u32 {
+    ring::VOIDS + number as u32
+}
+
 /// A ring's name in the journal.
 #[inline]
 #[must_use]

@@ -7,12 +7,13 @@
 
 use super::ports::Ports;
 use crate::memory::Mapping;
+use crate::memory::log::Log;
 use relay_common::owner::Owner;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Has the words say on how many rings each frame lies that is being sent. Says how many packets lay on rings that are
 /// gone. Each store may be repeated: a lane that dies in the middle leaves the rest to the next.
-pub(super) fn recount(words: &Mapping, n_frames: usize, shift: u32, ports: &mut Ports) -> u64 {
+pub(super) fn recount(log: &mut Log, words: &Mapping, n_frames: usize, shift: u32, ports: &mut Ports) -> u64 {
     let words = words.words32(0, n_frames);
     let owner =
         |frame: u64| words.get(usize::try_from(frame).ok()?).and_then(|word| Owner::from_word(word.load(Relaxed)));
@@ -20,7 +21,8 @@ pub(super) fn recount(words: &Mapping, n_frames: usize, shift: u32, ports: &mut 
     let mut on_rings = vec![0_u8; n_frames];
     for socket in ports.iter_mut() {
         // One that is late somewhere could be any: then all stay as they are, and none is used while the kernel has it.
-        let Some(found) = socket.port.found_under_way(shift, is_sent) else { return 0 };
+        let voids = log.voids(socket.number);
+        let Some(found) = socket.port.found_under_way(shift, voids, is_sent) else { return 0 };
         for frame in found {
             if let Some(rings) = usize::try_from(frame).ok().and_then(|frame| on_rings.get_mut(frame)) {
                 *rings = rings.saturating_add(1);

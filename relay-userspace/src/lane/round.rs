@@ -5,7 +5,7 @@
 
 use super::drain;
 use super::forward::{Arrival, Bench, Outbox, Received, Showing, forward};
-use super::ports::{Ports, Socket, ring_name};
+use super::ports::{Ports, Socket, ring_name, voids_name};
 use crate::clock::now_ns;
 use crate::memory::counters::Counters;
 use crate::memory::frames::Frames;
@@ -268,13 +268,15 @@ impl Lane {
         let mut left = MAX_MOVES;
         let shift = frames.frame_size().trailing_zeros();
         for Socket { number, port, .. } in ports.iter_mut() {
-            let before = port.completion.next();
+            let (before, mut voids) = (port.completion.next(), 0);
             while left > 0
                 && let Some(at) = port.completion.take()
             {
                 left -= 1;
                 port.strike(at, shift);
-                if !frames.complete(at, log) && at != NOWHERE {
+                if at == NOWHERE {
+                    voids += 1;
+                } else if !frames.complete(at, log) {
                     counters.add(LaneCounter::Foreign, 1);
                 }
             }
@@ -282,6 +284,10 @@ impl Lane {
             if next != before {
                 counters.add(LaneCounter::Completed, u64::from(next.wrapping_sub(before)));
                 log.ring(ring_name(*number, ring::COMPLETION), next);
+            }
+            if voids > 0 {
+                let left = log.voids(*number).wrapping_sub(voids);
+                log.ring(voids_name(*number), left);
             }
         }
     }

@@ -124,7 +124,7 @@ pub(super) fn take_up(start: &Message, outfit: &Outfit, mut ports: Ports) -> any
         // The rings have moved: read their indices again.
         ports.look_again();
     }
-    let gone = recount(&words, n_frames, frame_size.trailing_zeros(), &mut ports);
+    let gone = recount(&mut log, &words, n_frames, frame_size.trailing_zeros(), &mut ports);
     counters.add(LaneCounter::DroppedWithSocket, gone);
     let (frames, lost) = Frames::take_stock(area, words, frame_size);
     counters.set(LaneCounter::LostFrames, lost as u64);

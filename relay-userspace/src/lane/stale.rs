@@ -6,7 +6,7 @@
 //! have any of them, and only the kernel can take them from it.
 
 use super::drain;
-use super::ports::{Socket, void_name};
+use super::ports::{Socket, void_name, voids_name};
 use super::round::Lane;
 use super::wait::Rest;
 use crate::xsk::options::kick;
@@ -79,7 +79,7 @@ impl Lane {
         loop {
             let Self { ports, frames, log, counters, .. } = self;
             let Some(Socket { port, .. }) = ports.get_mut(number) else { return };
-            let mut n = 0;
+            let mut n = 0_u32;
             for (place, at) in port.waiting().take(MAX_VOIDS) {
                 log.ring(void_name(number), place);
                 if !frames.complete(at, log) {
@@ -90,6 +90,8 @@ impl Lane {
             if n == 0 {
                 return;
             }
+            let voids = log.voids(number).wrapping_add(n);
+            log.ring(voids_name(number), voids);
             self.commit();
             (0..n).for_each(|_| self.counters.dropped(Drop::Stale));
         }

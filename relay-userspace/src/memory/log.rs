@@ -2,7 +2,7 @@
 
 use super::Mapping;
 use relay_common::journal::{
-    BATCH, COMMITTED, HeaderMove, IDLE, Journal, LAYOUT, MAX_RINGS, MAX_WORDS, RingMove, WordMove,
+    BATCH, COMMITTED, HeaderMove, IDLE, Journal, LAYOUT, MAX_RINGS, MAX_WORDS, RingMove, WordMove, ring,
 };
 use std::io;
 use std::sync::atomic::Ordering::{Relaxed, Release};
@@ -94,6 +94,12 @@ impl Log {
         self.death.at(phase::WITHDRAWN);
     }
 
+    /// How many entries of a socket's transmit ring were made void and not completed, up to the last commit.
+    #[must_use]
+    pub fn voids(&mut self, socket: u16) -> u32 {
+        self.journal().voids.get(usize::from(socket)).copied().unwrap_or(0)
+    }
+
     /// Whether nothing is written down.
     #[inline]
     #[must_use]
@@ -158,7 +164,11 @@ impl Log {
         compiler_fence(std::sync::atomic::Ordering::SeqCst);
         for at in 0..n_rings {
             let RingMove { ring, to } = self.journal().rings[at];
-            publish(ring, to);
+            if ring < ring::VOIDS {
+                publish(ring, to);
+            } else if let Some(voids) = self.journal().voids.get_mut((ring - ring::VOIDS) as usize) {
+                *voids = to;
+            }
             self.death.half_way(phase::HALF_RINGS, at, n_rings);
         }
     }

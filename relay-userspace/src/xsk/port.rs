@@ -272,9 +272,10 @@ impl Port {
     }
 
     /// The numbers of the frames that were handed to the kernel and not taken back, as a lane finds them that starts.
-    /// `is_sent` says what the owner words say. `None` when one of them is so late that its entry was overwritten.
-    pub fn found_under_way(&mut self, shift: u32, is_sent: impl Fn(u64) -> bool) -> Option<BTreeSet<u64>> {
-        let under_way = self.n_under_way() as usize;
+    /// `voids`: entries that were made void since the ring is there, as the journal says. `is_sent` says what the owner
+    /// words say. `None` when one of them is so late that its entry was overwritten.
+    pub fn found_under_way(&mut self, shift: u32, voids: u32, is_sent: impl Fn(u64) -> bool) -> Option<BTreeSet<u64>> {
+        let under_way = self.n_not_completed().wrapping_sub(voids) as usize;
         let completed = self.completion.look_ahead();
         let Some(tx) = &mut self.tx else { return Some(BTreeSet::new()) };
         let (mut found, next) = (BTreeSet::new(), tx.next());

@@ -6,6 +6,7 @@
 use super::*;
 use crate::lane::fixtures::{HEADROOM, SIZE};
 use crate::lane::world::{N_FRAMES, RING, SOCKETS, World};
+use crate::xsk::port::NOWHERE;
 use crate::xsk::port::fake::{Kernel, Rings};
 use crate::xsk::ring::Descriptor;
 use proptest::prelude::*;
@@ -272,6 +273,24 @@ fn what_lay_on_the_ring_of_a_link_that_went_with_its_lane_comes_back() {
     assert_eq!(control.lane.counters.get(LaneCounter::DroppedWithSocket), 10, "not known to be sent");
     control.check().unwrap();
     assert_eq!(control.world.sent[&(2, 3)], [0, 1, 2, 3, 4]);
+}
+
+/// Void entries are not completed: whoever takes the ring up knows how many there are, or could not tell what is missing.
+#[test]
+fn what_was_thrown_away_is_not_taken_for_late() {
+    for n_completed in [0, 3] {
+        let mut control = Control::new(u32::MAX - 2);
+        (0..5).for_each(|_| control.world.deliver());
+        control.world.round(&mut control.lane, None);
+        control.lane.throw_away(2);
+        (0..n_completed).for_each(|_| control.world.kernels[2].completion.put(NOWHERE));
+        let completion = &control.world.kernels[2].completion;
+        completion.publish(completion.next());
+        control.world.round(&mut control.lane, None);
+        control.link_and_lane_go(1);
+        assert_eq!(control.count(Owner::Transmit { rings: 1 }), 0, "nothing lies on any ring");
+        control.check().unwrap();
+    }
 }
 
 #[test]
