@@ -17,9 +17,9 @@ const MOST_ROWS = 200; // A browser draws so many each second with ease; the fil
 const MOST_EVENTS = 200;
 const EVENTS = [
   "node.ready", "node.stopping", "node.taken_over", "node.upgraded", "relay.created", "relay.changed", "relay.removed",
-  "relay.pending", "relay.works", "stream.interrupted", "stream.restored", "config.applied", "config.refused",
-  "config.failed", "audit.change", "link.lost", "link.returned", "link.reported", "lane.died", "lane.untrue", "lane.started",
-  "lane.stalled", "lane.resumed", "program.detached", "kernel.differs", "health.changed",
+  "relay.pending", "relay.works", "stream.interrupted", "stream.restored", "loop.detected", "loop.ended",
+  "config.applied", "config.refused", "config.failed", "audit.change", "link.lost", "link.returned", "link.reported",
+  "lane.died", "lane.untrue", "lane.started", "lane.stalled", "lane.resumed", "program.detached", "kernel.differs", "health.changed",
 ];
 const LOOKS = { // A class for each word; the word is always there too.
   running: "good", silent: "bad", pending: "warn", muted: "off", disabled: "off", up: "good", down: "bad",
