@@ -81,11 +81,12 @@ impl Diff {
     fn new(n_relays: usize, changed: Changed) -> Self {
         let next = Compile::next(n_relays, changed);
         let new = next.compile().table;
-        // Of each: unmatch, forbid and allow its source if it names one, join, leave, match; and one publish.
+        // Of each: unmatch, join, leave, match, and where it names its source forbid the old and allow the new; and one
+        // publish. Every second relay names one.
         let n_expected = match changed {
             Changed::None => 0,
-            Changed::One => 5,
-            Changed::All => n_relays * 4 + 1,
+            Changed::One => 7,
+            Changed::All => n_relays * 5 + 1,
         };
         Self { old: next.previous.expect("there is one"), new, n_expected, changes: Vec::new() }
     }

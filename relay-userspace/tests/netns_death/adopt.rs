@@ -101,7 +101,7 @@ fn a_lane_is_taken_over_and_its_sockets_come_and_go_under_traffic() {
             assert_eq!((shown.sender.pid, shown.protocol, shown.layout), (lanes[0], PROTOCOL, LAYOUT));
             assert_eq!((shown.sockets.len(), lane.pid(), lane.is_alive()), (2, lanes[0], true));
             let notes: Vec<_> = shown.held.iter().map(|held| String::from_utf8_lossy(&held.note)).collect();
-            for held in ["memo", "relay", "INPUTS", "SOCKETS", "membership", "in0 native relay auto"] {
+            for held in ["memo", "relay", "INPUTS", "SOCKETS", "membership", "in0 native relay-tags auto"] {
                 assert!(notes.iter().any(|note| note == held), "{held} is not held: {notes:?}");
             }
             let n_held = shown.held.len();
