@@ -169,14 +169,15 @@ pub fn decide<F: Frame + ?Sized, G: Groups>(frame: &F, ifindex: u32, queue: u32,
         Err(NotADatagram::Malformed) => return Decision::only(Verdict::Malformed),
         Err(NotADatagram::LongHeader) => return Decision::only(Verdict::LongHeader),
     };
-    let key = datagram.key(ifindex);
-    let Some(input) = groups.input(&key) else {
+    // Built once, where it stands: a copy of the input's key costs more than looking it up.
+    let wanted = SourceKey { input: datagram.key(ifindex), source: datagram.source };
+    let Some(input) = groups.input(&wanted.input) else {
         return Decision::only(Verdict::NotOurs);
     };
     let slot = if input.has_sources == 0 {
         input.slot
     } else {
-        match groups.source(&SourceKey { input: key, source: datagram.source }) {
+        match groups.source(&wanted) {
             Some(slot) => slot,
             None => return Decision::only(Verdict::WrongSource),
         }
