@@ -14,6 +14,10 @@ const ALWAYS: [Capability; 6] = [
     Capability::CAP_IPC_LOCK,  // frames stay in memory
     Capability::CAP_SETPCAP,   // lanes give up even what they could gain
 ];
+/// Needed by the threads that start lanes and end them.
+const FOR_LANES: [Capability; 1] = [
+    Capability::CAP_SETPCAP, // lanes give up even what they could gain
+];
 /// Ports below this are for whoever may.
 const FREE_PORTS: u16 = 1024;
 
@@ -34,19 +38,30 @@ fn wanted(http: &Http) -> CapsHashSet {
 /// # Errors
 /// When the kernel does not let it.
 pub fn keep_what_is_needed(http: &Http) -> anyhow::Result<()> {
-    let wanted = wanted(http);
+    keep(&wanted(http))
+}
+
+/// As [`keep_what_is_needed`], in a thread that does nothing but start lanes and end them.
+///
+/// # Errors
+/// When the kernel does not let it.
+pub fn keep_what_lanes_take() -> anyhow::Result<()> {
+    keep(&CapsHashSet::from(FOR_LANES))
+}
+
+fn keep(wanted: &CapsHashSet) -> anyhow::Result<()> {
     let held = caps::read(None, CapSet::Permitted).context("cannot read the capabilities")?;
-    let kept: CapsHashSet = held.intersection(&wanted).copied().collect();
+    let kept: CapsHashSet = held.intersection(wanted).copied().collect();
     // Without the right to do so, nothing is gained from what stays in the bounding set either: see below.
     if held.contains(&Capability::CAP_SETPCAP) {
         let bound = caps::read(None, CapSet::Bounding).context("cannot read the capabilities")?;
-        for needless in bound.difference(&wanted) {
+        for needless in bound.difference(wanted) {
             caps::drop(None, CapSet::Bounding, *needless).with_context(|| format!("cannot give up {needless}"))?;
         }
     }
     nix::sys::prctl::set_no_new_privs().context("cannot set no_new_privs")?;
     let needless_ambient: Vec<Capability> =
-        caps::read(None, CapSet::Ambient).unwrap_or_default().difference(&wanted).copied().collect();
+        caps::read(None, CapSet::Ambient).unwrap_or_default().difference(wanted).copied().collect();
     for needless in needless_ambient {
         caps::drop(None, CapSet::Ambient, needless).with_context(|| format!("cannot give up {needless}"))?;
     }
@@ -80,7 +95,7 @@ pub fn held() -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{held, keep_what_is_needed, wanted};
+    use super::{FOR_LANES, held, keep_what_is_needed, keep_what_lanes_take, wanted};
     use crate::config::Http;
     use caps::Capability;
 
@@ -95,6 +110,16 @@ mod tests {
         };
         let more: Vec<_> = wanted(&http).difference(&plain).copied().collect();
         assert_eq!(more.len(), 2, "{more:?}");
+    }
+
+    #[test]
+    fn a_thread_that_starts_lanes_does_nothing_to_links() {
+        let after = std::thread::spawn(|| {
+            keep_what_lanes_take().unwrap();
+            held()
+        });
+        let after = after.join().unwrap();
+        assert!(after.iter().all(|name| FOR_LANES.iter().any(|one| one.to_string() == *name)), "{after:?}");
     }
 
     /// Whoever runs this, nothing is held afterwards that is not wanted.

@@ -56,3 +56,24 @@ fn lanes_have_names_and_no_rights() {
     }
     mcr.stop().unwrap();
 }
+
+/// Rights are a thread's own: none of control's has more than its first one, which gave up what it does not need.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn no_thread_of_control_keeps_more_than_control() {
+    let line = Line::new();
+    let mcr = line.start(ONE);
+    let held = |status: String| -> u64 {
+        let set = status.lines().find_map(|line| line.strip_prefix("CapPrm:\t")).unwrap();
+        u64::from_str_radix(set, 16).unwrap()
+    };
+    let pid = mcr.process.pid();
+    let wanted = held(fs::read_to_string(format!("/proc/{pid}/status")).unwrap());
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|thread| thread.unwrap().path());
+    let all: Vec<u64> = threads.map(|thread| held(fs::read_to_string(thread.join("status")).unwrap())).collect();
+    assert!(all.len() > 1, "a thread follows the lane");
+    for rights in all {
+        assert_eq!(rights & !wanted, 0, "a thread keeps {rights:x}, control {wanted:x}");
+    }
+    mcr.stop().unwrap();
+}

@@ -6,6 +6,7 @@ use crate::clock::now_ns;
 use crate::control::event::Event;
 use crate::control::station::{LaneSocket, let_go_at};
 use crate::kernel::process;
+use crate::rights;
 use crate::xsk::port;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use relay_common::counters::LaneCounter;
@@ -42,6 +43,10 @@ impl Shared {
     pub(super) fn follow(&self, lane: u32) {
         let Some(counters) = self.edit(lane, |life| Arc::clone(&life.station.counters)) else { return };
         let mut watch = Watch::default();
+        // It was started before control gave up the rest, and rights are a thread's own.
+        if let Err(error) = rights::keep_what_lanes_take() {
+            tracing::warn!(lane, "the thread of a lane has rights that it does not need: {error:#}");
+        }
         while let Some(next) = self.next(lane) {
             match next {
                 Next::Wait { pid, process } => {
