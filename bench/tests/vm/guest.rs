@@ -43,7 +43,7 @@ impl Guest {
         // Names of sockets are short: the folder of a build may be deep, and 107 bytes are all there is.
         let sockets = Sockets::new()?;
         let mut command = parts.emulator();
-        command.args(["-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", "max", "-smp", "2", "-m", "512"]);
+        command.args(["-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", "max", "-smp", "2", "-m", "1024"]);
         command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"]);
         for (what, path) in [("-serial", sockets.path("shell")), ("-monitor", sockets.path("monitor"))] {
             command.arg(what).arg(format!("unix:{},server=on,wait=off", path.display()));
