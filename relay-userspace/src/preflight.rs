@@ -8,7 +8,7 @@ pub use trial::features;
 
 use crate::kernel::release;
 use anyhow::{Context, bail};
-use features::{Feature, Features};
+use features::{Feature, Features, Need};
 
 /// Looks at this machine.
 ///
@@ -23,9 +23,11 @@ pub fn check() -> anyhow::Result<Features> {
     }
     for (feature, why) in found.missing() {
         let (name, cost, remedy) = (feature.name(), feature.cost(), feature.remedy());
-        // Whoever wants to poll busily is told when it is asked for.
-        if feature != Feature::BusyPolling {
-            tracing::info!(kernel, "this kernel lacks {name} ({why}), so {cost}; remedy: {remedy}");
+        match feature.need() {
+            Need::Promise => tracing::warn!(kernel, "this kernel lacks {name} ({why}), so {cost}; remedy: {remedy}"),
+            // Whoever wants to poll busily is told when it is asked for.
+            _ if feature == Feature::BusyPolling => {}
+            _ => tracing::info!(kernel, "this kernel lacks {name} ({why}), so {cost}; remedy: {remedy}"),
         }
     }
     Ok(found)

@@ -28,7 +28,8 @@ pub(crate) fn play(guest: &mut Guest, case: &Case) -> Result<Played> {
     Ok(played)
 }
 
-fn kill_lane(guest: &mut Guest, kill: u64) -> Result<()> {
+/// Kills the lane and waits until another has followed, for the so many-th time.
+pub(crate) fn kill_lane(guest: &mut Guest, kill: u64) -> Result<()> {
     thread::sleep(LIFE);
     let before = lane(guest)?;
     guest.run(&format!("kill -9 {before} && wait_for_deaths {kill}"))?;

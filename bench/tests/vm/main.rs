@@ -14,6 +14,7 @@ mod play; // one case
 mod table; // what was proved
 
 mod kills; // lanes that die
+mod rebinds; // what that costs on old kernels
 mod unplug; // links that go and come back
 
 // The guests, each a test; the longest come first by their names, since that is the order they are run in.

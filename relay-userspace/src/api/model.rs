@@ -188,6 +188,9 @@ pub struct Status {
     /// The capabilities that control has kept.
     #[serde(default)]
     pub rights: Vec<String>,
+    /// What falls away on this machine, with its cost and the remedy; nothing is wrong with the node for it.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// The configuration file.

@@ -55,6 +55,8 @@ fn text(status: &Status, paint: Paint) -> String {
     let relays = counted(usize::try_from(n_relays).unwrap_or(usize::MAX), "relay");
     line("relays", &if states.is_empty() { relays } else { format!("{relays}: {}", states.join(", ")) });
     line("rights", &rights(&status.rights));
+    let warnings: String = status.warnings.iter().map(|warning| format!("  {}\n", plain(warning))).collect();
+    text.push_str(&section("warnings", &warnings, paint));
     // What keeps it from being healthy keeps it from being ready too; it is told once.
     text.push_str(&section("not healthy", &failing(&status.health, paint), paint));
     let mut ready = status.ready.clone();

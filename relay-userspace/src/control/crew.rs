@@ -67,6 +67,8 @@ pub struct Crew {
     pub posts: Vec<Post>,
     /// How lanes run: fixed as long as one of them lives.
     pub lanes: Lanes,
+    /// Whether lanes that start have new sockets each time: see [`Start`](super::node::Start).
+    pub rebinds: bool,
     memory: TableWriter,
     supervisor: Supervisor,
     events: UnboundedSender<Event>,
@@ -100,7 +102,7 @@ impl Crew {
         })?;
         let posts = lives.iter().map(|life| Post::new(life, None)).collect();
         let supervisor = Supervisor::new(lanes.clone(), table, Vault::default(), lives, events.clone())?;
-        Ok(Self { posts, lanes, memory, supervisor, events })
+        Ok(Self { posts, lanes, rebinds: false, memory, supervisor, events })
     }
 
     /// Starts every lane that does not run; from now on each that dies is started again, whatever control does.

@@ -19,6 +19,7 @@ use crate::clock::now_ns;
 use crate::config::{self, Configuration, Errors};
 use crate::events::streams::Streams;
 use crate::events::{self, EventLog, Kind};
+use crate::preflight::features::Feature;
 use crate::report::Report;
 use crate::{notify, observe, preflight, rights};
 use std::path::PathBuf;
@@ -61,14 +62,19 @@ pub async fn run<S>(
     serve: impl FnOnce(&Configuration, Desk, &mut Node) -> anyhow::Result<S>,
 ) -> anyhow::Result<Ended> {
     let configuration = config::load(&options.config)?;
-    preflight::check()?;
+    let kernel = preflight::check()?;
     rights::raise_open_files();
     let lock = lock::take(&options.run_dir)?;
     let (sender, mut events) = mpsc::unbounded_channel();
     sources::signals(&sender)?;
     sources::links(&sender)?;
     let started = now_ns();
-    let start = Start { run_dir: options.run_dir.clone(), debug: options.debug_ebpf, events: sender.clone() };
+    let start = Start {
+        run_dir: options.run_dir.clone(),
+        debug: options.debug_ebpf,
+        events: sender.clone(),
+        rebinds: kernel.lacks(Feature::BoundRings),
+    };
     let (mut control, asks) = Control::begin(options, &configuration, &start).await?;
     if options.debug_ebpf {
         tokio::spawn(control.node.program_mut().follow_lines()?);
@@ -257,9 +263,10 @@ impl Control {
                 Event::LinksSettled => self.follow_links().await,
                 Event::Reported { link, groups } => self.record(tell::reported(&link, groups)),
                 Event::LaneUntrue { number, pid, problem } => self.record(tell::lane_untrue(number, pid, &problem)),
-                Event::LaneEnded { number, pid, ending, failed } => self.lane_ended(number, pid, &ending, failed),
+                Event::LaneEnded { number, pid, ending, failed } => self.lane_ended(number, pid, &ending, failed).await,
                 Event::LaneStarted { number } => {
                     self.record(tell::lane_started(number));
+                    self.give_sockets_again().await;
                     self.show();
                 }
                 Event::LaneHangs { number } => self.record(tell::stall(number, Stall::Hopeless)),
@@ -299,9 +306,17 @@ impl Control {
         self.show();
     }
 
-    fn lane_ended(&self, number: u32, pid: u32, ending: &str, failed: Option<String>) {
+    /// A lane that could not take up the sockets of the one before it has none.
+    async fn give_sockets_again(&mut self) {
+        if self.node.crew.rebinds {
+            self.follow_links().await;
+        }
+    }
+
+    async fn lane_ended(&mut self, number: u32, pid: u32, ending: &str, failed: Option<String>) {
         let failed = failed.map(|error| format!("{ending}, and cannot be started: {error}"));
         self.record(tell::lane_died(number, pid, failed.as_deref().unwrap_or(ending)));
+        self.give_sockets_again().await;
         self.show();
     }
 

@@ -23,6 +23,7 @@ use crate::kernel::program::{Loading, Program};
 use crate::link::event::LinkEvent;
 use crate::link::neighbour::{Learned, Neighbours};
 use crate::link::netlink::Netlink;
+use crate::preflight::features::Feature;
 use crate::report::Report;
 use anyhow::{Context, bail};
 use relay_common::facts::Facts;
@@ -47,6 +48,8 @@ pub struct Start {
     pub debug: bool,
     /// Where what happens to lanes and sockets is told.
     pub events: UnboundedSender<Event>,
+    /// Whether this kernel lets nobody map the rings of a bound socket: lanes that start have new sockets each time.
+    pub rebinds: bool,
 }
 
 /// Everything control holds.
@@ -99,8 +102,11 @@ impl Node {
             return Err(error.into());
         }
         let needed = needs(&plan, &place, &facts);
-        let frames = |lane| frames_of(lane, &plan, &needed);
-        let mut crew = Crew::build(plan.lanes.clone(), &needed, frames, &start.run_dir, start.events.clone())?;
+        let frames = |lane| frames_of(lane, &plan, &needed, start.rebinds);
+        // Where a lane cannot take bound sockets up, it is given each while it runs, as those that come later are.
+        let bound = if start.rebinds { &BTreeMap::new() } else { &needed };
+        let mut crew = Crew::build(plan.lanes.clone(), bound, frames, &start.run_dir, start.events.clone())?;
+        crew.rebinds = start.rebinds;
         if let Err(error) = crew.start() {
             // Lanes outlive whoever started them.
             let _ = crew.stop(STOP_PATIENCE).await;
@@ -181,7 +187,19 @@ impl Node {
             joined: self.memberships.held(),
             own_ports: self.own_ports.inodes(),
             config,
+            warnings: self.warnings(),
         }
+    }
+
+    /// What falls away on this kernel. Nothing is wrong with the node for it.
+    fn warnings(&self) -> Vec<String> {
+        let lacks = self.crew.rebinds.then_some(Feature::BoundRings);
+        lacks
+            .into_iter()
+            .map(|feature| {
+                format!("this kernel lacks {}: {}; remedy: {}", feature.name(), feature.cost(), feature.remedy())
+            })
+            .collect()
     }
 
     /// Takes a notice of a neighbour to heart.
@@ -253,8 +271,11 @@ pub(super) fn refuse_conflicts(plan: &Plan, facts: &Facts, place: &Placement) ->
 
 /// Frames of a lane: as configured, or for what it needs now, for the links that have a section of their own, and for
 /// the sockets that may come.
-fn frames_of(lane: u32, plan: &Plan, needed: &BTreeMap<super::sockets::Need, Option<u16>>) -> u32 {
+fn frames_of(lane: u32, plan: &Plan, needed: &BTreeMap<super::sockets::Need, Option<u16>>, rebinds: bool) -> u32 {
     let own = needed.iter().filter(|(need, _)| need.lane == lane).map(|(need, output)| (need, output.is_some()));
     let spare = plan.lanes.spare_sockets.saturating_mul(2).saturating_mul(plan.lanes.ring_size);
-    plan.lanes.frames.unwrap_or_else(|| Station::frames_for(own, plan.lanes.ring_size).saturating_add(spare))
+    // New sockets are filled while the kernel may still look at the frames of those before them.
+    let sets = if rebinds { 2 } else { 1 };
+    let own = Station::frames_for(own, plan.lanes.ring_size).saturating_mul(sets);
+    plan.lanes.frames.unwrap_or_else(|| own.saturating_add(spare))
 }

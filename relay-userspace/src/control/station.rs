@@ -18,8 +18,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A socket of a lane.
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ pub struct LaneSocket {
     pub busy_polled: bool,
     /// The socket itself.
     pub bound: Arc<Bound>,
+    /// Its rings, where only who mapped them before the bind can look at them: what is on them when a lane dies is lost.
+    pub rings: Option<Arc<Mutex<Port>>>,
 }
 
 /// What one lane works with.
@@ -75,6 +77,13 @@ pub fn let_go_at() -> u64 {
 }
 
 impl LaneSocket {
+    /// Packets that came in and that nobody has taken, and such that wait to be sent; 0 where the rings are not here.
+    #[must_use]
+    pub fn unfinished(&self) -> u64 {
+        let rings = self.rings.as_ref().map(|rings| rings.lock().unwrap_or_else(PoisonError::into_inner).unfinished());
+        rings.map_or(0, u64::from)
+    }
+
     /// What a lane is told of it when it is handed over.
     #[must_use]
     pub fn take_message(&self) -> Message {
@@ -193,7 +202,7 @@ pub fn build(
         }
         let busy_polled = poll_busily(&bound, lanes, need);
         let (need, output) = ((*need).clone(), *output);
-        sockets.push(Arc::new(LaneSocket { number, need, output, busy_polled, bound: Arc::new(bound) }));
+        sockets.push(Arc::new(LaneSocket { number, need, output, busy_polled, bound: Arc::new(bound), rings: None }));
     }
     Ok((station, sockets))
 }

@@ -36,7 +36,7 @@ pub async fn stop(run_dir: &Path) -> anyhow::Result<String> {
     }
     let _lock = lock::take(run_dir)?;
     let (events, _taken) = mpsc::unbounded_channel();
-    let start = Start { run_dir: run_dir.to_owned(), debug: false, events };
+    let start = Start { run_dir: run_dir.to_owned(), debug: false, events, rebinds: false };
     match Orphans::find(&start).await? {
         Some(orphans) => Ok(match orphans.end(&start).await? {
             1 => "one lane that had no control has ended".to_owned(),

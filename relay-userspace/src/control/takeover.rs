@@ -154,7 +154,8 @@ impl Orphans {
         let room = (plan.lanes.max_relays, plan.lanes.max_outputs);
         let events = start.events.clone();
         let (lanes, restarts) = (plan.lanes.clone(), &noted.restarts);
-        let crew = Crew::taken_over(found, vault, lanes, restarts, &facts, &start.run_dir, events)?;
+        let mut crew = Crew::taken_over(found, vault, lanes, restarts, &facts, &start.run_dir, events)?;
+        crew.rebinds = start.rebinds;
         let reports = start_reports(&memberships, start, Begins::AfterAnother);
         let mut node = Node {
             plan: Plan { relays: Vec::new(), ..plan.clone() },
@@ -254,6 +255,9 @@ impl Node {
         }
         for number in 0..self.crew.lanes.n_lanes() {
             self.crew.renew(number).await.with_context(|| format!("lane {number} could not be renewed"))?;
+            if self.crew.rebinds {
+                self.follow_links(&book.origins()).await?;
+            }
         }
         self.lanes_run = own;
         let (table, place) = (self.table.clone(), self.place.clone());

@@ -65,6 +65,8 @@ pub struct View {
     pub own_ports: BTreeSet<u64>,
     /// What became of the configuration file.
     pub config: ConfigState,
+    /// What falls away on this machine, and is no fault of the node.
+    pub warnings: Vec<String>,
 }
 
 /// One lane, as others may see it.

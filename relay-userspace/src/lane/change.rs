@@ -7,7 +7,7 @@ use super::round::{Lane, MAX_MOVES};
 use crate::clock::now_ns;
 use crate::xsk::port::UnderWay;
 use relay_common::counters::LaneCounter;
-use relay_common::journal::{MAX_VOIDS, ring};
+use relay_common::journal::{MAX_SOCKETS, MAX_VOIDS, ring};
 
 impl Lane {
     /// Takes a socket that is not bound yet and fills its fill ring from the pool.
@@ -46,6 +46,16 @@ impl Lane {
             self.commit();
         }
         Ok(())
+    }
+
+    /// A lane that starts without a socket: whatever the one before it handed to the kernel lay on rings that are gone. It
+    /// waits, with what was in their fill rings, until the kernel has let go of the last of those sockets.
+    pub(super) fn give_up_what_was_under_way(&mut self) {
+        let gone = (0..).take(MAX_SOCKETS).filter(|number| self.frames.n_filled(*number) > 0).last();
+        let Some(number) = gone.filter(|_| self.ports.iter().next().is_none()) else { return };
+        while self.frames.give_up(number, MAX_MOVES, &mut self.log) > 0 {
+            self.commit();
+        }
     }
 
     /// A socket sends for another output link from now on, or for none.

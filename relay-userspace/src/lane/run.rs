@@ -129,6 +129,7 @@ pub(super) fn take_up(start: &Message, outfit: &Outfit, mut ports: Ports) -> any
     let (frames, lost) = Frames::take_stock(area, words, frame_size);
     counters.set(LaneCounter::LostFrames, lost as u64);
     let mut lane = Lane::new(ports, frames, log, counters, table, start.c);
+    lane.give_up_what_was_under_way();
     lane.set_tap(Some(TapWriter::open(tap).context("cannot map the tap")?));
     Ok(lane)
 }

@@ -243,6 +243,19 @@ impl Frames {
         }
     }
 
+    /// Has up to `most` frames that were handed over to be sent wait for a socket that the kernel lets go of, with the
+    /// commit under way: for a lane whose rings are all gone. Says how many.
+    pub fn give_up(&mut self, socket: u16, most: usize, log: &mut Log) -> usize {
+        let is_sent = |word: &u32| matches!(Owner::from_word(*word), Some(Owner::Transmit { .. }));
+        let frames: Vec<u32> =
+            (0_u32..).zip(&self.mine).filter(|(_, word)| is_sent(word)).map(|(frame, _)| frame).take(most).collect();
+        for &number in &frames {
+            self.set(number, Owner::Fill { socket }, log);
+            self.filled[socket as usize] += 1;
+        }
+        frames.len()
+    }
+
     /// Takes back up to `most` frames of a socket that the kernel has let go of, with the commit under way. Says how
     /// many.
     pub fn reclaim(&mut self, socket: u16, most: usize, log: &mut Log) -> usize {

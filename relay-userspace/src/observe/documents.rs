@@ -55,6 +55,7 @@ pub fn status(desk: &Desk, now: u64) -> model::Status {
         pending: view.pending.iter().map(pending).collect(),
         lanes: view.lanes.iter().map(|of| lane(of, now)).collect(),
         rights: rights::held(),
+        warnings: view.warnings.clone(),
     }
 }
 

@@ -55,6 +55,7 @@ impl Node {
             attached: vec![AttachedView { link: "in0".into(), ifindex: 1, hook: Hook::Native, relays: true }],
             joined: Vec::new(),
             own_ports: std::collections::BTreeSet::new(),
+            warnings: vec!["this kernel lacks something".into()],
             config: ConfigState { path: "/etc/mcr/relay.toml".into(), taken: 3, ..ConfigState::default() },
         };
         Self { view }

@@ -37,6 +37,8 @@ pub enum Feature {
 pub enum Need {
     /// Nothing works without.
     Required,
+    /// A promise falls away without.
+    Promise,
     /// It is slower, or tells less.
     Optional,
 }
@@ -47,6 +49,7 @@ impl Need {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Required => "required",
+            Self::Promise => "promise",
             Self::Optional => "optional",
         }
     }
@@ -90,6 +93,7 @@ impl Feature {
     #[must_use]
     pub const fn need(self) -> Need {
         match self {
+            Self::BoundRings => Need::Promise,
             Self::TransmitBudget | Self::BusyPolling | Self::DriverFeatures => Need::Optional,
             _ => Need::Required,
         }
@@ -117,6 +121,10 @@ impl Feature {
     #[must_use]
     pub const fn cost(self) -> &'static str {
         match self {
+            Self::BoundRings => {
+                "a lane that is killed, or renewed by an upgrade, comes back with new sockets, and what comes in meanwhile \
+                 is lost, for milliseconds, and counted; a control that is killed still costs nothing"
+            }
             Self::TransmitBudget => "in copy mode a call sends 32 packets, so that more calls are made",
             Self::BusyPolling => "lanes.busy_poll_us has no effect",
             Self::DriverFeatures => "mcr links cannot tell what a driver can do; it is tried at the start all the same",
@@ -132,7 +140,7 @@ impl Feature {
             Self::Program => "a kernel with CONFIG_BPF_SYSCALL and CONFIG_BPF_JIT",
             Self::ProgramLinks | Self::CloseRange => "Linux 5.9 or newer",
             Self::SharedMemory | Self::ProcessDescriptors => "Linux 5.3 or newer",
-            Self::BoundRings => "Linux 6.4 or newer (Debian 12 has one in its backports)",
+            Self::BoundRings => "Linux 6.4 or newer (Debian 12 has one in its backports), if that matters",
             Self::TransmitBudget => "Linux 6.17 or newer, if that matters",
             Self::BusyPolling => "Linux 5.11 or newer, if that matters",
             Self::DriverFeatures => "Linux 6.3 or newer, if that matters",
@@ -259,7 +267,7 @@ mod tests {
     #[test]
     fn only_what_is_required_keeps_mcr_from_running() {
         assert_eq!(lacking(&[]).refusal(), None);
-        let some = lacking(&[Feature::TransmitBudget]);
+        let some = lacking(&[Feature::BoundRings, Feature::TransmitBudget]);
         assert_eq!(some.refusal(), None);
         assert!(some.lacks(Feature::TransmitBudget) && !some.lacks(Feature::Umem));
         let said = lacking(&[Feature::XdpSockets, Feature::ProgramLinks]).refusal().unwrap();

@@ -141,6 +141,17 @@ impl Port {
         self.tx.as_ref().map_or(0, |tx| tx.next().wrapping_sub(self.completion.next()))
     }
 
+    /// Packets that came in and were not taken, and such that the kernel has not begun to send, for whoever looks at the
+    /// rings of a lane that is dead.
+    #[must_use]
+    pub fn unfinished(&mut self) -> u32 {
+        let came = self.rx.as_mut().map_or(0, |rx| {
+            rx.look_again();
+            rx.available()
+        });
+        came + self.tx.as_ref().map_or(0, Producer::n_waiting)
+    }
+
     /// Takes all rings up anew where their indices stand in memory.
     pub fn look_again(&mut self) {
         self.fill.look_again();

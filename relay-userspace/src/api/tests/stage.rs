@@ -157,6 +157,7 @@ impl Sight for FakeSight {
             pending: Vec::new(),
             lanes: Vec::new(),
             rights: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 

@@ -7,12 +7,13 @@ use crate::control::sockets::Need;
 use crate::control::station::{self, LET_GO_NS, LaneSocket, Station, let_go_at};
 use crate::control::supervisor::Life;
 use crate::lane::handoff::{Message, Refusal, kind};
+use crate::xsk::port::Port;
 use crate::xsk::socket::{SocketError, Tries, Unbound, finish};
 use relay_common::plan::Lanes;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// So many lanes in a row may die while one of them is given a socket.
@@ -144,11 +145,14 @@ impl Crew {
             let area = station::area(&station, lanes)?;
             Unbound::prepare(&area, &station::wanted(need, lanes), mode)?
         };
+        // They cannot be mapped any more once it is bound.
+        let open = || Port::open(unbound.fd().try_clone_to_owned()?, need.receives, need.sends, lanes.ring_size);
+        let rings = if self.rebinds { Some(Arc::new(Mutex::new(open()?))) } else { None };
         let process = self.present(lane).await.map_err(|error| unreachable(format!("{error:#}")))?;
         let life = process.life;
         let message = station::take_message(number, need, output, lanes.busy_poll_us > 0);
         let Err(error) = process.ask(message, &[unbound.fd()]).await else {
-            return Ok(Offered { number, life, unbound });
+            return Ok(Offered { number, life, unbound, rings });
         };
         let problem = format!("{error:#}");
         match error.downcast_ref() {
@@ -197,7 +201,8 @@ impl Crew {
         let busy_polled = station::poll_busily(&bound, lanes, need);
         let (lane, number) = (need.lane, offered.number);
         let (need, bound) = (need.clone(), Arc::new(bound));
-        let socket = Arc::new(LaneSocket { number, need, output, busy_polled, bound });
+        let rings = offered.rings;
+        let socket = Arc::new(LaneSocket { number, need, output, busy_polled, bound, rings });
         // The lane that took it has it, and so has each that is started from now on.
         let is_kept = self.supervisor.edit(lane, |life| {
             let is_present = life.life == offered.life;
@@ -344,6 +349,7 @@ struct Offered {
     /// The lane that has filled it: its successor knows nothing of it.
     life: u64,
     unbound: Unbound,
+    rings: Option<Arc<Mutex<Port>>>,
 }
 
 fn of_socket(kind: u32, number: u16) -> Message {

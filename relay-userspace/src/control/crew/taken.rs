@@ -111,7 +111,7 @@ impl Crew {
         let parked = |life: &Life| -> Vec<u16> { life.parked.keys().copied().collect() };
         let parked: Vec<Vec<u16>> = lives.iter().map(parked).collect();
         let supervisor = Supervisor::new(lanes.clone(), table, vault, lives, events.clone())?;
-        let crew = Self { posts, lanes, memory, supervisor, events };
+        let crew = Self { posts, lanes, rebinds: false, memory, supervisor, events };
         for (lane, numbers) in (0..).zip(parked) {
             numbers.into_iter().for_each(|number| crew.reclaim_later(lane, number));
         }
@@ -175,6 +175,7 @@ fn socket_of(lane: u32, taken: &Message, fd: &OwnedFd, facts: &Facts) -> anyhow:
         output: taken.b.checked_sub(1).map(u16::try_from).transpose()?,
         busy_polled: taken.d != 0,
         bound: Arc::new(Bound { fd: fd.try_clone()?, zero_copy }),
+        rings: None,
     }))
 }
 

@@ -173,7 +173,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Leaves out the sockets of links that are gone: no lane that starts could map their rings.
+    /// Leaves out the sockets of links that are gone: no lane that starts could map their rings. On kernels that let nobody
+    /// map the rings of a bound socket that is all of them, and control gives the lane others.
     fn leave_gone_sockets(&self, lane: u32) {
         let sockets = self.edit(lane, |life| life.sockets.clone()).unwrap_or_default();
         let is_gone = |socket: &&Arc<LaneSocket>| port::is_gone(socket.bound.fd.as_fd());
@@ -181,6 +182,9 @@ impl Shared {
         if gone.is_empty() {
             return;
         }
+        // On a link that is gone nothing was left to take; elsewhere it was.
+        let lost: u64 = sockets.iter().filter(is_gone).map(|socket| socket.unfinished()).sum();
+        self.edit(lane, |life| life.station.counters.add(LaneCounter::DroppedWithSocket, lost));
         // What is left out closes with `sockets`, after the lock.
         self.edit(lane, |life| {
             life.sockets.retain(|socket| !gone.contains(&socket.number));

@@ -3,9 +3,12 @@
 
 #![expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
 
+mod steps; // what can happen
+
 use super::*;
 use crate::lane::fixtures::{HEADROOM, SIZE};
 use crate::lane::world::{N_FRAMES, RING, SOCKETS, World};
+use crate::memory::frames::Census;
 use crate::xsk::port::NOWHERE;
 use crate::xsk::port::fake::{Kernel, Rings};
 use crate::xsk::ring::Descriptor;
@@ -15,6 +18,7 @@ use relay_common::owner::Owner;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU32};
+use steps::{Step, step};
 
 /// What control knows of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,35 +167,6 @@ fn deliver_gently(world: &mut World) {
         }
     }
     world.deliver_anyway();
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    Deliver(u32),
-    Transmit(u16, u32),
-    Complete(u16, u32, usize),
-    Round(Option<u64>),
-    Drop(u16, Option<u64>),
-    Gone(u16),
-    Reclaim(u16, Option<u64>),
-    Take(u16, Option<u64>),
-    ThrowAway(u16, Option<u64>),
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let death = || prop_oneof![2 => Just(None), 1 => (0..12_u64).prop_map(Some), 1 => (0..300_u64).prop_map(Some)];
-    let sender = || 1..SOCKETS;
-    prop_oneof![
-        4 => (1..40_u32).prop_map(Step::Deliver),
-        4 => (sender(), 1..60_u32).prop_map(|(socket, n)| Step::Transmit(socket, n)),
-        4 => (sender(), 1..50_u32, 0..=MOST_PASSED_OVER).prop_map(|(socket, n, nth)| Step::Complete(socket, n, nth)),
-        4 => death().prop_map(Step::Round),
-        2 => (0..SOCKETS, death()).prop_map(|(socket, death)| Step::Drop(socket, death)),
-        1 => (0..SOCKETS).prop_map(Step::Gone),
-        3 => (0..SOCKETS, death()).prop_map(|(socket, death)| Step::Reclaim(socket, death)),
-        3 => (0..SOCKETS, death()).prop_map(|(socket, death)| Step::Take(socket, death)),
-        2 => (sender(), death()).prop_map(|(socket, death)| Step::ThrowAway(socket, death)),
-    ]
 }
 
 proptest! {
@@ -385,4 +360,29 @@ fn every_point_of_a_drop_can_be_the_last() {
             return;
         }
     }
+}
+
+#[test]
+fn a_lane_whose_sockets_are_all_gone_has_every_frame_back_when_the_kernel_lets_go() {
+    let mut world = World::new(0);
+    let mut lane = world.start_lane();
+    (0..20).for_each(|_| world.deliver());
+    world.round(&mut lane, None);
+    let census = |world: &World| Census::of(world.words().words32(0, N_FRAMES as usize));
+    let before = census(&world);
+    assert!(before.transmit > 0, "{before:?}");
+    drop(lane);
+    // A lane that has its sockets gives nothing up.
+    drop(world.start_lane());
+    assert_eq!(census(&world), before);
+    world.handed_over = [false; SOCKETS as usize];
+    drop(world.start_lane());
+    // The second one finds it done.
+    let mut lane = world.start_lane();
+    let Census { transmit, lost, .. } = census(&world);
+    assert_eq!((transmit, lost), (0, 0));
+    for number in 0..SOCKETS {
+        lane.reclaim(number).unwrap();
+    }
+    assert_eq!((census(&world).free, lane.frames.n_free()), (N_FRAMES.into(), N_FRAMES as usize));
 }
