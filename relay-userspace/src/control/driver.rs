@@ -1,5 +1,6 @@
 //! The loop of control: wait for an event, decide, carry it out, tell everybody.
 
+mod begin;
 mod changes;
 
 use super::book::Book;
@@ -11,14 +12,13 @@ use super::node::{Node, Start};
 use super::problem::Problem;
 use super::sources;
 use super::store::Store;
-use super::takeover::Orphans;
 use super::tell;
 use super::view::ConfigState;
 use crate::api::model::Health;
 use crate::clock::now_ns;
-use crate::config::{self, Configuration, Errors};
+use crate::config::{self, Configuration};
 use crate::events::streams::Streams;
-use crate::events::{self, EventLog, Kind};
+use crate::events::{self, Kind};
 use crate::preflight::features::Feature;
 use crate::report::Report;
 use crate::{notify, observe, preflight, rights};
@@ -129,67 +129,6 @@ struct Control {
 }
 
 impl Control {
-    async fn begin(
-        options: &Options,
-        configuration: &Configuration,
-        start: &Start,
-    ) -> anyhow::Result<(Self, mpsc::Receiver<Asked>)> {
-        let log = EventLog::default();
-        let state_file = configuration.settings.state.file.clone();
-        let mut store = Store::open(&state_file.unwrap_or_else(|| options.state_dir.join("relays.toml")));
-        let orphans = Orphans::find(start).await?;
-        let mut config = ConfigState { path: options.config.clone(), taken: 1, ..ConfigState::default() };
-        let kept = match store.load() {
-            Ok(kept) => kept,
-            Err(errors) => {
-                // Better the relays of the file than none. Those that a dead control knew are not lost.
-                config.damaged = Some(format!("the state file cannot be read: {errors}"));
-                orphans.as_ref().map_or_else(Vec::new, |orphans| {
-                    store.forget_damage();
-                    orphans.noted.of_api()
-                })
-            }
-        };
-        let mut plan = configuration.plan.clone();
-        if let Some(orphans) = &orphans {
-            let running = orphans.lanes(&plan.lanes);
-            if running != plan.lanes {
-                config.failed = Some(changes::lanes_differ());
-                plan.lanes = running;
-            }
-        }
-        let (config_file, state_file) = (options.config.display(), store.file().display().to_string());
-        let clash = |errors: Errors| {
-            format!("the relays of {state_file} (made through the API) do not go with those of {config_file}: {errors}")
-        };
-        let book = match Book::new(options.config.clone(), plan.clone(), kept) {
-            Ok(book) => book,
-            // Lanes that run know better than either file which relays there are: nobody takes one away from them.
-            Err(errors) if orphans.is_some() => anyhow::bail!(clash(errors)),
-            Err(errors) => {
-                let clash = clash(errors);
-                store.leave_alone(&clash);
-                config.damaged = Some(clash);
-                Book::new(options.config.clone(), plan, [])?
-            }
-        };
-        let (node, taken_over) = match orphans {
-            Some(orphans) => {
-                let event = tell::taken_over(&orphans.noted);
-                (orphans.take_over(&book, start).await?, Some(event))
-            }
-            None => (Node::bring_up(&book, start).await?, None),
-        };
-        let took_over = taken_over.is_some();
-        if let Some(event) = taken_over {
-            log.record(event);
-        }
-        let (desk, asks) = Desk::open(node.view(&book, config.clone()), log);
-        let file = sources::Watched::new(&options.config);
-        let (found, streams, health, links_due, ticks) = Default::default();
-        Ok((Self { node, book, store, desk, config, found, file, streams, health, links_due, ticks, took_over }, asks))
-    }
-
     fn tell_ready(&self, started: u64) {
         let took_ms = (now_ns() - started) / 1_000_000;
         let (relays, lanes) = (self.node.table.slots().count(), self.node.crew.posts.len());
