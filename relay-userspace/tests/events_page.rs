@@ -40,10 +40,14 @@ has the event `log`. Good labels for Loki are `level` and `event`; the others ar
 The last 1000 events are replayed to whoever follows with `Last-Event-ID`. Numbers grow over restarts, too: those of a run begin at
 the time of its start, so that a follower from before a restart gets everything that is there.
 
+`time` is when it happened, `told_at` when it was told: later where events came too fast and this one was held back (a line of the log has
+`told_at` only then). So a wave of interruptions has one time, however long it takes to tell of it.
+
 Of one relay, link or lane at most eight events of a topic (what stands before the dot) are told at once, and then one every five
 seconds; of all together 200 at once, and then twenty a second. Of what comes faster only the latest is told, as soon as it may be,
-with `held_back`: how many before it were left out. So what was told last is what happened last. The deaths of a lane
-(`lane.died`) are a topic of their own. Events of `audit`, `config` and `node` are always told.
+with `held_back`: how many before it were left out. So what was told last is what happened last. Who has waited longest is told first; a
+removal (`relay.removed`) is told whatever follows it. The deaths of a lane (`lane.died`) are a topic of their own. Events of `audit`,
+`config`, `node`, `role` and `health` are always told.
 
 An audit line has `who` (and `uid` and `pid`, or `token`), `what` (`create`, `set`, `remove`, `enable`, `disable`, `mute`, `unmute`,
 `replace`, `reload`, `upgrade`), the relays that it touched `before` and `after` (by their tags when they are more than 32), and the

@@ -282,8 +282,11 @@ pub struct Link {
 pub struct Event {
     /// Its number.
     pub id: u64,
-    /// When, as RFC 3339 in UTC.
+    /// When it happened, as RFC 3339 in UTC.
     pub time: String,
+    /// When it was told: later than `time` where events came too fast and this one was held back.
+    #[serde(default)]
+    pub told_at: String,
     /// Its stable name: `relay.created`, `stream.interrupted`, …
     pub event: String,
     /// `info`, `warn` or `error`.

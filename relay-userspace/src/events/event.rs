@@ -1,5 +1,6 @@
 //! One thing that happened: a stable name, fields, a sentence.
 
+use relay_common::throttle::Displaced;
 use serde_json::{Map, Value};
 
 /// How much it matters.
@@ -132,10 +133,17 @@ impl Kind {
         if self == Self::LaneDied { self.name() } else { self.name().split('.').next().unwrap_or_default() }
     }
 
-    /// Whether each one is said, however many there are: what people asked for must be found again.
+    /// Whether each one is said, however many there are: what people asked for must be found again, and roles and health
+    /// are what others decide by.
     #[must_use]
     pub fn is_always_said(self) -> bool {
-        matches!(self.topic(), "audit" | "config" | "node")
+        matches!(self.topic(), "audit" | "config" | "node" | "role" | "health")
+    }
+
+    /// What may take its place while it is held back. A relay that is gone is looked for by its removal.
+    #[must_use]
+    pub const fn displaced(self) -> Displaced {
+        if matches!(self, Self::RelayRemoved) { Displaced::OnlyByItsLike } else { Displaced::ByAnything }
     }
 
     /// Its place in [`Kind::ALL`].
@@ -218,7 +226,11 @@ mod tests {
     fn no_field_hides_one_that_every_line_has() {
         for kind in Kind::ALL {
             for field in kind.fields() {
-                assert!(!["time", "level", "event", "text", "id", HELD_BACK].contains(field), "{}", kind.name());
+                assert!(
+                    !["time", "told_at", "level", "event", "text", "id", HELD_BACK].contains(field),
+                    "{}",
+                    kind.name()
+                );
             }
         }
     }

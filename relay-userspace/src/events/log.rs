@@ -4,7 +4,7 @@ use super::event::HELD_BACK;
 use super::{Event, Kind, Level, time::rfc3339};
 use crate::api::model;
 use crate::clock::{now_ns, unix_ms};
-use relay_common::throttle::{Rate, Said, Throttle};
+use relay_common::throttle::{Answer, Rate, Said, Throttle};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,18 +27,21 @@ const MAX_SUBJECTS: usize = 8192;
 pub struct Logged {
     /// Its number. Numbers grow, also over restarts: the first of a run is the time of its start.
     pub id: u64,
-    /// When, in milliseconds since 1970.
+    /// When it happened, in milliseconds since 1970.
     pub unix_ms: u64,
+    /// When it was told: later, if it was held back.
+    pub told_ms: u64,
     /// What.
     pub event: Event,
 }
 
 impl From<&Logged> for model::Event {
     fn from(logged: &Logged) -> Self {
-        let Logged { id, unix_ms, event } = logged;
+        let Logged { id, unix_ms, told_ms, event } = logged;
         Self {
             id: *id,
             time: rfc3339(*unix_ms),
+            told_at: rfc3339(*told_ms),
             event: event.kind.name().to_owned(),
             level: event.level.name().to_owned(),
             text: event.text.clone(),
@@ -66,10 +69,17 @@ struct Inner {
     followers: broadcast::Sender<Arc<Logged>>,
 }
 
+/// An event, and when it happened, in milliseconds since 1970.
+#[derive(Clone, Debug)]
+struct Happened {
+    unix_ms: u64,
+    event: Event,
+}
+
 struct State {
     kept: VecDeque<Arc<Logged>>,
     last_id: u64,
-    throttle: Throttle<Event>,
+    throttle: Throttle<Happened>,
     counts: Vec<Count>,
 }
 
@@ -118,26 +128,28 @@ impl EventLog {
 
     /// Says everything that is still held back: the node ends.
     pub fn finish(&self) {
-        let rest = self.state().throttle.rest();
+        let mut rest = self.state().throttle.rest();
+        rest.sort_by_key(|said| said.thing.unix_ms);
         for said in rest {
             self.say(said, unix_ms());
         }
     }
 
     fn record_at(&self, event: Event, now: u64, unix_ms: u64) {
-        if event.kind.is_always_said() {
-            return self.say(Said { thing: event, held_back: 0 }, unix_ms);
+        let (kind, subject) = (event.kind, event.subject());
+        let thing = Happened { unix_ms, event };
+        if kind.is_always_said() {
+            return self.say(Said { thing, held_back: 0 }, unix_ms);
         }
         let said = {
             let mut state = self.state();
-            let (topic, subject) = (event.kind.topic(), event.subject());
-            let (said, left_out) = state.throttle.offer(topic, subject, event, now);
-            if let Some(left_out) = left_out {
-                state.counts[left_out.kind.index()].held_back += 1;
+            let Answer { said, left_out } = state.throttle.offer(kind.topic(), subject, thing, kind.displaced(), now);
+            for left_out in left_out {
+                state.counts[left_out.event.kind.index()].held_back += 1;
             }
             said
         };
-        if let Some(said) = said {
+        for said in said {
             self.say(said, unix_ms);
         }
     }
@@ -149,22 +161,23 @@ impl EventLog {
         }
     }
 
-    fn say(&self, said: Said<Event>, unix_ms: u64) {
-        let Said { thing: mut event, held_back } = said;
+    fn say(&self, said: Said<Happened>, told_ms: u64) {
+        let Said { thing: Happened { unix_ms, mut event }, held_back } = said;
         if held_back > 0 {
             event.fields.insert(HELD_BACK.to_owned(), held_back.into());
         }
         // Outside of the lock: whoever reads our log may be slow.
         let (name, fields, text) = (event.kind.name(), super::logging::Fields(&event.fields), &event.text);
+        let happened_ms = (told_ms != unix_ms).then_some(unix_ms);
         match event.level {
-            Level::Info => tracing::info!(event = name, %fields, "{text}"),
-            Level::Warn => tracing::warn!(event = name, %fields, "{text}"),
-            Level::Error => tracing::error!(event = name, %fields, "{text}"),
+            Level::Info => tracing::info!(event = name, happened_ms, %fields, "{text}"),
+            Level::Warn => tracing::warn!(event = name, happened_ms, %fields, "{text}"),
+            Level::Error => tracing::error!(event = name, happened_ms, %fields, "{text}"),
         }
         let mut state = self.state();
         state.counts[event.kind.index()].said += 1;
         state.last_id += 1;
-        let logged = Arc::new(Logged { id: state.last_id, unix_ms, event });
+        let logged = Arc::new(Logged { id: state.last_id, unix_ms, told_ms, event });
         if state.kept.len() == KEPT {
             state.kept.pop_front();
         }

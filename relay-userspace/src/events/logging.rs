@@ -18,11 +18,13 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, reload};
 
 /// What every JSON line has.
-const EVERY_LINE: [&str; 4] = ["time", "level", "event", "text"];
+const EVERY_LINE: [&str; 5] = ["time", "level", "event", "text", "told_at"];
 /// The event of a line that is none.
 const NO_EVENT: &str = "log";
 /// The field of a tracing event that carries all fields of one of ours.
 const FIELDS: &str = "fields";
+/// The field of a tracing event that says when it happened, in milliseconds since 1970, when that was before it is told.
+const HAPPENED: &str = "happened_ms";
 
 /// Fields as one value of a tracing event: JSON when asked for in the alternate form, else words for people.
 pub(super) struct Fields<'a>(pub(super) &'a Map<String, Value>);
@@ -119,11 +121,14 @@ where
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut line = Line { is_json: self.format == LogFormat::Json, ..Line::default() };
         event.record(&mut line);
-        let time = rfc3339(crate::clock::unix_ms());
+        let now = rfc3339(crate::clock::unix_ms());
         let level = *event.metadata().level();
+        // The moment at which it happened, and that at which it is told, where they differ.
+        let (time, told_at) =
+            line.happened.map_or_else(|| (now.clone(), None), |then| (rfc3339(then), Some(now.as_str())));
         match self.format {
-            LogFormat::Json => line.write_json(&mut writer, &time, level),
-            LogFormat::Text => line.write_text(&mut writer, &time, level),
+            LogFormat::Json => line.write_json(&mut writer, &time, told_at, level),
+            LogFormat::Text => line.write_text(&mut writer, &time, told_at, level),
         }
     }
 }
@@ -134,6 +139,8 @@ struct Line {
     is_json: bool,
     text: String,
     event: Option<String>,
+    /// See [`HAPPENED`].
+    happened: Option<u64>,
     /// For programs.
     fields: Map<String, Value>,
     /// For people.
@@ -141,11 +148,14 @@ struct Line {
 }
 
 impl Line {
-    fn write_json(self, writer: &mut Writer<'_>, time: &str, level: Level) -> fmt::Result {
+    fn write_json(self, writer: &mut Writer<'_>, time: &str, told_at: Option<&str>, level: Level) -> fmt::Result {
         let [level, event, text] =
             [level.as_str().to_ascii_lowercase(), self.event.unwrap_or_else(|| NO_EVENT.to_owned()), self.text]
                 .map(Value::from);
         write!(writer, "{{\"time\":\"{time}\",\"level\":{level},\"event\":{event},\"text\":{text}")?;
+        if let Some(told_at) = told_at {
+            write!(writer, ",\"told_at\":\"{told_at}\"")?;
+        }
         for (name, value) in &self.fields {
             // What every line has means the same on every line.
             if !EVERY_LINE.contains(&name.as_str()) {
@@ -155,7 +165,7 @@ impl Line {
         writeln!(writer, "}}")
     }
 
-    fn write_text(self, writer: &mut Writer<'_>, time: &str, level: Level) -> fmt::Result {
+    fn write_text(self, writer: &mut Writer<'_>, time: &str, told_at: Option<&str>, level: Level) -> fmt::Result {
         let colour = match level {
             Level::ERROR => "31",
             Level::WARN => "33",
@@ -168,6 +178,9 @@ impl Line {
         if let Some(event) = self.event {
             write!(writer, " event={event}")?;
         }
+        if let Some(told_at) = told_at {
+            write!(writer, " told_at={told_at}")?;
+        }
         writeln!(writer, "{}", self.words)
     }
 
@@ -176,6 +189,7 @@ impl Line {
         match field.name() {
             "message" => self.text = value.as_str().map_or_else(|| value.to_string(), str::to_owned),
             "event" => self.event = value.as_str().map(str::to_owned),
+            HAPPENED => self.happened = value.as_u64(),
             // The bridge from the crate `log` tells where its record comes from.
             name if name.starts_with("log.") => {}
             name if self.is_json => _ = self.fields.insert(name.to_owned(), value),

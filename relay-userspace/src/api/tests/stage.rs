@@ -198,6 +198,7 @@ impl Sight for FakeSight {
         Event {
             id: logged.id,
             time: "2026-01-01T00:00:00Z".to_owned(),
+            told_at: "2026-01-01T00:00:00Z".to_owned(),
             event: logged.event.kind.name().to_owned(),
             level: "info".to_owned(),
             text: logged.event.text.clone(),

@@ -138,3 +138,60 @@ fn an_event_goes_over_the_wire_as_it_is() {
     assert_eq!((event.time.as_str(), event.level.as_str()), ("2025-11-24T16:00:00.007Z", "warn"));
     assert_eq!((event.event.as_str(), &event.fields["relay"]), ("stream.interrupted", &"one".into()));
 }
+
+#[test]
+fn what_was_held_back_has_the_time_at_which_it_happened() {
+    let log = log();
+    let start = 1000 * SECOND;
+    for n in 0..400 {
+        log.record_at(interrupted(&format!("r{n}")), start, START_MS);
+    }
+    for second in 1..30 {
+        log.tick_at(start + second * SECOND, START_MS + second * 1000);
+    }
+    let told = log.follow(0).0;
+    assert_eq!(told.len(), 400);
+    assert!(told.iter().all(|logged| logged.unix_ms == START_MS), "the wave was at one moment");
+}
+
+#[test]
+fn a_removal_is_told_whatever_follows_it() {
+    let log = log();
+    let start = 1000 * SECOND;
+    let of_relay = |kind: Kind| Event::new(kind, "x").with("relay", "one");
+    for _ in 0..8 {
+        log.record_at(of_relay(Kind::RelayChanged), start, START_MS);
+    }
+    for kind in [Kind::RelayChanged, Kind::RelayRemoved, Kind::RelayCreated, Kind::RelayChanged] {
+        log.record_at(of_relay(kind), start, START_MS);
+    }
+    for second in 1..30 {
+        log.tick_at(start + second * SECOND, START_MS);
+    }
+    let said = texts(&log.follow(0).0);
+    let last: Vec<(&str, u64)> = said[8..].iter().map(|(name, _, held_back)| (*name, *held_back)).collect();
+    assert_eq!(last, [("relay.removed", 1), ("relay.changed", 1)]);
+}
+
+#[test]
+fn many_that_flap_do_not_keep_the_others_from_being_told() {
+    let log = log();
+    let start = 1000 * SECOND;
+    let (mut told_after, mut now) = (None, start);
+    for second in 0..120 {
+        now = start + second * SECOND;
+        for n in 0..300 {
+            let name = format!("a{n}");
+            log.record_at(if second % 2 == 0 { interrupted(&name) } else { restored(&name) }, now, START_MS);
+        }
+        if second == 40 {
+            log.record_at(interrupted("sport-1"), now, START_MS);
+        }
+        log.tick_at(now, START_MS);
+        let is_told = log.follow(0).0.iter().any(|logged| logged.event.subject() == "sport-1");
+        told_after = told_after.or_else(|| is_told.then_some(second));
+    }
+    // 300 wait, and twenty a second are told.
+    let told_after = told_after.unwrap_or_else(|| panic!("not told within {} s", (now - start) / SECOND - 40));
+    assert!(told_after <= 40 + 300 / 20 + 1, "{}", told_after - 40);
+}
