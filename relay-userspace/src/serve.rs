@@ -148,6 +148,10 @@ impl Sight for Eyes {
         model::Log { level: self.log.get() }
     }
 
+    fn check_log(&self, log: &model::Log) -> Result<(), String> {
+        LogHandle::check(&log.level)
+    }
+
     fn set_log(&self, log: &model::Log) -> Result<(), String> {
         self.log.set(&log.level)
     }

@@ -47,11 +47,14 @@ Of one relay, link or lane at most eight events of a topic (what stands before t
 seconds; of all together 200 at once, and then twenty a second. Of what comes faster only the latest is told, as soon as it may be,
 with `held_back`: how many before it were left out. So what was told last is what happened last. Who has waited longest is told first; a
 removal (`relay.removed`) is told whatever follows it. The deaths of a lane (`lane.died`) are a topic of their own. Events of `audit`,
-`config`, `node`, `role` and `health` are always told.
+`config`, `node`, `role` and `health` are always told, but for requests that change nothing (refused, or without effect), which anybody
+who may ask could repeat without end: of one client twenty at once, and then one every five seconds; of all together a hundred, and then
+one every two seconds.
 
 An audit line has `who` (and `uid` and `pid`, or `token`), `what` (`create`, `set`, `remove`, `enable`, `disable`, `mute`, `unmute`,
-`replace`, `reload`, `upgrade`), the relays that it touched `before` and `after` (by their tags when they are more than 32), and the
-`outcome` (`applied` with its `generation`, or `refused` with the `error`).
+`replace`, `reload`, `upgrade`, `log`), the relays that it touched `before` and `after` (of a set those that differ, by their tags when they
+are more than 32; of `log` the level), and the `outcome` (`applied` with its `generation`, or `refused` with the `error`). Audit lines stand
+in the log whatever its level is, also when it is `off`.
 
 | name | level | meaning | fields |
 |---|---|---|---|

@@ -7,7 +7,8 @@ use super::problem::{Kind, Problem};
 use super::relays::ask;
 use super::request::{self, Dry, Params};
 use super::shared::Api;
-use crate::control::desk::{Ask, Who};
+use crate::control::desk::Ask;
+use crate::events::audit;
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::response::Response;
@@ -65,25 +66,28 @@ pub(super) async fn log(State(api): State<Api>) -> Json<Log> {
     Json(api.sight.log())
 }
 
-/// Changes what the log says, until mcr starts again.
+/// Changes what the log says, until mcr starts again. By the Unix socket only: who comes over TCP does not make this node
+/// silent. It is audited before it takes effect.
 #[utoipa::path(put, path = "/api/v1/log", tag = "node", params(Dry), request_body = Log, responses((status = 200, body = Log)))]
 pub(super) async fn set_log(
     State(api): State<Api>,
     Asking(who): Asking,
+    Extension(peer): Extension<Peer>,
     Params(dry): Params<Dry>,
     request: Request,
 ) -> Result<Json<Log>, Problem> {
+    if !matches!(peer, Peer::Unix { .. }) {
+        let detail = "the log's level is set at the Unix socket only: use mcr log on that machine";
+        return Err(Problem::new(Kind::Forbidden, detail));
+    }
     let log: Log = request::read(&api, request, BODY, request::json).await?;
     if dry.dry_run {
         return Err(Problem::malformed("the log's level has no dry run: nothing that is relayed depends on it"));
     }
-    api.sight.set_log(&log).map_err(|wrong| Problem::new(Kind::Invalid, format!("level: {wrong}")))?;
-    let who = match who {
-        Who::User { uid, .. } => format!("uid {uid}"),
-        Who::Token { name } => format!("token \"{name}\""),
-        Who::File => "the configuration file".to_owned(),
-    };
-    tracing::info!(%who, level = log.level, "the log's level was changed");
+    let wrong = |wrong| Problem::new(Kind::Invalid, format!("level: {wrong}"));
+    api.sight.check_log(&log).map_err(wrong)?;
+    api.desk.events.record(audit::log_level(&who, &api.sight.log().level, &log.level));
+    api.sight.set_log(&log).map_err(wrong)?;
     Ok(Json(log))
 }
 

@@ -39,6 +39,11 @@ pub trait Sight: Send + Sync + 'static {
     fn capture(&self, name: &str, asked: Captured) -> Option<Result<mpsc::Receiver<Bytes>, &'static str>>;
     /// What the log says now.
     fn log(&self) -> model::Log;
+    /// Whether the log can be told to say this.
+    ///
+    /// # Errors
+    /// With what is wrong and what is right, when this is no level.
+    fn check_log(&self, log: &model::Log) -> Result<(), String>;
     /// Changes what the log says.
     ///
     /// # Errors

@@ -78,7 +78,10 @@ pub fn relays(log: &EventLog, applied: &Applied) {
 #[must_use]
 pub fn applied(applied: &Applied) -> Event {
     let text = format!("applied, generation {}: {} changes", applied.generation, applied.changes.len());
-    Event::new(Kind::ConfigApplied, text).with("generation", applied.generation).with("changes", applied.changes.len())
+    let event = Event::new(Kind::ConfigApplied, text).with("generation", applied.generation);
+    let event = event.with("changes", applied.changes.len());
+    // A file that is read again and again, and is as it was, is no news each time.
+    if applied.changes.is_empty() { event.paced("the configuration file") } else { event }
 }
 
 /// The configuration file is not in force.
@@ -86,7 +89,7 @@ pub fn applied(applied: &Applied) -> Event {
 pub fn refused(refusal: &Refusal) -> Event {
     let kind = if matches!(refusal, Refusal::Failed(_)) { Kind::ConfigFailed } else { Kind::ConfigRefused };
     let text = format!("the configuration file was not taken, what was in force stays: {refusal}");
-    Event::new(kind, text).with("error", refusal.to_string())
+    Event::new(kind, text).with("error", refusal.to_string()).paced("the configuration file")
 }
 
 /// This control goes on where another stood.

@@ -6,13 +6,15 @@ use crate::control::desk::{Applied, Ask, Refusal, Switch, Who};
 use crate::control::tag;
 use relay_common::plan::Relay;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// So many relays are written out whole. A change of more names them with their tags, so that a line stays one that a
 /// log store takes.
 const WHOLE: usize = 32;
 
 /// The event of a change that was asked for. `before` and `after` are the relays that it touches, as they were and as
-/// they are now: of a change that was refused, as they would be. Dry runs change nothing and need no audit.
+/// they are now: of a change that was refused, as they would be. Dry runs change nothing and need no audit. What changes
+/// nothing can be asked for without end: it is told at the rate of whoever asks.
 #[must_use]
 pub fn audit(who: &Who, ask: &Ask, before: &[Relay], after: &[Relay], outcome: &Result<Applied, Refusal>) -> Event {
     let (what, relay) = what(ask);
@@ -22,22 +24,38 @@ pub fn audit(who: &Who, ask: &Ask, before: &[Relay], after: &[Relay], outcome: &
         Ok(applied) => format!("applied, generation {}", applied.generation),
         Err(refusal) => format!("refused: {refusal}"),
     };
-    let (name, fields) = describe(who);
-    let mut event = Event::new(Kind::Audit, format!("{name}: {what} {object}: {became}"))
-        .with("who", name)
+    let mut event = by(who, Kind::Audit, |name| format!("{name}: {what} {object}: {became}"))
         .with("what", what)
-        .with("before", definitions(relay.is_some(), before))
-        .with("after", definitions(relay.is_some(), after));
-    for (field, value) in fields {
-        event = event.with(field, value);
-    }
+        .with("before", definitions(relay.is_some(), before, after))
+        .with("after", definitions(relay.is_some(), after, before));
     if let Some(relay) = relay {
         event = event.with("relay", relay);
+    }
+    let changes_nothing = match outcome {
+        Ok(applied) => applied.changes.is_empty(),
+        Err(_) => true,
+    };
+    if changes_nothing {
+        event = event.paced(describe(who).0);
     }
     match outcome {
         Ok(applied) => event.with("outcome", "applied").with("generation", applied.generation),
         Err(refusal) => event.with("outcome", "refused").with("error", refusal.to_string()).at(Level::Warn),
     }
+}
+
+/// The event of another level of the log. It is told before the level counts.
+#[must_use]
+pub fn log_level(who: &Who, before: &str, after: &str) -> Event {
+    let event = by(who, Kind::Audit, |name| format!("{name}: set the log's level from {before} to {after}: applied"));
+    event.with("what", "log").with("before", before).with("after", after).with("outcome", "applied")
+}
+
+/// An event of what somebody asked for.
+fn by(who: &Who, kind: Kind, text: impl FnOnce(&str) -> String) -> Event {
+    let (name, fields) = describe(who);
+    let event = Event::new(kind, text(&name)).with("who", name);
+    fields.into_iter().fold(event, |event, (field, value)| event.with(field, value))
 }
 
 /// Who, for people, and its parts for programs.
@@ -70,19 +88,22 @@ fn what(ask: &Ask) -> (&'static str, Option<&str>) {
     }
 }
 
-/// One relay as it is written, or a set by names.
-fn definitions(is_one: bool, relays: &[Relay]) -> Value {
+/// One relay as it is written, or by their names those of a set that the others do not have.
+fn definitions(is_one: bool, relays: &[Relay], others: &[Relay]) -> Value {
     if is_one {
         return relays.first().map_or(Value::Null, relay_to_json);
     }
+    let others: BTreeMap<&str, &Relay> = others.iter().map(|relay| (relay.name.as_str(), relay)).collect();
+    let differs = |relay: &&Relay| others.get(relay.name.as_str()).is_none_or(|other| other != relay);
+    let relays: Vec<&Relay> = relays.iter().filter(differs).collect();
     let is_short = relays.len() <= WHOLE;
     let definition = |relay: &Relay| if is_short { relay_to_json(relay) } else { tag::of_relay(relay).into() };
-    relays.iter().map(|relay| (relay.name.clone(), definition(relay))).collect::<Map<_, _>>().into()
+    relays.into_iter().map(|relay| (relay.name.clone(), definition(relay))).collect::<Map<_, _>>().into()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::audit;
+    use super::{audit, log_level};
     use crate::config::parse;
     use crate::control::desk::{Applied, Ask, Expected, Refusal, Switch, Who};
     use crate::events::{Event, Level};
@@ -151,13 +172,35 @@ mod tests {
     }
 
     #[test]
+    fn what_changes_nothing_is_told_at_the_rate_of_whoever_asks() {
+        let ask = Ask::Reload;
+        let with = |outcome: Result<Applied, Refusal>| audit(&Who::User { uid: 7, pid: 1 }, &ask, &[], &[], &outcome);
+        assert_eq!(with(Err(Refusal::NotFound("r7".into()))).client.as_deref(), Some("uid 7"));
+        assert_eq!(with(applied()).client.as_deref(), Some("uid 7"));
+        let changes = vec!["add relay \"r1\"".to_owned()];
+        assert_eq!(with(applied().map(|applied| Applied { changes, ..applied })).client, None);
+    }
+
+    #[test]
+    fn another_level_of_the_log_is_an_audit_event() {
+        let event = log_level(&Who::User { uid: 0, pid: 1 }, "info", "off");
+        assert_eq!(event.text, "uid 0: set the log's level from info to off: applied");
+        assert_eq!((&event.fields["what"], &event.fields["uid"]), (&"log".into(), &0.into()));
+        assert!(event.kind.is_audit() && event.client.is_none());
+    }
+
+    #[test]
     fn a_whole_set_is_told_by_names_and_stays_a_line() {
         let event = put_all(3);
         assert_eq!(event.text, "token \"ops\": replace all relays: applied, generation 9");
-        assert_eq!(event.fields["after"].as_object().unwrap().len(), 3);
+        assert_eq!(
+            (event.fields["before"].as_object().unwrap().len(), event.fields["after"]["r0"].as_str()),
+            (0, None)
+        );
+        assert_eq!(event.fields["after"].as_object().unwrap().len(), 2, "what stays as it was is left out");
         assert_eq!(event.fields["after"]["r2"]["input"]["group"], "239.1.0.3");
         let event = put_all(4000);
-        assert_eq!(event.fields["after"].as_object().unwrap().len(), 4000);
+        assert_eq!(event.fields["after"].as_object().unwrap().len(), 3999);
         assert!(event.fields["after"]["r3999"].is_string(), "a tag");
         let line = serde_json::to_string(&event.fields).unwrap().len();
         assert!(line < 200_000, "{line}");

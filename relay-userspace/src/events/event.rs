@@ -133,6 +133,12 @@ impl Kind {
         if self == Self::LaneDied { self.name() } else { self.name().split('.').next().unwrap_or_default() }
     }
 
+    /// Whether it says who wanted what: it stands in the log whatever the log's level is.
+    #[must_use]
+    pub fn is_audit(self) -> bool {
+        self.topic() == "audit"
+    }
+
     /// Whether each one is said, however many there are: what people asked for must be found again, and roles and health
     /// are what others decide by.
     #[must_use]
@@ -170,13 +176,15 @@ pub struct Event {
     pub fields: Map<String, Value>,
     /// A sentence for people, with the remedy where there is one.
     pub text: String,
+    /// Whose requests are told at a bounded rate: those that change nothing could be made without end.
+    pub client: Option<String>,
 }
 
 impl Event {
     /// An event with its sentence.
     #[must_use]
     pub fn new(kind: Kind, text: impl Into<String>) -> Self {
-        Self { kind, level: kind.level(), fields: Map::new(), text: text.into() }
+        Self { kind, level: kind.level(), fields: Map::new(), text: text.into(), client: None }
     }
 
     /// The same with one more field, one of those that its kind can have.
@@ -188,6 +196,13 @@ impl Event {
             self.kind.name()
         );
         self.fields.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The same, told at the rate that this client has.
+    #[must_use]
+    pub fn paced(mut self, client: impl Into<String>) -> Self {
+        self.client = Some(client.into());
         self
     }
 

@@ -1,6 +1,7 @@
 //! The log of events: the last thousand, and whoever follows.
 
 use super::event::HELD_BACK;
+use super::logging::AUDIT;
 use super::{Event, Kind, Level, time::rfc3339};
 use crate::api::model;
 use crate::clock::{now_ns, unix_ms};
@@ -19,6 +20,11 @@ const PER_SUBJECT: Rate = Rate { burst: 8, every: 5 * SECOND };
 /// Of one topic, of all subjects: a link that takes two hundred relays with it is told of whole; more than that comes
 /// bit by bit, so that neither the log nor what is kept of it drowns.
 const PER_TOPIC: Rate = Rate { burst: 200, every: SECOND / 20 };
+/// Of the requests of one client that changed nothing, and of those of all.
+const PER_CLIENT: Rate = Rate { burst: 20, every: 5 * SECOND };
+const ALL_CLIENTS: Rate = Rate { burst: 100, every: 2 * SECOND };
+/// Clients that are told apart.
+const MAX_CLIENTS: usize = 1024;
 /// Subjects that are told apart: more than any node has relays, links and lanes by default.
 const MAX_SUBJECTS: usize = 8192;
 
@@ -80,6 +86,7 @@ struct State {
     kept: VecDeque<Arc<Logged>>,
     last_id: u64,
     throttle: Throttle<Happened>,
+    clients: Throttle<Happened>,
     counts: Vec<Count>,
 }
 
@@ -107,6 +114,7 @@ impl EventLog {
             kept: VecDeque::with_capacity(KEPT),
             last_id: (unix_ms / 1000) << 20,
             throttle: Throttle::new(PER_SUBJECT, PER_TOPIC, MAX_SUBJECTS),
+            clients: Throttle::new(PER_CLIENT, ALL_CLIENTS, MAX_CLIENTS),
             counts: vec![Count::default(); Kind::ALL.len()],
         };
         Self(Arc::new(Inner { state: Mutex::new(state), followers }))
@@ -128,7 +136,10 @@ impl EventLog {
 
     /// Says everything that is still held back: the node ends.
     pub fn finish(&self) {
-        let mut rest = self.state().throttle.rest();
+        let mut rest = {
+            let mut state = self.state();
+            [state.throttle.rest(), state.clients.rest()].concat()
+        };
         rest.sort_by_key(|said| said.thing.unix_ms);
         for said in rest {
             self.say(said, unix_ms());
@@ -136,14 +147,16 @@ impl EventLog {
     }
 
     fn record_at(&self, event: Event, now: u64, unix_ms: u64) {
-        let (kind, subject) = (event.kind, event.subject());
+        let (kind, client) = (event.kind, event.client.clone());
+        let subject = client.clone().unwrap_or_else(|| event.subject());
         let thing = Happened { unix_ms, event };
-        if kind.is_always_said() {
+        if client.is_none() && kind.is_always_said() {
             return self.say(Said { thing, held_back: 0 }, unix_ms);
         }
         let said = {
             let mut state = self.state();
-            let Answer { said, left_out } = state.throttle.offer(kind.topic(), subject, thing, kind.displaced(), now);
+            let throttle = if client.is_some() { &mut state.clients } else { &mut state.throttle };
+            let Answer { said, left_out } = throttle.offer(kind.topic(), subject, thing, kind.displaced(), now);
             for left_out in left_out {
                 state.counts[left_out.event.kind.index()].held_back += 1;
             }
@@ -155,7 +168,10 @@ impl EventLog {
     }
 
     fn tick_at(&self, now: u64, unix_ms: u64) {
-        let due = self.state().throttle.due(now);
+        let due = {
+            let mut state = self.state();
+            [state.throttle.due(now), state.clients.due(now)].concat()
+        };
         for said in due {
             self.say(said, unix_ms);
         }
@@ -169,10 +185,12 @@ impl EventLog {
         // Outside of the lock: whoever reads our log may be slow.
         let (name, fields, text) = (event.kind.name(), super::logging::Fields(&event.fields), &event.text);
         let happened_ms = (told_ms != unix_ms).then_some(unix_ms);
-        match event.level {
-            Level::Info => tracing::info!(event = name, happened_ms, %fields, "{text}"),
-            Level::Warn => tracing::warn!(event = name, happened_ms, %fields, "{text}"),
-            Level::Error => tracing::error!(event = name, happened_ms, %fields, "{text}"),
+        match (event.level, event.kind.is_audit()) {
+            (Level::Info, false) => tracing::info!(event = name, happened_ms, %fields, "{text}"),
+            (Level::Warn, false) => tracing::warn!(event = name, happened_ms, %fields, "{text}"),
+            (Level::Error, false) => tracing::error!(event = name, happened_ms, %fields, "{text}"),
+            (Level::Info, true) => tracing::info!(target: AUDIT, event = name, happened_ms, %fields, "{text}"),
+            (_, true) => tracing::warn!(target: AUDIT, event = name, happened_ms, %fields, "{text}"),
         }
         let mut state = self.state();
         state.counts[event.kind.index()].said += 1;

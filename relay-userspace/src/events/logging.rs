@@ -21,6 +21,8 @@ use tracing_subscriber::{EnvFilter, reload};
 const EVERY_LINE: [&str; 5] = ["time", "level", "event", "text", "told_at"];
 /// The event of a line that is none.
 const NO_EVENT: &str = "log";
+/// The target of audit lines. No level leaves them out: who silences the log cannot silence what is said of that.
+pub(super) const AUDIT: &str = "mcr::audit";
 /// The field of a tracing event that carries all fields of one of ours.
 const FIELDS: &str = "fields";
 /// The field of a tracing event that says when it happened, in milliseconds since 1970, when that was before it is told.
@@ -57,7 +59,17 @@ impl LogHandle {
     /// The level as it is now.
     #[must_use]
     pub fn get(&self) -> String {
-        self.0.with_current(ToString::to_string).unwrap_or_default()
+        let all = self.0.with_current(ToString::to_string).unwrap_or_default();
+        let asked_for = all.split(',').filter(|part| !part.starts_with(AUDIT));
+        asked_for.collect::<Vec<_>>().join(",")
+    }
+
+    /// Whether this can be set.
+    ///
+    /// # Errors
+    /// With what is wrong and what is right, when this is no level.
+    pub fn check(level: &str) -> Result<(), String> {
+        filter(level).map(drop)
     }
 }
 
@@ -73,7 +85,9 @@ fn filter(level: &str) -> Result<EnvFilter, String> {
             ));
         }
     }
-    EnvFilter::builder().parse(parts.join(",")).map_err(|error| format!("\"{level}\" is no log level: {error}"))
+    // The last that is said of a target counts.
+    let with_audit = format!("{},{AUDIT}=trace", parts.join(","));
+    EnvFilter::builder().parse(with_audit).map_err(|error| format!("\"{level}\" is no log level: {error}"))
 }
 
 /// Starts the log of this process, at the level of the variable `MCR_LOG` or else at `default`. A level that is none
@@ -82,8 +96,8 @@ pub fn start(format: LogFormat, default: &str) -> LogHandle {
     let asked = std::env::var("MCR_LOG").ok();
     let (chosen, problem) = match asked.as_deref().map(filter) {
         Some(Ok(filter)) => (filter, None),
-        Some(Err(problem)) => (EnvFilter::new(default), Some(problem)),
-        None => (EnvFilter::new(default), None),
+        Some(Err(problem)) => (default_filter(default), Some(problem)),
+        None => (default_filter(default), None),
     };
     let ansi = format == LogFormat::Text && io::stderr().is_terminal();
     let (subscriber, handle) = subscriber(format, ansi, chosen, io::stderr);
@@ -92,6 +106,11 @@ pub fn start(format: LogFormat, default: &str) -> LogHandle {
         tracing::warn!("MCR_LOG: {problem}");
     }
     handle
+}
+
+/// The filter of a level of ours.
+fn default_filter(level: &str) -> EnvFilter {
+    filter(level).unwrap_or_else(|_| EnvFilter::new(level))
 }
 
 fn subscriber<W>(

@@ -4,6 +4,7 @@ use super::client::Client;
 use super::stage::{BEARER, Stage, relay};
 use crate::config::{Access, Http, Reads, Token};
 use crate::control::desk::Who;
+use crate::events::Kind;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -144,6 +145,19 @@ async fn a_binary_is_named_by_root_at_the_unix_socket_only() {
     {
         assert_eq!(stage.unix.ask("POST", "/api/v1/upgrade", wrong).await.problem().0, 422, "{wrong}");
     }
+}
+
+#[tokio::test]
+async fn the_log_is_silenced_at_the_unix_socket_only_and_not_without_a_word() {
+    let stage = Stage::new();
+    let body = r#"{ "level": "off" }"#;
+    assert_eq!(stage.tcp.with("PUT", "/api/v1/log", &[BEARER], body).await.problem().0, 403);
+    assert_eq!(stage.unix.get("/api/v1/log").await.json()["level"], "");
+    assert_eq!(stage.unix.ask("PUT", "/api/v1/log", body).await.status, 200);
+    let told = stage.desk.events.follow(0).0;
+    let audit = told.iter().find(|logged| logged.event.kind == Kind::Audit).expect("nobody said so");
+    assert_eq!((&audit.event.fields["what"], &audit.event.fields["after"]), (&"log".into(), &"off".into()));
+    assert_eq!(audit.event.fields["uid"], nix::unistd::geteuid().as_raw());
 }
 
 #[tokio::test]

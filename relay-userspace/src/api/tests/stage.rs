@@ -218,10 +218,11 @@ impl Sight for FakeSight {
         Log { level: self.log.lock().unwrap().clone() }
     }
 
+    fn check_log(&self, log: &Log) -> Result<(), String> {
+        if log.level == "loud" { Err("\"loud\" is no log level: use info".to_owned()) } else { Ok(()) }
+    }
+
     fn set_log(&self, log: &Log) -> Result<(), String> {
-        if log.level == "loud" {
-            return Err("\"loud\" is no log level: use info".to_owned());
-        }
         log.level.clone_into(&mut self.log.lock().unwrap());
         Ok(())
     }

@@ -20,6 +20,13 @@ fn restored(relay: &str) -> Event {
     Event::new(Kind::StreamRestored, format!("relay \"{relay}\": back")).with("relay", relay)
 }
 
+impl EventLog {
+    /// How many requests of clients are still held back, with those that each stands for.
+    fn rest_of_clients(&self) -> u64 {
+        self.state().clients.rest().iter().map(|said| 1 + said.held_back).sum()
+    }
+}
+
 fn texts(logged: &[Arc<Logged>]) -> Vec<(&'static str, String, u64)> {
     let one = |logged: &Arc<Logged>| {
         let held_back = logged.event.fields.get("held_back").and_then(serde_json::Value::as_u64).unwrap_or(0);
@@ -117,6 +124,37 @@ fn what_people_did_is_always_said() {
         }
     }
     assert_eq!(log.follow(0).0.len(), 300);
+}
+
+#[test]
+fn requests_that_change_nothing_do_not_push_the_rest_out() {
+    let log = log();
+    let start = 1000 * SECOND;
+    for kind in [Kind::Audit, Kind::NodeReady, Kind::HealthChanged] {
+        log.record_at(Event::new(kind, "what matters"), start, START_MS);
+    }
+    for n in 0..20_000_u64 {
+        let now = start + n * SECOND / 100;
+        let client = format!("10.0.0.{}", n % 8);
+        log.record_at(Event::new(Kind::Audit, client.clone()).paced(client), now, START_MS);
+        log.record_at(Event::new(Kind::ConfigRefused, "refused").paced("uid 7"), now, START_MS);
+        log.tick_at(now, START_MS);
+    }
+    let said = texts(&log.follow(0).0);
+    assert_eq!(said[0].0, "audit.change");
+    assert!(said.len() < 300, "{}", said.len());
+    let counts = log.counts();
+    let told = |kind: Kind| (counts[kind.index()].said, counts[kind.index()].held_back);
+    assert_eq!(told(Kind::HealthChanged), (1, 0));
+    let (refused, left_out) = told(Kind::Audit);
+    let (rest, held_back) = (log.rest_of_clients(), said.iter().map(|(_, _, held_back)| held_back).sum::<u64>());
+    assert_eq!(said.len() as u64 - 3 + held_back + rest, 40_000, "all are counted");
+    assert!(refused < 210 && left_out > 19_000, "{refused} {left_out}");
+    // Each client is told of.
+    for client in 0..8 {
+        let of = |logged: &&Arc<Logged>| logged.event.text == format!("10.0.0.{client}");
+        assert!(log.follow(0).0.iter().filter(of).count() > 2, "10.0.0.{client}");
+    }
 }
 
 #[test]

@@ -129,6 +129,37 @@ fn the_level_changes_while_it_runs() {
 }
 
 #[test]
+fn audit_lines_pass_every_level() {
+    let log = written(LogFormat::Text, false, |handle| {
+        let events = EventLog::default();
+        for level in ["off", "error", "off,mcr::audit=off"] {
+            handle.set(level).unwrap();
+            assert!(!level.contains("audit") || handle.get() == "off", "{}", handle.get());
+            events.record(Event::new(Kind::Audit, format!("somebody at {level}")));
+            events.record(Event::new(Kind::NodeReady, "ready"));
+        }
+    });
+    let said: Vec<&str> =
+        log.lines().filter_map(|line| line.split_once("somebody at ")).map(|(_, rest)| rest).collect();
+    assert_eq!(log.lines().count(), 3, "{log}");
+    assert!(said.iter().zip(["off", "error", "off,mcr"]).all(|(line, level)| line.starts_with(level)), "{log}");
+}
+
+#[test]
+fn what_is_told_late_has_both_times() {
+    let json = written(LogFormat::Json, false, |_| {
+        tracing::info!(event = "x.y", happened_ms = Some(7_u64), "late");
+        tracing::info!(event = "x.y", happened_ms = None::<u64>, "at once");
+    });
+    let lines: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines[0]["time"], "1970-01-01T00:00:00.007Z");
+    assert!(lines[0]["told_at"].as_str().unwrap() > "2020", "{json}");
+    assert!(lines[1].get("told_at").is_none() && lines[1]["time"].as_str().unwrap() > "2020", "{json}");
+    let text = written(LogFormat::Text, false, |_| tracing::info!(event = "x.y", happened_ms = Some(7_u64), "late"));
+    assert!(text.starts_with("1970-01-01T00:00:00.007Z  INFO late event=x.y told_at=20"), "{text}");
+}
+
+#[test]
 fn only_levels_are_taken() {
     for level in ["info", "WARN", "off", "info,relay_ebpf=debug", "relay_userspace::control=trace"] {
         assert!(filter(level).is_ok(), "{level}");
