@@ -122,6 +122,8 @@ pub struct Lanes {
     pub max_relays: u32,
     /// Outputs that the table has room for, over all relays.
     pub max_outputs: u32,
+    /// Whom they run as, by name or number; whoever is there for it without.
+    pub user: Option<String>,
 }
 
 impl Default for Lanes {
@@ -139,6 +141,7 @@ impl Default for Lanes {
             spare_sockets: 4,
             max_relays: 4096,
             max_outputs: 16_384,
+            user: None,
         }
     }
 }

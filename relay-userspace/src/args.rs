@@ -124,6 +124,12 @@ pub enum Command {
     Lane {
         /// Its number.
         number: u32,
+        /// The number of the user that it becomes.
+        #[arg(long, requires = "group")]
+        user: Option<u32>,
+        /// The number of the group that it becomes.
+        #[arg(long, requires = "user")]
+        group: Option<u32>,
     },
 }
 

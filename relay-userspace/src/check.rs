@@ -37,9 +37,9 @@ pub fn run(file: &Path, look: impl FnOnce(&Plan) -> Seen, options: Options, out:
     let (good, value, text) = match config::load(file) {
         Err(errors) => (false, errors_as_json(&errors), errors.to_string()),
         Ok(Configuration { plan, settings }) => {
-            let Seen { facts, kernel } = look(&plan);
+            let Seen { facts, lanes, kernel } = look(&plan);
             let compiled = compile(&plan, &facts, &Placement::new(&plan, &facts, None), None);
-            let found = Found { compiled, doubts: api::doubts(&settings.http), kernel };
+            let found = Found { compiled, doubts: api::doubts(&settings.http), lanes, kernel };
             let good = is_good(&found, options);
             (good, as_json(&name, &plan, &found, options), as_text(&name, &plan, &found, options))
         }
@@ -57,6 +57,8 @@ pub fn run(file: &Path, look: impl FnOnce(&Plan) -> Seen, options: Options, out:
 pub struct Seen {
     /// Its links and neighbours.
     pub facts: Facts,
+    /// What is wrong with the user that lanes would have.
+    pub lanes: Option<String>,
     /// Faults of its kernel that the plan would wake, by link.
     pub kernel: Vec<(String, Hint)>,
 }
@@ -68,6 +70,8 @@ pub struct Found {
     pub compiled: Compiled,
     /// What of `[http]` would not work here.
     pub doubts: Vec<String>,
+    /// What is wrong with the user that lanes would have here.
+    pub lanes: Option<String>,
     /// Faults of this kernel that it would wake, by link.
     pub kernel: Vec<(String, Hint)>,
 }
@@ -81,7 +85,7 @@ fn is_good(found: &Found, options: Options) -> bool {
 /// What was found, for people.
 #[must_use]
 pub fn as_text(file: &str, plan: &Plan, found: &Found, options: Options) -> String {
-    let Found { compiled, doubts, kernel } = found;
+    let Found { compiled, doubts, lanes, kernel } = found;
     let mut text = String::new();
     for conflict in &compiled.refused {
         let _ = writeln!(text, "{file}: error: {conflict}"); // Writing to a String cannot fail.
@@ -92,6 +96,9 @@ pub fn as_text(file: &str, plan: &Plan, found: &Found, options: Options) -> Stri
     }
     for doubt in doubts {
         let _ = writeln!(text, "{file}: {weight}: mcr run would not start here: {doubt}");
+    }
+    if let Some(doubt) = lanes {
+        let _ = writeln!(text, "{file}: warning: {doubt}");
     }
     // Whoever runs that kernel may have no other: never an error.
     for (link, Hint { text: fault, remedy, .. }) in kernel {
@@ -117,7 +124,7 @@ pub fn as_text(file: &str, plan: &Plan, found: &Found, options: Options) -> Stri
 
 /// What was found, for programs.
 fn as_json(file: &str, plan: &Plan, found: &Found, options: Options) -> Value {
-    let Found { compiled, doubts, kernel } = found;
+    let Found { compiled, doubts, lanes, kernel } = found;
     let pending = compiled.pending.iter().map(|pending| {
         json!({
             "relay": pending.relay,
@@ -135,6 +142,7 @@ fn as_json(file: &str, plan: &Plan, found: &Found, options: Options) -> Value {
         "pending": pending.collect::<Vec<_>>(),
         "warnings": warnings(&plan.relays),
         "http": doubts,
+        "lanes": lanes,
         "kernel": kernel.iter().map(kernel_as_json).collect::<Vec<_>>(),
     })
 }

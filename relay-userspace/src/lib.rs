@@ -28,4 +28,5 @@ pub mod why; // what is known of a relay's way
 pub mod serve; // what the API shows of a running node
 pub mod notify; // what systemd is told
 pub mod rights; // what control keeps of its rights
+pub mod users; // the users of this machine
 mod clock; // the one clock

@@ -7,6 +7,7 @@ use relay_common::table::Placement;
 use relay_userspace::args::{Check, Cli, Command, LogFormat, Run};
 use relay_userspace::check::Seen;
 use relay_userspace::control::driver::Ended;
+use relay_userspace::control::lane_user::LaneUser;
 use relay_userspace::control::upgrade::Layouts;
 use relay_userspace::control::{advice, driver, facts, stop, upgrade};
 use relay_userspace::events::logging::{self, LogHandle};
@@ -52,7 +53,9 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             runtime()?.block_on(probe::run(&asked, &mut io::stdout().lock()))?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Lane { number } => lane::run().with_context(|| format!("lane {number}")).map(|()| ExitCode::SUCCESS),
+        Command::Lane { number, user, group } => {
+            lane::run(user.zip(group)).with_context(|| format!("lane {number}")).map(|()| ExitCode::SUCCESS)
+        }
         Command::Completions { shell } => {
             Ok(cli::complete(shell, &mut io::stdout().lock()).map(|()| ExitCode::SUCCESS)?)
         }
@@ -112,12 +115,13 @@ fn check(asked: &Check) -> anyhow::Result<ExitCode> {
         let seen = runtime.block_on(async {
             let facts = facts::look_at(plan).await?;
             let kernel = advice::kernel_faults(plan, &Placement::new(plan, &facts, None)).await?;
-            anyhow::Ok(Seen { facts, kernel })
+            anyhow::Ok(Seen { facts, kernel, ..Seen::default() })
         });
-        seen.unwrap_or_else(|error| {
+        let seen = seen.unwrap_or_else(|error| {
             let _ = writeln!(io::stderr(), "mcr: {error:#}: checked as if there were no interfaces");
             Seen::default()
-        })
+        });
+        Seen { lanes: LaneUser::doubt(plan.lanes.user.as_deref()), ..seen }
     };
     let good = check::run(file, look, options, &mut io::stdout().lock())?;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -6,24 +6,28 @@ use caps::{CapSet, Capability, CapsHashSet};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Needed for as long as links come and go.
-const ALWAYS: [Capability; 6] = [
+const ALWAYS: [Capability; 7] = [
     Capability::CAP_NET_ADMIN, // programs on links, neighbours, what NICs can do
     Capability::CAP_NET_RAW,   // AF_XDP sockets, and the look of `mcr why`
     Capability::CAP_BPF,       // the program and its maps
     Capability::CAP_PERFMON,   // what the verifier asks of a program that reads packets
     Capability::CAP_IPC_LOCK,  // frames stay in memory
     Capability::CAP_SETPCAP,   // lanes give up even what they could gain
+    Capability::CAP_KILL,      // lanes that hang are ended, and they are another user's
 ];
 /// Needed by the threads that start lanes and end them.
-const FOR_LANES: [Capability; 1] = [
+const FOR_LANES: [Capability; 2] = [
     Capability::CAP_SETPCAP, // lanes give up even what they could gain
+    Capability::CAP_KILL,    // lanes that hang are ended, and they are another user's
 ];
+/// Needed by lanes in their first moment, to become their user. Whoever starts them passes this on, and cannot use it.
+const TO_SWITCH: [Capability; 2] = [Capability::CAP_SETUID, Capability::CAP_SETGID];
 /// Ports below this are for whoever may.
 const FREE_PORTS: u16 = 1024;
 
-/// What is kept: also what a newer binary, which starts with no more, needs to open the same sockets.
+/// What is kept: also what a newer binary, which starts with no more, needs to open the same sockets and start its lanes.
 fn wanted(http: &Http) -> CapsHashSet {
-    let mut wanted = CapsHashSet::from(ALWAYS);
+    let mut wanted: CapsHashSet = ALWAYS.into_iter().chain(TO_SWITCH).collect();
     if http.socket_group.is_some() {
         wanted.insert(Capability::CAP_CHOWN);
     }
@@ -46,7 +50,22 @@ pub fn keep_what_is_needed(http: &Http) -> anyhow::Result<()> {
 /// # Errors
 /// When the kernel does not let it.
 pub fn keep_what_lanes_take() -> anyhow::Result<()> {
-    keep(&CapsHashSet::from(FOR_LANES))
+    keep(&FOR_LANES.into_iter().chain(TO_SWITCH).collect())
+}
+
+/// Has lanes that this thread starts begin with the right to become another user. Says which rights are lacking for that,
+/// and for ending such lanes.
+#[must_use]
+pub fn let_lanes_switch() -> Vec<String> {
+    let held = caps::read(None, CapSet::Permitted).unwrap_or_default();
+    // Who is started by root has them anyway.
+    let is_root = nix::unistd::geteuid().is_root();
+    let passes_on =
+        |right| [CapSet::Inheritable, CapSet::Ambient].iter().all(|set| caps::raise(None, *set, right).is_ok());
+    let mut lacks: Vec<Capability> = TO_SWITCH.into();
+    lacks.retain(|right| !held.contains(right) || !(is_root || passes_on(*right)));
+    lacks.extend([Capability::CAP_KILL].into_iter().filter(|right| !held.contains(right)));
+    lacks.iter().map(ToString::to_string).collect()
 }
 
 fn keep(wanted: &CapsHashSet) -> anyhow::Result<()> {
@@ -65,8 +84,9 @@ fn keep(wanted: &CapsHashSet) -> anyhow::Result<()> {
     for needless in needless_ambient {
         caps::drop(None, CapSet::Ambient, needless).with_context(|| format!("cannot give up {needless}"))?;
     }
-    for set in [CapSet::Effective, CapSet::Permitted] {
-        caps::set(None, set, &kept).with_context(|| format!("cannot give up {set:?} capabilities"))?;
+    let used: CapsHashSet = kept.difference(&CapsHashSet::from(TO_SWITCH)).copied().collect();
+    for (set, left) in [(CapSet::Effective, &used), (CapSet::Permitted, &kept)] {
+        caps::set(None, set, left).with_context(|| format!("cannot give up {set:?} capabilities"))?;
     }
     let inheritable = caps::read(None, CapSet::Inheritable).context("cannot read the capabilities")?;
     let inheritable: CapsHashSet = inheritable.intersection(&kept).copied().collect();
@@ -84,20 +104,20 @@ pub fn raise_open_files() {
     }
 }
 
-/// What this thread may, by name.
+/// What this thread may, or may pass on, by name.
 #[must_use]
 pub fn held() -> Vec<String> {
     let mut names: Vec<String> =
-        caps::read(None, CapSet::Effective).unwrap_or_default().iter().map(ToString::to_string).collect();
+        caps::read(None, CapSet::Permitted).unwrap_or_default().iter().map(ToString::to_string).collect();
     names.sort_unstable();
     names
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{FOR_LANES, held, keep_what_is_needed, keep_what_lanes_take, wanted};
+    use super::{FOR_LANES, TO_SWITCH, held, keep_what_is_needed, keep_what_lanes_take, let_lanes_switch, wanted};
     use crate::config::Http;
-    use caps::Capability;
+    use caps::{CapSet, Capability};
 
     #[test]
     fn only_what_the_configuration_asks_for_is_added() {
@@ -119,7 +139,25 @@ mod tests {
             held()
         });
         let after = after.join().unwrap();
-        assert!(after.iter().all(|name| FOR_LANES.iter().any(|one| one.to_string() == *name)), "{after:?}");
+        let kept = |name: &String| FOR_LANES.iter().chain(&TO_SWITCH).any(|one| one.to_string() == *name);
+        assert!(after.iter().all(kept), "{after:?}");
+    }
+
+    /// What makes a user of another is passed on to lanes, and no thread of control can use it.
+    #[test]
+    fn nobody_but_a_lane_becomes_another_user() {
+        for keep in [|| keep_what_is_needed(&Http::default()), keep_what_lanes_take] {
+            let thread = std::thread::spawn(move || {
+                let had = caps::read(None, CapSet::Permitted).unwrap();
+                let _ = let_lanes_switch();
+                keep().unwrap();
+                (had, caps::read(None, CapSet::Effective).unwrap(), caps::read(None, CapSet::Permitted).unwrap())
+            });
+            let (had, used, passed_on) = thread.join().unwrap();
+            for right in TO_SWITCH {
+                assert_eq!((used.contains(&right), passed_on.contains(&right)), (false, had.contains(&right)));
+            }
+        }
     }
 
     /// Whoever runs this, nothing is held afterwards that is not wanted.

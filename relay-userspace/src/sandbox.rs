@@ -2,8 +2,9 @@
 #![expect(unsafe_code, reason = "prctl for what nix does not wrap")]
 
 use crate::xsk::options::{SOL_XDP, XDP_MMAP_OFFSETS, XDP_OPTIONS};
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use caps::CapSet;
+use nix::unistd::{Gid, Uid, getresgid, getresuid, setgroups, setresgid, setresuid};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
 };
@@ -18,7 +19,6 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_accept4, // let the next control in
     libc::SYS_poll,    // sleep
     libc::SYS_ppoll,
-    libc::SYS_read,          // the doorbell
     libc::SYS_clock_gettime, // where the clock is not in the vDSO
     libc::SYS_exit_group,
     libc::SYS_exit,
@@ -58,20 +58,41 @@ pub fn close_nothing() -> io::Result<()> {
     if unsafe { libc::close_range(u32::MAX, u32::MAX, 0) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Gives up every capability, the right to gain any, and every system call but a few.
-pub fn give_up_rights() -> anyhow::Result<()> {
+/// Becomes another user, with the numbers of user and group, and gives up every capability and the right to gain any.
+/// Groups besides that one are left.
+pub fn become_user(user: Option<(u32, u32)>) -> anyhow::Result<()> {
     // The bounding set first: clearing it takes a right that goes with the others. Who lacks that right cannot gain
     // anything either, because of no_new_privs.
     let _ = caps::clear(None, CapSet::Bounding);
+    if let Some((uid, gid)) = user {
+        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+        let remedy = "is it a user of this namespace? name another in lanes.user";
+        setgroups(&[]).with_context(|| format!("cannot leave the groups of the user before: {remedy}"))?;
+        setresgid(gid, gid, gid).with_context(|| format!("cannot become group {gid}: {remedy}"))?;
+        setresuid(uid, uid, uid).with_context(|| format!("cannot become user {uid}: {remedy}"))?;
+        // A number that means nobody leaves everything as it is.
+        let (users, groups) = (getresuid()?, getresgid()?);
+        let is_all = [users.real, users.effective, users.saved] == [uid; 3];
+        let is_all = is_all && [groups.real, groups.effective, groups.saved] == [gid; 3];
+        ensure!(is_all && !uid.is_root(), "is user {}, and not {uid}: {remedy}", users.effective);
+    }
     for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
         caps::clear(None, set).with_context(|| format!("cannot clear the {set:?} capabilities"))?;
     }
     nix::sys::prctl::set_no_new_privs().context("cannot set no_new_privs")?;
-    // A lane's memory holds other people's streams: nobody attaches a debugger to it and nothing is dumped.
+    // A lane's memory holds other people's streams: nothing is dumped, and nobody attaches a debugger to it, other lanes of
+    // the same user neither. After that user, with whom the kernel sets it anew.
     // SAFETY: this call takes numbers only.
-    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
+    if unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) } != 0 {
+        return Err(io::Error::last_os_error()).context("cannot keep others from this lane's memory");
+    }
+    Ok(())
+}
+
+/// Gives up every system call but a few. `read` is the only descriptor that is read from.
+pub fn give_up_calls(read: &OwnedFd) -> anyhow::Result<()> {
     let arch = TargetArch::try_from(std::env::consts::ARCH).context("no seccomp filter for this processor")?;
-    let filter = SeccompFilter::new(rules()?, SeccompAction::KillProcess, SeccompAction::Allow, arch)?;
+    let filter = SeccompFilter::new(rules(read)?, SeccompAction::KillProcess, SeccompAction::Allow, arch)?;
     let program: BpfProgram = filter.try_into()?;
     seccompiler::apply_filter(&program)
         .context("cannot apply the seccomp filter: use a kernel with CONFIG_SECCOMP_FILTER")?;
@@ -80,7 +101,7 @@ pub fn give_up_rights() -> anyhow::Result<()> {
 
 /// The calls that are allowed, and with which arguments. A rule holds when all of its conditions do, a call passes when
 /// one of its rules holds.
-fn rules() -> anyhow::Result<BTreeMap<i64, Vec<SeccompRule>>> {
+fn rules(read: &OwnedFd) -> anyhow::Result<BTreeMap<i64, Vec<SeccompRule>>> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALLOWED.iter().map(|&call| (call, vec![])).collect();
     let mut pin = |call, conditions: Vec<SeccompCondition>| -> anyhow::Result<()> {
         rules.entry(call).or_default().push(SeccompRule::new(conditions)?);
@@ -90,6 +111,8 @@ fn rules() -> anyhow::Result<BTreeMap<i64, Vec<SeccompRule>>> {
     // sockets of group memberships, which every lane holds, reach nobody by these.
     pin(libc::SYS_sendto, vec![address(1, 0)?, address(2, 0)?, address(4, 0)?, number(5, 0)?])?;
     pin(libc::SYS_recvfrom, vec![address(1, 0)?, address(2, 0)?, address(4, 0)?, address(5, 0)?])?;
+    // The doorbell, and nothing that is held for others.
+    pin(libc::SYS_read, vec![number(0, read.as_raw_fd())?])?;
     // The text of a panic, and into no memory that others read.
     pin(libc::SYS_write, vec![number(0, libc::STDERR_FILENO)?])?;
     // A panic ends this process by a signal, and no other: the kernel lets equal users signal each other.

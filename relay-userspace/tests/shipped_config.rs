@@ -70,7 +70,7 @@ fn collect_keys(path: &str, table: &toml::Table, keys: &mut BTreeSet<String>) {
 fn what_the_manual_shows_is_default_too() {
     let all = plan(&manual_in_force());
     let short = plan(
-        "[[interface]]\nname = 'ens1f0'\n[[relay]]\nname = 'channel-1'\n\
+        "[lanes]\nuser = 'mcr-lane'\n[[interface]]\nname = 'ens1f0'\n[[relay]]\nname = 'channel-1'\n\
          input = { interface = 'ens1f0', group = '239.1.1.1', port = 5000 }\n\
          outputs = [{ interface = 'ens1f1', group = '239.2.1.1', port = 5000 },\n\
                     { interface = 'ens1f1', address = '10.1.1.9', port = 6000 }]",
@@ -115,7 +115,7 @@ fn golden(name: &str) -> String {
     as_text(
         name,
         &plan,
-        &Found { compiled, doubts: Vec::new(), kernel: Vec::new() },
+        &Found { compiled, doubts: Vec::new(), lanes: None, kernel: Vec::new() },
         Options { strict: true, json: false },
     )
 }

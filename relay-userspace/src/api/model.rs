@@ -185,6 +185,9 @@ pub struct Status {
     pub pending: Vec<Pending>,
     /// The lanes.
     pub lanes: Vec<Lane>,
+    /// The user that control runs as.
+    #[serde(default)]
+    pub user: String,
     /// The capabilities that control has kept.
     #[serde(default)]
     pub rights: Vec<String>,
@@ -213,6 +216,9 @@ pub struct Lane {
     pub core: Option<u32>,
     /// Its process.
     pub pid: Option<u32>,
+    /// The user that it runs as.
+    #[serde(default)]
+    pub user: Option<String>,
     /// Milliseconds since it last came round.
     pub heartbeat_age_ms: u64,
     /// The generation it runs.

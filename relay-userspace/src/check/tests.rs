@@ -112,6 +112,21 @@ fn json_says_the_same() {
 }
 
 #[test]
+fn a_user_of_lanes_that_others_share_is_a_warning_even_if_strict() {
+    let seen = Seen { lanes: Some("lanes run as nobody".to_owned()), ..Seen::default() };
+    let file = File::new("lanes", "");
+    let said = |json| {
+        let mut said = Vec::new();
+        assert!(run(&file.0, |_| seen.clone(), Options { strict: true, json }, &mut said).unwrap());
+        String::from_utf8(said).unwrap()
+    };
+    let text = said(false);
+    assert!(text.contains(": warning: lanes run as nobody\n"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&said(true)).unwrap();
+    assert_eq!(json["lanes"], "lanes run as nobody");
+}
+
+#[test]
 fn a_fault_of_the_kernel_is_a_warning_even_if_strict() {
     let hint = Hint { name: "kernel-fault", text: "Linux 6.17.2 has CVE-1".into(), remedy: "update it".into() };
     let seen = Seen { kernel: vec![("e0".to_owned(), hint)], ..Seen::default() };

@@ -9,6 +9,7 @@ use super::screen::{Paint, Screen, Tone, plain};
 use super::table::{Cell, Table};
 use crate::api::model::{Lane, Status};
 use crate::args;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write;
 
@@ -54,6 +55,9 @@ fn text(status: &Status, paint: Paint) -> String {
         states.map(|(state, n)| paint.paint(tone(state), &format!("{n} {}", plain(state)))).collect();
     let relays = counted(usize::try_from(n_relays).unwrap_or(usize::MAX), "relay");
     line("relays", &if states.is_empty() { relays } else { format!("{relays}: {}", states.join(", ")) });
+    if let Some(users) = users(status) {
+        line("users", &users);
+    }
     line("rights", &rights(&status.rights));
     let warnings: String = status.warnings.iter().map(|warning| format!("  {}\n", plain(warning))).collect();
     text.push_str(&section("warnings", &warnings, paint));
@@ -80,6 +84,14 @@ fn text(status: &Status, paint: Paint) -> String {
         let _ = write!(text, "\n{}", lanes(&status.lanes, *generation).show(paint));
     }
     text
+}
+
+/// Whom control and lanes run as; nothing of a node that does not tell.
+fn users(status: &Status) -> Option<String> {
+    let lanes: BTreeSet<&str> = status.lanes.iter().filter_map(|lane| lane.user.as_deref()).collect();
+    let lanes: Vec<_> = lanes.into_iter().map(plain).collect();
+    let lanes = if lanes.is_empty() { "no lane runs".to_owned() } else { format!("lanes {}", lanes.join(", ")) };
+    (!status.user.is_empty()).then(|| format!("control {}, {lanes}", plain(&status.user)))
 }
 
 /// Capabilities, as people call them.
@@ -141,7 +153,7 @@ mod tests {
         let socket =
             |mode: &str| json!({ "link": "ens1f0", "queue": 0, "receives": true, "sends": true, "mode": mode });
         let lane = |number: u32, age: u64| {
-            json!({ "number": number, "core": number + 2, "pid": 4243 + number, "heartbeat_age_ms": age, "generation": 7,
+            json!({ "number": number, "core": number + 2, "pid": 4243 + number, "user": "mcr-lane", "heartbeat_age_ms": age, "generation": 7,
                     "restarts": number, "frames": 20544, "free_frames": 16000, "sockets": [socket("zero-copy"), socket("copy")] })
         };
         let waiting = json!([{ "relay": "ch2", "part": "outputs[0]", "reason": "link_down", "text": "ens1f2 is down: ip link set ens1f2 up" }]);
@@ -154,6 +166,8 @@ mod tests {
             "relays": { "running": 10, "pending": if well { 0 } else { 1 } },
             "pending": if well { json!([]) } else { waiting },
             "lanes": [lane(0, 1), lane(1, if well { 1 } else { 2100 })],
+            "user": "mcr", "rights": ["CAP_NET_ADMIN", "CAP_SETUID"],
+            "warnings": if well { json!([]) } else { json!(["lanes run as nobody, who has other processes; remedy: make another"]) },
         }))
         .unwrap()
     }

@@ -4,6 +4,7 @@ use super::address::{Ids, groups, host, hosts, input_vlan, interface, link, outp
 use super::duration::silence_after;
 use super::error::{At, Errors, Fault, Place};
 use super::http::{HTTP, STATE, TOKEN, read_http, read_state};
+use super::lane_user::{Look, user};
 use super::number::{describe, power_of_two, within, within_or};
 use super::range::{Run, ports};
 use super::section::{Section, boolean, choice, text};
@@ -41,6 +42,7 @@ const LANES: &[&str] = &[
     "spare_sockets",
     "max_relays",
     "max_outputs",
+    "user",
 ];
 const RELAY: &[&str] = &["name", "enabled", "muted", "silence_after", "meters", "allow_link_local", "input", "outputs"];
 const INPUT: &[&str] = &["interface", "group", "address", "port", "sources", "vlan"];
@@ -105,8 +107,8 @@ pub(super) struct FileOutput {
     pub(super) vlan: Option<At<Option<Ids>>>,
 }
 
-/// Reads a whole file.
-pub(super) fn read(root: &Value, errors: &mut Errors) -> File {
+/// Reads a whole file. Where it can be looked for users they must be there.
+pub(super) fn read(root: &Value, look: Option<Look>, errors: &mut Errors) -> File {
     let mut file = File {
         interfaces: Vec::new(),
         lanes: Lanes::default(),
@@ -121,6 +123,7 @@ pub(super) fn read(root: &Value, errors: &mut Errors) -> File {
     }
     if let Some(lanes) = section.value("lanes").and_then(|value| Section::open(value, "lanes", LANES, errors)) {
         file.lanes = read_lanes(&lanes, errors);
+        set(&mut file.lanes.user, lanes.read("user", |value| user(value, look), errors));
         file.max_relays = lanes.place_of("max_relays");
         file.max_outputs = lanes.place_of("max_outputs");
     }

@@ -9,6 +9,7 @@ mod duration; // how long
 mod error;
 mod file;
 mod http; // where the API answers
+mod lane_user; // whom lanes run as
 mod json; // a relay as the API shows it
 mod number; // ports, TTLs and all that is counted
 mod plan;
@@ -23,6 +24,7 @@ pub use file::SCHEMA;
 pub use json::relay_to_json;
 pub use settings::{Access, Http, Reads, Settings, State, Tls, Token};
 
+use crate::users;
 use relay_common::plan::{Plan, Relay};
 use std::path::Path;
 
@@ -45,21 +47,25 @@ pub fn load(path: &Path) -> Result<Configuration, Errors> {
     match std::fs::read(path) {
         Err(error) => Err(Errors::unreadable(&name, &error)),
         Ok(bytes) => match String::from_utf8(bytes) {
-            Ok(text) => parse(&name, &text),
+            Ok(text) => read(&name, &text, Some(users::find)),
             Err(error) => Err(Errors::not_text(&name, error.as_bytes(), error.utf8_error().valid_up_to())),
         },
     }
 }
 
-/// Reads the text of a configuration; `name` is what errors call the file.
+/// Reads the text of a configuration; `name` is what errors call the file. Whether its users are there is not asked.
 ///
 /// # Errors
 ///
 /// Everything that is wrong with it, at once.
 pub fn parse(name: &str, text: &str) -> Result<Configuration, Errors> {
+    read(name, text, None)
+}
+
+fn read(name: &str, text: &str, look: Option<lane_user::Look>) -> Result<Configuration, Errors> {
     let root = value::from_toml(name, text)?;
     let mut errors = Errors::new(name);
-    let file = file::read(&root, &mut errors);
+    let file = file::read(&root, look, &mut errors);
     let settings = file.settings.clone();
     let plan = plan::make(file, &mut errors);
     errors.or(Configuration { plan, settings })

@@ -2,6 +2,7 @@
 
 use super::door;
 use super::event::Event;
+use super::lane_user::LaneUser;
 use super::process::LaneProcess;
 use super::sockets::Need;
 use super::station::{self, LaneSocket, Station, start_message};
@@ -16,7 +17,7 @@ use anyhow::{Context, bail, ensure};
 use relay_common::counters::LaneCounter;
 use relay_common::plan::Lanes;
 use relay_common::table::{Lines, Table, image};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,7 +31,7 @@ mod lives; // lanes stall, are renewed, and end
 mod sockets; // sockets come and go while lanes work
 mod taken; // lanes that a dead control left
 
-pub use evidence::{check, check_memo, check_start};
+pub use evidence::{check, check_memo, check_start, check_user};
 pub use hold::ToHold;
 pub use lives::Stall;
 pub use sockets::Trouble;
@@ -77,7 +78,7 @@ pub struct Crew {
 impl Crew {
     /// Builds every lane's station. No lane runs yet. `spare` sockets can come to each while it runs.
     pub fn build(
-        lanes: Lanes,
+        (lanes, user): (Lanes, LaneUser),
         needs: &BTreeMap<Need, Option<u16>>,
         frames: impl Fn(u32) -> u32,
         run_dir: &Path,
@@ -101,7 +102,7 @@ impl Crew {
             }
         })?;
         let posts = lives.iter().map(|life| Post::new(life, None)).collect();
-        let supervisor = Supervisor::new(lanes.clone(), table, Vault::default(), lives, events.clone())?;
+        let supervisor = Supervisor::new((lanes.clone(), user), table, Vault::default(), lives, events.clone())?;
         Ok(Self { posts, lanes, rebinds: false, memory, supervisor, events })
     }
 
@@ -203,12 +204,27 @@ impl Crew {
         (0..self.supervisor.n_lanes()).filter_map(|lane| self.supervisor.edit(lane, |life| life.restarts)).collect()
     }
 
+    /// Whom lanes run as that are started from now on.
+    #[must_use]
+    pub fn lane_user(&self) -> &LaneUser {
+        self.supervisor.user()
+    }
+
+    /// The users that lanes are, or may be in a moment, by number: to be written down, see [`check_user`].
+    #[must_use]
+    pub fn users(&self) -> BTreeSet<u32> {
+        let of = |lane| self.supervisor.edit(lane, |life| life.pid().map(|_| life.uid)).flatten();
+        (0..self.supervisor.n_lanes()).filter_map(of).chain([self.lane_user().user().uid]).collect()
+    }
+
     /// The lanes as others may see them.
     #[must_use]
     pub fn view(&self) -> Vec<Arc<LaneView>> {
-        let one = |post: &Post, (pid, restarts, sockets): (Option<u32>, u64, Vec<Arc<LaneSocket>>)| LaneView {
+        type Now = (Option<u32>, u32, u64, Vec<Arc<LaneSocket>>);
+        let one = |post: &Post, (pid, uid, restarts, sockets): Now| LaneView {
             number: post.station.number,
             core: post.station.core,
+            user: pid.map(|_| self.lane_user().name_of(uid)),
             pid,
             restarts,
             n_frames: post.station.n_frames,
@@ -218,7 +234,7 @@ impl Crew {
             tap: Arc::clone(&post.station.tap),
             sockets: sockets.iter().map(|socket| SocketView::of(socket)).collect(),
         };
-        let now = |life: &mut Life| (life.pid(), life.restarts, life.sockets.clone());
+        let now = |life: &mut Life| (life.pid(), life.uid, life.restarts, life.sockets.clone());
         let all = self.posts.iter().filter_map(|post| Some((post, self.supervisor.edit(post.station.number, now)?)));
         all.map(|(post, now)| Arc::new(one(post, now))).collect()
     }

@@ -7,6 +7,7 @@ use super::book::Book;
 use super::crew::Stall;
 use super::desk::{Ask, Asked, Desk, Findings, Who};
 use super::event::Event;
+use super::lane_user::LaneUser;
 use super::lock;
 use super::node::{Node, Start};
 use super::problem::Problem;
@@ -74,7 +75,11 @@ pub async fn run<S>(
         debug: options.debug_ebpf,
         events: sender.clone(),
         rebinds: kernel.lacks(Feature::BoundRings),
+        lane_user: LaneUser::choose(configuration.plan.lanes.user.as_deref())?,
     };
+    if let Some(warning) = start.lane_user.warning() {
+        tracing::warn!("{warning}");
+    }
     let (mut control, asks) = Control::begin(options, &configuration, &start).await?;
     if options.debug_ebpf {
         tokio::spawn(control.node.program_mut().follow_lines()?);

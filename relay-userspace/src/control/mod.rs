@@ -24,6 +24,7 @@ pub mod station; // what one lane works with
 pub mod door; // where a later control comes in
 pub mod talk; // what control and a lane say to each other
 pub mod process; // a lane's process
+pub mod lane_user; // whom lanes run as
 pub mod supervisor; // lanes that die are started again
 pub mod crew; // all lanes, and the table they run
 pub mod apply; // a change takes effect, step by step

@@ -9,6 +9,7 @@ use super::book::Book;
 use super::crew::{self, Crew, ToHold};
 use super::event::Event;
 use super::facts;
+use super::lane_user::LaneUser;
 use super::membership::Memberships;
 use super::memo::Pages;
 use super::offloads::Offloads;
@@ -50,6 +51,8 @@ pub struct Start {
     pub events: UnboundedSender<Event>,
     /// Whether this kernel lets nobody map the rings of a bound socket: lanes that start have new sockets each time.
     pub rebinds: bool,
+    /// Whom lanes run as.
+    pub lane_user: LaneUser,
 }
 
 /// Everything control holds.
@@ -105,7 +108,8 @@ impl Node {
         let frames = |lane| frames_of(lane, &plan, &needed, start.rebinds);
         // Where a lane cannot take bound sockets up, it is given each while it runs, as those that come later are.
         let bound = if start.rebinds { &BTreeMap::new() } else { &needed };
-        let mut crew = Crew::build(plan.lanes.clone(), bound, frames, &start.run_dir, start.events.clone())?;
+        let lanes = (plan.lanes.clone(), start.lane_user.clone());
+        let mut crew = Crew::build(lanes, bound, frames, &start.run_dir, start.events.clone())?;
         crew.rebinds = start.rebinds;
         if let Err(error) = crew.start() {
             // Lanes outlive whoever started them.
@@ -187,19 +191,18 @@ impl Node {
             joined: self.memberships.held(),
             own_ports: self.own_ports.inodes(),
             config,
+            user: self.crew.lane_user().name_of(nix::unistd::geteuid().as_raw()),
             warnings: self.warnings(),
         }
     }
 
-    /// What falls away on this kernel. Nothing is wrong with the node for it.
+    /// What falls away on this machine. Nothing is wrong with the node for it.
     fn warnings(&self) -> Vec<String> {
         let lacks = self.crew.rebinds.then_some(Feature::BoundRings);
-        lacks
-            .into_iter()
-            .map(|feature| {
-                format!("this kernel lacks {}: {}; remedy: {}", feature.name(), feature.cost(), feature.remedy())
-            })
-            .collect()
+        let lacks = lacks.into_iter().map(|feature| {
+            format!("this kernel lacks {}: {}; remedy: {}", feature.name(), feature.cost(), feature.remedy())
+        });
+        lacks.chain(self.crew.lane_user().warning().map(str::to_owned)).collect()
     }
 
     /// Takes a notice of a neighbour to heart.

@@ -268,6 +268,7 @@ impl Node {
             binary: self.lanes_run.clone(),
             restarts: self.crew.restarts(),
             starts: self.crew.starts(),
+            lane_users: self.crew.users(),
             ..Memo::of(table, place, origins)
         };
         self.memo.write(&memo).context("cannot write down what a successor needs")

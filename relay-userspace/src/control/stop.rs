@@ -1,5 +1,6 @@
 //! `mcr stop`: ends the control of this network namespace, or the lanes of one that died.
 
+use super::lane_user::LaneUser;
 use super::lock;
 use super::node::Start;
 use super::offloads::Offloads;
@@ -36,7 +37,7 @@ pub async fn stop(run_dir: &Path) -> anyhow::Result<String> {
     }
     let _lock = lock::take(run_dir)?;
     let (events, _taken) = mpsc::unbounded_channel();
-    let start = Start { run_dir: run_dir.to_owned(), debug: false, events, rebinds: false };
+    let start = Start { run_dir: run_dir.to_owned(), debug: false, events, rebinds: false, lane_user: LaneUser::own() };
     match Orphans::find(&start).await? {
         Some(orphans) => Ok(match orphans.end(&start).await? {
             1 => "one lane that had no control has ended".to_owned(),

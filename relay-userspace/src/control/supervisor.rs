@@ -6,6 +6,7 @@
 //! what it was asked, and only if that lane is still the one that would be followed ([`Life::life`]).
 
 use super::event::Event;
+use super::lane_user::LaneUser;
 use super::station::{LaneSocket, Station};
 use super::vault::{Held, Vault};
 use crate::kernel::process;
@@ -40,6 +41,8 @@ pub struct Life {
     pub life: u64,
     /// How often it was started again.
     pub restarts: u64,
+    /// The number of the user that the present process is.
+    pub uid: u32,
     /// Whether the present process has been asked to end so that another takes its place: that is no death.
     pub is_renewed: bool,
     process: Process,
@@ -84,6 +87,7 @@ impl Life {
             parked: BTreeMap::new(),
             life: 0,
             restarts: 0,
+            uid: 0,
             is_renewed: false,
             process: Process::Down { due: 0 },
             fresh: None,
@@ -91,10 +95,10 @@ impl Life {
         }
     }
 
-    /// A lane that runs already, as a process that control knows.
+    /// A lane that runs already, as a process of that user that control knows.
     #[must_use]
-    pub fn running(self, pid: u32, process: OwnedFd, since: u64) -> Self {
-        Self { process: Process::Runs { pid, process: Arc::new(process), since }, ..self }
+    pub fn running(self, pid: u32, uid: u32, process: OwnedFd, since: u64) -> Self {
+        Self { uid, process: Process::Runs { pid, process: Arc::new(process), since }, ..self }
     }
 
     /// A number that no socket has, and none had whose frames are not back.
@@ -151,6 +155,7 @@ pub struct Supervisor {
 #[derive(Debug)]
 struct Shared {
     lanes: Lanes,
+    user: LaneUser,
     table: OwnedFd,
     events: UnboundedSender<Event>,
     /// Readable once the threads are to end.
@@ -170,7 +175,7 @@ impl Supervisor {
     /// # Errors
     /// When no descriptor is left.
     pub fn new(
-        lanes: Lanes,
+        (lanes, user): (Lanes, LaneUser),
         table: OwnedFd,
         vault: Vault,
         lives: Vec<Life>,
@@ -178,7 +183,7 @@ impl Supervisor {
     ) -> anyhow::Result<Self> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let retired = EventFd::from_value_and_flags(0, flags).context("no descriptor left: raise LimitNOFILE")?;
-        let shared = Shared { lanes, table, events, retired, state: Mutex::new(State { lives, vault }) };
+        let shared = Shared { lanes, user, table, events, retired, state: Mutex::new(State { lives, vault }) };
         Ok(Self { shared: Arc::new(shared), threads: Vec::new() })
     }
 
@@ -217,6 +222,12 @@ impl Supervisor {
     #[must_use]
     pub fn n_lanes(&self) -> u32 {
         u32::try_from(self.shared.lock().lives.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Whom lanes run as that are started from now on.
+    #[must_use]
+    pub fn user(&self) -> &LaneUser {
+        &self.shared.user
     }
 
     /// Looks at what a lane is started from, or changes it. Nothing that waits may happen meanwhile, and what is taken out

@@ -71,7 +71,11 @@ impl Orphans {
         if !lanes.is_empty() {
             let (memo, noted) = memo_of(&lanes)?;
             let noted = noted.unwrap_or_default();
-            let said = |(lane, shown): (LaneProcess, Shown)| match crew::check_start(&shown.start, &noted.starts) {
+            let check = |shown: &Shown| {
+                crew::check_user(shown.sender.uid, &start.lane_user, &noted.lane_users)?;
+                crew::check_start(&shown.start, &noted.starts)
+            };
+            let said = |(lane, shown): (LaneProcess, Shown)| match check(&shown) {
                 Ok(()) => Ok((lane, shown)),
                 Err(problem) => Err((shown.number, lane, format!("{problem:#}"))),
             };
@@ -111,7 +115,7 @@ impl Orphans {
             // A link that is gone has nothing to detach from.
             let _ = hold.attached.detach();
         }
-        let lanes = self.lanes(&Lanes::default());
+        let lanes = (self.lanes(&Lanes::default()), start.lane_user.clone());
         let (facts, events) = (Facts::default(), start.events.clone());
         let Self { lanes: found, vault, .. } = self;
         let n = found.len();
@@ -153,7 +157,7 @@ impl Orphans {
         let kernel = Kernel { joins: memberships.joins(&facts), ..kernel };
         let room = (plan.lanes.max_relays, plan.lanes.max_outputs);
         let events = start.events.clone();
-        let (lanes, restarts) = (plan.lanes.clone(), &noted.restarts);
+        let (lanes, restarts) = ((plan.lanes.clone(), start.lane_user.clone()), &noted.restarts);
         let mut crew = Crew::taken_over(found, vault, lanes, restarts, &facts, &start.run_dir, events)?;
         crew.rebinds = start.rebinds;
         let reports = start_reports(&memberships, start, Begins::AfterAnother);
@@ -247,13 +251,16 @@ impl Node {
         self.follow_links(&origins).await
     }
 
-    /// Lanes of another binary are renewed, one by one.
+    /// Lanes of another binary, or of another user, are renewed, one by one.
     async fn renew_lanes(&mut self, book: &Book) -> anyhow::Result<()> {
         let own = upgrade::own_binary();
-        if self.lanes_run == own {
+        let is_another = self.lanes_run != own;
+        let due = |crew: &Crew, number: &u32| is_another || crew.is_another_user(*number);
+        let due: Vec<u32> = (0..self.crew.lanes.n_lanes()).filter(|number| due(&self.crew, number)).collect();
+        if due.is_empty() {
             return Ok(());
         }
-        for number in 0..self.crew.lanes.n_lanes() {
+        for number in due {
             self.crew.renew(number).await.with_context(|| format!("lane {number} could not be renewed"))?;
             if self.crew.rebinds {
                 self.follow_links(&book.origins()).await?;

@@ -65,6 +65,8 @@ pub struct View {
     pub own_ports: BTreeSet<u64>,
     /// What became of the configuration file.
     pub config: ConfigState,
+    /// The user that control runs as.
+    pub user: String,
     /// What falls away on this machine, and is no fault of the node.
     pub warnings: Vec<String>,
 }
@@ -78,6 +80,8 @@ pub struct LaneView {
     pub core: Option<u32>,
     /// Its process, while there is one.
     pub pid: Option<u32>,
+    /// The user that it runs as, while it does.
+    pub user: Option<String>,
     /// How often it was started again.
     pub restarts: u64,
     /// How many frames it has.

@@ -14,6 +14,8 @@ pub mod desk; // where control is heard, and let in again after it died
 pub mod wait; // spin or sleep
 #[cfg(feature = "chaos")]
 mod late; // answers too late, for tests
+#[cfg(feature = "chaos")]
+mod tries; // a lane in a stranger's hands, for tests
 
 #[cfg(test)]
 mod fixtures;

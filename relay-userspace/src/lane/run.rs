@@ -31,13 +31,17 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// How long a lane that is asked to end goes on sending what it has.
 const DRAIN_NS: u64 = 300_000_000;
 
-/// Relays until control asks to stop. Control may die meanwhile, but not before it said go.
-pub fn run() -> anyhow::Result<()> {
+/// Relays until control asks to stop, as that user and group. Control may die meanwhile, but not before it said go.
+pub fn run(user: Option<(u32, u32)>) -> anyhow::Result<()> {
     leave_signals_to_control().context("cannot block signals")?;
     let control = stdin().as_fd().try_clone_to_owned().context("a lane is started by control, not by hand")?;
     // Or control would not notice when this lane hangs up.
     nix::unistd::dup2_stdin(File::open("/dev/null")?).context("cannot give the standard input up")?;
     sandbox::close_what_was_inherited(&control).context("cannot close what control had open")?;
+    // Whoever starts it is control, and control's user its later controls. Before anything is looked at that a lane before
+    // this one has left, it is nobody any more.
+    let controls = nix::unistd::geteuid().as_raw();
+    sandbox::become_user(user).context("cannot give up the rights that control has")?;
     let (start, outfit) = expect_start(control.as_fd())?;
     // Its name in ps and top; without one it would be called after the link that it was started by.
     let name = CString::new(format!("mcr-lane-{}", start.number))?;
@@ -60,13 +64,14 @@ pub fn run() -> anyhow::Result<()> {
     };
     #[cfg(feature = "chaos")]
     super::late::prepare();
-    let uid = nix::unistd::geteuid().as_raw();
     let mut lane = take_up(&start, &outfit, ports)?;
-    sandbox::give_up_rights().context("cannot give up this lane's rights")?;
+    #[cfg(feature = "chaos")]
+    super::tries::all(start.number, &outfit, controls);
+    sandbox::give_up_calls(&outfit.doorbell).context("cannot give up this lane's system calls")?;
     // From here on control may die.
     let _ = answer(control.as_fd(), &go);
     let how = [Poll::Busy, Poll::Adaptive, Poll::Wait][start.f.min(2) as usize];
-    let desk = Desk::new(control, uid, start, outfit, now_ns());
+    let desk = Desk::new(control, controls, start, outfit, now_ns());
     relay(&mut lane, Waiting::new(how, start.g), desk);
     // The kernel takes everything back; taking it apart here would need more system calls than a lane has.
     std::process::exit(0)

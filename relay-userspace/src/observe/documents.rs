@@ -54,6 +54,7 @@ pub fn status(desk: &Desk, now: u64) -> model::Status {
         relays: states(&view, now).into_iter().map(|(state, n)| (state.name().to_owned(), n)).collect(),
         pending: view.pending.iter().map(pending).collect(),
         lanes: view.lanes.iter().map(|of| lane(of, now)).collect(),
+        user: view.user.clone(),
         rights: rights::held(),
         warnings: view.warnings.clone(),
     }
@@ -212,6 +213,7 @@ fn lane(lane: &Arc<LaneView>, now: u64) -> model::Lane {
         number: lane.number,
         core: lane.core,
         pid: lane.pid,
+        user: lane.user.clone(),
         heartbeat_age_ms: now.saturating_sub(heartbeat) / 1_000_000,
         generation: lane.counters.get(LaneCounter::Generation),
         restarts: lane.restarts,

@@ -55,6 +55,7 @@ impl Node {
             attached: vec![AttachedView { link: "in0".into(), ifindex: 1, hook: Hook::Native, relays: true }],
             joined: Vec::new(),
             own_ports: std::collections::BTreeSet::new(),
+            user: "mcr".to_owned(),
             warnings: vec!["this kernel lacks something".into()],
             config: ConfigState { path: "/etc/mcr/relay.toml".into(), taken: 3, ..ConfigState::default() },
         };
@@ -101,6 +102,7 @@ fn lane(number: u32, max_relays: u32, max_outputs: u32) -> LaneView {
         number,
         core: Some(number),
         pid: Some(100 + number),
+        user: Some("mcr-lane".to_owned()),
         restarts: u64::from(number),
         n_frames: N_FRAMES,
         huge_pages: false,

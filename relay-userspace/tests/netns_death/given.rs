@@ -1,22 +1,19 @@
 //! Lanes die, or are late, while they are given a socket: the next one is given it, and nothing is left behind.
 
-use crate::stage::{Stage, frames_are_all_there, wait_for_frames};
+use crate::stage::{ForLanes, Stage, frames_are_all_there, wait_for_frames};
 use bench::Relay;
 use bench::clock::monotonic_ns;
 use bench::links::{End, Veth};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 /// With a link that nobody uses yet, and a file that one lane finds.
-fn stage(name: &str) -> (Stage, PathBuf) {
+fn stage(name: &str) -> (Stage, ForLanes) {
     let stage = Stage::new(1);
     let (late, far) = (End::new(&stage.relay, "late0"), End::new(&stage.source, "late1"));
     Veth::new(late.address("10.9.0.1/24"), far.address("10.9.0.2/24")).create().unwrap();
-    let file = std::env::temp_dir().join(format!("mcr-{name}-{}", std::process::id()));
-    fs::write(&file, "").unwrap();
-    (stage, file)
+    (stage, ForLanes::new(name, ""))
 }
 
 /// A relay that sends by the new link is asked for: it is made, whatever becomes of the lane meanwhile, and the number
@@ -50,17 +47,17 @@ fn is_given_its_sockets(relay: Relay, file: &Path, within: Duration) {
 fn one_that_dies_while_it_is_given_a_socket() {
     let (stage, file) = stage("dies");
     // Nothing comes in: its first commit is the socket.
-    let chaos = format!("1:1:{}", file.display());
+    let chaos = format!("1:1:{}", file.path().display());
     let relay = stage.start_with(Path::new(env!("CARGO_BIN_EXE_mcr")), &[("MCR_CHAOS", &chaos)]);
-    is_given_its_sockets(relay, &file, Duration::from_secs(5));
+    is_given_its_sockets(relay, file.path(), Duration::from_secs(5));
 }
 
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
 fn one_that_is_late_while_it_is_given_a_socket() {
     let (stage, file) = stage("late");
-    let late = file.display().to_string();
+    let late = file.path().display().to_string();
     let relay = stage.start_with(Path::new(env!("CARGO_BIN_EXE_mcr")), &[("MCR_CHAOS_LATE", &late)]);
     // Control waits for a second before it ends the lane.
-    is_given_its_sockets(relay, &file, Duration::from_secs(6));
+    is_given_its_sockets(relay, file.path(), Duration::from_secs(6));
 }

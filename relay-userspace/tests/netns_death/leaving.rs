@@ -1,6 +1,6 @@
 //! Lanes die while they drop a socket of a link that lives, and then a socket of that link is wanted again.
 
-use crate::stage::{SOON, Stage, frames_are_all_there, wait_for_frames, wait_until};
+use crate::stage::{ForLanes, SOON, Stage, frames_are_all_there, wait_for_frames, wait_until};
 use bench::links::{End, Veth, ip};
 use nix::sys::signal::Signal;
 use std::fs;
@@ -16,9 +16,8 @@ fn a_socket_whose_drop_fails_is_dropped_before_another_is_taken() {
     let (late, far) = (End::new(&stage.relay, "late0"), End::new(&stage.source, "late1"));
     Veth::new(late.address("10.9.0.1/24"), far.address("10.9.0.2/24")).create().unwrap();
     // The lane that runs, and three that are started in its place, die over the drop.
-    let file = std::env::temp_dir().join(format!("mcr-leaving-{}", std::process::id()));
-    fs::write(&file, "1234").unwrap();
-    let chaos = format!("6:1:{}", file.display());
+    let file = ForLanes::new("leaving", "1234");
+    let chaos = format!("6:1:{}", file.path().display());
     let relay = stage.start_with(Path::new(env!("CARGO_BIN_EXE_mcr")), &[("MCR_CHAOS", &chaos)]);
     let traffic = stage.stream_at(RATE);
     let second = "ttl = 7 }, { interface = \"late0\", group = \"239.9.1.1\", port = 5001 }";
@@ -35,7 +34,7 @@ fn a_socket_whose_drop_fails_is_dropped_before_another_is_taken() {
     traffic.pass(RATE / 50);
     let mark = relay.process.mark();
     reload(&stage.config());
-    wait_until("the lanes do not die over the drop", || !file.exists());
+    wait_until("the lanes do not die over the drop", || !file.path().exists());
     relay.process.wait_for_after(mark, "lane died", SOON).unwrap();
     ip(&["-n", stage.relay.name(), "link", "set", "late0", "up"]).unwrap();
     reload(&stage.config().replace("ttl = 7 }", second));

@@ -12,6 +12,7 @@ mod groups; // thousands of groups, and a control that dies or a lane that hangs
 mod hangs; // a lane hangs
 mod lanes; // lanes are killed from outside
 mod compromised; // a lane in a stranger's hands
+mod lane_user; // whom lanes run as
 mod takeover; // the next control goes on where a dead one stood
 #[cfg(feature = "chaos")]
 mod given; // lanes die, or are late, while they are given a socket

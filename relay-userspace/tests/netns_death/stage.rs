@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 #[cfg(feature = "chaos")]
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Packets a second of the stream.
@@ -215,6 +215,35 @@ impl Traffic<'_> {
             account.longest_ns = account.longest_ns.max(ledger.latencies().max());
         }
         account
+    }
+}
+
+/// A file for lanes, which have a user of their own: they may change it and remove it.
+#[cfg(feature = "chaos")]
+pub(crate) struct ForLanes(PathBuf);
+
+#[cfg(feature = "chaos")]
+impl ForLanes {
+    pub(crate) fn new(name: &str, text: &str) -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = std::env::temp_dir().join(format!("mcr-{name}-{}", std::process::id()));
+        let file = folder.join("file");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o777)).unwrap();
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o666)).unwrap();
+        Self(file)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+#[cfg(feature = "chaos")]
+impl Drop for ForLanes {
+    fn drop(&mut self) {
+        let _ = self.0.parent().map(std::fs::remove_dir_all);
     }
 }
 

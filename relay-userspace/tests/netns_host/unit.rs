@@ -13,8 +13,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// The user "nobody": this machine need not have one for mcr.
-const USER: u32 = 65_534;
+/// This machine need not have a user for mcr. Lanes are nobody here, which each machine has.
+const USER: u32 = 64_001;
+/// A group that the user is in besides its own.
+const GROUP: u32 = 64_002;
+const NOBODY: u32 = 65_534;
 const SOON: Duration = Duration::from_secs(20);
 
 fn unit() -> String {
@@ -31,6 +34,8 @@ struct Installed {
     line: Line,
     folder: Folder,
     systemd: UnixDatagram,
+    /// What is done to /proc before anything is started.
+    proc: String,
 }
 
 impl Installed {
@@ -46,7 +51,12 @@ impl Installed {
         let systemd = UnixDatagram::bind(folder.file("notify")).unwrap();
         fs::set_permissions(folder.file("notify"), PermissionsExt::from_mode(0o777)).unwrap();
         systemd.set_read_timeout(Some(SOON)).unwrap();
-        Self { line, folder, systemd }
+        // What systemd makes of the word that the unit has.
+        let proc = match values(&unit(), "ProtectProc").next() {
+            Some(hidden) if hidden != "default" => proc_that_is(hidden),
+            _ => String::new(),
+        };
+        Self { line, folder, systemd, proc }
     }
 
     /// A command as the unit would start it: its user, its rights, nothing more to be gained.
@@ -60,9 +70,10 @@ impl Installed {
                 .collect()
         };
         let [ambient, bounding] = [only("+"), only("+")];
-        let mut command = self.line.relay.command("setpriv");
-        command.args([format!("--reuid={USER}"), format!("--regid={USER}")]);
-        command.args(["--clear-groups", "--no-new-privs"]);
+        let mut command = self.line.relay.command("unshare");
+        command.args(["--mount", "sh", "-c", &format!("{}exec \"$@\"", self.proc), "sh", "setpriv"]);
+        command.args([format!("--reuid={USER}"), format!("--regid={USER}"), format!("--groups={GROUP}")]);
+        command.arg("--no-new-privs");
         command.arg(format!("--inh-caps=-all{ambient}")).arg(format!("--ambient-caps=-all{ambient}"));
         command.arg(format!("--bounding-set=-all{bounding}")).args(before).arg(self.folder.file("mcr")).args(arguments);
         command.env("NOTIFY_SOCKET", self.folder.file("notify")).env("WATCHDOG_USEC", "15000000");
@@ -93,10 +104,27 @@ impl Installed {
         }
     }
 
+    /// The process of the only lane, as status has it.
+    fn lane(&self) -> u32 {
+        let status: serde_json::Value = serde_json::from_str(&self.done(&["status", "--json"])).unwrap();
+        status["lanes"][0]["pid"].as_u64().unwrap().try_into().unwrap()
+    }
+
     fn lanes(&self) -> Vec<PathBuf> {
         let doors = fs::read_dir(self.folder.file("run")).unwrap().map(|entry| entry.unwrap().path());
         doors.filter(|path| path.extension().is_some_and(|extension| extension == "door")).collect()
     }
+}
+
+fn proc_that_is(hidden: &str) -> String {
+    format!("mount -t proc -o hidepid={hidden} proc /proc && ")
+}
+
+/// Users, groups, and groups besides of a process.
+fn ids(pid: u32) -> [String; 3] {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let words = |key| status.lines().find_map(|line| line.strip_prefix(key)).unwrap().split_whitespace();
+    ["Uid:", "Gid:", "Groups:"].map(|key| words(key).collect::<Vec<_>>().join(" "))
 }
 
 #[test]
@@ -107,7 +135,12 @@ fn the_steps_of_the_unit_work_with_its_user_and_its_rights() {
     node.wait_for("READY=1");
     node.wait_for("WATCHDOG=1");
     let status = node.done(&["status"]);
-    assert!(status.contains("rights  bpf, ipc_lock, net_admin, net_raw, perfmon\n"), "{status}");
+    assert!(status.contains("users   control 64001, lanes nobody\n"), "{status}");
+    let rights = "rights  bpf, ipc_lock, kill, net_admin, net_raw, perfmon, setgid, setuid\n";
+    assert!(status.contains(rights), "{status}");
+    let four = |id: u32| [id; 4].map(|id| id.to_string()).join(" ");
+    assert_eq!(ids(control.pid()), [four(USER), four(USER), GROUP.to_string()]);
+    assert_eq!(ids(node.lane()), [four(NOBODY), four(NOBODY), String::new()]);
     assert!(node.done(&["health"]).contains("ok"));
     node.done(&["relay", "add", "two", "--in", "in0/239.1.1.2:5000", "--out", "out0/239.2.1.2:5001"]);
 
@@ -132,6 +165,7 @@ fn the_steps_of_the_unit_work_with_its_user_and_its_rights() {
     node.done(&["upgrade", &binary]);
     node.wait_for("READY=1");
     node.wait_for("WATCHDOG=1");
+    assert_eq!(ids(node.lane()), [four(NOBODY), four(NOBODY), String::new()], "after the upgrade");
 
     // ExecStop.
     let run = node.folder.file("run").display().to_string();
@@ -210,7 +244,7 @@ fn the_unit_lets_every_system_call_through_that_is_made() -> io::Result<()> {
 #[ignore = "needs root: cargo xtask test netns"]
 fn the_unit_is_locked_up_as_far_as_it_can_be() {
     let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/mcr.service");
-    let security = ["security", "--offline=true", "--no-pager", "--threshold=25"];
+    let security = ["security", "--offline=true", "--no-pager", "--threshold=28"];
     let said = printed(Command::new("systemd-analyze").args(security).arg(unit));
     assert!(said.contains("Overall exposure level"), "{said}");
 }

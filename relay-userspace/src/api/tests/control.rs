@@ -62,6 +62,7 @@ impl Control {
             joined: Vec::new(),
             own_ports: std::collections::BTreeSet::new(),
             config: ConfigState { path: PathBuf::from("/etc/mcr/relay.toml"), ..ConfigState::default() },
+            user: "mcr".to_owned(),
             warnings: Vec::new(),
         }
     }

@@ -156,6 +156,7 @@ impl Sight for FakeSight {
             relays: BTreeMap::new(),
             pending: Vec::new(),
             lanes: Vec::new(),
+            user: "mcr".to_owned(),
             rights: Vec::new(),
             warnings: Vec::new(),
         }

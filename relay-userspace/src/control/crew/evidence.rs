@@ -2,6 +2,7 @@
 //! his hands has it say anything; a control that believed it would map memory that is not there, or stand one lane in for
 //! another.
 
+use crate::control::lane_user::LaneUser;
 use crate::control::talk::Shown;
 use crate::lane::handoff::{Message, OUTFIT, Outfit};
 use crate::memory::counters::Counters;
@@ -54,6 +55,17 @@ pub fn check_start(start: &Message, noted: &[[u32; 8]]) -> anyhow::Result<()> {
     }
     let (noted, said) = (noted.get(start.number as usize), start.numbers());
     ensure!(noted == Some(&said), "it says that it was started with {said:?}, not {:?}", noted.unwrap_or(&[0; 8]));
+    Ok(())
+}
+
+/// Whether a lane can be that user: one that control is, or has lanes run as now, or had by what it wrote down.
+///
+/// # Errors
+/// When it is somebody else.
+pub fn check_user(uid: u32, wanted: &LaneUser, noted: &BTreeSet<u32>) -> anyhow::Result<()> {
+    let own = nix::unistd::geteuid().as_raw();
+    let is_known = [own, wanted.user().uid].contains(&uid) || noted.contains(&uid);
+    ensure!(is_known, "it runs as user {uid}, and lanes run as {}", wanted.user().name);
     Ok(())
 }
 

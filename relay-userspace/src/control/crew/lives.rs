@@ -83,6 +83,12 @@ impl Crew {
         Ok(())
     }
 
+    /// Whether a lane runs as another user than it should.
+    pub fn is_another_user(&self, number: u32) -> bool {
+        let wanted = self.lane_user().user().uid;
+        self.supervisor.edit(number, |life| life.pid().is_some() && life.uid != wanted).unwrap_or_default()
+    }
+
     /// Ends a lane at the edge of a batch and starts it anew, with everything as it stood: for a newer binary.
     pub async fn renew(&mut self, number: u32) -> anyhow::Result<()> {
         // One that keeps dying is started from the newer binary anyway, when it is due.
@@ -102,12 +108,13 @@ impl Crew {
     /// Tells what each lane is and what it got.
     pub fn tell(&self) {
         for Post { station, .. } in &self.posts {
-            let now = self.supervisor.edit(station.number, |life| Some((life.pid()?, life.sockets.clone())));
-            let Some((pid, sockets)) = now.flatten() else { continue };
+            let now = self.supervisor.edit(station.number, |life| Some((life.pid()?, life.uid, life.sockets.clone())));
+            let Some((pid, uid, sockets)) = now.flatten() else { continue };
             let Station { number: lane, core, n_frames, huge, .. } = **station;
             let (frames, mib) = (n_frames, (u64::from(n_frames) * u64::from(self.lanes.frame_size)) >> 20);
             let busy_polling = !sockets.is_empty() && sockets.iter().all(|socket| socket.busy_polled);
-            tracing::info!(lane, pid, core, frames, mib, huge_pages = huge, busy_polling, "lane running");
+            let user = self.lane_user().name_of(uid);
+            tracing::info!(lane, pid, %user, core, frames, mib, huge_pages = huge, busy_polling, "lane running");
         }
     }
 }

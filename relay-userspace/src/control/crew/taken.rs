@@ -4,6 +4,7 @@ use super::{Crew, Post};
 use crate::clock::now_ns;
 use crate::control::door;
 use crate::control::event::Event;
+use crate::control::lane_user::LaneUser;
 use crate::control::process::LaneProcess;
 use crate::control::sockets::Need;
 use crate::control::station::{self, LaneSocket, Station, let_go_at};
@@ -77,7 +78,7 @@ impl Crew {
     pub fn taken_over(
         found: Vec<(LaneProcess, Shown)>,
         vault: Vault,
-        lanes: Lanes,
+        (lanes, user): (Lanes, LaneUser),
         restarts: &[u64],
         facts: &Facts,
         run_dir: &Path,
@@ -93,7 +94,7 @@ impl Crew {
             let door_path = door::path(run_dir, namespace, shown.number);
             let life = life_of(&shown, outfit, &lanes, facts, door_path)?;
             let watched = process.watched().context("no descriptor left: raise LimitNOFILE")?;
-            let mut life = life.running(process.pid(), watched, now_ns());
+            let mut life = life.running(process.pid(), shown.sender.uid, watched, now_ns());
             life.restarts = restarts.get(shown.number as usize).copied().unwrap_or(0);
             posts.insert(shown.number, (Post::new(&life, Some(process)), life));
         }
@@ -110,7 +111,7 @@ impl Crew {
         let (posts, lives): (Vec<Post>, Vec<Life>) = posts.into_values().unzip();
         let parked = |life: &Life| -> Vec<u16> { life.parked.keys().copied().collect() };
         let parked: Vec<Vec<u16>> = lives.iter().map(parked).collect();
-        let supervisor = Supervisor::new(lanes.clone(), table, vault, lives, events.clone())?;
+        let supervisor = Supervisor::new((lanes.clone(), user), table, vault, lives, events.clone())?;
         let crew = Self { posts, lanes, rebinds: false, memory, supervisor, events };
         for (lane, numbers) in (0..).zip(parked) {
             numbers.into_iter().for_each(|number| crew.reclaim_later(lane, number));

@@ -160,7 +160,7 @@ impl Shared {
             })
         };
         let Some((station, sockets, vault, life)) = all else { return Ok(()) };
-        let (mut started, watched) = start(&station, &sockets, &self.lanes, self.table.as_fd(), life)?;
+        let (mut started, watched) = start(&station, &sockets, (&self.lanes, &self.user), self.table.as_fd(), life)?;
         if let Err(error) = hand_vault_over(&mut started, &vault) {
             let text = format!("a lane does not hold what must outlive mcr: {error:#}");
             self.tell(Event::LaneTrouble { number: lane, text });
@@ -168,6 +168,7 @@ impl Shared {
         let (process, since) = (Arc::new(watched), now_ns());
         self.edit(lane, |life| {
             life.process = Process::Runs { pid: started.pid, process, since };
+            life.uid = self.user.user().uid;
             life.fresh = Some(started);
         });
         Ok(())

@@ -1,6 +1,7 @@
 //! A lane is started and handed everything, by a thread that may wait.
 
 use crate::clock::now_ns;
+use crate::control::lane_user::LaneUser;
 use crate::control::station::{LaneSocket, Station, start_message};
 use crate::control::talk::{PATIENCE, START_PATIENCE};
 use crate::control::vault::{Held, Vault};
@@ -52,19 +53,19 @@ struct Line {
 pub(super) fn start(
     station: &Station,
     sockets: &[Arc<LaneSocket>],
-    lanes: &Lanes,
+    (lanes, user): (&Lanes, &LaneUser),
     table: BorrowedFd<'_>,
     life: u64,
 ) -> anyhow::Result<(Started, OwnedFd)> {
     let flags = SockFlag::SOCK_CLOEXEC;
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).context("no socket pair")?;
-    let child = Command::new("/proc/self/exe")
-        .arg("lane")
-        .arg(station.number.to_string())
-        .stdin(Stdio::from(theirs))
-        .stdout(Stdio::null())
-        .spawn()
-        .context("cannot start a lane")?;
+    let mut command = Command::new("/proc/self/exe");
+    command.arg("lane").arg(station.number.to_string()).stdin(Stdio::from(theirs)).stdout(Stdio::null());
+    // It becomes its user by itself: a binary that only control's user may execute can be started by nobody else.
+    if let Some((uid, gid)) = user.becomes() {
+        command.arg("--user").arg(uid.to_string()).arg("--group").arg(gid.to_string());
+    }
+    let child = command.spawn().context("cannot start a lane")?;
     // A lane that is given nothing ends when our end of the pair closes.
     let process = process::open(child.id()).context("cannot watch the lane")?;
     let watched = process.try_clone().context("no descriptor left: raise LimitNOFILE")?;
