@@ -21,6 +21,8 @@ pub enum Activity {
     Waits,
     /// A debugger holds it, and somebody looks at it: it is let alone.
     Traced,
+    /// Nobody may know: processes are hidden. How long it runs tells all the same.
+    Hidden,
 }
 
 /// Looks at the heartbeat of one process, again and again.
@@ -49,10 +51,13 @@ impl Watch {
             self.stands = Some(Stands { since: now, heartbeat, ran });
             return false;
         };
+        let ran = ran.saturating_sub(before);
         let could = match activity {
-            Activity::Ready => ran.saturating_sub(before) >= RAN_NS,
+            Activity::Ready => ran >= RAN_NS,
             Activity::Waits => true,
             Activity::Traced => false,
+            // Whoever is starved runs a little.
+            Activity::Hidden => ran == 0 || ran >= RAN_NS,
         };
         could && now.saturating_sub(since) >= HANGS_NS
     }
@@ -95,6 +100,14 @@ mod tests {
         let after = |percent| hangs_after(&mut Watch::default(), 5, 10 * HANGS_NS, Activity::Ready, percent);
         assert_eq!(after(100), Some(HANGS_NS));
         assert_eq!(after(25), Some(HANGS_NS));
+        assert_eq!(after(1), None, "starved");
+    }
+
+    #[test]
+    fn one_that_is_hidden_hangs_if_it_turns_in_a_circle_or_does_not_run_at_all() {
+        let after = |percent| hangs_after(&mut Watch::default(), 5, 10 * HANGS_NS, Activity::Hidden, percent);
+        assert_eq!(after(100), Some(HANGS_NS));
+        assert_eq!(after(0), Some(HANGS_NS));
         assert_eq!(after(1), None, "starved");
     }
 

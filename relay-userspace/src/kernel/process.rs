@@ -1,6 +1,7 @@
 //! Processes as descriptors: one that can be waited for like a socket, and that never means another process.
 #![expect(unsafe_code, reason = "pidfd_open and pidfd_send_signal, which nix does not wrap")]
 
+use crate::clock::processor_time_ns;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
@@ -57,26 +58,22 @@ pub fn has_ended(process: BorrowedFd<'_>) -> bool {
     nix::poll::poll(&mut fds, nix::poll::PollTimeout::ZERO).is_ok_and(|n| n > 0)
 }
 
-/// Nanoseconds of a tick, in which the kernel tells how long a process has run.
-const TICK_NS: u64 = 10_000_000;
-
 /// What a process does, and how long it has run in all, in nanoseconds; nothing of one that is gone.
 #[must_use]
 pub fn activity(pid: u32) -> Option<(Activity, u64)> {
-    activity_of(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    let ran = processor_time_ns(pid)?;
+    // Where /proc hides the processes of others it also hides those of the same user that cannot be dumped.
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok();
+    Some((stat.and_then(|stat| activity_of(&stat)).unwrap_or(Activity::Hidden), ran))
 }
 
-/// See proc_pid_stat(5): the name, which may hold anything, stands in parentheses; the state follows, and eleven fields
-/// on the ticks in user mode and in the kernel.
-fn activity_of(stat: &str) -> Option<(Activity, u64)> {
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
-    let activity = match *fields.first()? {
+/// See proc_pid_stat(5): the name, which may hold anything, stands in parentheses; the state follows.
+fn activity_of(stat: &str) -> Option<Activity> {
+    Some(match stat.rsplit_once(')')?.1.split_whitespace().next()? {
         "R" => Activity::Ready,
         "t" => Activity::Traced,
         _ => Activity::Waits,
-    };
-    Some((activity, ticks * TICK_NS))
+    })
 }
 
 /// How the process ended, once it has; a child is buried by that.
@@ -123,9 +120,12 @@ mod tests {
     #[test]
     fn what_a_process_does_is_read_whatever_it_is_called() {
         let rest = "1 2 2 0 -1 4194560 1 0 0 0 7 5 0 0 20 0 1 0 99";
-        assert_eq!(activity_of("12 (a) R 3"), None);
-        assert_eq!(activity_of(&format!("12 (a) b) S {rest}")), Some((Activity::Waits, 120_000_000)));
-        assert_eq!(activity_of(&format!("12 (a) t {rest}")), Some((Activity::Traced, 120_000_000)));
-        assert!(activity(std::process::id()).is_some());
+        assert_eq!(activity_of("12 (a)"), None);
+        assert_eq!(activity_of(&format!("12 (a) b) S {rest}")), Some(Activity::Waits));
+        assert_eq!(activity_of(&format!("12 (a) t {rest}")), Some(Activity::Traced));
+        let (before, now) = (activity(std::process::id()).unwrap(), activity(std::process::id()).unwrap());
+        assert!(before.1 > 0 && now.1 > before.1, "{before:?}, {now:?}");
+        // No process has so high a number.
+        assert_eq!(activity(1 << 23), None);
     }
 }

@@ -3,7 +3,8 @@
 use crate::line::{Folder, Line, ONE, printed};
 use bench::Process;
 use bench::clock::Deadline;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -104,6 +105,15 @@ impl Installed {
         }
     }
 
+    /// Holds the only lane still. It hangs, and is ended.
+    fn hang_the_lane(&self, control: &Process) {
+        let (lane, mark) = (self.lane(), control.mark());
+        kill(Pid::from_raw(lane.cast_signed()), Signal::SIGSTOP).unwrap();
+        control.wait_for_after(mark, "lane 0 hangs: it is ended", SOON).unwrap();
+        control.wait_for_after(mark, "lane died: it is started again (lane 0, signal 9", SOON).unwrap();
+        assert_ne!(self.lane(), lane);
+    }
+
     /// The process of the only lane, as status has it.
     fn lane(&self) -> u32 {
         let status: serde_json::Value = serde_json::from_str(&self.done(&["status", "--json"])).unwrap();
@@ -127,6 +137,19 @@ fn ids(pid: u32) -> [String; 3] {
     ["Uid:", "Gid:", "Groups:"].map(|key| words(key).collect::<Vec<_>>().join(" "))
 }
 
+/// Where processes are hidden from control, a lane that hangs is found all the same.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_lane_that_hangs_is_ended_where_processes_are_hidden() {
+    let node = Installed { proc: proc_that_is("invisible"), ..Installed::new("hidden") };
+    let mut control = node.start(&[]);
+    node.wait_for("READY=1");
+    node.hang_the_lane(&control);
+    let run = node.folder.file("run").display().to_string();
+    printed(&mut node.command(&[], &["stop", "--run-dir", &run]));
+    assert!(control.wait(SOON).unwrap().success());
+}
+
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
 fn the_steps_of_the_unit_work_with_its_user_and_its_rights() {
@@ -140,6 +163,8 @@ fn the_steps_of_the_unit_work_with_its_user_and_its_rights() {
     assert!(status.contains(rights), "{status}");
     let four = |id: u32| [id; 4].map(|id| id.to_string()).join(" ");
     assert_eq!(ids(control.pid()), [four(USER), four(USER), GROUP.to_string()]);
+    assert_eq!(ids(node.lane()), [four(NOBODY), four(NOBODY), String::new()]);
+    node.hang_the_lane(&control);
     assert_eq!(ids(node.lane()), [four(NOBODY), four(NOBODY), String::new()]);
     assert!(node.done(&["health"]).contains("ok"));
     node.done(&["relay", "add", "two", "--in", "in0/239.1.1.2:5000", "--out", "out0/239.2.1.2:5001"]);
