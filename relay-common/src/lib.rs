@@ -54,6 +54,8 @@ pub mod silence; // when a stream counts as interrupted
 pub mod hang; // whether a lane hangs
 #[cfg(feature = "alloc")]
 pub mod throttle; // how often something is said
+#[cfg(feature = "alloc")]
+pub mod written; // what a process writes, as lines for a log
 
 // Beside both.
 #[cfg(any(feature = "fixtures", test))]

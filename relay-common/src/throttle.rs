@@ -18,18 +18,18 @@ pub struct Rate {
 /// What has passed, as the moment up to which the rate is used up: one `every` further for each that passed, and never
 /// more than a burst of them beyond now.
 #[derive(Clone, Copy, Debug)]
-struct Bucket {
+pub(crate) struct Bucket {
     used_up_to: u64,
 }
 
 impl Bucket {
-    const FULL: Self = Self { used_up_to: 0 };
+    pub(crate) const FULL: Self = Self { used_up_to: 0 };
 
-    fn may(self, rate: Rate, now: u64) -> bool {
+    pub(crate) fn may(self, rate: Rate, now: u64) -> bool {
         self.used_up_to.max(now) + rate.every <= now + rate.burst * rate.every
     }
 
-    fn take(&mut self, rate: Rate, now: u64) {
+    pub(crate) fn take(&mut self, rate: Rate, now: u64) {
         self.used_up_to = self.used_up_to.max(now) + rate.every;
     }
 

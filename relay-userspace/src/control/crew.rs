@@ -31,7 +31,7 @@ mod lives; // lanes stall, are renewed, and end
 mod sockets; // sockets come and go while lanes work
 mod taken; // lanes that a dead control left
 
-pub use evidence::{check, check_memo, check_start, check_user};
+pub use evidence::{check, check_memo, check_start, check_user, is_its_output};
 pub use hold::ToHold;
 pub use lives::Stall;
 pub use sockets::Trouble;
@@ -215,6 +215,12 @@ impl Crew {
     pub fn users(&self) -> BTreeSet<u32> {
         let of = |lane| self.supervisor.edit(lane, |life| life.pid().map(|_| life.uid)).flatten();
         (0..self.supervisor.n_lanes()).filter_map(of).chain([self.lane_user().user().uid]).collect()
+    }
+
+    /// The pipes that lanes write to: see [`Supervisor::outputs`].
+    #[must_use]
+    pub fn outputs(&self) -> Vec<u64> {
+        self.supervisor.outputs()
     }
 
     /// The lanes as others may see them.

@@ -214,6 +214,7 @@ impl Control {
                     self.show();
                 }
                 Event::LaneHangs { number } => self.record(tell::stall(number, Stall::Hopeless)),
+                Event::LaneWrote { number, line } => tell::lane_wrote(number, &line),
                 Event::LaneTrouble { number, text } => tracing::error!(lane = number, "{text}"),
                 Event::SocketGone { lane, number } => self.node.crew.reclaim(lane, number).await,
                 Event::Reload => _ = self.asked(&Who::File, &Ask::Reload, false).await,

@@ -2,6 +2,7 @@
 
 use super::desk::Asked;
 use crate::link::event::LinkEvent;
+use relay_common::written::Line;
 
 /// One thing that happened. The set is closed: the driver handles each.
 #[derive(Debug)]
@@ -34,6 +35,13 @@ pub enum Event {
         pid: u32,
         /// What cannot be.
         problem: String,
+    },
+    /// A lane wrote something on its standard error.
+    LaneWrote {
+        /// The lane.
+        number: u32,
+        /// What.
+        line: Line,
     },
     /// A lane that kept dying, and was let wait, was started again.
     LaneStarted {

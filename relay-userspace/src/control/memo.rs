@@ -39,6 +39,9 @@ pub struct Memo {
     pub restarts: Vec<u64>,
     /// What each lane is started with: the numbers of its start message.
     pub starts: Vec<[u32; 8]>,
+    /// The pipes that lanes write to, by inode and in the order of the lanes.
+    #[serde(default)]
+    pub pipes: Vec<u64>,
     /// The users that lanes are, by number.
     #[serde(default)]
     pub lane_users: BTreeSet<u32>,

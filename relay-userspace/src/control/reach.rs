@@ -269,6 +269,7 @@ impl Node {
             restarts: self.crew.restarts(),
             starts: self.crew.starts(),
             lane_users: self.crew.users(),
+            pipes: self.crew.outputs(),
             ..Memo::of(table, place, origins)
         };
         self.memo.write(&memo).context("cannot write down what a successor needs")

@@ -9,10 +9,13 @@ use super::event::Event;
 use super::lane_user::LaneUser;
 use super::station::{LaneSocket, Station};
 use super::vault::{Held, Vault};
+use crate::clock::now_ns;
 use crate::kernel::process;
 use anyhow::Context as _;
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use output::Output;
 use relay_common::plan::Lanes;
+use relay_common::written::Line;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +23,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::mpsc::UnboundedSender;
 
 mod follow; // what a thread does
+mod output; // what lanes write on their standard error
 mod start; // a process is started and handed everything
 
 pub use start::Started;
@@ -160,6 +164,7 @@ struct Shared {
     events: UnboundedSender<Event>,
     /// Readable once the threads are to end.
     retired: EventFd,
+    outputs: Vec<Mutex<Output>>,
     state: Mutex<State>,
 }
 
@@ -177,13 +182,16 @@ impl Supervisor {
     pub fn new(
         (lanes, user): (Lanes, LaneUser),
         table: OwnedFd,
-        vault: Vault,
+        mut vault: Vault,
         lives: Vec<Life>,
         events: UnboundedSender<Event>,
     ) -> anyhow::Result<Self> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let retired = EventFd::from_value_and_flags(0, flags).context("no descriptor left: raise LimitNOFILE")?;
-        let shared = Shared { lanes, user, table, events, retired, state: Mutex::new(State { lives, vault }) };
+        let n_lanes = u32::try_from(lives.len()).unwrap_or(u32::MAX);
+        let outputs = Output::of_lanes(n_lanes, &mut vault).context("no pipe for what lanes write")?;
+        let outputs = outputs.into_iter().map(Mutex::new).collect();
+        let shared = Shared { lanes, user, table, events, retired, outputs, state: Mutex::new(State { lives, vault }) };
         Ok(Self { shared: Arc::new(shared), threads: Vec::new() })
     }
 
@@ -230,6 +238,18 @@ impl Supervisor {
         &self.shared.user
     }
 
+    /// What a lane has written, that has ended and is not followed any more.
+    #[must_use]
+    pub fn last_words(&self, lane: u32) -> Vec<Line> {
+        self.shared.hear(lane, Output::hear_the_last)
+    }
+
+    /// The pipes that lanes write to, by inode and in the order of the lanes: to be written down.
+    #[must_use]
+    pub fn outputs(&self) -> Vec<u64> {
+        (0..self.n_lanes()).filter_map(|lane| self.shared.output(lane, |output| output.inode())).collect()
+    }
+
     /// Looks at what a lane is started from, or changes it. Nothing that waits may happen meanwhile, and what is taken out
     /// is dropped by the caller, after this: closing a socket waits in the kernel.
     pub fn edit<T>(&self, lane: u32, edit: impl FnOnce(&mut Life) -> T) -> Option<T> {
@@ -258,5 +278,15 @@ impl Shared {
     /// Nothing here panics with the lock held; were it otherwise, what stands there is still what the lanes have.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn output<T>(&self, lane: u32, look: impl FnOnce(&mut Output) -> T) -> Option<T> {
+        let output = self.outputs.get(lane as usize)?;
+        Some(look(&mut output.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// What a lane has written since it was heard before.
+    fn hear(&self, lane: u32, hear: impl FnOnce(&mut Output, u64) -> Vec<Line>) -> Vec<Line> {
+        self.output(lane, |output| hear(output, now_ns())).unwrap_or_default()
     }
 }

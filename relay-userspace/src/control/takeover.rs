@@ -82,7 +82,8 @@ impl Orphans {
             let (mut sound, more): (Vec<_>, Vec<_>) = lanes.into_iter().map(said).partition(Result::is_ok);
             untrue.extend(more.into_iter().filter_map(Result::err));
             let mut lanes: Vec<(LaneProcess, Shown)> = sound.drain(..).filter_map(Result::ok).collect();
-            let vault = vault_of(&mut lanes);
+            let mut vault = vault_of(&mut lanes);
+            vault.0.retain(|tag, held| crew::is_its_output(*tag, held, &noted.pipes));
             found = (!lanes.is_empty()).then_some(Self { lanes, vault, memo, noted });
         }
         // Nothing speaks against going on now. They stand behind doors of ours, and the kernel says who they are.

@@ -12,6 +12,7 @@ use crate::link::event::LinkEvent;
 use crate::link::neighbour::Learned;
 use relay_common::facts::Facts;
 use relay_common::table::Pending;
+use relay_common::written::Line;
 
 /// Whether a notice of the kernel can change the table.
 pub fn matters(node: &mut Node, event: &LinkEvent) -> bool {
@@ -126,6 +127,17 @@ pub fn health(health: &Health) -> Event {
 pub fn lane_died(lane: u32, pid: u32, ending: &str) -> Event {
     let text = format!("lane died: it is started again (lane {lane}, {ending})");
     Event::new(Kind::LaneDied, text).with("lane", lane).with("pid", pid).with("ending", ending)
+}
+
+/// A lane wrote something: a panic, or why it does not start.
+pub fn lane_wrote(lane: u32, Line { text, left_out }: &Line) {
+    match (text.as_str(), left_out) {
+        ("", left_out) => tracing::warn!(lane, left_out, "lane {lane} wrote more: {left_out} lines were left out"),
+        (text, 0) => tracing::warn!(lane, "lane {lane} wrote: {text}"),
+        (text, left_out) => {
+            tracing::warn!(lane, left_out, "lane {lane} wrote, after {left_out} lines that were left out: {text}")
+        }
+    }
 }
 
 /// A lane that kept dying was started again.

@@ -19,6 +19,8 @@ pub mod tag {
     pub const COUNTERS: u64 = crate::lane::handoff::COUNTERS;
     /// Sockets that have the ports of unicast inputs begin here.
     pub const OWN_PORT: u64 = 4 << 32;
+    /// The ends to read from of the pipes that lanes write to, from here by the lane's number.
+    pub const STDERR: u64 = 5 << 32;
     /// A second set of the above, for a successor that must not close what it replaces too early.
     pub const SPAN: u64 = 1 << 32;
 }

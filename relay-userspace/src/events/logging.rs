@@ -8,6 +8,8 @@ use crate::args::LogFormat;
 use serde_json::{Map, Value};
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -27,6 +29,20 @@ pub(super) const AUDIT: &str = "mcr::audit";
 const FIELDS: &str = "fields";
 /// The field of a tracing event that says when it happened, in milliseconds since 1970, when that was before it is told.
 const HAPPENED: &str = "happened_ms";
+
+/// Lines that were not written, since this process began.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// So many lines more were not written.
+pub fn count_dropped(lines: u64) {
+    DROPPED.fetch_add(lines, Relaxed);
+}
+
+/// How many lines were not written, because there were too many for whoever reads them.
+#[must_use]
+pub fn dropped() -> u64 {
+    DROPPED.load(Relaxed)
+}
 
 /// Fields as one value of a tracing event: JSON when asked for in the alternate form, else words for people.
 pub(super) struct Fields<'a>(pub(super) &'a Map<String, Value>);

@@ -117,6 +117,8 @@ impl Desk {
                 Err(_) => self.channel = None,
             }
         }
+        #[cfg(feature = "chaos")]
+        super::writes::at_a_look(self.channel.is_some());
         let talks = now.saturating_sub(self.talked_at) < CONVERSATION_NS;
         self.look_at = now + if talks { LOOK_AGAIN_NS } else { LOOK_NS };
         false

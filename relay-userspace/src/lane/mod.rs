@@ -15,6 +15,8 @@ pub mod wait; // spin or sleep
 #[cfg(feature = "chaos")]
 mod late; // answers too late, for tests
 #[cfg(feature = "chaos")]
+mod writes; // writes on its standard error, for tests
+#[cfg(feature = "chaos")]
 mod tries; // a lane in a stranger's hands, for tests
 
 #[cfg(test)]

@@ -66,6 +66,8 @@ pub fn run(user: Option<(u32, u32)>) -> anyhow::Result<()> {
     super::late::prepare();
     let mut lane = take_up(&start, &outfit, ports)?;
     #[cfg(feature = "chaos")]
+    super::writes::prepare(start.number);
+    #[cfg(feature = "chaos")]
     super::tries::all(start.number, &outfit, controls);
     sandbox::give_up_calls(&outfit.doorbell).context("cannot give up this lane's system calls")?;
     // From here on control may die.

@@ -26,7 +26,7 @@ pub(super) fn all(number: u32, outfit: &Outfit, controls_user: u32) {
     let folder = door.ok().and_then(|door| Some(door.path()?.parent()?.to_owned())).unwrap_or_default();
     let other = of_control(control).map_or_else(|| Pid::from_raw(0), Pid::from_raw);
     let user = Uid::from_raw(controls_user);
-    let tried: [(&str, io::Result<()>); 13] = [
+    let tried: [(&str, io::Result<()>); 14] = [
         ("signal-control", kill(control, None).map_err(io::Error::from)),
         ("signal-other-user", kill(Pid::from_raw(bystander), None).map_err(io::Error::from)),
         ("read-control", read(control)),
@@ -36,6 +36,7 @@ pub(super) fn all(number: u32, outfit: &Outfit, controls_user: u32) {
         ("environment-of-lane", File::open(format!("/proc/{other}/environ")).map(drop)),
         ("reopen-table", reopen(table)),
         ("map-table", Mapping::shared(table, crate::memory::PAGE).map(drop)),
+        ("read-own-output", File::open("/proc/self/fd/2").map(drop)),
         ("api", UnixStream::connect(folder.join("mcr.sock")).map(drop)),
         ("write-folder", File::create(folder.join("tried")).map(drop)),
         ("become-control", setresuid(user, user, user).map_err(io::Error::from)),

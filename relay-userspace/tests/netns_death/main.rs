@@ -15,6 +15,8 @@ mod compromised; // a lane in a stranger's hands
 mod lane_user; // whom lanes run as
 mod takeover; // the next control goes on where a dead one stood
 #[cfg(feature = "chaos")]
+mod lane_output; // what lanes write
+#[cfg(feature = "chaos")]
 mod given; // lanes die, or are late, while they are given a socket
 #[cfg(feature = "chaos")]
 mod leaving; // lanes die while they drop a socket

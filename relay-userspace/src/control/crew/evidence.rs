@@ -4,6 +4,7 @@
 
 use crate::control::lane_user::LaneUser;
 use crate::control::talk::Shown;
+use crate::control::vault::{Held, tag};
 use crate::lane::handoff::{Message, OUTFIT, Outfit};
 use crate::memory::counters::Counters;
 use crate::memory::log::Log;
@@ -67,6 +68,15 @@ pub fn check_user(uid: u32, wanted: &LaneUser, noted: &BTreeSet<u32>) -> anyhow:
     let is_known = [own, wanted.user().uid].contains(&uid) || noted.contains(&uid);
     ensure!(is_known, "it runs as user {uid}, and lanes run as {}", wanted.user().name);
     Ok(())
+}
+
+/// Whether what is held as the pipe that a lane writes to is the one that control made for that lane. What is held as
+/// something else is left to others.
+#[must_use]
+pub fn is_its_output(tag: u64, held: &Held, noted: &[u64]) -> bool {
+    let Some(lane) = tag.checked_sub(tag::STDERR).filter(|lane| *lane < tag::SPAN) else { return true };
+    let inode = nix::sys::stat::fstat(&*held.fd).map(|found| found.st_ino);
+    usize::try_from(lane).is_ok_and(|lane| inode.ok().as_ref() == noted.get(lane))
 }
 
 /// Whether a descriptor is one of the memo that a control of this user wrote, and that no lane could write.

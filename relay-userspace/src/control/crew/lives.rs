@@ -6,6 +6,7 @@ use crate::control::door;
 use crate::control::process::LaneProcess;
 use crate::control::station::Station;
 use crate::control::supervisor::Presence;
+use crate::control::tell;
 use relay_common::counters::LaneCounter;
 use std::time::Duration;
 
@@ -74,6 +75,9 @@ impl Crew {
                     break;
                 }
                 tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            for line in self.supervisor.last_words(post.station.number) {
+                tell::lane_wrote(post.station.number, &line);
             }
             let path = &post.station.door_path;
             if let Err(error) = door::remove(path) {

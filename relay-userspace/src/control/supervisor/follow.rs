@@ -1,5 +1,6 @@
 //! What the thread of a lane does: it waits for the lane's end and starts another. One that hangs it ends.
 
+use super::output::Output;
 use super::start::{hand_vault_over, start};
 use super::{Life, Process, Shared};
 use crate::clock::now_ns;
@@ -8,9 +9,11 @@ use crate::control::station::{LaneSocket, let_go_at};
 use crate::kernel::process;
 use crate::rights;
 use crate::xsk::port;
+use anyhow::Context as _;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use relay_common::counters::LaneCounter;
 use relay_common::hang::Watch;
+use relay_common::written::Line;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
@@ -53,6 +56,7 @@ impl Shared {
                     if self.is_retired(Some(&process), PollTimeout::from(LOOK_MS)) {
                         return;
                     }
+                    self.tell_what_was_written(lane, Output::hear);
                     if process::has_ended(process.as_fd()) {
                         self.ended(lane, &process);
                         watch = Watch::default();
@@ -98,6 +102,8 @@ impl Shared {
 
     /// A lane ended: another is started at once, or later if it keeps dying young.
     fn ended(&self, lane: u32, process: &OwnedFd) {
+        // First: it may say why.
+        self.tell_what_was_written(lane, Output::hear_the_last);
         let ending = process::ending(process.as_fd()).map_or_else(|| "unknown".to_owned(), |ending| ending.to_string());
         let now = now_ns();
         let why = self.edit(lane, |life| {
@@ -160,7 +166,11 @@ impl Shared {
             })
         };
         let Some((station, sockets, vault, life)) = all else { return Ok(()) };
-        let (mut started, watched) = start(&station, &sockets, (&self.lanes, &self.user), self.table.as_fd(), life)?;
+        let stderr = self.output(lane, |output| output.end_to_write()).transpose();
+        let stderr =
+            stderr.context("no pipe for what a lane writes: raise LimitNOFILE")?.context("there is no such lane")?;
+        let started = start(&station, &sockets, (&self.lanes, &self.user), self.table.as_fd(), (life, stderr));
+        let (mut started, watched) = started.map_err(|error| self.with_its_words(lane, error))?;
         if let Err(error) = hand_vault_over(&mut started, &vault) {
             let text = format!("a lane does not hold what must outlive mcr: {error:#}");
             self.tell(Event::LaneTrouble { number: lane, text });
@@ -194,6 +204,22 @@ impl Shared {
         });
         for number in gone {
             self.tell(Event::SocketGone { lane, number });
+        }
+    }
+
+    /// Why a lane did not start, and what it wrote itself.
+    fn with_its_words(&self, lane: u32, error: anyhow::Error) -> anyhow::Error {
+        let lines = self.hear(lane, Output::hear_the_last);
+        if lines.is_empty() {
+            return error;
+        }
+        let words: Vec<String> = lines.into_iter().map(|line| line.text).collect();
+        anyhow::anyhow!("{error:#}: {}", words.join(" / "))
+    }
+
+    fn tell_what_was_written(&self, lane: u32, hear: impl FnOnce(&mut Output, u64) -> Vec<Line>) {
+        for line in self.hear(lane, hear) {
+            self.tell(Event::LaneWrote { number: lane, line });
         }
     }
 

@@ -55,17 +55,20 @@ pub(super) fn start(
     sockets: &[Arc<LaneSocket>],
     (lanes, user): (&Lanes, &LaneUser),
     table: BorrowedFd<'_>,
-    life: u64,
+    (life, stderr): (u64, OwnedFd),
 ) -> anyhow::Result<(Started, OwnedFd)> {
     let flags = SockFlag::SOCK_CLOEXEC;
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).context("no socket pair")?;
     let mut command = Command::new("/proc/self/exe");
     command.arg("lane").arg(station.number.to_string()).stdin(Stdio::from(theirs)).stdout(Stdio::null());
+    command.stderr(Stdio::from(stderr));
     // It becomes its user by itself: a binary that only control's user may execute can be started by nobody else.
     if let Some((uid, gid)) = user.becomes() {
         command.arg("--user").arg(uid.to_string()).arg("--group").arg(gid.to_string());
     }
     let child = command.spawn().context("cannot start a lane")?;
+    // Our copies of what is the lane's.
+    drop(command);
     // A lane that is given nothing ends when our end of the pair closes.
     let process = process::open(child.id()).context("cannot watch the lane")?;
     let watched = process.try_clone().context("no descriptor left: raise LimitNOFILE")?;
@@ -77,7 +80,7 @@ pub(super) fn start(
         ended_within(process.as_fd(), KILL_PATIENCE);
         process::ending(process.as_fd());
         let number = station.number;
-        return Err(error.context(format!("lane {number} did not start ({ending}): see what it wrote above")));
+        return Err(error.context(format!("lane {number} did not start ({ending})")));
     }
     let Line { socket, serial } = line;
     Ok((Started { pid: child.id(), process, socket, serial, life }, watched))

@@ -4,7 +4,7 @@ use super::super::exposition::{Value, labels};
 use super::super::family::{Family, Read, Tell};
 use super::super::scrape::Scrape;
 use super::{counter, gauge, info};
-use crate::events::Kind;
+use crate::events::{Kind, logging};
 use crate::observe::documents::count_states;
 use relay_common::health::{Check, READY_CHECKS};
 use relay_common::table::PendingReason;
@@ -109,6 +109,12 @@ pub(super) const FAMILIES: &[Family] = &[
         &[],
         "How long the last change took to be in force.",
         Read::Node(|scrape| Value::seconds(scrape.view.config.last_apply_ns)),
+    ),
+    counter(
+        "mcr_log_dropped",
+        &[],
+        "Lines that are missing in the log because they came too fast, those that lanes wrote among them.",
+        Read::Node(|_| Value::Count(logging::dropped())),
     ),
     counter(
         "mcr_events",
