@@ -29,7 +29,9 @@ impl Address {
     #[inline(always)]
     #[must_use]
     pub const fn v4(a: [u8; 4]) -> Self {
-        Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a[0], a[1], a[2], a[3]])
+        // In words: byte by byte the compiler would carry sixteen values around.
+        let words = [0, u64::from_ne_bytes([0, 0, 0xff, 0xff, a[0], a[1], a[2], a[3]])];
+        Self(zerocopy::transmute!(words))
     }
 
     /// Says whether this is a mapped IPv4 address.

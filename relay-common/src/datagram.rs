@@ -7,6 +7,7 @@ use crate::wire::ipv4::Ipv4;
 use crate::wire::ipv6::{self, Extension, Ipv6};
 use crate::wire::udp::Udp;
 use crate::wire::vlan::{self, Vlan};
+use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
 /// The longest header, from the start of the frame to the payload, that a datagram of ours has.
 ///
@@ -71,18 +72,31 @@ impl Datagram {
     #[inline(always)]
     pub fn parse<F: Frame + ?Sized>(frame: &F) -> Parsed {
         // Offsets have 16 bits. No link that XDP runs on has longer frames.
-        let len = u16::try_from(frame.len()).map_err(|_| NotADatagram::NotUdp)?;
+        if frame.len() > u16::MAX as usize {
+            return Err(NotADatagram::NotUdp);
+        }
+        // As most are: looked for in one piece, and then it is known where everything stands.
+        if let Some(Plain { link, ip, udp }) = frame.header(0)
+            && link.ether_type.get() == ethernet::IPV4
+            && ip.version_and_service[0] == Ipv4::WITHOUT_OPTIONS
+        {
+            return Self::new(frame.len(), &Tags::none(ethernet::IPV4), &Ip::v4(ip, Ethernet::LEN, Ipv4::LEN)?, udp);
+        }
         let tags = Tags::parse(frame)?;
         let ip = match tags.ether_type {
-            ethernet::IPV4 => Ip::v4(frame, tags.end)?,
-            ethernet::IPV6 => Ip::v6(frame, tags.end)?,
+            ethernet::IPV4 => Ip::parse_v4(frame, tags.end)?,
+            ethernet::IPV6 => Ip::parse_v6(frame, tags.end)?,
             _ => return Err(NotADatagram::NotUdp),
         };
+        Self::new(frame.len(), &tags, &ip, frame.header(ip.l4).ok_or(NotADatagram::Malformed)?)
+    }
+
+    #[inline(always)]
+    fn new(frame_len: usize, tags: &Tags, ip: &Ip, udp: &Udp) -> Parsed {
         let end = tags.end + ip.len;
-        let udp: &Udp = frame.header(ip.l4).ok_or(NotADatagram::Malformed)?;
         let udp_len = udp.length.get() as usize;
         // UDP may end before IP does (RFC 9868 puts options there); it may not end after it.
-        if end > len as usize || udp_len < Udp::LEN || ip.l4 + udp_len > end {
+        if end > frame_len || udp_len < Udp::LEN || ip.l4 + udp_len > end {
             return Err(NotADatagram::Malformed);
         }
         Ok(Self {
@@ -117,6 +131,15 @@ const fn narrow(offset: usize) -> u16 {
     offset as u16
 }
 
+/// The headers of a datagram in IPv4 without tags and options.
+#[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct Plain {
+    link: Ethernet,
+    ip: Ipv4,
+    udp: Udp,
+}
+
 /// What stands before the IP header.
 struct Tags {
     ether_type: u16,
@@ -127,11 +150,16 @@ struct Tags {
 
 impl Tags {
     #[inline(always)]
+    const fn none(ether_type: u16) -> Self {
+        Self { ether_type, vlans: [0, 0], n: 0, end: Ethernet::LEN }
+    }
+
+    #[inline(always)]
     fn parse<F: Frame + ?Sized>(frame: &F) -> Result<Self, NotADatagram> {
         let link: &Ethernet = frame.header(0).ok_or(NotADatagram::NotUdp)?;
         let ether_type = link.ether_type.get();
         if !vlan::is_tag(ether_type) {
-            return Ok(Self { ether_type, vlans: [0, 0], n: 0, end: Ethernet::LEN });
+            return Ok(Self::none(ether_type));
         }
         let outer: &Vlan = frame.header(Ethernet::LEN).ok_or(NotADatagram::NotUdp)?;
         let ether_type = outer.ether_type.get();
@@ -158,12 +186,17 @@ struct Ip {
 
 impl Ip {
     #[inline(always)]
-    fn v4<F: Frame + ?Sized>(frame: &F, at: usize) -> Result<Self, NotADatagram> {
+    fn parse_v4<F: Frame + ?Sized>(frame: &F, at: usize) -> Result<Self, NotADatagram> {
         let header: &Ipv4 = frame.header(at).ok_or(NotADatagram::Malformed)?;
         let header_len = header.header_len();
         if header.version() != 4 || header_len < Ipv4::LEN {
             return Err(NotADatagram::Malformed);
         }
+        Self::v4(header, at, header_len)
+    }
+
+    #[inline(always)]
+    fn v4(header: &Ipv4, at: usize, header_len: usize) -> Result<Self, NotADatagram> {
         if header.protocol() != Udp::PROTOCOL {
             return Err(NotADatagram::NotUdp);
         }
@@ -176,7 +209,7 @@ impl Ip {
     }
 
     #[inline(always)]
-    fn v6<F: Frame + ?Sized>(frame: &F, at: usize) -> Result<Self, NotADatagram> {
+    fn parse_v6<F: Frame + ?Sized>(frame: &F, at: usize) -> Result<Self, NotADatagram> {
         let header: &Ipv6 = frame.header(at).ok_or(NotADatagram::Malformed)?;
         if header.version() != 6 {
             return Err(NotADatagram::Malformed);

@@ -18,7 +18,7 @@ pub trait Frame {
 impl Frame for [u8] {
     #[inline(always)]
     fn header<T: FromBytes + KnownLayout + Immutable + Unaligned>(&self, at: usize) -> Option<&T> {
-        T::ref_from_prefix(self.get(at..)?).ok().map(|(header, _rest)| header)
+        T::ref_from_bytes(self.get(at..at.checked_add(size_of::<T>())?)?).ok()
     }
 
     #[inline(always)]

@@ -48,6 +48,8 @@ impl Ipv4 {
     pub const LEN: usize = 20;
     /// Bytes of a header with as many options as it can have.
     pub const MAX_LEN: usize = 60;
+    /// The first byte of a header without options: its version and its length in words of four bytes.
+    pub const WITHOUT_OPTIONS: u8 = 4 << 4 | 5;
     /// The bits of `fragment` that a whole datagram has clear: *more fragments* and the offset.
     pub const IS_FRAGMENT: u16 = 0x3fff;
 
