@@ -39,10 +39,17 @@ impl NewHeader {
         self.bytes.get(..self.len as usize).unwrap_or(&[])
     }
 
-    /// Writes a header of any type at an offset; past the end it writes nothing and says `None`.
+    /// Writes a header of any type at an offset, and lends it to be changed there; past the end it writes nothing and
+    /// says `None`.
     #[inline(always)]
-    fn put<T: IntoBytes + Immutable>(&mut self, at: usize, header: &T) -> Option<()> {
-        header.write_to(self.bytes.get_mut(at..at.checked_add(size_of::<T>())?)?).ok()
+    fn put<T: FromBytes + IntoBytes + KnownLayout + Unaligned + Copy>(
+        &mut self,
+        at: usize,
+        header: &T,
+    ) -> Option<&mut T> {
+        let place = T::mut_from_bytes(self.bytes.get_mut(at..at.checked_add(size_of::<T>())?)?).ok()?;
+        *place = *header;
+        Some(place)
     }
 }
 
@@ -54,16 +61,63 @@ impl NewHeader {
 /// down, [`Drop::SourceRoute`] for one whose options name a route, [`Drop::Malformed`] when `d` is not of this frame.
 #[inline(always)]
 pub fn rewrite<F: Frame + ?Sized>(frame: &F, d: &Datagram, r: &Rewrite, out: &mut NewHeader) -> Result<(), Drop> {
-    write(frame, d, r, out).unwrap_or(Err(Drop::Malformed))
+    let leaves_plain = matches!(r.vlans(), Vlans::Keep | Vlans::Set { n: 0, .. });
+    let written = match frame.header::<[u8; PLAIN.payload()]>(0) {
+        // As most datagrams are: where everything stands is known beforehand, and looked for in one piece.
+        Some(header) if leaves_plain && is_plain(d) => write(&header[..], (PLAIN, Vlans::Keep), d, r, out),
+        _ => write_any(frame, d, r, out),
+    };
+    written.unwrap_or(Err(Drop::Malformed))
+}
+
+/// As [`rewrite`] for datagrams of any shape.
+#[inline(never)]
+fn write_any<F: Frame + ?Sized>(frame: &F, d: &Datagram, r: &Rewrite, out: &mut NewHeader) -> Option<Result<(), Drop>> {
+    write(frame, (Shape::of(d), r.vlans()), d, r, out)
+}
+
+/// Which headers a datagram has, and where.
+#[derive(Clone, Copy)]
+struct Shape {
+    n_tags: usize,
+    v6: bool,
+    l3: usize,
+    l4: usize,
+}
+
+/// IPv4 without tags and options.
+const PLAIN: Shape = Shape { n_tags: 0, v6: false, l3: Ethernet::LEN, l4: Ethernet::LEN + Ipv4::LEN };
+
+impl Shape {
+    #[inline(always)]
+    const fn of(d: &Datagram) -> Self {
+        Self { n_tags: d.n_tags as usize, v6: d.v6, l3: d.l3 as usize, l4: d.l4 as usize }
+    }
+
+    const fn payload(self) -> usize {
+        self.l4 + Udp::LEN
+    }
+}
+
+/// Whether a datagram is of that shape: no tag and no option can stand before a UDP header that begins so early.
+#[inline(always)]
+const fn is_plain(d: &Datagram) -> bool {
+    !d.v6 && d.l4 as usize == PLAIN.l4
 }
 
 /// As [`rewrite`]; `None` where a header is not in its place.
 #[inline(always)]
-fn write<F: Frame + ?Sized>(frame: &F, d: &Datagram, r: &Rewrite, out: &mut NewHeader) -> Option<Result<(), Drop>> {
-    let (l3, l4) = (d.l3 as usize, d.l4 as usize);
-    let mut udp = *frame.header::<Udp>(l4)?;
+fn write<F: Frame + ?Sized>(
+    frame: &F,
+    (shape, vlans): (Shape, Vlans),
+    d: &Datagram,
+    r: &Rewrite,
+    out: &mut NewHeader,
+) -> Option<Result<(), Drop>> {
+    let Shape { v6, l3, l4, .. } = shape;
+    let old: &Udp = frame.header(l4)?;
     let has_checksum = d.checksum != 0;
-    if d.v6 && !has_checksum {
+    if v6 && !has_checksum {
         return Some(Err(Drop::NoChecksum));
     }
     let ttl = match r.ttl {
@@ -72,22 +126,22 @@ fn write<F: Frame + ?Sized>(frame: &F, d: &Datagram, r: &Rewrite, out: &mut NewH
         ttl => ttl,
     };
 
-    let new_l3 = write_link(frame, d, r, out)?;
-    let (mut change, options, new_options) = if d.v6 {
+    let new_l3 = write_link(frame, (shape, vlans), r, out)?;
+    let (mut change, options, new_options) = if v6 {
         (write_v6(frame, (l3, new_l3), r, (ttl, d.mark), out)?, l3 + Ipv6::LEN, new_l3 + Ipv6::LEN)
     } else {
         (write_v4(frame, (l3, new_l3), r, (ttl, d.mark), out)?, l3 + Ipv4::LEN, new_l3 + Ipv4::LEN)
     };
-    if options != l4 && !d.v6 && ipv4::options::name_a_route(frame, options, l4) {
+    if options != l4 && !v6 && ipv4::options::name_a_route(frame, options, l4) {
         return Some(Err(Drop::SourceRoute));
     }
     let new_l4 = copy_options(frame, options, l4, new_options, out)?;
 
-    let port = U16::new(r.destination_port);
-    change = change.word(udp.destination.get(), port.get());
-    udp.destination = port;
+    let udp = out.put(new_l4, old)?;
+    change = change.word(old.destination.get(), r.destination_port);
+    udp.destination = U16::new(r.destination_port);
     if r.source_port != 0 {
-        change = change.word(udp.source.get(), r.source_port);
+        change = change.word(old.source.get(), r.source_port);
         udp.source = U16::new(r.source_port);
     }
     if has_checksum {
@@ -95,7 +149,6 @@ fn write<F: Frame + ?Sized>(frame: &F, d: &Datagram, r: &Rewrite, out: &mut NewH
         let checksum = change.apply(d.checksum);
         udp.checksum = U16::new(if checksum == 0 { 0xffff } else { checksum });
     }
-    out.put(new_l4, &udp)?;
     out.len = u16::try_from(new_l4 + Udp::LEN).ok()?;
     Some(Ok(()))
 }
@@ -111,13 +164,18 @@ const _: () = assert!(size_of::<Tag>() == Vlan::LEN);
 
 /// Writes hardware addresses, tags and EtherType, and says where IP begins.
 #[inline(always)]
-fn write_link<F: Frame + ?Sized>(frame: &F, d: &Datagram, r: &Rewrite, out: &mut NewHeader) -> Option<usize> {
+fn write_link<F: Frame + ?Sized>(
+    frame: &F,
+    (shape, vlans): (Shape, Vlans),
+    r: &Rewrite,
+    out: &mut NewHeader,
+) -> Option<usize> {
     const TAGS: usize = Ethernet::LEN - 2;
     out.put(0, &r.destination_mac)?;
     out.put(6, &r.source_mac)?;
-    let end = match r.vlans() {
+    let end = match vlans {
         Vlans::Keep => {
-            let n = (d.n_tags as usize).min(vlan::MAX_TAGS);
+            let n = shape.n_tags.min(vlan::MAX_TAGS);
             if n > 0 {
                 out.put(TAGS, frame.header::<Tag>(TAGS)?)?;
             }
@@ -128,7 +186,7 @@ fn write_link<F: Frame + ?Sized>(frame: &F, d: &Datagram, r: &Rewrite, out: &mut
         }
         Vlans::Set { n: 0, .. } => TAGS,
         Vlans::Set { n, ids } => {
-            let priority = if d.n_tags > 0 { frame.header::<Tag>(TAGS)?.control.get() & Vlan::PRIORITY } else { 0 };
+            let priority = if shape.n_tags > 0 { frame.header::<Tag>(TAGS)?.control.get() & Vlan::PRIORITY } else { 0 };
             let tag =
                 |protocol, id: u16| Tag { protocol: U16::new(protocol), control: U16::new(priority | (id & Vlan::ID)) };
             if n == 1 {
@@ -141,7 +199,7 @@ fn write_link<F: Frame + ?Sized>(frame: &F, d: &Datagram, r: &Rewrite, out: &mut
             }
         }
     };
-    out.put(end, &U16::new(if d.v6 { ethernet::IPV6 } else { ethernet::IPV4 }))?;
+    out.put(end, &U16::new(if shape.v6 { ethernet::IPV6 } else { ethernet::IPV4 }))?;
     Some(end + 2)
 }
 
@@ -154,29 +212,29 @@ fn write_v4<F: Frame + ?Sized>(
     (ttl, mark): (u8, Option<u16>),
     out: &mut NewHeader,
 ) -> Option<Change> {
-    let mut ip = *frame.header::<Ipv4>(l3)?;
-    let (old_service, old_ttl) = (ip.version_and_service, ip.ttl_and_protocol);
+    let old: &Ipv4 = frame.header(l3)?;
+    let ip = out.put(new_l3, old)?;
     let destination = r.destination.v4_bytes();
-    let mut change = Change::NONE.v4(ip.destination, destination);
+    let mut change = Change::NONE.v4(old.destination, destination);
     ip.destination = destination;
     if r.flags & Rewrite::SET_SOURCE != 0 {
         let source = r.source.v4_bytes();
-        change = change.v4(ip.source, source);
+        change = change.v4(old.source, source);
         ip.source = source;
     }
+    let ttl_and_protocol = [ttl, old.protocol()];
+    let mut header = change.word(u16::from_be_bytes(old.ttl_and_protocol), u16::from_be_bytes(ttl_and_protocol));
+    ip.ttl_and_protocol = ttl_and_protocol;
     if r.flags & Rewrite::SET_DSCP != 0 {
-        ip.version_and_service[1] = (r.dscp << 2) | (ip.service() & 0b11);
+        let service = [old.version_and_service[0], (r.dscp << 2) | (old.service() & 0b11)];
+        header = header.word(u16::from_be_bytes(old.version_and_service), u16::from_be_bytes(service));
+        ip.version_and_service = service;
     }
-    ip.ttl_and_protocol[0] = ttl;
-    let mut header = change
-        .word(u16::from_be_bytes(old_service), u16::from_be_bytes(ip.version_and_service))
-        .word(u16::from_be_bytes(old_ttl), u16::from_be_bytes(ip.ttl_and_protocol));
     if let Some(mark) = mark {
-        header = header.word(ip.identification.get(), mark);
+        header = header.word(old.identification.get(), mark);
         ip.identification = U16::new(mark);
     }
-    ip.checksum = U16::new(header.apply(ip.checksum.get()));
-    out.put(new_l3, &ip)?;
+    ip.checksum = U16::new(header.apply(old.checksum.get()));
     Some(change)
 }
 
@@ -189,22 +247,22 @@ fn write_v6<F: Frame + ?Sized>(
     (ttl, mark): (u8, Option<u16>),
     out: &mut NewHeader,
 ) -> Option<Change> {
-    let mut ip = *frame.header::<Ipv6>(l3)?;
-    let mut change = Change::NONE.v6(&ip.destination, &r.destination.0);
+    let old: &Ipv6 = frame.header(l3)?;
+    let ip = out.put(new_l3, old)?;
+    let mut change = Change::NONE.v6(&old.destination, &r.destination.0);
     ip.destination = r.destination.0;
     if r.flags & Rewrite::SET_SOURCE != 0 {
-        change = change.v6(&ip.source, &r.source.0);
+        change = change.v6(&old.source, &r.source.0);
         ip.source = r.source.0;
     }
     if r.flags & Rewrite::SET_DSCP != 0 {
         let dscp = (u16::from(r.dscp) << Ipv6::DSCP_SHIFT) & Ipv6::DSCP;
-        ip.version_and_class = U16::new((ip.version_and_class.get() & !Ipv6::DSCP) | dscp);
+        ip.version_and_class = U16::new((old.version_and_class.get() & !Ipv6::DSCP) | dscp);
     }
     ip.hop_limit = ttl;
     if let Some(mark) = mark {
         ip.flow = U16::new(mark);
     }
-    out.put(new_l3, &ip)?;
     Some(change)
 }
 

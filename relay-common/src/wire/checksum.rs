@@ -12,6 +12,8 @@ pub fn full(bytes: &[u8]) -> u16 {
 ///
 /// RFC 1624, equation 3: `HC' = ~(~HC + ~m + m')`. It gives what [`full`] would give over the changed bytes when the
 /// old checksum was right, and keeps a wrong one wrong by the same amount: a damaged packet stays damaged.
+///
+/// As in [`Sum`], words are added up as they lie in memory.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Change(u64);
 
@@ -23,14 +25,14 @@ impl Change {
     #[inline(always)]
     #[must_use]
     pub const fn word(self, old: u16, new: u16) -> Self {
-        Self(self.0 + (!old) as u64 + new as u64)
+        Self(self.0 + (!old).to_be() as u64 + new.to_be() as u64)
     }
 
     /// An IPv4 address became another one.
     #[inline(always)]
     #[must_use]
     pub const fn v4(self, old: [u8; 4], new: [u8; 4]) -> Self {
-        Self(self.0 + (!u32::from_be_bytes(old)) as u64 + u32::from_be_bytes(new) as u64)
+        Self(self.0 + (!u32::from_ne_bytes(old)) as u64 + u32::from_ne_bytes(new) as u64)
     }
 
     /// An IPv6 address became another one.
@@ -46,7 +48,7 @@ impl Change {
     #[inline(always)]
     #[must_use]
     pub const fn apply(self, old: u16) -> u16 {
-        !fold(self.0 + (!old) as u64)
+        !u16::from_be(fold(self.0 + (!old).to_be() as u64))
     }
 }
 
