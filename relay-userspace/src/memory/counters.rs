@@ -2,9 +2,10 @@
 //! are set to 0 by control, before they get an owner.
 
 use super::Mapping;
+use super::words::Words;
 use relay_common::counters::{
-    self, LANE_BATCHES, LANE_COUNTERS, LANE_DROPS, LANE_LATENCY, LANE_ROUNDS, LAYOUT, LAYOUT_AT, LaneCounter,
-    OUTPUT_WORDS, RELAY_WORDS,
+    self, LANE_BATCHES, LANE_COUNTERS, LANE_DROPS, LANE_LATENCY, LANE_ROUNDS, LANE_WORDS, LAYOUT, LAYOUT_AT,
+    LaneCounter, OUTPUT_WORDS, RELAY_WORDS,
 };
 use relay_common::drops::Drop;
 use relay_common::meter::Tally;
@@ -16,11 +17,11 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 /// The counters of one lane.
 #[derive(Debug)]
 pub struct Counters {
-    map: Mapping,
+    /// The lane's own come first.
+    words: Words<LANE_WORDS>,
     /// Those of other lanes, by the lane's number, to be read.
     others: Vec<(u32, Mapping)>,
     max_relays: u32,
-    n_words: usize,
 }
 
 impl Counters {
@@ -33,7 +34,8 @@ impl Counters {
     /// Maps the counters of a lane. Those of another layout are refused; fresh ones (all zero) get this layout.
     pub fn open(fd: impl AsFd, max_relays: u32, max_outputs: u32) -> io::Result<Self> {
         let map = Mapping::shared(fd, Self::bytes(max_relays, max_outputs))?;
-        let counters = Self { map, others: Vec::new(), max_relays, n_words: counters::words(max_relays, max_outputs) };
+        let words = Words::new(map, counters::words(max_relays, max_outputs));
+        let counters = Self { words, others: Vec::new(), max_relays };
         match counters.words()[LAYOUT_AT].compare_exchange(0, LAYOUT, Relaxed, Relaxed) {
             Ok(_) | Err(LAYOUT) => Ok(counters),
             Err(other) => {
@@ -46,12 +48,13 @@ impl Counters {
     /// Counters that nobody else sees.
     pub fn private(max_relays: u32, max_outputs: u32) -> io::Result<Self> {
         let map = Mapping::anonymous(Self::bytes(max_relays, max_outputs))?;
-        Ok(Self { map, others: Vec::new(), max_relays, n_words: counters::words(max_relays, max_outputs) })
+        let words = Words::new(map, counters::words(max_relays, max_outputs));
+        Ok(Self { words, others: Vec::new(), max_relays })
     }
 
     /// Looks at another lane's counters, too, in place of those that were known to be that lane's.
     pub fn look_at(&mut self, lane: u32, counters: impl AsFd) -> io::Result<()> {
-        let map = Mapping::read_only(counters, self.map.len())?;
+        let map = Mapping::read_only(counters, self.words.mapped())?;
         self.others.retain(|(known, _)| *known != lane);
         self.others.push((lane, map));
         Ok(())
@@ -73,22 +76,30 @@ impl Counters {
 
     #[inline(always)]
     fn words(&self) -> &[AtomicU64] {
-        self.map.words64(0, self.n_words)
+        self.words.all()
     }
 
-    /// Adds to a word. There is one writer, so a load and a store do.
+    /// Adds to a word of the lane's own.
     #[inline(always)]
     fn add_at(&self, at: usize, n: u64) {
-        let word = &self.words()[at];
-        word.store(word.load(Relaxed).wrapping_add(n), Relaxed);
+        add(&self.words.first()[at], n);
     }
 
-    /// Adds to a word whose number came from elsewhere.
+    /// A relay's line.
     #[inline(always)]
-    fn add_if_there(&self, at: usize, n: u64) {
-        if let Some(word) = self.words().get(at) {
-            word.store(word.load(Relaxed).wrapping_add(n), Relaxed);
-        }
+    fn relay(&self, slot: u32) -> &[AtomicU64; RELAY_WORDS] {
+        self.line(counters::relay_line(slot)).expect("every relay has a whole line")
+    }
+
+    /// An output's line, if there is one: its number came from elsewhere.
+    #[inline(always)]
+    fn output(&self, counter: u32) -> Option<&[AtomicU64; OUTPUT_WORDS]> {
+        self.line(counters::output_line(self.max_relays, counter))
+    }
+
+    #[inline(always)]
+    fn line<const N: usize>(&self, at: usize) -> Option<&[AtomicU64; N]> {
+        self.words().get(at..at + N)?.first_chunk()
     }
 
     /// Adds to a number of the lane.
@@ -100,7 +111,7 @@ impl Counters {
     /// Sets a number of the lane; what was written before it is seen by whoever reads it.
     #[inline(always)]
     pub fn set(&self, counter: LaneCounter, value: u64) {
-        self.words()[LANE_COUNTERS + counter as usize].store(value, Release);
+        self.words.first()[LANE_COUNTERS + counter as usize].store(value, Release);
     }
 
     /// Reads a number of the lane.
@@ -112,9 +123,7 @@ impl Counters {
     /// Counts a packet that came in for a relay, and lends the relay's line for what is measured of it.
     #[inline(always)]
     pub fn received(&self, slot: u32, bytes: u64, now: u64) -> Line<'_> {
-        let words = &self.words()[counters::relay_line(slot)..];
-        let words = words.first_chunk().expect("every relay has a whole line");
-        let mut line = Line { words, slot, counters: self };
+        let mut line = Line { words: self.relay(slot), slot, counters: self };
         line.add(counters::relay::PACKETS, 1);
         line.add(counters::relay::BYTES, bytes);
         line.set(counters::relay::LAST, now);
@@ -124,21 +133,24 @@ impl Counters {
     /// Counts a packet that an output sent. An output without a line is not counted.
     #[inline(always)]
     pub fn sent(&self, counter: u32, bytes: u64) {
-        let line = counters::output_line(self.max_relays, counter);
-        self.add_if_there(line + counters::output::PACKETS, 1);
-        self.add_if_there(line + counters::output::BYTES, bytes);
+        if let Some(line) = self.output(counter) {
+            add(&line[counters::output::PACKETS], 1);
+            add(&line[counters::output::BYTES], bytes);
+        }
     }
 
     /// Counts a packet that an output did not send.
     #[inline(always)]
     pub fn output_dropped(&self, counter: u32, reason: Drop) {
-        self.add_if_there(counters::output_line(self.max_relays, counter) + counters::output::place(reason), 1);
+        if let Some(line) = self.output(counter) {
+            add(&line[counters::output::place(reason)], 1);
+        }
     }
 
     /// Counts a packet of a relay that went to none of its outputs.
     #[inline(always)]
     pub fn relay_dropped(&self, slot: u32, reason: Drop) {
-        self.add_at(counters::relay_line(slot) + counters::relay::DROPS + reason as usize, 1);
+        add(&self.relay(slot)[counters::relay::DROPS + reason as usize], 1);
     }
 
     /// Counts a packet that belongs to no relay.
@@ -217,6 +229,12 @@ impl Counters {
     }
 }
 
+/// Adds to a word. There is one writer, so a load and a store do.
+#[inline(always)]
+fn add(word: &AtomicU64, n: u64) {
+    word.store(word.load(Relaxed).wrapping_add(n), Relaxed);
+}
+
 /// A relay's line, to count on.
 #[derive(Debug)]
 pub struct Line<'a> {
@@ -228,7 +246,7 @@ pub struct Line<'a> {
 impl Tally for Line<'_> {
     #[inline(always)]
     fn add(&mut self, place: usize, n: u64) {
-        self.words[place].store(self.words[place].load(Relaxed).wrapping_add(n), Relaxed);
+        add(&self.words[place], n);
     }
 
     #[inline(always)]

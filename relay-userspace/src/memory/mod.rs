@@ -9,6 +9,7 @@ pub mod frames; // frames as ownership tokens, their owner words, the pool
 pub mod log; // the journal of one lane
 pub mod table; // the two halves of the table
 pub mod tap; // packets shown to whoever captures them
+mod words; // words that are looked for once
 
 use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl, open};
 use nix::sys::memfd::{MFdFlags, memfd_create};
