@@ -8,7 +8,7 @@ use crate::memory::tap::TapWriter;
 use crate::memory::{Mapping, whole_pages};
 use proptest::prelude::*;
 use relay_common::abi::Address;
-use relay_common::entry::{MAX_OUTPUTS_PER_RELAY, OutputEntry, Rewrite};
+use relay_common::entry::{OutputEntry, Rewrite};
 use relay_common::fixtures::Recipe;
 use relay_common::owner::Owner;
 use std::sync::atomic::Ordering::Relaxed;
