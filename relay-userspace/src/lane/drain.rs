@@ -19,6 +19,9 @@ const BURST_NS: u64 = 200_000_000;
 const LONGEST_BURST_NS: u64 = 1_000_000_000;
 /// A ring that has not moved for this time does not drain.
 const STILL_NS: u64 = 50_000_000;
+/// Unless its device says that it is busy: some tell of what they have sent in large steps. virtio_net does so when three
+/// quarters of its queue are sent, which is 180 packets, and takes none before.
+const BUSY_STILL_NS: u64 = 250_000_000;
 /// Of a ring, so much may be under way where the link keeps up: what a NIC has sent and not told of yet.
 const NEARLY_EMPTY: u32 = 4;
 /// A receive ring that has less than this part of its places left is not kept waiting: what came next would be lost to
@@ -27,6 +30,9 @@ const NEARLY_FULL: u32 = 8;
 /// What has waited for so long on the ring of a link that takes nothing is thrown away: receivers are better off without
 /// it than with packets from before the pause, in front of those of now.
 const STALE_NS: u64 = 100_000_000;
+/// A device that is busy is no link that is down: it takes packets again at any moment. One that has not moved for so long
+/// hangs.
+const HANGS_NS: u64 = 1_000_000_000;
 /// A link that is down is asked so often while something waits that is not stale, or finds no room.
 const QUIET_NS: u64 = 10_000_000;
 /// Packets that one call takes at least in copy mode, unless it stops early (the kernel's TX_BATCH_SIZE).
@@ -47,15 +53,21 @@ pub struct Drain {
     moved_at: u64,
     /// While its link takes nothing.
     stall: Option<Stall>,
+    /// What waited was thrown away, and nothing has moved since: nobody waits for such a link.
+    is_given_up: bool,
     /// Whether its packets are in the hands of the device, when that was asked.
     is_zero_copy: Option<bool>,
 }
 
 /// A transmit ring whose link takes nothing.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Stall {
-    /// Since when something waits; nothing does where all entries are void.
+    /// Since when something waits and nothing moves; nothing waits where all entries are void.
     since: Option<u64>,
+    /// Whether the device is busy: else the link is down.
+    is_busy: bool,
+    /// Where the ring stood when that was looked at.
+    stands_at: u32,
     /// The link is left alone until then.
     quiet_until: u64,
     /// Something has changed: the link may be back.
@@ -64,15 +76,15 @@ struct Stall {
 
 impl Drain {
     /// Whether a batch of so many packets, each of which comes to `widest` on this ring, is to be left in a receive ring
-    /// for now.
+    /// for now. `is_only`: they go to no other ring, so that nobody else waits.
     #[inline]
-    pub fn holds_back(&mut self, port: &mut Port, batch: u32, widest: u32, now: u64) -> bool {
+    pub fn holds_back(&mut self, port: &mut Port, batch: u32, widest: u32, is_only: bool, now: u64) -> bool {
         let (size, room) = (port.ring_size(), port.tx_room());
         if room >= size - size / NEARLY_EMPTY {
             (self.eased_at, self.eased_place) = (now, port.next_place());
         }
         // An empty ring has nothing to wait for, however much is needed.
-        room < batch.saturating_mul(widest) && room < size && self.drains_a_burst(port, widest, now)
+        room < batch.saturating_mul(widest) && room < size && self.drains_a_burst(port, widest, is_only, now)
     }
 
     /// Whether the last call moved nothing.
@@ -87,22 +99,24 @@ impl Drain {
     pub fn note(&mut self, stuck: Option<Errno>, now: u64) {
         match stuck {
             None if self.stall.is_none() => {}
-            None => self.stall = None,
+            None => (self.stall, self.is_given_up) = (None, false),
             Some(errno) => self.stalls(errno, now),
         }
     }
 
     #[cold]
     fn stalls(&mut self, errno: Errno, now: u64) {
-        let stall = self.stall.get_or_insert(Stall { since: Some(now), quiet_until: 0, is_worth_a_try: false });
+        let is_busy = ends_early(errno);
+        let stall = self.stall.get_or_insert(Stall { since: Some(now), ..Stall::default() });
         // A device that is busy may go on at any moment.
-        stall.quiet_until = if ends_early(errno) { 0 } else { now + QUIET_NS };
-        stall.is_worth_a_try = false;
+        stall.quiet_until = if is_busy { 0 } else { now + QUIET_NS };
+        (stall.is_busy, stall.is_worth_a_try) = (is_busy, false);
     }
 
     /// A predecessor left packets on the ring, and came round at that time for the last time.
     pub const fn stalled_at(&mut self, last_round: u64) {
-        self.stall = Some(Stall { since: Some(last_round), quiet_until: 0, is_worth_a_try: true });
+        self.stall =
+            Some(Stall { since: Some(last_round), is_busy: false, stands_at: 0, quiet_until: 0, is_worth_a_try: true });
     }
 
     /// The table has changed: a link that took nothing may be back.
@@ -112,11 +126,34 @@ impl Drain {
         }
     }
 
+    /// Whether the last call moved nothing because the device is busy.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.stall.is_some_and(|stall| stall.is_busy)
+    }
+
+    /// A look at where the ring stands: what a busy device has sent is seen although it takes no more.
+    pub fn stands_at(&mut self, place: u32, now: u64) {
+        if let Some(stall) = &mut self.stall
+            && std::mem::replace(&mut stall.stands_at, place) != place
+            && stall.is_busy
+            && stall.since.is_some()
+        {
+            (stall.since, self.is_given_up) = (Some(now), false);
+        }
+    }
+
     /// Whether what waits is to be thrown away.
     #[must_use]
     pub fn is_stale(&self, now: u64) -> bool {
+        let longest = if self.is_busy() { HANGS_NS } else { STALE_NS };
         let since = self.stall.and_then(|stall| stall.since);
-        since.is_some_and(|since| now.saturating_sub(since) >= STALE_NS)
+        since.is_some_and(|since| now.saturating_sub(since) >= longest)
+    }
+
+    /// What waited was thrown away.
+    pub const fn gives_up(&mut self) {
+        self.is_given_up = true;
     }
 
     /// Whether the device has the packets, so that nobody can take them back from a ring.
@@ -145,7 +182,7 @@ impl Drain {
     }
 
     #[cold]
-    fn drains_a_burst(&mut self, port: &Port, widest: u32, now: u64) -> bool {
+    fn drains_a_burst(&mut self, port: &Port, widest: u32, is_only: bool, now: u64) -> bool {
         let stands_at = port.n_moved();
         if stands_at != self.stood_at {
             (self.stood_at, self.moved_at) = (stands_at, now);
@@ -153,8 +190,15 @@ impl Drain {
         let moved_at = self.moved_at.max(self.eased_at);
         let lasts = now.saturating_sub(self.eased_at);
         let came = port.next_place().wrapping_sub(self.eased_place);
-        let may_last = if came < port.ring_size().saturating_mul(widest) { LONGEST_BURST_NS } else { BURST_NS };
-        lasts < may_last && now.saturating_sub(moved_at) < STILL_NS
+        let is_one_burst = came < port.ring_size().saturating_mul(widest);
+        let may_last = match (is_one_burst, is_only) {
+            // The receive ring is the place to wait in, for as long as it has room.
+            (true, true) => u64::MAX,
+            (true, false) => LONGEST_BURST_NS,
+            (false, _) => BURST_NS,
+        };
+        let still = if self.is_busy() { BUSY_STILL_NS } else { STILL_NS };
+        lasts < may_last && now.saturating_sub(moved_at) < still && !self.is_given_up
     }
 }
 

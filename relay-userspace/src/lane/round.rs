@@ -187,9 +187,10 @@ impl Lane {
         let Some(image) = Image::view(table.image(*generation)) else { return false };
         let Some(demand) = image.demands.get(demand) else { return false };
         let (batch, mut holds_back) = (u32::try_from(*batch).unwrap_or(u32::MAX), false);
+        let is_only = demand.links.is_power_of_two();
         for (output, widest) in demand.outputs() {
             if let Some(Socket { port, drain, .. }) = ports.sender(output) {
-                holds_back |= drain.holds_back(port, batch, widest, now);
+                holds_back |= drain.holds_back(port, batch, widest, is_only, now);
             }
         }
         holds_back && !drain::is_nearly_full(ports.receiver(i).map_or(0, |socket| socket.port.rx_level()), *ring_size)

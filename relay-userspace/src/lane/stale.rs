@@ -29,7 +29,7 @@ impl Lane {
     pub fn rest(&self) -> Rest {
         let of_socket = |socket: &Socket| match &socket.port.tx {
             Some(tx) if tx.n_waiting() == 0 || socket.port.waits_in_vain() => Rest::Sleep,
-            Some(_) if socket.drain.is_stalled() => Rest::Doze,
+            Some(_) if socket.drain.is_stalled() && !socket.drain.is_busy() => Rest::Doze,
             Some(_) => Rest::Nap,
             None => Rest::Sleep,
         };
@@ -42,6 +42,7 @@ impl Lane {
         for number in (0..).take(MAX_SOCKETS) {
             let now = self.now;
             let Some(Socket { port, drain, .. }) = self.ports.get_mut(number) else { continue };
+            drain.stands_at(port.n_moved(), now);
             if drain.is_stale(now) && !port.waits_in_vain() && !drain.is_zero_copy(port) {
                 self.throw_away(number);
             }
@@ -68,6 +69,9 @@ impl Lane {
 
     /// Takes what waits on the transmit ring of a copy-mode socket back: each packet counts as stale.
     pub(super) fn throw_away(&mut self, number: u16) {
+        if let Some(socket) = self.ports.get_mut(number) {
+            socket.drain.gives_up();
+        }
         // What the kernel has taken is sent or lost by now, and then completed: what is left waits.
         loop {
             self.reap();
