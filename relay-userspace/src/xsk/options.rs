@@ -92,14 +92,13 @@ pub fn statistics(socket: BorrowedFd<'_>) -> io::Result<Statistics> {
     get(socket, XDP_STATISTICS)
 }
 
-/// Lets one transmit call of a copy-mode socket send a whole ring, and lets as many packets be under way. Says whether
-/// the kernel sends a whole ring; one that does not takes more calls for it.
-pub fn raise_copy_mode_limits(socket: BorrowedFd<'_>, ring_size: u32, frame_size: u32) -> bool {
-    let sends_a_ring = set_transmit_budget(socket, ring_size).is_ok();
+/// Lets one transmit call of a copy-mode socket send a whole ring, and lets as many packets be under way. Where the kernel
+/// knows nothing of that it takes more calls for it, and the check of the kernel has told so.
+pub fn raise_copy_mode_limits(socket: BorrowedFd<'_>, ring_size: u32, frame_size: u32) {
+    let _ = set_transmit_budget(socket, ring_size);
     // An skb takes about its frame and a kilobyte of accounting.
     let bytes = u64::from(ring_size) * u64::from(frame_size + 1024);
     let _ = set(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, i32::try_from(bytes).unwrap_or(i32::MAX));
-    sends_a_ring
 }
 
 /// Whether a test plays a kernel that knows nothing of `XDP_MAX_TX_SKB_BUDGET`.

@@ -14,7 +14,6 @@ use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
-use std::sync::Once;
 use std::time::Duration;
 use xdpilone::{IfInfo, Socket, SocketConfig, Umem, UmemConfig};
 
@@ -104,9 +103,6 @@ pub enum SocketError {
 /// How long a queue may stay busy: after a socket is closed the kernel takes it down in the background.
 const BUSY_PATIENCE: Duration = Duration::from_secs(3);
 const BUSY_STEP: Duration = Duration::from_millis(5);
-
-/// Said once: it is the same for every socket.
-static TOLD_OF_SHORT_CALLS: Once = Once::new();
 
 /// A bound socket.
 #[derive(Debug)]
@@ -309,13 +305,8 @@ pub fn finish(fd: OwnedFd, wanted: &Wanted<'_>) -> Result<Bound, SocketError> {
         source,
     };
     let zero_copy = options::is_zero_copy(fd.as_fd()).map_err(|source| failed("ask for the mode", source))?;
-    if !zero_copy && !options::raise_copy_mode_limits(fd.as_fd(), wanted.ring_size, wanted.frame_size) && wanted.sends {
-        TOLD_OF_SHORT_CALLS.call_once(|| {
-            tracing::info!(
-                "this kernel sends 32 packets a call where it copies: nothing is lost by that, but sending costs more \
-                 calls; Linux 6.18 sends a whole ring"
-            );
-        });
+    if !zero_copy {
+        options::raise_copy_mode_limits(fd.as_fd(), wanted.ring_size, wanted.frame_size);
     }
     if !zero_copy && wanted.sends {
         probe(fd.as_fd()).map_err(|errno| failed("send", io::Error::from(errno)))?;
