@@ -28,6 +28,8 @@ const UNDER_WAY: u64 = 192;
 const LENGTH: usize = 1_200;
 /// Frames of the last moment are under way for so long at most.
 const TAIL: Duration = Duration::from_secs(15);
+/// Where nothing has arrived for so long, nothing is under way.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// A stream: where it is sent, with which tags, and each link with the destination that it must leave by.
 #[derive(Clone, Debug)]
@@ -101,6 +103,7 @@ pub(crate) struct Playing {
     sinks: Vec<Sink>,
     /// One for each output of each stream, in their order.
     pub(crate) ledgers: Vec<SharedLedger>,
+    awaited: usize,
 }
 
 /// What came of a case.
@@ -127,24 +130,31 @@ pub(crate) fn begin(guest: &mut Guest, case: &Case) -> Result<Playing> {
     let sinks = flows.into_iter().map(|(link, flows)| guest.wire(link)?.sink(flows)).collect::<Result<_>>()?;
     let streams = (0..).zip(&case.streams).map(|(number, stream)| stream.stream(number)).collect::<Result<Vec<_>>>()?;
     let each = streams.len() as u64;
-    let awaited = &ledgers[..case.awaited.min(ledgers.len())];
-    let load = Load::new(streams).rate(case.rate / each).packets(case.frames / each).window(UNDER_WAY / each, awaited);
+    let awaited = case.awaited.min(ledgers.len());
+    let load = Load::new(streams).rate(case.rate / each).packets(case.frames / each);
+    let load = load.window(UNDER_WAY / each, &ledgers[..awaited]);
     let source = guest.wire(case.input)?.source(load)?;
-    Ok(Playing { before, source, sinks, ledgers })
+    Ok(Playing { before, source, sinks, ledgers, awaited })
 }
 
 impl Playing {
     /// Waits until all was sent, ends mcr and adds up.
     pub(crate) fn finish(self, guest: &mut Guest) -> Result<Played> {
-        self.source.finish()?.enter(&self.ledgers);
-        wait_for_tail(&self.ledgers, TAIL);
+        let Self { before, source, sinks, ledgers, awaited } = self;
+        source.finish()?.enter(&ledgers);
+        // What is not awaited need not be complete.
+        if !wait_for_tail(&ledgers[..awaited], TAIL) || awaited < ledgers.len() {
+            for sink in &sinks {
+                sink.settle(SILENCE, TAIL);
+            }
+        }
         let report = mcr::stop(guest)?;
-        for sink in self.sinks {
+        for sink in sinks {
             sink.stop()?.check()?;
         }
         guest.rest()?;
-        let calls = Calls::so_far(guest)?.since(&self.before);
-        Ok(Played { report, ledgers: self.ledgers, calls })
+        let calls = Calls::so_far(guest)?.since(&before);
+        Ok(Played { report, ledgers, calls })
     }
 }
 
