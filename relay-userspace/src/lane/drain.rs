@@ -107,7 +107,7 @@ impl Drain {
     #[cold]
     fn stalls(&mut self, errno: Errno, now: u64) {
         let is_busy = ends_early(errno);
-        let stall = self.stall.get_or_insert(Stall { since: Some(now), ..Stall::default() });
+        let stall = self.stall.get_or_insert_with(|| Stall { since: Some(now), ..Stall::default() });
         // A device that is busy may go on at any moment.
         stall.quiet_until = if is_busy { 0 } else { now + QUIET_NS };
         (stall.is_busy, stall.is_worth_a_try) = (is_busy, false);
