@@ -1,4 +1,4 @@
-//! Whom lanes run as, as the user wrote it.
+//! The user that lanes run as, as the file names it.
 
 use super::error::Fault;
 use super::section::text;

@@ -204,7 +204,7 @@ impl Crew {
         (0..self.supervisor.n_lanes()).filter_map(|lane| self.supervisor.edit(lane, |life| life.restarts)).collect()
     }
 
-    /// Whom lanes run as that are started from now on.
+    /// The user of lanes that are started from now on.
     #[must_use]
     pub fn lane_user(&self) -> &LaneUser {
         self.supervisor.user()

@@ -1,4 +1,4 @@
-//! Whom lanes run as. They parse what strangers send, so they run as a user that has nothing else: what control owns is
+//! The user that lanes run as. They parse what strangers send, so they run as a user that has nothing else: what control owns is
 //! closed to them by the kernel, whatever becomes of their filter of system calls.
 
 use crate::rights;
@@ -8,7 +8,7 @@ use anyhow::Context as _;
 /// The user that `deploy/sysusers.conf` makes.
 const USUAL: &str = "mcr-lane";
 
-/// Whom lanes run as, and who control is.
+/// The user that lanes run as, and control's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaneUser {
     user: User,
@@ -25,7 +25,7 @@ enum Named {
 }
 
 impl LaneUser {
-    /// Whom lanes run as on this machine, with what this process may. `configured` is `lanes.user`. Lanes that this thread
+    /// The user that lanes run as on this machine, with what this process may. `configured` is `lanes.user`. Lanes that this thread
     /// starts from now on can become that user.
     ///
     /// # Errors

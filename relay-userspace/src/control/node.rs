@@ -51,7 +51,7 @@ pub struct Start {
     pub events: UnboundedSender<Event>,
     /// Whether this kernel lets nobody map the rings of a bound socket: lanes that start have new sockets each time.
     pub rebinds: bool,
-    /// Whom lanes run as.
+    /// The user that lanes run as.
     pub lane_user: LaneUser,
 }
 

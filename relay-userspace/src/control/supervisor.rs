@@ -232,7 +232,7 @@ impl Supervisor {
         u32::try_from(self.shared.lock().lives.len()).unwrap_or(u32::MAX)
     }
 
-    /// Whom lanes run as that are started from now on.
+    /// The user of lanes that are started from now on.
     #[must_use]
     pub fn user(&self) -> &LaneUser {
         &self.shared.user
