@@ -39,6 +39,9 @@ struct Stands {
     heartbeat: u64,
     /// How long the process had run by then.
     ran: u64,
+    /// How long it had run at the last look, and since when it has not run.
+    ran_last: u64,
+    rests_since: u64,
 }
 
 impl Watch {
@@ -47,19 +50,23 @@ impl Watch {
     pub fn look(&mut self, now: u64, heartbeat: u64, activity: Activity, ran: u64) -> bool {
         let is_late = now.saturating_sub(core::mem::replace(&mut self.last, now)) > LATE_NS;
         let stands = self.stands.filter(|stands| stands.heartbeat == heartbeat && !is_late);
-        let Some(Stands { since, ran: before, .. }) = stands else {
-            self.stands = Some(Stands { since: now, heartbeat, ran });
+        let Some(mut stands) = stands else {
+            self.stands = Some(Stands { since: now, heartbeat, ran, ran_last: ran, rests_since: now });
             return false;
         };
-        let ran = ran.saturating_sub(before);
+        if ran != stands.ran_last {
+            (stands.ran_last, stands.rests_since) = (ran, now);
+            self.stands = Some(stands);
+        }
+        let ran = ran.saturating_sub(stands.ran);
         let could = match activity {
             Activity::Ready => ran >= RAN_NS,
             Activity::Waits => true,
             Activity::Traced => false,
-            // Whoever is starved runs a little.
-            Activity::Hidden => ran == 0 || ran >= RAN_NS,
+            // Whoever is starved runs a little, again and again. One that is stopped runs a little, too, on its way there.
+            Activity::Hidden => now.saturating_sub(stands.rests_since) >= HANGS_NS || ran >= RAN_NS,
         };
-        could && now.saturating_sub(since) >= HANGS_NS
+        could && now.saturating_sub(stands.since) >= HANGS_NS
     }
 }
 
@@ -109,6 +116,16 @@ mod tests {
         assert_eq!(after(100), Some(HANGS_NS));
         assert_eq!(after(0), Some(HANGS_NS));
         assert_eq!(after(1), None, "starved");
+    }
+
+    #[test]
+    fn one_that_is_hidden_and_ran_a_little_on_its_way_to_a_stop_hangs_all_the_same() {
+        let mut watch = Watch::default();
+        let mut look = |n: u64, ran| watch.look(n * STEP, 5, Activity::Hidden, ran);
+        assert!(!look(1, 0));
+        // A signal that stops it takes a moment of its own time.
+        assert!((2..=21).all(|n| !look(n, 50_000)));
+        assert!(look(22, 50_000));
     }
 
     #[test]
