@@ -137,7 +137,7 @@ impl Rig {
         let Self { frames, log, counters, outboxes, received, image, meters, guards, .. } = self;
         let table = Image::view(image.as_bytes()).expect("it was written as one");
         let arrival = Arrival { ifindex: IFINDEX, now: self.n_packets * PACE_NS + 1000 };
-        let bench = &mut Bench { frames, log, outboxes, counters, meters, guards, tap: None };
+        let bench = &mut Bench { frames, log, outboxes, counters, meters, guards, tap: None, is_copied: true };
         forward(received, arrival, &table, bench);
     }
 

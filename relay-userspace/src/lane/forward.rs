@@ -67,6 +67,8 @@ pub struct Bench<'a> {
     pub guards: &'a mut [Guard],
     /// Where packets are shown, while anybody wants to see any.
     pub tap: Option<Showing<'a>>,
+    /// Whether the kernel copies what is sent, and so reads all of it.
+    pub is_copied: bool,
 }
 
 /// When and where a batch came in.
@@ -78,10 +80,26 @@ pub struct Arrival {
     pub now: u64,
 }
 
+/// So many packets ahead the processor fetches what the kernel is going to copy. With more nothing is gained.
+const AHEAD: usize = 4;
+
 /// Forwards a batch. Every frame ends on transmit rings or in the pool, and every packet that is not sent is counted.
 #[inline]
 pub fn forward(received: &mut Vec<Received>, arrival: Arrival, table: &Image<'_>, bench: &mut Bench<'_>) {
-    for packet in received.drain(..) {
+    let mut packets = received.drain(..);
+    if bench.is_copied {
+        packets
+            .as_slice()
+            .iter()
+            .take(AHEAD)
+            .for_each(|packet| bench.frames.prefetch(&packet.frame, packet.at, packet.len));
+    }
+    while let Some(packet) = packets.next() {
+        if bench.is_copied
+            && let Some(later) = packets.as_slice().get(AHEAD - 1)
+        {
+            bench.frames.prefetch(&later.frame, later.at, later.len);
+        }
         forward_one(packet, arrival, table, bench);
     }
 }

@@ -217,9 +217,13 @@ impl Lane {
     #[inline]
     pub(super) fn forward_batch(&mut self, i: usize, now: u64) {
         self.reap();
+        let mut is_copied = false;
         for (output, outbox) in self.outboxes.iter_mut().enumerate() {
-            let sender = self.ports.sender(output);
-            (outbox.is_open, outbox.room) = sender.map_or((false, 0), |socket| (true, socket.port.tx_room()));
+            (outbox.is_open, outbox.room) = (false, 0);
+            if let Some(Socket { port, drain, .. }) = self.ports.sender(output) {
+                (outbox.is_open, outbox.room) = (true, port.tx_room());
+                is_copied |= !drain.is_zero_copy(port);
+            }
         }
         let Some(socket) = self.ports.receiver(i) else { return };
         let arrival = Arrival { ifindex: socket.ifindex, now };
@@ -228,7 +232,7 @@ impl Lane {
         if let Some(table) = Image::view(self.table.image(self.generation)).filter(|_| self.generation > 0) {
             let Self { frames, log, outboxes, counters, meters, guards, tap, .. } = self;
             let tap = tap.as_mut().and_then(TapWriter::while_wanted).map(Showing::new);
-            let mut bench = Bench { frames, log, outboxes, counters, meters, guards, tap };
+            let mut bench = Bench { frames, log, outboxes, counters, meters, guards, tap, is_copied };
             forward(&mut self.received, arrival, &table, &mut bench);
         } else {
             for packet in self.received.drain(..) {

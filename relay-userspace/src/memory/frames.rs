@@ -141,6 +141,12 @@ impl Frames {
         Some((Frame(number), offset))
     }
 
+    /// Has the processor fetch a packet, of which all bytes will be read.
+    #[inline]
+    pub fn prefetch(&self, frame: &Frame, at: u32, len: u32) {
+        self.area.prefetch_all((frame.0 as usize) << self.shift | at as usize, len as usize);
+    }
+
     /// Takes a free frame.
     #[inline]
     pub fn reserve(&mut self) -> Option<Frame> {

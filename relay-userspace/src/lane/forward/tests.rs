@@ -81,7 +81,7 @@ impl Lab {
         let Self { frames, log, counters, outboxes, image, received, meters, guards, tap, .. } = self;
         let table = Image::view(image.as_bytes()).unwrap();
         let tap = tap.as_mut().and_then(TapWriter::while_wanted).map(Showing::new);
-        let bench = &mut Bench { frames, log, outboxes, counters, meters, guards, tap };
+        let bench = &mut Bench { frames, log, outboxes, counters, meters, guards, tap, is_copied: true };
         forward(received, Arrival { ifindex: IFINDEX, now }, &table, bench);
     }
 
