@@ -88,6 +88,17 @@ pub enum Queues {
     Some(Vec<u32>),
 }
 
+impl Queues {
+    /// Whether that queue is served.
+    #[must_use]
+    pub fn serves(&self, queue: u32) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(queues) => queues.contains(&queue),
+        }
+    }
+}
+
 /// How a lane waits for packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Poll {

@@ -4,7 +4,7 @@ use super::door;
 use super::event::Event;
 use super::lane_user::LaneUser;
 use super::process::LaneProcess;
-use super::sockets::Need;
+use super::sockets::{Need, Uses};
 use super::station::{self, LaneSocket, Station, start_message};
 use super::supervisor::{Life, Supervisor};
 use super::vault::{Held, Vault, tag};
@@ -16,7 +16,7 @@ use crate::memory::table::{TableMemory, TableWriter};
 use anyhow::{Context, bail, ensure};
 use relay_common::counters::LaneCounter;
 use relay_common::plan::Lanes;
-use relay_common::table::{Lines, Table, image};
+use relay_common::table::{Lines, Placement, Table, image};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -79,7 +79,7 @@ impl Crew {
     /// Builds every lane's station. No lane runs yet. `spare` sockets can come to each while it runs.
     pub fn build(
         (lanes, user): (Lanes, LaneUser),
-        needs: &BTreeMap<Need, Option<u16>>,
+        needs: &BTreeMap<Need, Uses>,
         frames: impl Fn(u32) -> u32,
         run_dir: &Path,
         events: UnboundedSender<Event>,
@@ -90,7 +90,7 @@ impl Crew {
         let namespace = door::namespace()?;
         let doors: Vec<PathBuf> = (0..lanes.n_lanes()).map(|lane| door::path(run_dir, namespace, lane)).collect();
         let build = |(number, path): (u32, &PathBuf)| {
-            let own = needs.iter().filter(|(need, _)| need.lane == number).map(|(need, output)| (need, *output));
+            let own = needs.iter().filter(|(need, _)| need.lane == number).map(|(need, uses)| (need, *uses));
             let (station, sockets) = station::build(number, &lanes, &own.collect(), frames(number), path.clone())?;
             Ok(Life::new(station, sockets))
         };
@@ -225,7 +225,7 @@ impl Crew {
 
     /// The lanes as others may see them.
     #[must_use]
-    pub fn view(&self) -> Vec<Arc<LaneView>> {
+    pub fn view(&self, place: &Placement) -> Vec<Arc<LaneView>> {
         type Now = (Option<u32>, u32, u64, Vec<Arc<LaneSocket>>);
         let one = |post: &Post, (pid, uid, restarts, sockets): Now| LaneView {
             number: post.station.number,
@@ -238,7 +238,7 @@ impl Crew {
             counters: Arc::clone(&post.station.counters),
             ledger: Arc::clone(&post.station.ledger),
             tap: Arc::clone(&post.station.tap),
-            sockets: sockets.iter().map(|socket| SocketView::of(socket)).collect(),
+            sockets: sockets.iter().map(|socket| SocketView::of(socket, place)).collect(),
         };
         let now = |life: &mut Life| (life.pid(), life.uid, life.restarts, life.sockets.clone());
         let all = self.posts.iter().filter_map(|post| Some((post, self.supervisor.edit(post.station.number, now)?)));

@@ -16,7 +16,7 @@ use super::offloads::Offloads;
 use super::own_ports::OwnPorts;
 use super::problem::Problem;
 use super::reports::{Begins, Reports};
-use super::sockets::{needs, would_be_cut};
+use super::sockets::{Need, Uses, needs, would_be_cut};
 use super::station::Station;
 use super::vault::tag;
 use super::view::View;
@@ -186,7 +186,7 @@ impl Node {
             pending: self.pending.clone(),
             facts: self.facts.clone(),
             place: self.place.clone(),
-            lanes: self.crew.view(),
+            lanes: self.crew.view(&self.place),
             attached: self.attached.iter().map(|(link, hold)| hold.view(link)).collect(),
             joined: self.memberships.held(),
             own_ports: self.own_ports.inodes(),
@@ -229,7 +229,7 @@ impl Node {
 
     /// What was counted so far.
     pub fn report(&self) -> anyhow::Result<Report> {
-        Report::gather(&self.table, &self.crew.view(), self.program.verdicts()?)
+        Report::gather(&self.table, &self.crew.view(&self.place), self.program.verdicts()?)
     }
 
     /// Goes down: no new packet comes in, everything that came is sent, then the lanes end and groups are left.
@@ -274,8 +274,8 @@ pub(super) fn refuse_conflicts(plan: &Plan, facts: &Facts, place: &Placement) ->
 
 /// Frames of a lane: as configured, or for what it needs now, for the links that have a section of their own, and for
 /// the sockets that may come.
-fn frames_of(lane: u32, plan: &Plan, needed: &BTreeMap<super::sockets::Need, Option<u16>>, rebinds: bool) -> u32 {
-    let own = needed.iter().filter(|(need, _)| need.lane == lane).map(|(need, output)| (need, output.is_some()));
+fn frames_of(lane: u32, plan: &Plan, needed: &BTreeMap<Need, Uses>, rebinds: bool) -> u32 {
+    let own = needed.iter().filter(|(need, _)| need.lane == lane).map(|(_, uses)| *uses);
     let spare = plan.lanes.spare_sockets.saturating_mul(2).saturating_mul(plan.lanes.ring_size);
     // New sockets are filled while the kernel may still look at the frames of those before them.
     let sets = if rebinds { 2 } else { 1 };

@@ -7,7 +7,7 @@ use super::membership::Memberships;
 use super::memo::Memo;
 use super::node::Node;
 use super::own_ports;
-use super::sockets::{Need, needs, would_be_cut};
+use super::sockets::{Need, Uses, needs, would_be_cut};
 use super::view::Origin;
 use crate::kernel::program::Program;
 use anyhow::Context as _;
@@ -141,11 +141,7 @@ impl Node {
 
     /// Away with sockets of links that are gone or were made anew, and of queues that want another: nothing comes in on
     /// the first any more, and a queue has one socket.
-    async fn drop_sockets_in_the_way(
-        &mut self,
-        needed: &BTreeMap<Need, Option<u16>>,
-        facts: &Facts,
-    ) -> anyhow::Result<()> {
+    async fn drop_sockets_in_the_way(&mut self, needed: &BTreeMap<Need, Uses>, facts: &Facts) -> anyhow::Result<()> {
         let is_alive = |need: &Need| facts.links.iter().any(|l| l.ifindex == need.ifindex && l.name == need.link);
         let is_wanted_otherwise = |need: &Need| {
             let same_queue = |other: &Need| other.ifindex == need.ifindex && other.queue == need.queue;
@@ -162,11 +158,11 @@ impl Node {
     /// the first link that could be used before, or was not wanted, ends the change.
     async fn take_sockets(
         &mut self,
-        needed: &BTreeMap<Need, Option<u16>>,
+        needed: &BTreeMap<Need, Uses>,
         strictness: Strictness,
         unusable: &mut BTreeMap<String, String>,
     ) -> anyhow::Result<()> {
-        for (need, output) in needed {
+        for (need, Uses { output, .. }) in needed {
             if unusable.contains_key(&need.link) {
                 continue;
             }
@@ -189,7 +185,7 @@ impl Node {
         &mut self,
         need: &Need,
         output: Option<u16>,
-        needed: &BTreeMap<Need, Option<u16>>,
+        needed: &BTreeMap<Need, Uses>,
         strictness: Strictness,
     ) -> Result<(), Trouble> {
         self.crew.check_frames(need.lane, needed)?;
@@ -288,7 +284,7 @@ impl Node {
         Ok(())
     }
 
-    async fn drop_sockets_that_nobody_needs(&mut self, needed: &BTreeMap<Need, Option<u16>>) {
+    async fn drop_sockets_that_nobody_needs(&mut self, needed: &BTreeMap<Need, Uses>) {
         let sockets: Vec<Need> = self.crew.sockets().into_iter().map(|socket| socket.need.clone()).collect();
         for need in sockets.iter().filter(|need| !needed.contains_key(need)) {
             // It does no harm until it can be taken away.

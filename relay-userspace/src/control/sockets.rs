@@ -1,6 +1,7 @@
 //! Which sockets each lane must have, and what is to be done when that changes. Nothing here has an effect.
 
 use crate::xsk::socket::SocketError;
+use relay_common::abi::MAX_QUEUES;
 use relay_common::facts::Facts;
 use relay_common::plan::{Interface, Mode, Plan, ZeroCopy};
 use relay_common::table::{Placement, longest_mtu};
@@ -17,7 +18,7 @@ pub struct Need {
     pub ifindex: u32,
     /// The link's queue.
     pub queue: u32,
-    /// Whether it receives.
+    /// Whether it has a receive ring.
     pub receives: bool,
     /// Whether it has a transmit ring.
     pub sends: bool,
@@ -25,37 +26,48 @@ pub struct Need {
     pub zero_copy: u8,
 }
 
+/// What a socket is used for now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Uses {
+    /// Packets come in by it.
+    pub is_input: bool,
+    /// The output link's number in the table, when packets leave by it.
+    pub output: Option<u16>,
+}
+
 /// Everything that the lanes must have: a socket for each receive queue of their own, and their own transmit queue on
-/// every output link, with the output link's number.
+/// every output link, with what it is used for.
 ///
-/// A receive queue that could become its lane's transmit queue has a transmit ring from the start, so that no input
-/// ever stops because its link becomes an output.
+/// A receive queue that could become its lane's transmit queue has a transmit ring from the start, and the other way round:
+/// no stream ever stops because its link becomes an output or an input too, or is one no longer.
 #[must_use]
-pub fn needs(plan: &Plan, place: &Placement, facts: &Facts) -> BTreeMap<Need, Option<u16>> {
+pub fn needs(plan: &Plan, place: &Placement, facts: &Facts) -> BTreeMap<Need, Uses> {
     let n_lanes = plan.lanes.n_lanes();
-    let mut needs: BTreeMap<(u32, &str, u32), (bool, Option<u16>)> = BTreeMap::new();
+    let mut needs: BTreeMap<(u32, &str, u32), Uses> = BTreeMap::new();
     for lane in 0..n_lanes {
         for (link, queue) in place.rx_queues(lane, n_lanes) {
-            needs.entry((lane, link, queue)).or_default().0 = true;
+            needs.entry((lane, link, queue)).or_default().is_input = true;
         }
         for (link, output) in place.outputs() {
             let queue = place.tx_queue(link, lane, n_lanes);
             if facts.link(link).is_some_and(|link| queue < link.n_tx_queues) {
-                needs.entry((lane, link, queue)).or_default().1 = Some(output);
+                needs.entry((lane, link, queue)).or_default().output = Some(output);
             }
         }
     }
-    let full = |((lane, link, queue), (receives, output)): ((u32, &str, u32), (bool, Option<u16>))| {
+    let full = |((lane, link, queue), uses): ((u32, &str, u32), Uses)| {
         let known = facts.link(link)?;
+        let interface = interface(plan, link);
+        let receives = queue < known.n_rx_queues.min(MAX_QUEUES) && interface.queues.serves(queue);
         let sends = queue == place.tx_queue(link, lane, n_lanes) && queue < known.n_tx_queues;
         // What does not fit would come in pieces, or not at all; where the kernel copies it counts it.
         let is_long = known.mtu > longest_mtu(plan.lanes.frame_size) || facts.cut_above.contains_key(link);
-        let zero_copy = match wanted_zero_copy(&interface(plan, link)) {
-            1 if receives && is_long || facts.no_zero_copy.contains_key(link) => 0,
+        let zero_copy = match wanted_zero_copy(&interface) {
+            1 if uses.is_input && is_long || facts.no_zero_copy.contains_key(link) => 0,
             wanted => wanted,
         };
         let need = Need { lane, link: link.to_owned(), ifindex: known.ifindex, queue, receives, sends, zero_copy };
-        Some((need, output))
+        Some((need, uses))
     };
     needs.into_iter().filter_map(full).collect()
 }
@@ -102,7 +114,7 @@ impl Need {
 
 #[cfg(test)]
 mod tests {
-    use super::{Need, needs};
+    use super::{Need, Uses, needs};
     use crate::config::parse;
     use relay_common::facts::{Facts, Link};
     use relay_common::table::Placement;
@@ -122,6 +134,7 @@ mod tests {
         }
     }
 
+    /// Lane, link, queue, whether it is an input, whether it can be an output, and which output it is.
     fn looked_at(
         relays: &[(&str, &str)],
         cores: &str,
@@ -136,8 +149,10 @@ mod tests {
         let text: String = relays.iter().enumerate().map(one).collect();
         let plan = parse("test", &format!("[lanes]\ncores = {cores}\n{text}")).unwrap().plan;
         let place = Placement::new(&plan, facts, None);
-        let flat =
-            |(need, output): (Need, Option<u16>)| (need.lane, need.link, need.queue, need.receives, need.sends, output);
+        let flat = |(need, uses): (Need, Uses)| {
+            assert!(need.receives, "it can become an input");
+            (need.lane, need.link, need.queue, uses.is_input, need.sends, uses.output)
+        };
         needs(&plan, &place, facts).into_iter().map(flat).collect()
     }
 
@@ -158,20 +173,24 @@ mod tests {
     }
 
     #[test]
-    fn an_input_that_becomes_an_output_keeps_its_sockets() {
+    fn an_input_that_becomes_an_output_keeps_its_sockets_and_so_does_an_output_that_becomes_an_input() {
         let facts = Facts { links: vec![link("a", 1, 2), link("b", 2, 2)], ..Facts::default() };
-        let bare = |found: Vec<(u32, String, u32, bool, bool, Option<u16>)>| -> Vec<_> {
-            found
-                .into_iter()
-                .map(|(lane, link, queue, receives, sends, _)| (lane, link, queue, receives, sends))
-                .collect()
+        let one = |from: &str, to: &str| {
+            format!(
+                "[[relay]]\nname = \"{from}\"\ninput = {{ interface = \"{from}\", group = \"239.1.1.1\", port = 5 }}\n\
+                 outputs = [{{ interface = \"{to}\", group = \"239.2.1.1\", port = 5 }}]\n"
+            )
         };
-        let before = bare(looked_at(&[("a", "b")], "[]", &facts));
-        let after = bare(looked_at(&[("a", "b"), ("b", "a")], "[]", &facts));
-        let of_a = |sockets: &[(u32, String, u32, bool, bool)]| -> Vec<_> {
-            sockets.iter().filter(|(_, link, ..)| link == "a").cloned().collect()
+        let sockets = |text: &str| {
+            let plan = parse("test", text).unwrap().plan;
+            needs(&plan, &Placement::new(&plan, &facts, None), &facts).into_keys().collect::<Vec<_>>()
         };
-        assert_eq!(of_a(&before), of_a(&after));
+        let (before, after) = (sockets(&one("a", "b")), sockets(&(one("a", "b") + &one("b", "a"))));
+        assert_eq!(before.len(), 3, "two queues to receive, one to send");
+        assert!(before.iter().all(|need| after.contains(need)), "{before:?}\n{after:?}");
+        // A queue that is not to be served gets no receive ring.
+        let none = format!("[[interface]]\nname = \"b\"\nqueues = [1]\n{}", one("a", "b"));
+        assert!(sockets(&none).iter().any(|need| need.link == "b" && !need.receives));
     }
 
     /// Also with one queue and several lanes, where the second input begins at the second lane.

@@ -1,7 +1,7 @@
 //! A station: everything that one lane works with, held by control so that the lane can die and be started again.
 
 use super::door;
-use super::sockets::Need;
+use super::sockets::{Need, Uses};
 use crate::clock::now_ns;
 use crate::lane::handoff::{Message, Outfit, kind};
 use crate::memory::counters::Counters;
@@ -145,8 +145,8 @@ impl Station {
 
     /// The frames that its sockets can have in their rings at once, were they these.
     #[must_use]
-    pub fn frames_for<'a>(needs: impl Iterator<Item = (&'a Need, bool)>, ring_size: u32) -> u32 {
-        let rings = needs.map(|(need, is_output)| u32::from(need.receives) + u32::from(is_output)).sum::<u32>();
+    pub fn frames_for(sockets: impl Iterator<Item = Uses>, ring_size: u32) -> u32 {
+        let rings = sockets.map(|uses| u32::from(uses.is_input) + u32::from(uses.output.is_some())).sum::<u32>();
         relay_common::table::frames_needed(rings, 0, ring_size)
     }
 }
@@ -159,7 +159,7 @@ pub const MAX_SOCKETS: u16 = relay_common::journal::MAX_SOCKETS as u16;
 pub fn build(
     number: u32,
     lanes: &Lanes,
-    needs: &BTreeMap<&Need, Option<u16>>,
+    needs: &BTreeMap<&Need, Uses>,
     n_frames: u32,
     door_path: PathBuf,
 ) -> anyhow::Result<(Station, Vec<Arc<LaneSocket>>)> {
@@ -193,7 +193,7 @@ pub fn build(
     let mut sockets = Vec::new();
     let area = Mapping::shared(&station.frames, bytes).context("cannot map the frames")?;
     let words = Mapping::shared_at(&*station.ledger, whole_pages(n_frames as usize * 4), Log::BYTES as i64)?;
-    for (number, (need, output)) in (0..MAX_SOCKETS).zip(needs) {
+    for (number, (need, uses)) in (0..MAX_SOCKETS).zip(needs) {
         let first = u32::from(number) * lanes.ring_size;
         let bound = bind(&area, lanes, need, first)?;
         let range = first as usize..(first + lanes.ring_size) as usize;
@@ -201,7 +201,7 @@ pub fn build(
             word.store(Owner::Fill { socket: number }.word(), Relaxed);
         }
         let busy_polled = poll_busily(&bound, lanes, need);
-        let (need, output) = ((*need).clone(), *output);
+        let (need, output) = ((*need).clone(), uses.output);
         sockets.push(Arc::new(LaneSocket { number, need, output, busy_polled, bound: Arc::new(bound), rings: None }));
     }
     Ok((station, sockets))

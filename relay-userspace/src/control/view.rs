@@ -122,14 +122,15 @@ pub struct SocketView {
 }
 
 impl SocketView {
-    /// A socket as others may see it.
+    /// A socket as others may see it, with the links in use as they are placed.
     #[must_use]
-    pub fn of(socket: &LaneSocket) -> Self {
+    pub fn of(socket: &LaneSocket, place: &Placement) -> Self {
+        let input = place.input(&socket.need.link).filter(|_| socket.need.receives);
         Self {
             link: socket.need.link.clone(),
             ifindex: socket.need.ifindex,
             queue: socket.need.queue,
-            receives: socket.need.receives,
+            receives: input.is_some_and(|input| input.queues.contains(&socket.need.queue)),
             sends: socket.output.is_some(),
             has_transmit_ring: socket.need.sends,
             zero_copy: socket.bound.zero_copy,

@@ -18,7 +18,7 @@ pub struct Socket {
     pub output: Option<u16>,
     /// Whether it is driven by busy polling.
     pub busy_polled: bool,
-    /// Where the table says what its link's packets come to, when it receives and the table knows its link.
+    /// Where the table says what its link's packets come to, when its link is an input.
     pub demand: Option<usize>,
     /// How its transmit ring drains.
     pub drain: Drain,
@@ -143,9 +143,11 @@ impl Ports {
         self.sockets.iter().flatten()
     }
 
-    /// The sockets.
+    /// The sockets by which packets come in. Some have a receive ring before their link becomes an input.
     pub fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.iter().filter(|socket| socket.port.rx.is_some()).map(|socket| socket.port.socket())
+        self.iter()
+            .filter(|socket| socket.port.rx.is_some() && socket.demand.is_some())
+            .map(|socket| socket.port.socket())
     }
 
     /// Takes all rings up anew where their indices stand.

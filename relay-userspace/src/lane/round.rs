@@ -372,6 +372,7 @@ impl Lane {
     #[inline]
     fn wake_receiver(&mut self, i: usize) {
         if let Some(socket) = self.ports.receiver(i)
+            && socket.demand.is_some()
             && (socket.busy_polled || socket.port.fill.needs_wakeup())
         {
             self.counters.add(LaneCounter::ReceiveCalls, 1);

@@ -3,7 +3,7 @@
 use super::Crew;
 use crate::clock::now_ns;
 use crate::control::event::Event;
-use crate::control::sockets::Need;
+use crate::control::sockets::{Need, Uses};
 use crate::control::station::{self, LET_GO_NS, LaneSocket, Station, let_go_at};
 use crate::control::supervisor::Life;
 use crate::lane::handoff::{Message, Refusal, kind};
@@ -81,8 +81,8 @@ impl Crew {
     ///
     /// # Errors
     /// When they do not.
-    pub fn check_frames(&self, lane: u32, needs: &BTreeMap<Need, Option<u16>>) -> Result<(), Trouble> {
-        let own = needs.iter().filter(|(need, _)| need.lane == lane).map(|(need, output)| (need, output.is_some()));
+    pub fn check_frames(&self, lane: u32, needs: &BTreeMap<Need, Uses>) -> Result<(), Trouble> {
+        let own = needs.iter().filter(|(need, _)| need.lane == lane).map(|(_, uses)| *uses);
         let has = self.posts.get(lane as usize).map_or(0, |post| post.station.n_frames);
         if Station::frames_for(own, self.lanes.ring_size) > has { Err(Trouble::NoFrames { lane }) } else { Ok(()) }
     }

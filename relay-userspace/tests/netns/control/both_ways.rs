@@ -1,4 +1,5 @@
-//! A link becomes an output while packets come in on it, and stops being one: its queues stay with their lanes.
+//! A link becomes an output while packets come in on it, or an input while they leave by it, and stops being one: its queues
+//! stay with their lanes, and keep their sockets.
 
 use super::desk::Desk;
 use crate::rig::{Rig, Shape};
@@ -83,4 +84,39 @@ fn an_input_that_becomes_an_output_loses_nothing() {
 #[ignore = "needs root: cargo xtask test netns"]
 fn an_input_with_one_queue_stays_with_its_lane() {
     becomes_an_output(1);
+}
+
+/// And an output that becomes an input has the sockets for that already.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn an_output_that_becomes_an_input_loses_nothing() {
+    let rig = two_inputs(2);
+    let mut show = rig.start(CONFIG);
+    let flows = vec![show.expect(1, 0, "239.2.1.1:5001"), show.expect(2, 0, "239.2.1.2:5001")];
+    show.listen(0, flows);
+    let load = |id, to: &str| Load::new(vec![Stream::new(id, rig.headers(to), 1316)]).rate(4_000);
+    let first = Source::start(&rig.source, "src0", load(1, "239.1.1.1:5000")).unwrap();
+    let desk = Desk::of(&show.mcr);
+    let back = Ledger::shared("stream 3 as 239.3.1.1:5001 on in1", 3);
+    for round in 0..3 {
+        desk.done(&["relay", "add", "back", "--in", "out0/239.1.1.3:5000", "--out", "in1/239.3.1.1:5001"]);
+        if round == 0 {
+            let flow = Flow::new("239.3.1.1:5001".parse().unwrap(), &back);
+            let sink = Sink::start(&rig.source, "src1", vec![flow]).unwrap();
+            let sent = Source::start(&rig.receivers, "rx0", load(3, "239.1.1.3:5000").packets(500)).unwrap();
+            sent.finish().unwrap().enter(std::slice::from_ref(&back));
+            assert!(bench::ledger::wait_for_tail(std::slice::from_ref(&back), crate::rig::TAIL));
+            sink.stop().unwrap().check().unwrap();
+            bench::ledger::lock(&back).check(0).unwrap();
+        }
+        desk.done(&["relay", "rm", "back"]);
+    }
+    let first = first.stop().unwrap();
+    assert!(first.sent(1) > 1_000, "{} packets under the changes", first.sent(1));
+    let second = Source::start(&rig.source, "src1", load(2, "239.1.1.2:5000").packets(500)).unwrap();
+    let second = second.finish().unwrap();
+    let ledgers = show.ledgers.clone();
+    show.balance(&[first, second]);
+    let lost: Vec<u64> = ledgers.iter().map(|ledger| bench::ledger::lock(ledger).lost()).collect();
+    assert_eq!(lost, vec![0, 0], "lost of each stream");
 }
