@@ -3,6 +3,8 @@
 
 pub mod allocations; // counted
 pub mod bpf; // packets made by the kernel
+pub mod copied; // descriptors of another process
+pub mod rtnl; // the kernel's lock of all network settings, held
 pub mod traced; // a process that stands still
 pub mod xsk; // the least that can be done with AF_XDP
 

@@ -10,7 +10,7 @@ use crate::rewrite::NewHeader;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Layout of the journal and the owner words; a successor of another layout must not take over.
-pub const LAYOUT: u32 = 3;
+pub const LAYOUT: u32 = 4;
 /// Frames received in one batch.
 pub const BATCH: usize = 64;
 /// Sockets of one lane.
@@ -78,6 +78,16 @@ pub struct HeaderMove {
     pub zero: [u16; 3],
 }
 
+/// A queue of a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Queue {
+    /// The link's index.
+    pub ifindex: u32,
+    /// The queue's number on the link.
+    pub number: u32,
+}
+
 /// The journal of one lane.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -102,4 +112,7 @@ pub struct Journal {
     pub headers: [HeaderMove; BATCH],
     /// By the socket's number: entries of its transmit ring that were made void and not completed.
     pub voids: [u32; MAX_SOCKETS],
+    /// By the socket's number: the queue that it is bound to, or was if it is gone. The kernel is asked about that queue
+    /// before the frames of a socket that is gone are used again.
+    pub queues: [Queue; MAX_SOCKETS],
 }

@@ -84,6 +84,16 @@ wait_for_log() {
     return 1
 }
 
+# Waits up to $1 tenths of a second until the file $2 has the text $3.
+wait_for_text() {
+    for _ in $(seq "$1"); do
+        grep -q "$3" "$2" && return 0
+        sleep 0.1
+    done
+    cat "$2"
+    return 1
+}
+
 # Waits until a lane has died so often, and another has followed.
 wait_for_deaths() {
     for _ in $(seq 1200); do

@@ -65,9 +65,13 @@ impl Parts {
         archive.file("init", init.as_bytes());
         let shell = self.root.join("shell/usr/bin/busybox");
         archive.file("bin/busybox", &read(&shell)?);
-        let mcr = bench::relay::binary();
-        archive.file("bin/mcr", &read(&mcr)?);
-        for library in libraries(&mcr)? {
+        let mut shared = BTreeSet::new();
+        let holder = PathBuf::from(env!("CARGO_BIN_EXE_hold-rtnl"));
+        for (name, program) in [("mcr", bench::relay::binary()), ("hold-rtnl", holder)] {
+            archive.file(&format!("bin/{name}"), &read(&program)?);
+            shared.extend(libraries(&program)?);
+        }
+        for library in shared {
             archive.file(&library, &read(&Path::new("/").join(&library))?);
         }
         let order = self.modules(kernel)?;

@@ -13,7 +13,7 @@ use crate::nic::Nic;
 use crate::parts::Parts;
 use crate::play::{Case, RATE, Through, play, play_with};
 use crate::table::Table;
-use crate::{kills, mcr, unplug};
+use crate::{kills, mcr, reclaim, unplug};
 
 /// The last two have two queue pairs, and taps as their networks: they are there where taps can be had.
 const NICS: [Nic; 8] = [
@@ -38,6 +38,8 @@ fn virtio_net_relays_in_zero_copy() {
     let mut table = Table::new("virtio", "virtio_net", &kernel);
     table.seen("mcr probe", mcr::probe(&mut guest, "in0", true, &["in0: virtio_net", "mcr relays here in zero-copy."]));
     table.seen("mcr probe", mcr::probe(&mut guest, "slow", false, &["mcr relays here, and the kernel copies"]));
+    let held = held();
+    table.played(&held, reclaim::play(&mut guest, &held, "out3", "out2"));
     for case in plain() {
         table.played(&case, play(&mut guest, &case));
     }
@@ -112,6 +114,12 @@ outputs = [
         Case::new("zero-copy to copy", &ONE.replace("out1", "slow"), "in0", to_slow, &[("in0", true), ("slow", false)]),
         Case::new("copy to zero-copy", &ONE.replace("in0", "slow"), "slow", one(), &[("slow", false), ("out1", true)]),
     ]
+}
+
+/// A relay that goes on while another one's sockets are dropped.
+fn held() -> Case {
+    let case = plain().swap_remove(0);
+    Case { name: "rtnl is held for 3 s", rate: 2_000, frames: 30_000, ..case }
 }
 
 /// Sixteen groups, which a tap spreads over the queues, one for each lane.

@@ -4,6 +4,7 @@ use super::door;
 use super::event::Event;
 use super::lane_user::LaneUser;
 use super::process::LaneProcess;
+use super::release::Asker;
 use super::sockets::{Need, Uses};
 use super::station::{self, LaneSocket, Station, start_message};
 use super::supervisor::{Life, Supervisor};
@@ -29,6 +30,7 @@ mod evidence; // what a lane says, and what the kernel does
 mod hold; // what lanes hold for a successor
 mod lives; // lanes stall, are renewed, and end
 mod sockets; // sockets come and go while lanes work
+mod reclaim; // and their frames come back
 mod taken; // lanes that a dead control left
 
 pub use evidence::{check, check_memo, check_start, check_user, is_its_output};
@@ -73,6 +75,7 @@ pub struct Crew {
     memory: TableWriter,
     supervisor: Supervisor,
     events: UnboundedSender<Event>,
+    asker: Asker,
 }
 
 impl Crew {
@@ -103,7 +106,8 @@ impl Crew {
         })?;
         let posts = lives.iter().map(|life| Post::new(life, None)).collect();
         let supervisor = Supervisor::new((lanes.clone(), user), table, Vault::default(), lives, events.clone())?;
-        Ok(Self { posts, lanes, rebinds: false, memory, supervisor, events })
+        let asker = Asker::start(events.clone())?;
+        Ok(Self { posts, lanes, rebinds: false, memory, supervisor, events, asker })
     }
 
     /// Starts every lane that does not run; from now on each that dies is started again, whatever control does.

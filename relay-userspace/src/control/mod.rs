@@ -21,6 +21,7 @@ pub mod reports; // groups are reported when a carrier returns
 pub mod advice; // what hurts on the links in use
 pub mod vault; // descriptors that must outlive control
 pub mod station; // what one lane works with
+pub mod release; // has the kernel let go of a socket that is gone?
 pub mod door; // where a later control comes in
 pub mod talk; // what control and a lane say to each other
 pub mod process; // a lane's process

@@ -3,6 +3,7 @@
 use crate::xsk::socket::SocketError;
 use relay_common::abi::MAX_QUEUES;
 use relay_common::facts::Facts;
+use relay_common::journal::Queue;
 use relay_common::plan::{Interface, Mode, Plan, ZeroCopy};
 use relay_common::table::{Placement, longest_mtu};
 use std::collections::BTreeMap;
@@ -101,6 +102,12 @@ const fn wanted_zero_copy(interface: &Interface) -> u8 {
 }
 
 impl Need {
+    /// The queue, for whoever asks the kernel about it.
+    #[must_use]
+    pub const fn queue(&self) -> Queue {
+        Queue { ifindex: self.ifindex, number: self.queue }
+    }
+
     /// Whether zero-copy is tried.
     #[must_use]
     pub const fn zero_copy(&self) -> ZeroCopy {

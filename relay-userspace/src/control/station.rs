@@ -2,7 +2,6 @@
 
 use super::door;
 use super::sockets::{Need, Uses};
-use crate::clock::now_ns;
 use crate::lane::handoff::{Message, Outfit, kind};
 use crate::memory::counters::Counters;
 use crate::memory::log::Log;
@@ -65,15 +64,6 @@ pub struct Station {
     pub door_path: PathBuf,
     /// Where the lane shows packets: see [`crate::memory::tap`].
     pub tap: Arc<OwnedFd>,
-}
-
-/// After a socket was closed the kernel takes it down in the background; so long later nothing of it looks at frames.
-pub const LET_GO_NS: u64 = 1_000_000_000;
-
-/// When the kernel will have let go of a socket that is closed now.
-#[must_use]
-pub fn let_go_at() -> u64 {
-    now_ns().saturating_add(LET_GO_NS)
 }
 
 impl LaneSocket {

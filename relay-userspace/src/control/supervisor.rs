@@ -7,6 +7,7 @@
 
 use super::event::Event;
 use super::lane_user::LaneUser;
+use super::release::Parked;
 use super::station::{LaneSocket, Station};
 use super::vault::{Held, Vault};
 use crate::clock::now_ns;
@@ -38,9 +39,8 @@ pub struct Life {
     /// Numbers of its sockets that are going away. Nobody knows how far the lane came with one whose drop failed: it is
     /// dropped before anything else is done, and never used again.
     pub leaving: BTreeSet<u16>,
-    /// Numbers of sockets that are gone while the kernel may still look at their frames, and when it does not any more, in
-    /// nanoseconds of the monotonic clock.
-    pub parked: BTreeMap<u16, u64>,
+    /// Numbers of sockets that are gone while the kernel may still look at their frames.
+    pub parked: BTreeMap<u16, Parked>,
     /// Rises with each process that is started: what one was given, the next has only if it stands here.
     pub life: u64,
     /// How often it was started again.

@@ -27,6 +27,7 @@ impl Lane {
         if free < self.ring_size {
             return Err(Refusal::TooFewFrames { free });
         }
+        self.log.set_queue(number, socket.queue());
         self.ports.add(socket);
         self.set_up_outboxes();
         self.find_demands();

@@ -4,7 +4,7 @@ use super::drain::Drain;
 use super::handoff::Message;
 use crate::xsk::port::Port;
 use relay_common::abi::MAX_LINKS;
-use relay_common::journal::{MAX_SOCKETS, ring};
+use relay_common::journal::{MAX_SOCKETS, Queue, ring};
 use std::os::fd::BorrowedFd;
 
 /// A port and what it is for.
@@ -37,6 +37,12 @@ impl Socket {
         let output = output(&taken)?;
         let (ifindex, busy_polled) = (taken.a, taken.d != 0);
         Some(Self { number, ifindex, output, busy_polled, demand: None, drain: Drain::default(), taken, port })
+    }
+
+    /// The queue that it is bound to.
+    #[must_use]
+    pub const fn queue(&self) -> Queue {
+        Queue { ifindex: self.taken.a, number: self.taken.e }
     }
 }
 

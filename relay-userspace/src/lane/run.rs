@@ -133,6 +133,7 @@ pub(super) fn take_up(start: &Message, outfit: &Outfit, mut ports: Ports) -> any
     }
     let gone = recount(&mut log, &words, n_frames, frame_size.trailing_zeros(), &mut ports);
     counters.add(LaneCounter::DroppedWithSocket, gone);
+    ports.iter().for_each(|socket| log.set_queue(socket.number, socket.queue()));
     let (frames, lost) = Frames::take_stock(area, words, frame_size);
     counters.set(LaneCounter::LostFrames, lost as u64);
     let mut lane = Lane::new(ports, frames, log, counters, table, start.c);

@@ -2,9 +2,12 @@
 
 use super::Mapping;
 use relay_common::journal::{
-    BATCH, COMMITTED, HeaderMove, IDLE, Journal, LAYOUT, MAX_RINGS, MAX_WORDS, RingMove, WordMove, ring,
+    BATCH, COMMITTED, HeaderMove, IDLE, Journal, LAYOUT, MAX_RINGS, MAX_SOCKETS, MAX_WORDS, Queue, RingMove, WordMove,
+    ring,
 };
 use std::io;
+use std::mem::offset_of;
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::sync::atomic::{AtomicU32, compiler_fence};
 
@@ -98,6 +101,23 @@ impl Log {
     #[must_use]
     pub fn voids(&mut self, socket: u16) -> u32 {
         self.journal().voids.get(usize::from(socket)).copied().unwrap_or(0)
+    }
+
+    /// A socket of that number is taken up: before any frame is its.
+    pub fn set_queue(&mut self, socket: u16, queue: Queue) {
+        if let Some(place) = self.journal().queues.get_mut(usize::from(socket)) {
+            *place = queue;
+        }
+    }
+
+    /// On which queue the socket of that number is, or was last, for whoever has the lane's memory. `None` when there never
+    /// was one.
+    pub fn queue_of(ledger: impl AsFd, socket: u16) -> io::Result<Option<Queue>> {
+        let map = Mapping::shared(ledger, Self::BYTES)?;
+        let at = offset_of!(Journal, queues) + usize::from(socket) * size_of::<Queue>();
+        let [ifindex, number] = map.words32(at, 2) else { return Ok(None) };
+        let queue = Queue { ifindex: ifindex.load(Relaxed), number: number.load(Relaxed) };
+        Ok((queue.ifindex != 0 && usize::from(socket) < MAX_SOCKETS).then_some(queue))
     }
 
     /// Whether nothing is written down.

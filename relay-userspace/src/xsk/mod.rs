@@ -12,3 +12,4 @@ pub mod port; // a lane's four rings of one socket
 pub mod ring; // two indices and an array
 pub mod levels; // how full the rings are
 pub mod socket; // creating, registering and binding, by xdpilone
+pub mod release; // whether the kernel has let go of one that was closed

@@ -9,7 +9,6 @@ use crate::kernel::process::close_on_exec;
 use crate::memory::Mapping;
 use nix::errno::Errno;
 use relay_common::plan::ZeroCopy;
-use std::ffi::CString;
 use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -205,6 +204,23 @@ impl Unbound {
     /// # Errors
     /// What the kernel refuses before any queue matters.
     pub fn prepare(frames: &Mapping, wanted: &Wanted<'_>, mode: u16) -> Result<Self, SocketError> {
+        let index = nix::net::if_::if_nametoindex(wanted.link);
+        let index = index.map_err(|errno| SocketError::Failed {
+            doing: "find the interface",
+            link: wanted.link.to_owned(),
+            queue: wanted.queue,
+            source: io::Error::from(errno),
+        })?;
+        Self::prepare_on(index, frames, wanted, mode)
+    }
+
+    /// The same on the link of that index, whatever it is called by now.
+    pub(super) fn prepare_on(
+        ifindex: u32,
+        frames: &Mapping,
+        wanted: &Wanted<'_>,
+        mode: u16,
+    ) -> Result<Self, SocketError> {
         let failed = |doing: &'static str, errno: xdpilone::Errno| SocketError::Failed {
             doing,
             link: wanted.link.to_owned(),
@@ -224,8 +240,7 @@ impl Unbound {
             refused_at_once(errno.get_raw(), frames.len()).unwrap_or_else(|| failed("register frames", errno))
         })?;
         let mut info = IfInfo::invalid();
-        let name = CString::new(wanted.link).unwrap_or_default();
-        info.from_name(&name).map_err(|errno| failed("find the interface", errno))?;
+        info.from_ifindex(ifindex).map_err(|errno| failed("find the interface", errno))?;
         info.set_queue(wanted.queue);
         let socket = Socket::with_shared(&info, &umem).map_err(|errno| failed("make a socket", errno))?;
         let device = umem.fq_cq(&socket).map_err(|errno| failed("make fill and completion rings", errno))?;

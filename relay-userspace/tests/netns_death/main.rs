@@ -10,6 +10,7 @@ mod control; // control dies, is asked to end, or is there twice
 mod gone; // a link and the lane go together
 mod groups; // thousands of groups, and a control that dies or a lane that hangs
 mod hangs; // a lane hangs
+mod held; // the kernel keeps a socket that was dropped
 mod lanes; // lanes are killed from outside
 mod compromised; // a lane in a stranger's hands
 mod lane_user; // whom lanes run as

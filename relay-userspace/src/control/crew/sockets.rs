@@ -1,10 +1,9 @@
 //! Sockets come and go while lanes work: made here, filled by the lane, bound here; let go by the lane first.
 
 use super::Crew;
-use crate::clock::now_ns;
-use crate::control::event::Event;
+use crate::control::release::Parked;
 use crate::control::sockets::{Need, Uses};
-use crate::control::station::{self, LET_GO_NS, LaneSocket, Station, let_go_at};
+use crate::control::station::{self, LaneSocket, Station};
 use crate::control::supervisor::Life;
 use crate::lane::handoff::{Message, Refusal, kind};
 use crate::xsk::port::Port;
@@ -14,7 +13,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 /// So many lanes in a row may die while one of them is given a socket.
 const MOST_DEATHS: u32 = 3;
@@ -112,24 +110,14 @@ impl Crew {
                     kept => return kept,
                 },
                 Err(errno) => {
-                    self.withdraw(need.lane, offered).await?;
+                    // The kernel has seen none of its frames.
+                    self.withdraw(need.lane, offered, Parked::on([])).await?;
                     if let Some(pause) = tries.again(&wanted, errno)? {
                         tokio::time::sleep(pause).await;
                     }
                 }
             }
         }
-    }
-
-    /// Waits until the frames of a socket that was dropped a moment ago are back; says whether there was one.
-    async fn wait_for_frames(&mut self, lane: u32) -> bool {
-        let first = |parked: &BTreeMap<u16, u64>| parked.iter().min_by_key(|(_, at)| **at).map(|(n, at)| (*n, *at));
-        let Some((number, at)) = self.supervisor.edit(lane, |life| first(&life.parked)).flatten() else {
-            return false;
-        };
-        tokio::time::sleep(Duration::from_nanos(at.saturating_sub(now_ns()))).await;
-        self.reclaim(lane, number).await;
-        self.supervisor.edit(lane, |life| !life.parked.contains_key(&number)).unwrap_or_default()
     }
 
     /// Makes a socket and has the lane fill it.
@@ -159,8 +147,7 @@ impl Crew {
             Some(Refusal::TooFewFrames { .. }) => Err(Trouble::NoFrames { lane }),
             // It remembers frames of a socket that control has forgotten: they come back like others.
             Some(Refusal::Parked { .. }) => {
-                self.park(lane, number, let_go_at());
-                self.reclaim_later(lane, number);
+                self.park(lane, number, self.forgotten(&station, number)?);
                 Err(Trouble::Parked { lane, problem })
             }
             Some(_) => Err(unreachable(problem)),
@@ -170,16 +157,11 @@ impl Crew {
                 process.has_died().await;
                 self.settle(lane, &error);
                 drop(unbound);
-                self.park(lane, number, now_ns());
+                self.supervisor.edit(lane, |life| life.parked.insert(number, Parked::on([])));
                 self.reclaim(lane, number).await;
                 Err(Trouble::Died { lane, problem })
             }
         }
-    }
-
-    /// Gives no socket that number until the kernel has let go of its frames and they are back.
-    fn park(&self, lane: u32, number: u16, until: u64) {
-        self.supervisor.edit(lane, |life| life.parked.insert(number, until));
     }
 
     /// A bound socket is the lane's from now on.
@@ -194,10 +176,12 @@ impl Crew {
         let bound = match finish(fd, &station::wanted(need, lanes)) {
             Ok(bound) => bound,
             Err(error) => {
-                self.withdraw(need.lane, offered).await?;
+                self.withdraw(need.lane, offered, Parked::on([need.queue()])).await?;
                 return Err(error.into());
             }
         };
+        // What was on that queue before is gone.
+        self.released(need.queue());
         let busy_polled = station::poll_busily(&bound, lanes, need);
         let (lane, number) = (need.lane, offered.number);
         let (need, bound) = (need.clone(), Arc::new(bound));
@@ -208,35 +192,29 @@ impl Crew {
             let is_present = life.life == offered.life;
             if is_present {
                 life.sockets.push(Arc::clone(&socket));
-            } else {
-                life.parked.insert(number, let_go_at());
             }
             is_present
         });
         if is_kept == Some(true) {
             return Ok(());
         }
-        self.reclaim_later(lane, number);
+        self.park(lane, number, Parked::on([socket.need.queue()]));
         Err(Trouble::Died { lane, problem: "it died while it was given a socket".to_owned() })
     }
 
-    /// Takes back a socket that never came to work: the kernel has seen none of its frames. The lane lets go first:
-    /// whoever closes a socket last waits in the kernel.
-    async fn withdraw(&mut self, lane: u32, offered: Offered) -> Result<(), Trouble> {
+    /// Takes back a socket that never came to work. The lane lets go first: whoever closes a socket last waits in the
+    /// kernel.
+    async fn withdraw(&mut self, lane: u32, offered: Offered, parked: Parked) -> Result<(), Trouble> {
         let Offered { number, unbound, .. } = offered;
-        self.park(lane, number, let_go_at());
+        self.supervisor.edit(lane, |life| life.parked.insert(number, parked.clone()));
         let dropped = self.ask(lane, of_socket(kind::DROP, number), &[]).await;
         drop(unbound);
-        let reclaimed = match dropped {
-            Ok(_) => self.ask(lane, of_socket(kind::RECLAIM, number), &[]).await.map(drop),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = reclaimed {
-            self.reclaim_later(lane, number);
-            return Err(Trouble::Lane { lane, problem: format!("{error:#}") });
+        if dropped.is_ok() && parked.is_released() {
+            self.reclaim(lane, number).await;
+        } else {
+            self.asker.ask(lane, number, parked);
         }
-        self.supervisor.edit(lane, |life| life.parked.remove(&number));
-        Ok(())
+        dropped.map(drop).map_err(|error| Trouble::Lane { lane, problem: format!("{error:#}") })
     }
 
     /// Tells a lane which output link its socket is now.
@@ -282,8 +260,7 @@ impl Crew {
         let (lane, number) = (socket.need.lane, socket.number);
         self.change(socket, of_socket(kind::DROP, number), |sockets, at| drop(sockets.remove(at))).await?;
         self.supervisor.edit(lane, |life| life.leaving.remove(&number));
-        self.park(lane, number, let_go_at());
-        self.reclaim_later(lane, number);
+        self.park(lane, number, Parked::on([socket.need.queue()]));
         Ok(())
     }
 
@@ -316,31 +293,6 @@ impl Crew {
             }
         }
     }
-
-    /// Sends an event when the frames of a socket that was dropped can be had back.
-    pub fn reclaim_later(&self, lane: u32, number: u16) {
-        let events = self.events.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_nanos(LET_GO_NS)).await;
-            // Nobody listens any more when control is ending.
-            let _ = events.send(Event::SocketGone { lane, number });
-        });
-    }
-
-    /// Has a lane take the frames of a socket back that is gone for good. A lane that cannot be reached is asked again.
-    pub async fn reclaim(&mut self, lane: u32, number: u16) {
-        match self.supervisor.edit(lane, |life| life.parked.get(&number).copied()).flatten() {
-            None => return,
-            // Another socket had that number meanwhile, and is gone too.
-            Some(at) if at > now_ns() => return self.reclaim_later(lane, number),
-            Some(_) => {}
-        }
-        if self.ask(lane, of_socket(kind::RECLAIM, number), &[]).await.is_ok() {
-            self.supervisor.edit(lane, |life| life.parked.remove(&number));
-        } else {
-            self.reclaim_later(lane, number);
-        }
-    }
 }
 
 /// A socket that a lane has filled, and that is not bound yet.
@@ -352,6 +304,6 @@ struct Offered {
     rings: Option<Arc<Mutex<Port>>>,
 }
 
-fn of_socket(kind: u32, number: u16) -> Message {
+pub(super) fn of_socket(kind: u32, number: u16) -> Message {
     Message { number: number.into(), ..Message::of(kind) }
 }

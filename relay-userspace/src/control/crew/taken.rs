@@ -6,8 +6,9 @@ use crate::control::door;
 use crate::control::event::Event;
 use crate::control::lane_user::LaneUser;
 use crate::control::process::LaneProcess;
+use crate::control::release::{Asker, Parked};
 use crate::control::sockets::Need;
-use crate::control::station::{self, LaneSocket, Station, let_go_at};
+use crate::control::station::{self, LaneSocket, Station};
 use crate::control::supervisor::{Life, Supervisor};
 use crate::control::talk::Shown;
 use crate::control::vault::Vault;
@@ -109,14 +110,12 @@ impl Crew {
         let to_write = memory::writable(&table).context("cannot write the table of the lanes that run")?;
         let memory = TableWriter::open(to_write, image::image_size(lanes.max_relays, lanes.max_outputs))?;
         let (posts, lives): (Vec<Post>, Vec<Life>) = posts.into_values().unzip();
-        let parked = |life: &Life| -> Vec<u16> { life.parked.keys().copied().collect() };
-        let parked: Vec<Vec<u16>> = lives.iter().map(parked).collect();
-        let supervisor = Supervisor::new((lanes.clone(), user), table, vault, lives, events.clone())?;
-        let crew = Self { posts, lanes, rebinds: false, memory, supervisor, events };
-        for (lane, numbers) in (0..).zip(parked) {
-            numbers.into_iter().for_each(|number| crew.reclaim_later(lane, number));
+        let asker = Asker::start(events.clone())?;
+        for (lane, life) in (0..).zip(&lives) {
+            life.parked.iter().for_each(|(number, parked)| asker.ask(lane, *number, parked.clone()));
         }
-        Ok(crew)
+        let supervisor = Supervisor::new((lanes.clone(), user), table, vault, lives, events.clone())?;
+        Ok(Self { posts, lanes, rebinds: false, memory, supervisor, events, asker })
     }
 }
 
@@ -136,7 +135,16 @@ fn life_of(
     let filled: BTreeSet<u16> =
         owners.filter_map(|owner| if let Some(Owner::Fill { socket }) = owner { Some(socket) } else { None }).collect();
     let is_gone = |number: &u16| !sockets.iter().any(|socket| socket.number == *number);
-    let parked = filled.into_iter().filter(is_gone).map(|number| (number, let_go_at())).collect();
+    let gone: Vec<u16> = filled.into_iter().filter(is_gone).collect();
+    let mut queues = Vec::new();
+    for number in &gone {
+        queues.extend(Log::queue_of(&outfit.ledger, *number)?);
+    }
+    // One that is bound now could only be bound because the kernel had let go of the one before.
+    queues.retain(|queue| !sockets.iter().any(|socket| socket.need.queue() == *queue));
+    // A frame that was to be sent waits with any of them.
+    let parked = Parked::on(queues);
+    let parked = gone.into_iter().map(|number| (number, parked.clone())).collect();
     let Outfit { frames, ledger, counters: counters_fd, doorbell, door, tap, .. } = outfit;
     let station = Station {
         number: shown.number,

@@ -5,7 +5,8 @@ use super::start::{hand_vault_over, start};
 use super::{Life, Process, Shared};
 use crate::clock::now_ns;
 use crate::control::event::Event;
-use crate::control::station::{LaneSocket, let_go_at};
+use crate::control::release::Parked;
+use crate::control::station::LaneSocket;
 use crate::kernel::process;
 use crate::rights;
 use crate::xsk::port;
@@ -196,11 +197,13 @@ impl Shared {
         // On a link that is gone nothing was left to take; elsewhere it was.
         let lost: u64 = sockets.iter().filter(is_gone).map(|socket| socket.unfinished()).sum();
         self.edit(lane, |life| life.station.counters.add(LaneCounter::DroppedWithSocket, lost));
+        // A lane without sockets cannot tell on which of these a frame was that it was to send.
+        let parked = Parked::on(sockets.iter().filter(is_gone).map(|socket| socket.need.queue()));
         // What is left out closes with `sockets`, after the lock.
         self.edit(lane, |life| {
             life.sockets.retain(|socket| !gone.contains(&socket.number));
             life.leaving.retain(|number| !gone.contains(number));
-            life.parked.extend(gone.iter().map(|number| (*number, let_go_at())));
+            life.parked.extend(gone.iter().map(|number| (*number, parked.clone())));
         });
         for number in gone {
             self.tell(Event::SocketGone { lane, number });

@@ -3,6 +3,7 @@
 
 #![expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
 
+mod queues; // on which queue a socket is
 mod steps; // what can happen
 
 use super::*;
