@@ -97,8 +97,8 @@ impl Drop {
                 "what the relay sends comes in again over another node: take one of the relays or outputs on the way round out"
             }
             Self::Stale => {
-                "it waited for an output link that did not send (100 ms, or a second if its device was busy), and was not \
-                 sent late: see that link"
+                "it waited for an output link that did not send (100 ms, a second if its device was busy, or in a card \
+                 whose link went down), and was not sent late: see that link"
             }
         }
     }

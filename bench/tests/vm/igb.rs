@@ -7,9 +7,9 @@ use crate::nic::Nic;
 use crate::parts::Parts;
 use crate::play::{Case, Through, play};
 use crate::table::Table;
-use crate::{kills, mcr};
+use crate::{down, kills, mcr};
 
-const NICS: [Nic; 2] = [Nic::igb("in0"), Nic::igb("out1")];
+const NICS: [Nic; 4] = [Nic::igb("in0"), Nic::igb("out1"), Nic::igb("out2"), Nic::igb("out3")];
 const BOTH: [(&str, bool); 2] = [("in0", true), ("out1", true)];
 
 #[test]
@@ -30,6 +30,8 @@ fn igb_relays_in_zero_copy() {
     short.config = ONE.replace("frame_size = 4096", "");
     table.played(&short, play(&mut guest, &short));
     table.seen("short frames, zero-copy demanded", cut_packets(&mut guest));
+    let down = down::case(ONE);
+    table.seen(down.name, down::play(&mut guest, &down));
     let killed = kills::case("10 kills", &one);
     table.played(&killed, kills::play(&mut guest, &killed));
     table.close(&parts, &guest).unwrap();

@@ -17,6 +17,7 @@ mod kills; // lanes that die
 mod rebinds; // what that costs on old kernels
 mod unplug; // links that go and come back
 mod backlog; // lanes that could not run for a moment
+mod down; // links that are down for a while
 mod reclaim; // frames of a socket that was dropped
 
 // The guests, each a test; the longest come first by their names, since that is the order they are run in.

@@ -13,7 +13,7 @@ use crate::nic::Nic;
 use crate::parts::Parts;
 use crate::play::{Case, RATE, Through, play, play_with};
 use crate::table::Table;
-use crate::{kills, mcr, reclaim, unplug};
+use crate::{down, kills, mcr, reclaim, unplug};
 
 /// The last two have two queue pairs, and taps as their networks: they are there where taps can be had.
 const NICS: [Nic; 8] = [
@@ -38,7 +38,8 @@ fn virtio_net_relays_in_zero_copy() {
     let mut table = Table::new("virtio", "virtio_net", &kernel);
     table.seen("mcr probe", mcr::probe(&mut guest, "in0", true, &["in0: virtio_net", "mcr relays here in zero-copy."]));
     table.seen("mcr probe", mcr::probe(&mut guest, "slow", false, &["mcr relays here, and the kernel copies"]));
-    let held = held();
+    let (down, held) = (down::case(ONE), held());
+    table.seen(down.name, down::play(&mut guest, &down));
     table.played(&held, reclaim::play(&mut guest, &held, "out3", "out2"));
     for case in plain() {
         table.played(&case, play(&mut guest, &case));

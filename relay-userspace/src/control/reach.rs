@@ -1,6 +1,8 @@
 //! From one state to the next: sockets that are new, the table and the maps, programs on links that are new, and then
 //! away with what nobody needs. A change that fails is taken back by reaching for the state before it.
 
+mod down; // links that are down
+
 use super::apply::{Effects, apply};
 use super::crew::{Crew, Trouble};
 use super::membership::Memberships;
@@ -122,6 +124,7 @@ impl Node {
         facts.unusable = cut.into_iter().map(|(link, error)| (link, error.to_string())).collect();
         self.take_sockets(&needed, strictness, &mut facts.unusable).await?;
         self.fill_table(plan, facts, place, origins, strictness).await?;
+        self.empty_cards_of_links_that_are_down(&needed, facts, place).await?;
         let troubled = self.attach(plan, facts, place).await;
         if let Some((link, problem)) = troubled.first_key_value()
             && strictness == Strictness::Demands

@@ -74,6 +74,19 @@ impl LaneSocket {
         rings.map_or(0, u64::from)
     }
 
+    /// Packets that were handed to a card, and that it has not sent or has not told of; 0 where nobody can look.
+    #[must_use]
+    pub fn under_way(&self, ring_size: u32) -> u32 {
+        if let Some(rings) = &self.rings {
+            let mut rings = rings.lock().unwrap_or_else(PoisonError::into_inner);
+            rings.look_again();
+            return rings.n_not_completed();
+        }
+        let fd = self.bound.fd.try_clone();
+        let rings = fd.and_then(|fd| Port::open(fd, self.need.receives, self.need.sends, ring_size));
+        rings.map_or(0, |rings| rings.n_not_completed())
+    }
+
     /// What a lane is told of it when it is handed over.
     #[must_use]
     pub fn take_message(&self) -> Message {

@@ -7,7 +7,17 @@ use super::round::{Lane, MAX_MOVES};
 use crate::clock::now_ns;
 use crate::xsk::port::UnderWay;
 use relay_common::counters::LaneCounter;
+use relay_common::drops::Drop;
 use relay_common::journal::{MAX_SOCKETS, MAX_VOIDS, ring};
+
+/// Why a socket is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Its link is gone, or nobody needs it.
+    NotNeeded,
+    /// Its link is down, and the card has packets that would be sent when it is up again. Another one takes its place.
+    LinkIsDown,
+}
 
 impl Lane {
     /// Takes a socket that is not bound yet and fills its fill ring from the pool.
@@ -74,7 +84,7 @@ impl Lane {
     /// A socket is going away: what came in by it is relayed, what lies on its transmit ring is taken off. Frames that
     /// the kernel may still look at wait to be reclaimed. Says how many packets were not sent. That it is not there
     /// any more is no error.
-    pub fn drop_socket(&mut self, number: u16) -> u32 {
+    pub fn drop_socket(&mut self, number: u16, why: Why) -> u32 {
         self.empty_receive_ring(number);
         loop {
             self.reap();
@@ -89,7 +99,8 @@ impl Lane {
         let missing = socket.port.n_not_completed().wrapping_sub(found);
         // Descriptors that were overwritten before they were completed cannot be found: their frames stay as they are.
         let mut settled = socket.port.completion.next().wrapping_add(missing);
-        let mut unsent = socket.port.rx.as_mut().map_or(0, |rx| rx.available());
+        let left = socket.port.rx.as_mut().map_or(0, |rx| rx.available());
+        let mut unsent = 0_u32;
         for moves in under_way.chunks(MAX_VOIDS) {
             for UnderWay { at, waits, place } in moves {
                 if !self.frames.withdraw(number, *at, &mut self.log) {
@@ -98,18 +109,23 @@ impl Lane {
                 if let Some(place) = place {
                     self.log.ring(void_name(number), *place);
                 }
-                unsent += u32::from(*waits);
+                // A card whose link is down sends nothing: what it has and has not told of is as stale as what waits.
+                unsent += u32::from(*waits || why == Why::LinkIsDown);
                 settled = settled.wrapping_add(1);
             }
             // With the words: a successor that drops this socket again goes on with what is left.
             self.log.ring(ring_name(number, ring::COMPLETION), settled);
             self.commit();
         }
-        self.counters.add(LaneCounter::DroppedWithSocket, u64::from(unsent));
+        match why {
+            Why::NotNeeded => self.counters.add(LaneCounter::DroppedWithSocket, u64::from(unsent)),
+            Why::LinkIsDown => (0..unsent).for_each(|_| self.counters.dropped(Drop::Stale)),
+        }
+        self.counters.add(LaneCounter::DroppedWithSocket, u64::from(left));
         self.log.withdrawn();
         // Unmapped and closed.
         drop(self.ports.remove(number));
-        unsent
+        unsent + left
     }
 
     /// Relays what came in before the socket was given up. On a link that is flooded more comes in meanwhile: that is

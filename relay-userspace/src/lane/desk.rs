@@ -3,6 +3,7 @@
 //! When control is gone the lane relays on, and whoever of the same user comes in by the door is the next control.
 //! One that says nothing, or nothing that makes sense, is shown out, and the door is open for others.
 
+use super::change::Why;
 use super::handoff::{self, Message, Outfit, PROTOCOL, Refusal, kind};
 use super::ports::{Socket, output};
 use super::round::Lane;
@@ -180,7 +181,10 @@ impl Desk {
             kind::TAKE => {
                 one.and_then(|[descriptor]| take(lane, message, descriptor, self.start.c)).and_then(|()| done())
             }
-            kind::DROP => number(message).map(|number| numbered(lane.drop_socket(number))),
+            kind::DROP => {
+                let why = if message.b == 0 { Why::NotNeeded } else { Why::LinkIsDown };
+                number(message).map(|number| numbered(lane.drop_socket(number, why)))
+            }
             kind::USE => number(message)
                 .and_then(|number| lane.use_as(number, output(message).ok_or(Refusal::NoSuchNumber)?))
                 .and_then(|()| done()),

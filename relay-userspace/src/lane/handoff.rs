@@ -40,8 +40,8 @@ pub struct Message {
     /// control asks the kernel.
     /// Done: how many frames came free by a reclaim, packets that went with a dropped socket. Refused: see [`Refusal`].
     pub a: u32,
-    /// Start: frames. Take, use: the output link's number plus 1, or 0 when it sends for none. Shown: the journal's layout.
-    /// Refused: see [`Refusal`].
+    /// Start: frames. Take, use: the output link's number plus 1, or 0 when it sends for none. Drop: 1 when its link is down,
+    /// so that what is under way is stale. Shown: the journal's layout. Refused: see [`Refusal`].
     pub b: u32,
     /// Start: ring size. Take: 1 when it receives. Shown: how many sockets follow.
     pub c: u32,

@@ -5,10 +5,11 @@ use crate::control::release::Parked;
 use crate::control::sockets::{Need, Uses};
 use crate::control::station::{self, LaneSocket, Station};
 use crate::control::supervisor::Life;
+use crate::lane::change::Why;
 use crate::lane::handoff::{Message, Refusal, kind};
 use crate::xsk::port::Port;
-use crate::xsk::socket::{SocketError, Tries, Unbound, finish};
-use relay_common::plan::Lanes;
+use crate::xsk::socket::{SocketError, Tries, Unbound, Wanted, finish};
+use relay_common::plan::{Lanes, ZeroCopy};
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -90,8 +91,18 @@ impl Crew {
     /// # Errors
     /// Why it could not be had; nothing has changed then.
     pub async fn take(&mut self, need: &Need, output: Option<u16>, waits: bool) -> Result<(), Trouble> {
+        self.take_in_mode(need, need.zero_copy(), output, waits).await
+    }
+
+    async fn take_in_mode(
+        &mut self,
+        need: &Need,
+        zero_copy: ZeroCopy,
+        output: Option<u16>,
+        waits: bool,
+    ) -> Result<(), Trouble> {
         let lanes = self.lanes.clone();
-        let wanted = station::wanted(need, &lanes);
+        let wanted = Wanted { zero_copy, ..station::wanted(need, &lanes) };
         let (mut tries, mut deaths) = (Tries::new(&wanted), 0);
         loop {
             let offered = match self.offer(need, output, &lanes, tries.mode()).await {
@@ -237,7 +248,24 @@ impl Crew {
     pub async fn drop_socket(&mut self, need: &Need) -> Result<(), Trouble> {
         let Some(socket) = self.socket(need) else { return Ok(()) };
         self.supervisor.edit(need.lane, |life| life.leaving.insert(socket.number));
-        self.finish_drop(&socket).await
+        self.finish_drop(&socket, Why::NotNeeded).await
+    }
+
+    /// Puts another socket in the place of one that sends by a link that is down: the card keeps nothing that it would send
+    /// when the link is up again.
+    ///
+    /// # Errors
+    /// When the lane does not answer, or there is no socket in its place for now: it is to be taken as any other.
+    pub async fn empty_card(&mut self, need: &Need) -> Result<(), Trouble> {
+        let Some(socket) = self.socket(need) else { return Ok(()) };
+        let (number, output) = (socket.number, socket.output);
+        self.supervisor.edit(need.lane, |life| life.leaving.insert(number));
+        self.finish_drop(&socket, Why::LinkIsDown).await?;
+        // The last copy: the kernel lets go of what is closed.
+        drop(socket);
+        self.wait_for(need.lane, number).await;
+        // A driver that does no zero-copy on a link that is down may do it later.
+        self.take_in_mode(need, ZeroCopy::Always, output, true).await
     }
 
     /// Drops the sockets whose drop was begun and failed.
@@ -250,15 +278,16 @@ impl Crew {
         };
         for lane in 0..self.supervisor.n_lanes() {
             for socket in self.supervisor.edit(lane, is_leaving).unwrap_or_default() {
-                self.finish_drop(&socket).await?;
+                self.finish_drop(&socket, Why::NotNeeded).await?;
             }
         }
         Ok(())
     }
 
-    async fn finish_drop(&mut self, socket: &Arc<LaneSocket>) -> Result<(), Trouble> {
+    async fn finish_drop(&mut self, socket: &Arc<LaneSocket>, why: Why) -> Result<(), Trouble> {
         let (lane, number) = (socket.need.lane, socket.number);
-        self.change(socket, of_socket(kind::DROP, number), |sockets, at| drop(sockets.remove(at))).await?;
+        let message = Message { b: u32::from(why == Why::LinkIsDown), ..of_socket(kind::DROP, number) };
+        self.change(socket, message, |sockets, at| drop(sockets.remove(at))).await?;
         self.supervisor.edit(lane, |life| life.leaving.remove(&number));
         self.park(lane, number, Parked::on([socket.need.queue()]));
         Ok(())

@@ -4,6 +4,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
 
 mod queues; // on which queue a socket is
+mod down; // the link of a socket is down
 mod steps; // what can happen
 
 use super::*;
@@ -56,10 +57,10 @@ impl Control {
         if *self.state(number) != State::Live {
             return;
         }
-        if self.world.attempt(&mut self.lane, death, |lane| lane.drop_socket(number)).is_none() {
+        if self.world.attempt(&mut self.lane, death, |lane| lane.drop_socket(number, Why::NotNeeded)).is_none() {
             self.lane = self.world.start_lane();
             self.world.round(&mut self.lane, None);
-            self.lane.drop_socket(number);
+            self.lane.drop_socket(number, Why::NotNeeded);
         }
         *self.state(number) = State::Dropped;
         self.forget_socket(number);
@@ -213,9 +214,9 @@ fn what_lies_on_the_rings_of_a_dropped_socket_is_counted_or_relayed() {
     // Each packet goes to each of the two sockets twice. Of ten, three are on their way and one of them is completed.
     (0..3).for_each(|_| control.world.transmit(1));
     control.world.complete_nth(1, 1);
-    assert_eq!(control.lane.drop_socket(1), 7, "packets that the kernel had not taken");
+    assert_eq!(control.lane.drop_socket(1, Why::NotNeeded), 7, "packets that the kernel had not taken");
     assert_eq!(control.lane.counters.get(LaneCounter::DroppedWithSocket), 7);
-    assert_eq!(control.lane.drop_socket(1), 0, "it is gone");
+    assert_eq!(control.lane.drop_socket(1, Why::NotNeeded), 0, "it is gone");
     // A frame to both sockets lies on the other one's ring alone now; a copy to this one alone waits to be reclaimed.
     assert_eq!(control.count(Owner::Transmit { rings: 2 }), 0);
     assert_eq!(control.count(Owner::Transmit { rings: 1 }), 10);
@@ -223,7 +224,7 @@ fn what_lies_on_the_rings_of_a_dropped_socket_is_counted_or_relayed() {
     assert_eq!(control.count(Owner::Fill { socket: 1 }), RING as usize + copies_not_completed);
     // What has come in by a socket that goes is relayed first.
     (0..4).for_each(|_| control.world.deliver_anyway());
-    assert_eq!(control.lane.drop_socket(0), 0);
+    assert_eq!(control.lane.drop_socket(0, Why::NotNeeded), 0);
     (0..RING).for_each(|_| control.world.transmit(2));
     assert_eq!(control.world.sent[&(2, 3)], (0..9).collect::<Vec<u32>>());
     // It can be reclaimed once the kernel has let go, also by a lane that never had the socket.
@@ -337,7 +338,7 @@ fn a_flooded_socket_that_goes_holds_nobody_up() {
         control.world.round(&mut control.lane, None);
     }
     let before = control.lane.counters.get(LaneCounter::Received);
-    control.lane.drop_socket(0);
+    control.lane.drop_socket(0, Why::NotNeeded);
     let relayed = control.lane.counters.get(LaneCounter::Received) - before;
     over.store(true, Relaxed);
     flood.join().unwrap();

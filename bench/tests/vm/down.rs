@@ -1,0 +1,112 @@
+//! Links that are down for a while under traffic: when they are back nothing is sent that waited for them.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use bench::ledger::lock;
+
+use crate::guest::Guest;
+use crate::mcr;
+use crate::play::{Case, Playing, Through, begin};
+
+/// How a link goes down.
+#[derive(Clone, Copy, Debug)]
+enum How {
+    /// Somebody says so.
+    Admin,
+    /// Its cable is pulled.
+    Carrier,
+}
+
+/// How long they are down.
+const DOWN: Duration = Duration::from_secs(8);
+/// What is as old as this has waited. A guest on a busy machine takes long, but not so long.
+const OLD: Duration = Duration::from_secs(4);
+/// Frames a second.
+const RATE: u64 = 4_000;
+/// Frames flow until after the links are back.
+const FRAMES: u64 = 44_000;
+/// What a card has sent and not told of when its link goes down counts as stale, though it was sent.
+const NOT_TOLD: u64 = 600;
+
+/// The links that go down, both at the same time.
+const LINKS: [(&str, How); 2] = [("out2", How::Admin), ("out3", How::Carrier)];
+
+/// The case, like one with a relay from `in0` to `out1`, which stays up.
+pub(crate) fn case(one: &str) -> Case {
+    let out1 = "{ interface = \"out1\", group = \"239.2.1.1\", port = 5001 }";
+    let all = ["out1", "out2", "out3"];
+    let outputs = all.map(|link| out1.replace("out1", link)).join(", ");
+    let stream = Through::new("239.1.1.1:5000", &all.map(|link| (link, "239.2.1.1:5001")));
+    let links = [("in0", true), ("out1", true), ("out2", true), ("out3", true)];
+    let case = Case::new("down for 8 s", &one.replace(out1, &outputs), "in0", vec![stream], &links);
+    Case { rate: RATE, frames: FRAMES, awaited: 1, ..case }
+}
+
+/// Plays it.
+pub(crate) fn play(guest: &mut Guest, case: &Case) -> Result<String> {
+    let played = under_traffic(guest, case);
+    if played.is_err() {
+        guest.run("kill -9 $(cat /tmp/mcr.pid) 2>/dev/null; true")?;
+        for (link, how) in LINKS {
+            set(guest, link, how, true)?;
+        }
+        guest.rest()?;
+    }
+    played
+}
+
+fn under_traffic(guest: &mut Guest, case: &Case) -> Result<String> {
+    let playing = begin(guest, case)?;
+    flow(&playing, 0)?;
+    LINKS.into_iter().try_for_each(|(link, how)| set(guest, link, how, false))?;
+    thread::sleep(DOWN);
+    LINKS.into_iter().try_for_each(|(link, how)| set(guest, link, how, true))?;
+    let back = flow(&playing, 1);
+    let log = mcr::log(guest)?;
+    back.with_context(|| log.clone())?;
+    let played = playing.finish(guest)?;
+    let report = &played.report;
+    let said = || format!("mcr counted: {}\nand said:\n{log}", report.0);
+    lock(&played.ledgers[0]).check(0).with_context(said)?;
+    let mut lost = 0;
+    for ledger in &played.ledgers[1..] {
+        let ledger = lock(ledger);
+        let oldest = Duration::from_nanos(ledger.latencies().max());
+        ensure!(oldest < OLD, "{} was sent a packet of {oldest:?} before\n{}", ledger.name(), said());
+        ledger.check(ledger.lost()).with_context(said)?;
+        lost += ledger.lost();
+    }
+    played.modes(case).with_context(said)?;
+    played.memory().with_context(said)?;
+    let dropped = report.all_dropped(1);
+    let counted: u64 = dropped.values().sum();
+    let [pending, stale] = ["pending", "stale"].map(|reason| dropped.get(reason).copied().unwrap_or(0));
+    ensure!(counted == pending + stale && counted <= lost + NOT_TOLD, "{lost} lost, {}", said());
+    // What is sent to a pulled cable is lost, and the card counts it as sent.
+    ensure!(lost <= counted + RATE, "{lost} lost, {counted} counted: {}", said());
+    ensure!(stale > 0, "nothing had waited: {}", said());
+    Ok(format!("{lost} lost: {pending} pending, {stale} stale; none old was sent"))
+}
+
+/// Waits until packets flow on the outputs from that one on.
+fn flow(playing: &Playing, first: usize) -> Result<()> {
+    let received = || playing.ledgers[first..].iter().map(|ledger| lock(ledger).received()).collect::<Vec<_>>();
+    let before = received();
+    for _ in 0..1_000 {
+        if received().iter().zip(&before).all(|(now, before)| now - before > RATE / 4) {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    anyhow::bail!("nothing is sent (any more): {before:?} were received, and now {:?}", received())
+}
+
+fn set(guest: &mut Guest, link: &str, how: How, up: bool) -> Result<()> {
+    match (how, up) {
+        (How::Admin, true) => guest.run(&format!("ip link set {link} up")).map(drop),
+        (How::Admin, false) => guest.run(&format!("ip link set {link} down")).map(drop),
+        (How::Carrier, up) => guest.monitor(&format!("set_link nic-{link} {}", if up { "on" } else { "off" })),
+    }
+}
