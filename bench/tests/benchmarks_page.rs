@@ -1,4 +1,4 @@
-//! The page on benchmarks and its plots are what the kept results make, to the byte.
+//! The pages on benchmarks and their plots are what the kept results make, to the byte.
 
 #![expect(clippy::unwrap_used, reason = "a test: what cannot be unwrapped is a failure")]
 
@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bench::measure::page::write_all;
-use bench::measure::results::Results;
+use bench::measure::page::{kept, write_all};
 
 const REMEDY: &str = "make them again: cargo xtask bench render";
 
@@ -20,20 +19,23 @@ impl Drop for Folder {
     }
 }
 
-/// The page and every plot, by their paths below the folder of pages.
+/// The pages and every plot, by their paths below the folder of pages.
 fn files(docs: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let plots = fs::read_dir(docs.join("benchmarks")).map(Iterator::collect::<Vec<_>>).unwrap_or_default();
-    let plots = plots.into_iter().map(|entry| entry.unwrap().path());
-    let plots = plots.filter(|path| path.extension().is_some_and(|it| it == "svg"));
-    let files = plots.chain([docs.join("benchmarks.md")]);
-    files.map(|path| (path.strip_prefix(docs).unwrap().to_owned(), fs::read(&path).unwrap())).collect()
+    let (mut files, mut folders) = (vec![docs.join("benchmarks.md")], vec![docs.join("benchmarks")]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files.iter().map(|path| (path.strip_prefix(docs).unwrap().to_owned(), fs::read(path).unwrap())).collect()
 }
 
 #[test]
-fn the_page_and_its_plots_are_made_from_the_kept_results() {
+fn the_pages_and_their_plots_are_made_from_the_kept_results() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let results = Results::read(&root.join("bench/results/latest.json"));
-    let results = results.unwrap_or_else(|error| panic!("{error:#}; measure first: cargo xtask bench --full"));
+    let results = kept(&root.join("bench/results")).unwrap_or_else(|error| panic!("{error:#}"));
+    assert!(!results.is_empty(), "nothing is kept; measure first: cargo xtask bench --full");
     let made = Folder(std::env::temp_dir().join(format!("mcr-benchmarks-page-{}", std::process::id())));
     fs::create_dir_all(&made.0).unwrap();
     write_all(&results, &made.0).unwrap();

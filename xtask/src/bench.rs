@@ -22,8 +22,9 @@ use crate::{
 /// documentation are those of --full, which takes about twenty minutes, says so when it starts, and shows
 /// how far it is. Nothing else should run meanwhile.
 ///
-/// Results go to target/bench: results.json, benchmarks.md, and plots. Those of a whole --full run go
-/// to bench/results/latest.json and docs/ instead.
+/// Results go to target/bench: results.json, benchmarks.md, and plots. Those of a whole --full run, and of
+/// any with --keep, go to bench/results/PROCESSOR.json instead, in place of what was kept of a processor of
+/// that name, and into docs/.
 ///
 /// A relay that is not ours takes part with one flag, and is compared in the same run:
 ///
@@ -40,6 +41,9 @@ pub(crate) struct Args {
     /// Everything, three rounds.
     #[arg(long)]
     full: bool,
+    /// Keep the results as those of this processor, also of a run that leaves something out.
+    #[arg(long)]
+    keep: bool,
     /// Only these scenarios: their names are in bench/scenarios.toml.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     scenario: Vec<OsString>,
@@ -61,7 +65,7 @@ pub(crate) struct Args {
 enum Command {
     /// Say what changed beyond the noise between two results.json; exit 1 when MCR got slower.
     Compare { old: PathBuf, new: PathBuf },
-    /// Make the document and the plots anew from bench/results/latest.json.
+    /// Make the documents and the plots anew from bench/results/.
     Render,
     /// Measure the functions of the data path only.
     Functions {
@@ -78,7 +82,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         }
         Some(Command::Render) => {
             let mut figures = figures(workspace)?;
-            figures.args(["render", "--json", LATEST, "--docs", "docs"]);
+            figures.args(["render", "--kept", KEPT, "--docs", "docs"]);
             step("rendering", figures.current_dir(workspace.root()))
         }
         Some(Command::Functions { name }) => functions(workspace, name.as_deref(), None, false),
@@ -86,8 +90,8 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     }
 }
 
-/// The results that the documentation shows.
-const LATEST: &str = "bench/results/latest.json";
+/// The results that the documentation shows, a file for each processor.
+const KEPT: &str = "bench/results";
 
 fn measure(workspace: &Workspace, args: &Args) -> Result<()> {
     let rights = Rights::need("measuring relays (it makes network namespaces)")?;
@@ -106,16 +110,16 @@ fn measure(workspace: &Workspace, args: &Args) -> Result<()> {
         && [&args.scenario, &args.only, &args.peer, &args.variant].iter().all(|chosen| chosen.is_empty())
         && args.rounds.is_none();
     let aside = workspace.target().join("bench");
-    let (json, docs) = if is_whole {
-        (workspace.root().join(LATEST), workspace.root().join("docs"))
+    let (flag, place, docs) = if is_whole || args.keep {
+        ("--keep", workspace.root().join(KEPT), workspace.root().join("docs"))
     } else {
-        (aside.join("results.json"), aside)
+        ("--json", aside.join("results.json"), aside)
     };
     // Ahead of whatever else the machine does, for all contestants alike.
     let mut figures = rights.command("nice", &[]);
     figures.args(["-n", "-10"]).arg(workspace.release("figures"));
     figures.current_dir(workspace.root()).arg("measure").arg("--mcr").arg(workspace.mcr());
-    figures.arg("--json").arg(json).arg("--docs").arg(docs).arg("--functions").arg(of_functions);
+    figures.arg(flag).arg(place).arg("--docs").arg(docs).arg("--functions").arg(of_functions);
     if !args.full {
         figures.arg("--quick");
     }

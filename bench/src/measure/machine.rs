@@ -25,6 +25,25 @@ impl Machine {
             rust: first_line(Command::new("rustc").arg("--version")),
         }
     }
+
+    /// The processor's name without what says nothing.
+    #[must_use]
+    pub fn processor_in_short(&self) -> String {
+        const NOTHING: [&str; 3] = ["Processor", "CPU", "processor"];
+        let name = self.processor.split('@').next().unwrap_or_default();
+        let name = ["(R)", "(r)", "(TM)", "(tm)"].iter().fold(name.to_owned(), |name, mark| name.replace(mark, ""));
+        let words: Vec<&str> = name.split_whitespace().filter(|word| !NOTHING.contains(word)).collect();
+        if words.is_empty() { UNKNOWN.to_owned() } else { words.join(" ") }
+    }
+
+    /// What files about this processor are called.
+    #[must_use]
+    pub fn file_stem(&self) -> String {
+        let name = self.processor_in_short().to_lowercase();
+        let parts = name.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
+        let stem = parts.collect::<Vec<_>>().join("-");
+        if stem.is_empty() { UNKNOWN.to_owned() } else { stem }
+    }
 }
 
 /// The commit in this folder, with `+` when files were changed.
@@ -61,4 +80,26 @@ fn mitigations() -> String {
         .collect();
     names.sort();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::measure::fixture;
+    use crate::measure::results::Machine;
+
+    #[test]
+    fn files_are_called_after_the_processor_and_stay_where_they_belong() {
+        for (processor, short, stem) in [
+            ("AMD EPYC", "AMD EPYC", "amd-epyc"),
+            ("AMD EPYC 7R13 Processor", "AMD EPYC 7R13", "amd-epyc-7r13"),
+            ("Intel(R) Xeon(R) Processor @ 2.60GHz", "Intel Xeon", "intel-xeon"),
+            ("Intel(R) Xeon(R) Platinum 8488C", "Intel Xeon Platinum 8488C", "intel-xeon-platinum-8488c"),
+            ("../../etc", "../../etc", "etc"),
+            ("Processor", "unknown", "unknown"),
+            ("", "unknown", "unknown"),
+        ] {
+            let machine = Machine { processor: processor.to_owned(), ..fixture::results().machine };
+            assert_eq!((machine.processor_in_short().as_str(), machine.file_stem().as_str()), (short, stem));
+        }
+    }
 }

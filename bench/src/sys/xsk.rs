@@ -1,11 +1,12 @@
-//! The least that can be done with an AF_XDP socket: receive and drop, or send one frame again and again. Nothing is
-//! looked at, nothing is kept: what a relay could reach at most.
+//! The least that can be done with AF_XDP sockets: receive and drop, send one frame again and again, or pass frames on as
+//! they came. Nothing is looked at, nothing is kept: what a relay could reach at most.
 
 use std::ffi::CString;
 use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -35,21 +36,27 @@ pub struct Xsk {
     tx: Option<RingTx>,
     device: DeviceQueue,
     _umem: Umem,
-    area: Area,
+    area: Arc<Area>,
     free: Vec<u64>,
 }
 
 struct Area(NonNull<[u8]>);
 
 impl Area {
-    fn new(bytes: usize) -> io::Result<Self> {
+    fn new() -> io::Result<Arc<Self>> {
+        let bytes = FRAMES * FRAME as usize;
         let length = bytes.try_into().map_err(io::Error::other)?;
         let (protection, flags) = (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_POPULATE);
         // SAFETY: a fresh mapping at an address of the kernel's choice.
         let start = unsafe { mmap_anonymous(None, length, protection, MapFlags::MAP_PRIVATE | flags) }?;
-        Ok(Self(NonNull::slice_from_raw_parts(start.cast(), bytes)))
+        Ok(Arc::new(Self(NonNull::slice_from_raw_parts(start.cast(), bytes))))
     }
 }
+
+// SAFETY: an area is memory like any other; who has which frame of it is what the rings say.
+unsafe impl Send for Area {}
+// SAFETY: as above; nothing reaches the bytes through a shared reference without saying why nobody else does.
+unsafe impl Sync for Area {}
 
 impl Drop for Area {
     fn drop(&mut self) {
@@ -64,10 +71,10 @@ unsafe impl Send for Xsk {}
 impl Xsk {
     /// Opens a socket; waits for its queue when another socket has just been closed there: the kernel takes that down in
     /// the background.
-    fn open(interface: &str, receives: bool) -> io::Result<Self> {
+    fn open(interface: &str, receives: bool, area: &Arc<Area>) -> io::Result<Self> {
         let patience = Deadline::after(PATIENCE);
         loop {
-            match Self::try_open(interface, receives) {
+            match Self::try_open(interface, receives, area) {
                 Err(error) if error.kind() == io::ErrorKind::ResourceBusy && !patience.passed() => sleep(STEP),
                 done => return done,
             }
@@ -76,25 +83,26 @@ impl Xsk {
 
     /// A socket that receives. Packets come when a program redirects them to it.
     pub fn receiver(interface: &str) -> io::Result<Self> {
-        let mut xsk = Self::open(interface, true)?;
+        let mut xsk = Self::open(interface, true, &Area::new()?)?;
         xsk.refill();
         Ok(xsk)
     }
 
     /// A socket that sends this frame.
     pub fn sender(interface: &str, frame: &[u8]) -> io::Result<Self> {
-        let mut xsk = Self::open(interface, false)?;
+        let xsk = Self::open(interface, false, &Area::new()?)?;
         for at in 0..FRAMES {
+            let mut all = xsk.area.0;
             // SAFETY: the area is ours alone until something is sent, and each frame lies within it.
-            let bytes = unsafe { xsk.area.0.as_mut() };
+            let bytes = unsafe { all.as_mut() };
             bytes[at * FRAME as usize..][..frame.len()].copy_from_slice(frame);
         }
         Ok(xsk)
     }
 
-    fn try_open(interface: &str, receives: bool) -> io::Result<Self> {
+    fn try_open(interface: &str, receives: bool, area: &Arc<Area>) -> io::Result<Self> {
         let raw = |errno: Errno| io::Error::from_raw_os_error(errno.get_raw());
-        let area = Area::new(FRAMES * FRAME as usize)?;
+        let area = Arc::clone(area);
         let config = UmemConfig { fill_size: RING, complete_size: RING, frame_size: FRAME, headroom: 0, flags: 0 };
         // SAFETY: the area outlives the UMEM: it is dropped after it.
         let umem = unsafe { Umem::new(config, area.0) }.map_err(raw)?;
@@ -147,26 +155,31 @@ impl Xsk {
 
     /// Sends up to a batch; says how many.
     pub fn send(&mut self, length: u32) -> u32 {
-        let Some(tx) = &mut self.tx else { return 0 };
+        self.take_back();
+        let frames = self.free.iter().take(BATCH as usize).map(|at| XdpDesc { addr: *at, len: length, options: 0 });
+        let sent = put(&mut self.tx, frames);
+        self.free.drain(..sent);
+        self.kick();
+        u32::try_from(sent).unwrap_or(u32::MAX)
+    }
+
+    /// Takes back the frames that were sent.
+    fn take_back(&mut self) {
         let mut done = self.device.complete(RING);
         while let Some(at) = done.read() {
-            self.free.push(at);
+            self.free.push(at & !u64::from(FRAME - 1));
         }
         done.release();
-        drop(done);
-        let mut ring = tx.transmit(BATCH);
-        let frames = self.free.iter().take(BATCH as usize).map(|at| XdpDesc { addr: *at, len: length, options: 0 });
-        let sent = ring.insert(frames);
-        ring.commit();
-        drop(ring);
-        self.free.drain(..sent as usize);
-        if tx.needs_wakeup() {
+    }
+
+    /// Has the kernel send what it was not told of yet.
+    fn kick(&self) {
+        if let Some(tx) = self.tx.as_ref().filter(|tx| tx.needs_wakeup()) {
             let socket = tx.as_raw_fd();
             // SAFETY: no buffer and no address: the call only names the socket. What it could not send now it will
             // with the next call.
             let _ = unsafe { libc::sendto(socket, std::ptr::null(), 0, libc::MSG_DONTWAIT, std::ptr::null(), 0) };
         }
-        sent
     }
 
     fn refill(&mut self) {
@@ -178,6 +191,66 @@ impl Xsk {
             }
         }
         ring.commit();
+    }
+}
+
+/// Puts up to a batch on a transmit ring, as many as it takes; says how many.
+fn put(tx: &mut Option<RingTx>, packets: impl Iterator<Item = XdpDesc>) -> usize {
+    let Some(tx) = tx else { return 0 };
+    let mut ring = tx.transmit(BATCH);
+    let sent = ring.insert(packets);
+    ring.commit();
+    sent as usize
+}
+
+/// A socket that receives and one that sends, with the same memory: frames go from one to the other as they came.
+pub struct Passage {
+    receiver: Xsk,
+    sender: Xsk,
+    /// What was received and found no room on the transmit ring, and the room for what is.
+    taken: Vec<XdpDesc>,
+}
+
+impl Passage {
+    /// From one interface to another.
+    pub fn new(from: &str, to: &str) -> io::Result<Self> {
+        let area = Area::new()?;
+        let mut receiver = Xsk::open(from, true, &area)?;
+        let mut sender = Xsk::open(to, false, &area)?;
+        // The frames are the receiver's until they are sent.
+        sender.free.clear();
+        receiver.refill();
+        Ok(Self { receiver, sender, taken: Vec::with_capacity(BATCH as usize) })
+    }
+
+    /// Takes up to a batch, sends it, and gives back what was sent before; says how many.
+    pub fn turn(&mut self) -> u32 {
+        let Self { receiver, sender, taken } = self;
+        sender.take_back();
+        receiver.free.append(&mut sender.free);
+        if let Some(rx) = &mut receiver.rx {
+            let mut ring = rx.receive(BATCH - u32::try_from(taken.len()).unwrap_or(BATCH));
+            while let Some(descriptor) = ring.read() {
+                taken.push(descriptor);
+            }
+            ring.release();
+        }
+        let sent = put(&mut sender.tx, taken.iter().copied());
+        taken.drain(..sent);
+        receiver.refill();
+        sender.kick();
+        u32::try_from(sent).unwrap_or(u32::MAX)
+    }
+
+    /// Packets that came and found no frame, or the ring full.
+    pub fn n_dropped(&self) -> io::Result<u64> {
+        self.receiver.n_dropped()
+    }
+}
+
+impl AsRawFd for Passage {
+    fn as_raw_fd(&self) -> RawFd {
+        self.receiver.as_raw_fd()
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{ArgGroup, Parser, Subcommand};
 
 /// Measures MCR and its peers, and shows what was measured.
 #[derive(Parser)]
@@ -21,12 +21,16 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Measure(measure::Arguments),
-    /// Make the document and the plots of a run.
+    /// Make the documents and the plots of a run, or of all that are kept.
+    #[command(group(ArgGroup::new("what").args(["json", "kept"]).required(true)))]
     Render {
         /// What was measured
         #[arg(long, value_name = "FILE")]
-        json: PathBuf,
-        /// The folder for benchmarks.md and benchmarks/*.svg
+        json: Option<PathBuf>,
+        /// What is kept of each processor
+        #[arg(long, value_name = "FOLDER")]
+        kept: Option<PathBuf>,
+        /// The folder for benchmarks.md and what stands beside it in benchmarks/
         #[arg(long, value_name = "FOLDER")]
         docs: PathBuf,
     },
@@ -42,7 +46,8 @@ enum Command {
 fn main() -> Result<ExitCode> {
     match Arguments::parse().command {
         Command::Measure(arguments) => measure::run(&arguments)?,
-        Command::Render { json, docs } => show::render(&json, &docs)?,
+        Command::Render { json: Some(json), docs, .. } => show::render(&json, &docs)?,
+        Command::Render { kept, docs, .. } => show::render_kept(&kept.unwrap_or_default(), &docs)?,
         Command::Compare { old, new } => return show::compare(&old, &new),
     }
     Ok(ExitCode::SUCCESS)

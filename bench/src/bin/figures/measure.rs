@@ -43,8 +43,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     functions: Option<PathBuf>,
     /// Where to write what was measured
-    #[arg(long, value_name = "FILE")]
-    json: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "keep")]
+    json: Option<PathBuf>,
+    /// Where to keep what was measured, in a file that is called after the processor, in place of --json
+    #[arg(long, value_name = "FOLDER", conflicts_with = "json")]
+    keep: Option<PathBuf>,
     /// Where to write the document and the plots
     #[arg(long, value_name = "FOLDER")]
     docs: PathBuf,
@@ -75,17 +78,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         scenarios,
         functions: arguments.functions.as_deref().map_or_else(|| Ok(Vec::new()), functions)?,
     };
-    if let Some(folder) = arguments.json.parent() {
+    let kept_as = |folder: &PathBuf| folder.join(results.machine.file_stem()).with_extension("json");
+    let json = arguments.json.clone().or_else(|| arguments.keep.as_ref().map(kept_as)).context("--json is missing")?;
+    if let Some(folder) = json.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
     }
     if !faults.is_empty() {
-        let aside = arguments.json.with_extension("faulty.json");
+        // Under a name that is not taken for what is kept.
+        let aside = json.with_extension("faulty");
         results.write(&aside)?;
         bail!("what must not happen happened; figures are in {}:\n  {}", aside.display(), faults.join("\n  "));
     }
-    results.write(&arguments.json)?;
-    eprintln!("bench: wrote {}", arguments.json.display());
-    crate::show::render(&arguments.json, &arguments.docs)?;
+    results.write(&json)?;
+    eprintln!("bench: wrote {}", json.display());
+    match &arguments.keep {
+        Some(kept) => crate::show::render_kept(kept, &arguments.docs)?,
+        None => crate::show::render(&json, &arguments.docs)?,
+    }
     crate::show::in_short(&results)
 }
 

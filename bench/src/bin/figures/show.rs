@@ -1,7 +1,7 @@
 //! What a run says, and what two of them say of each other.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -10,12 +10,22 @@ use bench::measure::document;
 use bench::measure::page;
 use bench::measure::results::Results;
 
-/// Makes the document and the plots.
+/// Makes the document and the plots of a run.
 pub(crate) fn render(json: &Path, docs: &Path) -> Result<()> {
-    for file in page::write_all(&Results::read(json)?, docs)? {
+    tell(&page::write_run(&Results::read(json)?, docs)?);
+    Ok(())
+}
+
+/// Makes the documents and the plots of what is kept.
+pub(crate) fn render_kept(kept: &Path, docs: &Path) -> Result<()> {
+    tell(&page::write_all(&page::kept(kept)?, docs)?);
+    Ok(())
+}
+
+fn tell(written: &[PathBuf]) {
+    for file in written {
         eprintln!("bench: wrote {}", file.display());
     }
-    Ok(())
 }
 
 /// Prints the highest rates, and how many times as much MCR takes.

@@ -16,7 +16,7 @@ use crate::measure::program::abi::redirect;
 use crate::measure::scenario::Scenario;
 use crate::measure::stage::{INPUT_LINK, RELAY_CORE, Stage};
 use crate::packet::{Headers, Mac, build};
-use crate::sys::xsk::Xsk;
+use crate::sys::xsk::{Passage, Xsk};
 
 /// Rewritten and sent on by a program in the driver: no process, no copy.
 pub(super) fn rewrite_in_xdp(stage: &Stage, scenario: &Scenario) -> Result<Running> {
@@ -47,10 +47,8 @@ pub(super) fn rewrite_in_xdp(stage: &Stage, scenario: &Scenario) -> Result<Runni
 /// Received by an AF_XDP socket and dropped.
 pub(super) fn receive_only(stage: &Stage) -> Result<Running> {
     let xsk = stage.relay.run(|| Xsk::receiver(INPUT_LINK)).context("open an AF_XDP socket")?;
-    let mut programs = Programs::open()?;
-    XskMap::try_from(programs.map_mut("SOCKETS")?)?.set(0, xsk.as_raw_fd(), 0)?;
-    stage.relay.run(|| programs.attach_xdp("steer", INPUT_LINK))?;
-    let worker = Worker::start(stage, xsk, |xsk| xsk.receive().into())?;
+    let programs = steer(stage, &xsk)?;
+    let worker = Worker::start(stage, xsk, |xsk| xsk.receive().into(), Xsk::n_dropped)?;
     let count = Arc::clone(&worker.count);
     let end = move || {
         drop(programs);
@@ -59,6 +57,27 @@ pub(super) fn receive_only(stage: &Stage) -> Result<Running> {
     let received = move || count.load(Ordering::Relaxed);
     let (drive, received) = (Drive::Receives, Some(Box::new(received) as Box<dyn Fn() -> u64>));
     Ok(Running { pids: Vec::new(), drive, received, end: Box::new(end) })
+}
+
+/// Received by an AF_XDP socket and sent by another, as it came: what is left of a relay that does nothing.
+pub(super) fn pass_on(stage: &Stage) -> Result<Running> {
+    let (port, _) = stage.outputs.first().context("a stage without outputs")?;
+    let passage = stage.relay.run(|| Passage::new(INPUT_LINK, &port.name)).context("open two AF_XDP sockets")?;
+    let programs = steer(stage, &passage)?;
+    let worker = Worker::start(stage, passage, |passage| passage.turn().into(), Passage::n_dropped)?;
+    let end = move || {
+        drop(programs);
+        worker.end()
+    };
+    Ok(Running { pids: Vec::new(), drive: Drive::Relays, received: None, end: Box::new(end) })
+}
+
+/// Has everything that comes in go to a socket.
+fn steer(stage: &Stage, socket: &impl AsRawFd) -> Result<Programs> {
+    let mut programs = Programs::open()?;
+    XskMap::try_from(programs.map_mut("SOCKETS")?)?.set(0, socket.as_raw_fd(), 0)?;
+    stage.relay.run(|| programs.attach_xdp("steer", INPUT_LINK))?;
+    Ok(programs)
 }
 
 /// Sent by an AF_XDP socket, with nothing received.
@@ -70,7 +89,7 @@ pub(super) fn send_only(stage: &Stage, scenario: &Scenario) -> Result<Running> {
     let frame = build(&headers.to_mac(to), &vec![0x47; scenario.payload.into()]);
     let xsk = stage.relay.run(|| Xsk::sender(&port.name, &frame)).context("open an AF_XDP socket")?;
     let length = u32::try_from(frame.len())?;
-    let worker = Worker::start(stage, xsk, move |xsk| xsk.send(length).into())?;
+    let worker = Worker::start(stage, xsk, move |xsk| xsk.send(length).into(), Xsk::n_dropped)?;
     Ok(Running { pids: Vec::new(), drive: Drive::Sends, received: None, end: Box::new(move || worker.end()) })
 }
 
@@ -82,7 +101,13 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(stage: &Stage, mut xsk: Xsk, turn: impl Fn(&mut Xsk) -> u64 + Send + 'static) -> Result<Self> {
+    /// `turn` says how many packets it was about, `n_dropped` how many were lost in all.
+    fn start<S: Send + 'static>(
+        stage: &Stage,
+        mut sockets: S,
+        turn: impl Fn(&mut S) -> u64 + Send + 'static,
+        n_dropped: impl Fn(&S) -> std::io::Result<u64> + Send + 'static,
+    ) -> Result<Self> {
         let (count, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (counted, stopped) = (Arc::clone(&count), Arc::clone(&stop));
         let thread = stage.relay.spawn("ceiling", move || {
@@ -90,10 +115,10 @@ impl Worker {
             cores.set(RELAY_CORE)?;
             sched_setaffinity(Pid::from_raw(0), &cores)?;
             while !stopped.load(Ordering::Relaxed) {
-                let n = turn(&mut xsk);
+                let n = turn(&mut sockets);
                 counted.store(counted.load(Ordering::Relaxed) + n, Ordering::Relaxed);
             }
-            Ok(xsk.n_dropped()?)
+            Ok(n_dropped(&sockets)?)
         })?;
         Ok(Self { count, stop, thread: Some(thread) })
     }

@@ -49,11 +49,12 @@ enum Way {
 enum Ceiling {
     Rewrite,
     Receive,
+    PassOn,
     Send,
 }
 
 /// All that scenarios may name.
-const KNOWN: [(&str, &str, Kind, Way); 10] = [
+const KNOWN: [(&str, &str, Kind, Way); 11] = [
     ("mcr", "MCR as it comes (adaptive)", Kind::Mcr, Way::Mcr(Cow::Borrowed("poll = \"adaptive\""))),
     ("mcr-busy", "MCR with a lane that never sleeps", Kind::Mcr, Way::Mcr(Cow::Borrowed("poll = \"busy\""))),
     ("mcr-wait", "MCR with a lane that never spins", Kind::Mcr, Way::Mcr(Cow::Borrowed("poll = \"wait\""))),
@@ -69,6 +70,7 @@ const KNOWN: [(&str, &str, Kind, Way); 10] = [
     ),
     ("xsk-drop", "AF_XDP that only receives", Kind::Ceiling, Way::Ceiling(Ceiling::Receive)),
     ("xsk-transmit", "AF_XDP that only sends", Kind::Ceiling, Way::Ceiling(Ceiling::Send)),
+    ("xsk-pass", "AF_XDP that passes frames on as they came", Kind::Ceiling, Way::Ceiling(Ceiling::PassOn)),
 ];
 
 /// The programs that contestants need.
@@ -141,6 +143,7 @@ impl Contestant {
             Way::ByHand(template) => by_hand::start(&self.name, template, stage, scenario),
             Way::Ceiling(Ceiling::Rewrite) => ceiling::rewrite_in_xdp(stage, scenario),
             Way::Ceiling(Ceiling::Receive) => ceiling::receive_only(stage),
+            Way::Ceiling(Ceiling::PassOn) => ceiling::pass_on(stage),
             Way::Ceiling(Ceiling::Send) => ceiling::send_only(stage, scenario),
         });
         let who = format!("contestant \"{}\"", self.name);
@@ -151,7 +154,7 @@ impl Contestant {
     /// By which link the packets of one output leave, and with what destination.
     pub fn output(&self, scenario: &Scenario, relay: u16, output: u16) -> Output {
         let Output { link, destination } = scenario.output(relay, output);
-        let is_rewritten = self.way != Way::Kernel;
+        let is_rewritten = !matches!(self.way, Way::Kernel | Way::Ceiling(Ceiling::PassOn));
         Output { link, destination: if is_rewritten { destination } else { scenario.input(relay) } }
     }
 

@@ -2,36 +2,22 @@
 
 use std::fmt::Write;
 
-use super::Page;
 use super::table::{Table, escaped};
+use super::{Page, possible};
 use crate::measure::number::{self, ABSENT};
 use crate::measure::plot;
 use crate::measure::results::{Kind, Results, ScenarioResult};
 
 const INTRODUCTION: &str = "\
-# Benchmarks
-
-This page and its plots are made from `bench/results/latest.json` by `cargo xtask bench render`: do not edit them. To measure again,
-as root, on a machine that does nothing else:
-
-```sh
-cargo xtask bench --full
-```
-
-Figures are good for ratios within one run: a machine, a kernel and a neighbour change each of them. What was tried to make the data
-path cheaper is on [a page of its own](data-path.md).
-";
-
-const INTRODUCTION_OF_A_PART: &str = "\
 # Benchmarks, in part
 
 A first look, of fewer or shorter runs: these are not the figures that we publish. Those take `cargo xtask bench --full`.
 ";
 
 /// What a run calls itself that left nothing out.
-const WHOLE: &str = "full";
+pub(super) const WHOLE: &str = "full";
 
-const METHOD: &str = "\
+pub(super) const METHOD: &str = "\
 ## What is measured
 
 A generator, a relay and a sink, each in a network namespace, with a veth pair between each two, in copy mode. On core 0 the kernel
@@ -46,7 +32,7 @@ stands apart. Every other packet that did not arrive is listed by the counter th
 runs ahead of the machine's other work (nice -10).
 ";
 
-const READING: &str = "\
+pub(super) const READING: &str = "\
 - Rates are packets per second **in**, unless a column says out: that is the sum of all outputs.
 - Bits are those of frames from the first MAC address to the end of the payload. On a wire each frame takes 24 bytes more: checksum,
   preamble and gap.
@@ -59,11 +45,27 @@ const READING: &str = "\
 - – means not measured.
 ";
 
+/// Of a run that is not kept.
 pub(super) fn write(page: &mut Page, results: &Results) {
-    page.text(if results.extent == WHOLE { INTRODUCTION } else { INTRODUCTION_OF_A_PART });
+    page.text(INTRODUCTION);
     summary(page, results);
     page.text(METHOD);
     page.text(READING);
+    machine(page, results);
+    contestants(page, results);
+}
+
+/// Of the run that is kept of a processor.
+pub(super) fn write_processor(page: &mut Page, results: &Results) {
+    let (processor, stem) = (escaped(&results.machine.processor_in_short()), results.machine.file_stem());
+    page.text(&format!(
+        "# Benchmarks: {processor}\n\nMade from `bench/results/{stem}.json`: do not edit it. What is measured, and other \
+         processors: [benchmarks](../benchmarks.md).\n"
+    ));
+    if results.extent != WHOLE {
+        page.text("This run was not of all scenarios, or shorter than those are: see its extent.\n");
+    }
+    summary(page, results);
     machine(page, results);
     contestants(page, results);
 }
@@ -72,6 +74,7 @@ pub(super) fn write(page: &mut Page, results: &Results) {
 fn summary(page: &mut Page, results: &Results) {
     page.text("## In short\n\nThe highest rate without loss, in packets per second in, and in parentheses how many times as much MCR takes.\n");
     page.table(&in_short(results));
+    possible::write(page, results);
     page.plot(plot::OUTPUTS_FILE, "Packets per second out against the number of outputs");
     page.plot(plot::RELAYS_FILE, "Packets per second against the number of relays");
 }

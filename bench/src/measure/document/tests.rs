@@ -5,7 +5,16 @@ use crate::measure::{fixture, golden};
 
 #[test]
 fn the_page_is_as_it_was() {
-    golden::assert_as_it_was("page.md", &render(&fixture::results()));
+    golden::assert_as_it_was("page.md", &render_processor(&fixture::results()));
+}
+
+#[test]
+fn the_page_on_all_is_as_it_was() {
+    let mut another = fixture::results();
+    another.machine.processor = "Invented(R) Other(R) Processor".to_owned();
+    another.scenarios.truncate(1);
+    another.extent = "quick".to_owned();
+    golden::assert_as_it_was("all.md", &render_all(&[fixture::results(), another]));
 }
 
 #[test]
@@ -48,6 +57,8 @@ fn what_is_no_number_is_a_dash() {
 fn a_run_in_part_does_not_pass_for_the_whole() {
     let results = Results { extent: "quick".to_owned(), ..fixture::results() };
     assert!(render(&results).starts_with("# Benchmarks, in part\n"));
+    let is_told = |results: &Results| render_processor(results).contains("This run was not of all scenarios");
+    assert!(is_told(&results) && !is_told(&fixture::results()));
 }
 
 #[test]
