@@ -56,6 +56,8 @@ pub mod hang; // whether a lane hangs
 pub mod throttle; // how often something is said
 #[cfg(feature = "alloc")]
 pub mod written; // what a process writes, as lines for a log
+#[cfg(feature = "alloc")]
+pub mod pattern; // names with stars
 
 // Beside both.
 #[cfg(any(feature = "fixtures", test))]

@@ -61,7 +61,7 @@ pub fn start(
         opened => opened?,
     };
     rights::keep_what_is_needed(&http)?;
-    api::start(opened, &http, desk, sight)
+    api::start(opened, &configuration.settings.http, &http, desk, sight)
 }
 
 /// Rates are made of two looks; the looking ends with the API.

@@ -1,22 +1,31 @@
 //! Who asks, and whether they may. The Unix socket's permissions are its access control; over TCP everybody may look,
-//! unless that takes a token too, but not into packets; the holder of a token that may write may change. A browser is not
-//! let into it by a stranger's page.
+//! unless that takes a token too, but not into packets; what the holder of a token may is written beside its hash. A browser
+//! is not let into it by a stranger's page.
 
+mod scope; // which relays a token is for
+mod token; // whose token this is
+
+pub(super) use scope::{check_capture, check_change};
+
+use super::denied::{self, Denied};
+use super::host::{check_is_local, check_origin, check_target};
 use super::problem::{Kind, Problem};
 use super::shared::Api;
-use crate::config::{Access, Reads, Token};
+use crate::clock::unix_ms;
+use crate::config::{Access, Http, Reads, Token};
 use crate::control::desk::Who;
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
-use axum::http::header::{self, HeaderName};
 use axum::http::request::Parts;
-use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use sha2::{Digest as _, Sha256};
-use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::Ordering::Relaxed;
-use subtle::ConstantTimeEq as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// A clock that is set leaps: the end of a token is looked for at least so often.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +46,22 @@ pub(super) enum Peer {
     },
 }
 
+/// By what somebody was let in.
+#[derive(Clone, Debug)]
+pub(super) enum Admitted {
+    /// By the Unix socket.
+    Unix {
+        /// Their user.
+        uid: u32,
+        /// Their process.
+        pid: i32,
+    },
+    /// Because everybody may look.
+    Open,
+    /// By a token.
+    Token(Token),
+}
+
 /// Who asks for a change, after it was found that they may.
 #[derive(Clone, Debug)]
 pub(super) struct Asking(pub(super) Who);
@@ -45,202 +70,132 @@ impl FromRequestParts<Api> for Asking {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
-        let asking = parts.extensions.get::<Self>().cloned();
-        asking.ok_or_else(|| Problem::new(Kind::Forbidden, "nobody was found who asks for this"))
+        match parts.extensions.get::<Admitted>() {
+            Some(Admitted::Unix { uid, pid }) => Ok(Self(Who::User { uid: *uid, pid: *pid })),
+            Some(Admitted::Token(Token { name, relays, .. })) => {
+                Ok(Self(Who::Token { name: name.clone(), relays: relays.clone() }))
+            }
+            Some(Admitted::Open) | None => Err(nobody()),
+        }
     }
+}
+
+fn nobody() -> Problem {
+    Problem::new(Kind::Forbidden, "nobody was found who asks for this")
 }
 
 /// Stands before every address.
 pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    let method = parts.method.clone();
+    let asked = denied::Asked::of(&parts);
     let mut response = match admit(&api, &parts).await {
-        Ok(asking) => {
-            if let Some(who) = asking {
-                parts.extensions.insert(Asking(who));
-            }
+        Ok(admitted) => {
+            parts.extensions.insert(admitted);
+            parts.extensions.insert(asked.clone());
             next.run(Request::from_parts(parts, body)).await
         }
         Err(problem) => problem.into_response(),
     };
+    let status = response.status();
+    if let Some(Denied { detail, token }) = response.extensions_mut().remove() {
+        denied::record(&api.desk.events, &asked, status.as_u16(), detail, token);
+    }
     let headers = response.headers_mut();
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    api.counts.answered(method.as_str(), response.status().as_u16());
+    api.counts.answered(asked.method.as_str(), status.as_u16());
     response
 }
 
-/// Says who asks for a change, or that somebody only looks.
-async fn admit(api: &Api, parts: &Parts) -> Result<Option<Who>, Problem> {
-    let Some(peer) = parts.extensions.get::<Peer>() else {
-        return Err(Problem::new(Kind::Forbidden, "nobody was found who asks for this"));
-    };
+/// Says by what whoever asks is let in.
+async fn admit(api: &Api, parts: &Parts) -> Result<Admitted, Problem> {
+    let peer = parts.extensions.get::<Peer>().ok_or_else(nobody)?;
+    let host = check_target(parts, matches!(peer, Peer::Unix { .. }))?;
     if let Peer::Tcp { local, .. } = peer
         && local.ip().to_canonical().is_loopback()
     {
-        let host = parts.headers.get(header::HOST).map(|host| host.to_str().unwrap_or("?"));
-        check_host(host.or_else(|| parts.uri.authority().map(Authority::as_str)))?;
+        check_is_local(host.as_ref())?;
     }
     let looks = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
     if !looks {
         check_origin(&parts.headers)?;
     }
+    let http = api.desk.http.in_force();
     match *peer {
-        Peer::Unix { .. } | Peer::Tcp { .. } if looks && is_open(api, peer, parts) => Ok(None),
-        Peer::Unix { uid, pid } => Ok(Some(Who::User { uid, pid })),
-        Peer::Tcp { peer, .. } => {
-            let Token { name, access, .. } = holder(api, peer, &parts.headers).await?;
-            match (looks, access) {
-                (true, _) => Ok(None),
-                (false, Access::Write) => Ok(Some(Who::Token { name })),
-                (false, Access::Read) => {
-                    let detail = format!("the token \"{name}\" may only look: use one with access = \"write\"");
-                    Err(Problem::new(Kind::Forbidden, detail))
+        Peer::Unix { uid, pid } => Ok(Admitted::Unix { uid, pid }),
+        Peer::Tcp { .. } if looks && is_open(&http, parts) => Ok(Admitted::Open),
+        Peer::Tcp { .. } => {
+            let token = token::holder(api, &http.tokens, &parts.headers).await?;
+            if !looks && token.access < Access::Write {
+                let detail =
+                    format!("the token \"{}\" may only look: use one with access = \"write\"", token.name);
+                return Err(Problem::of_token(Kind::Forbidden, detail, &token.name));
+            }
+            Ok(Admitted::Token(token))
+        }
+    }
+}
+
+/// Whether everybody may look at this over TCP. Probes have no token: health tells nothing that is worth hiding from whoever
+/// can reach the address. A capture shows what is in the packets, which is never everybody's.
+fn is_open(http: &Http, parts: &Parts) -> bool {
+    let is_capture =
+        || parts.extensions.get::<MatchedPath>().is_some_and(|route| route.as_str() == super::capture::ROUTE);
+    is_probe(parts.uri.path()) || (http.reads == Reads::Open && !is_capture())
+}
+
+/// Whether this is an address of a probe.
+pub(super) fn is_probe(path: &str) -> bool {
+    matches!(path, "/livez" | "/readyz" | "/healthz")
+}
+
+/// What is shown for as long as its reader likes.
+#[derive(Clone, Debug)]
+pub(super) enum Shown {
+    /// Events.
+    Events,
+    /// The packets of a relay.
+    Packets(String),
+}
+
+/// Waits until whoever was let in would not be any more, and says why.
+pub(super) async fn revoked(api: Api, admitted: Admitted, shown: Shown) -> String {
+    let mut changes = api.desk.http.follow();
+    loop {
+        let http = Arc::clone(&changes.borrow_and_update());
+        let now = unix_ms();
+        match still_may(&http, &admitted, &shown, now) {
+            Err(why) => return why,
+            Ok(None) => {
+                if changes.changed().await.is_err() {
+                    return "mcr is ending".to_owned();
                 }
+            }
+            Ok(Some(expires)) => {
+                let left = Duration::from_millis(expires.saturating_sub(now)).min(LOOK);
+                let _ = timeout(left, changes.changed()).await; // Either way it is looked again.
             }
         }
     }
 }
 
-/// Whether whoever asks may look without a token. Probes have none: health tells nothing that is worth hiding from whoever
-/// can reach the address. A capture shows what is in the packets, which is never everybody's.
-fn is_open(api: &Api, peer: &Peer, parts: &Parts) -> bool {
-    let path = parts.uri.path();
-    let is_capture =
-        || parts.extensions.get::<MatchedPath>().is_some_and(|route| route.as_str() == super::capture::ROUTE);
-    match peer {
-        Peer::Unix { .. } => true,
-        Peer::Tcp { .. } if matches!(path, "/livez" | "/readyz" | "/healthz") => true,
-        Peer::Tcp { .. } => api.reads == Reads::Open && !is_capture(),
-    }
-}
-
-/// A name that a stranger's name server made to mean this machine gets no answer. Machines that are to be reached by
-/// name are not reached at their loopback address.
-fn check_host(host: Option<&str>) -> Result<(), Problem> {
-    // Only HTTP/1.0 leaves it out, which no browser speaks.
-    let Some(host) = host else { return Ok(()) };
-    let name = host.parse::<Authority>().map(|authority| authority.host().to_ascii_lowercase()).unwrap_or_default();
-    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    if address.is_ok() || name == "localhost" || name.ends_with(".localhost") {
-        return Ok(());
-    }
-    let detail = "here only localhost and plain addresses are answered to: use http://127.0.0.1, or let the proxy send that as Host";
-    Err(Problem::new(Kind::OtherHost, detail))
-}
-
-/// A browser says from which page a change comes. A change that comes from another's page is no wish of its user.
-fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
-    const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-    let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?").to_ascii_lowercase());
-    let of_other_site = text(&SITE).is_some_and(|site| site != "same-origin" && site != "none");
-    let of_other_origin = text(&header::ORIGIN).is_some_and(|origin| {
-        let page = origin.split_once("://").map(|(_, authority)| authority.to_owned());
-        page.is_none() || page != text(&header::HOST)
-    });
-    if of_other_site || of_other_origin {
-        let detail =
-            "this change comes from the page of another site: changes are made from here or from no page at all";
-        return Err(Problem::new(Kind::Forbidden, detail));
-    }
-    Ok(())
-}
-
-/// Whose token this is.
-async fn holder(api: &Api, peer: SocketAddr, headers: &HeaderMap) -> Result<Token, Problem> {
-    let tokens = api.desk.tokens.load_full();
-    if tokens.is_empty() {
-        let detail = "over TCP this takes a token, and there is none: use the Unix socket, or add a token to http.tokens in the configuration";
-        return Err(Problem::new(Kind::Forbidden, detail));
-    }
-    let needed = || {
-        Problem::new(Kind::TokenNeeded, "send Authorization: Bearer TOKEN, with a token whose hash is in http.tokens")
+/// Whether somebody who was let in would be now; and until when, if there is an end.
+fn still_may(http: &Http, admitted: &Admitted, shown: &Shown, unix_ms: u64) -> Result<Option<u64>, String> {
+    let held = match admitted {
+        Admitted::Unix { .. } => return Ok(None),
+        Admitted::Open if http.reads == Reads::Open => return Ok(None),
+        Admitted::Open => return Err("looking takes a token now".to_owned()),
+        Admitted::Token(held) => held,
     };
-    let line = headers.get(header::AUTHORIZATION).ok_or_else(needed)?.as_bytes();
-    let (scheme, token) = line.split_at_checked("Bearer ".len()).ok_or_else(needed)?;
-    if !scheme.eq_ignore_ascii_case(b"Bearer ") {
-        return Err(needed());
-    }
-    if let Some(token) = find(&tokens, token.trim_ascii()) {
-        return Ok(token.clone());
-    }
-    let before = api.counts.requests.wrong_tokens.fetch_add(1, Relaxed);
-    if before.is_power_of_two() || before == 0 {
-        // Said less and less often: whoever tries a million tokens must not fill the disk.
-        tracing::warn!(%peer, tried = before + 1, "somebody came over TCP with a wrong token");
-    }
-    // Guessing takes time; where too many guess at once, nobody is held back but told to come again.
-    let Ok(_slot) = api.wrong_tokens.try_acquire() else {
-        return Err(Problem::new(Kind::TooMany, "too many wrong tokens at once: come again later"));
+    let name = &held.name;
+    let Some(token) = http.tokens.iter().find(|token| token.hash == held.hash) else {
+        return Err(format!("the token \"{name}\" is known no more"));
     };
-    tokio::time::sleep(api.limits.wrong_token).await;
-    Err(Problem::new(Kind::TokenNeeded, "this token is not known: its hash must be in http.tokens"))
-}
-
-/// Looks at all tokens, and at all of each: the time it takes tells nothing.
-fn find<'a>(tokens: &'a [Token], token: &[u8]) -> Option<&'a Token> {
-    let hash = Sha256::digest(token);
-    let mut found = None;
-    for token in tokens {
-        if bool::from(token.hash.ct_eq(hash.as_slice())) {
-            found = Some(token);
-        }
+    if token.is_expired(unix_ms) {
+        return Err(token::expired(token));
     }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{check_host, check_origin, find};
-    use crate::config::{Access, Token};
-    use axum::http::{HeaderMap, HeaderName, HeaderValue};
-    use sha2::{Digest as _, Sha256};
-
-    #[test]
-    fn a_token_is_known_by_its_hash() {
-        let token = |name: &str, text: &str| Token {
-            name: name.to_owned(),
-            hash: Sha256::digest(text).into(),
-            access: Access::Write,
-        };
-        let tokens = [token("a", "one"), token("b", "two")];
-        let name_of = |tokens: &[Token], token: &[u8]| find(tokens, token).map(|token| token.name.clone());
-        assert_eq!(name_of(&tokens, b"one").as_deref(), Some("a"));
-        assert_eq!(name_of(&tokens, b"two").as_deref(), Some("b"));
-        assert_eq!(name_of(&tokens, b""), None);
-        assert_eq!(name_of(&[], b"one"), None);
+    if let Shown::Packets(relay) = shown {
+        scope::may_capture(token, relay)?;
     }
-
-    #[test]
-    fn at_the_loopback_address_a_name_from_outside_is_nobodys() {
-        for host in
-            ["127.0.0.1:9280", "127.0.0.1", "[::1]:9280", "localhost", "LOCALHOST:1", "mcr.localhost:9280", "10.0.0.1"]
-        {
-            assert!(check_host(Some(host)).is_ok(), "{host}");
-        }
-        for host in
-            ["evil.example", "evil.example:9280", "localhost.evil.example", "", "?", "127.0.0.1.evil.example", "a b"]
-        {
-            assert!(check_host(Some(host)).is_err(), "{host}");
-        }
-        assert!(check_host(None).is_ok());
-    }
-
-    #[test]
-    fn a_page_changes_only_what_it_came_from() {
-        let check = |lines: &[(&'static str, &'static str)]| {
-            let line = |(name, value): &(&'static str, &'static str)| {
-                (HeaderName::from_static(name), HeaderValue::from_static(value))
-            };
-            check_origin(&lines.iter().map(line).collect::<HeaderMap>()).is_ok()
-        };
-        assert!(check(&[("host", "a:1")]));
-        assert!(check(&[("host", "a:1"), ("origin", "http://A:1")]));
-        assert!(check(&[("host", "a:1"), ("origin", "http://a:1"), ("sec-fetch-site", "same-origin")]));
-        assert!(!check(&[("host", "a:1"), ("origin", "http://b:1")]));
-        assert!(!check(&[("host", "a:1"), ("origin", "null")]));
-        assert!(!check(&[("origin", "http://a:1")]));
-        assert!(!check(&[("host", "a:1"), ("sec-fetch-site", "cross-site")]));
-        assert!(!check(&[("host", "a:1"), ("sec-fetch-site", "same-site")]));
-    }
+    Ok(token.expires)
 }

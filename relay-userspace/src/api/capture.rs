@@ -1,18 +1,24 @@
 //! A relay's packets as a pcapng file that grows while it is read.
 
+use super::access::{self, Admitted, Shown, check_capture};
+use super::denied;
 use super::problem::{Kind, Problem};
 use super::request::{Name, Params};
 use super::shared::Api;
 use super::sight::Captured;
 use crate::capture::Limits;
 use crate::control::desk::Refusal;
-use axum::body::Body;
+use axum::Extension;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream;
 use serde::Deserialize;
-use std::convert::Infallible;
+use std::io;
+use tokio::sync::{mpsc, watch};
 use utoipa::IntoParams;
 
 /// A capture that is given no end has one: whoever forgets it does not fill a disk for ever.
@@ -41,6 +47,8 @@ pub(super) const ROUTE: &str = "/api/v1/relays/{name}/capture";
     responses((status = 200, body = [u8], content_type = "application/x-pcapng")))]
 pub(super) async fn capture(
     State(api): State<Api>,
+    Extension(admitted): Extension<Admitted>,
+    Extension(asked_for): Extension<denied::Asked>,
     Name(name): Name,
     Params(asked): Params<Asked>,
 ) -> Result<Response, Problem> {
@@ -53,20 +61,46 @@ pub(super) async fn capture(
             return Err(Problem::malformed(&detail));
         }
     };
+    check_capture(&admitted, &name)?;
     let seconds = asked.seconds.unwrap_or(LONGEST_S).min(LONGEST_S);
     let (packets, snap) = (asked.packets, asked.snap.filter(|snap| *snap > 0));
     let limits = Limits { packets, bytes: None, time_ns: Some(seconds * 1_000_000_000), snap };
-    let begun = api.sight.capture(&name, Captured { incoming, outgoing, limits }).ok_or(Refusal::NotFound(name))?;
+    let begun = api.sight.capture(&name, Captured { incoming, outgoing, limits });
+    let begun = begun.ok_or_else(|| Refusal::NotFound(name.clone()))?;
     let pieces = begun.map_err(|busy| Problem::new(Kind::Unavailable, busy))?;
-    // Between pieces it is asked whether the API ends: a capture must not hold that up.
-    let next = |(mut pieces, mut ending): (tokio::sync::mpsc::Receiver<_>, tokio::sync::watch::Receiver<bool>)| async {
-        let piece = tokio::select! {
-            piece = pieces.recv() => piece?,
-            _ = ending.changed() => return None,
-        };
-        Some((Ok::<_, Infallible>(piece), (pieces, ending)))
-    };
-    let body = Body::from_stream(stream::unfold((pieces, api.ending.clone()), next));
+    let revoked = access::revoked(api.clone(), admitted.clone(), Shown::Packets(name)).boxed();
+    let reader = Reader { pieces, ending: api.ending.clone(), revoked, api, admitted, asked_for, over: false };
+    let body = Body::from_stream(stream::unfold(reader, Reader::next));
     const PCAPNG: HeaderValue = HeaderValue::from_static("application/x-pcapng");
     Ok(([(header::CONTENT_TYPE, PCAPNG)], body).into_response())
+}
+
+/// One who reads packets.
+struct Reader {
+    pieces: mpsc::Receiver<Bytes>,
+    ending: watch::Receiver<bool>,
+    revoked: BoxFuture<'static, String>,
+    api: Api,
+    admitted: Admitted,
+    asked_for: denied::Asked,
+    over: bool,
+}
+
+impl Reader {
+    async fn next(mut self) -> Option<(io::Result<Bytes>, Self)> {
+        if self.over {
+            return None;
+        }
+        // Between pieces it is asked whether the API ends: a capture must not hold that up.
+        tokio::select! {
+            piece = self.pieces.recv() => Some((Ok(piece?), self)),
+            _ = self.ending.changed() => None,
+            why = &mut self.revoked => {
+                denied::record_end(&self.api.desk.events, &self.asked_for, &self.admitted, &why);
+                self.over = true;
+                // A file that ends here must not look whole.
+                Some((Err(io::Error::new(io::ErrorKind::PermissionDenied, why)), self))
+            }
+        }
+    }
 }

@@ -4,9 +4,12 @@
 //! says who may, `routes` is the list of what can be asked; the rest answers.
 
 pub mod definition; // a relay's definition, as the document describes it
+pub mod certificate; // a certificate with its key, and when it ends
 pub mod model; // what goes over the wire
 
 mod access; // who asks, and whether they may
+mod host; // for whom a request is meant
+mod denied; // who was not given what they asked for
 mod condition; // ETag, If-Match, If-None-Match
 mod connection; // one client, with its deadlines
 mod document; // the OpenAPI document
@@ -22,7 +25,7 @@ mod request; // bodies and parameters
 mod routes; // everything that can be asked
 mod server; // the thread of the API
 mod shared; // what all clients share
-mod tls; // certificates, and new ones
+mod tls; // certificates that are renewed
 mod sight; // what the API is told to show
 mod stream; // events as they happen
 

@@ -1,5 +1,6 @@
 //! What went wrong, as a problem document (RFC 9457), in the words of the command line.
 
+use super::denied::Denied;
 use super::model;
 use crate::config::{ConfigError, Errors};
 use crate::control::desk::Refusal;
@@ -85,12 +86,32 @@ pub(super) struct Problem {
     detail: String,
     errors: Vec<model::Fault>,
     tag: Option<String>,
+    /// Whose token it is that is not for this.
+    token: Option<String>,
+}
+
+impl Kind {
+    /// Whether it says that somebody may not have what they asked for.
+    const fn is_denial(self) -> bool {
+        matches!(self, Self::TokenNeeded | Self::Forbidden | Self::OtherHost | Self::TooMany)
+    }
 }
 
 impl Problem {
     /// A problem, and what is wrong here and what to do.
     pub(super) fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), tag: None }
+        Self { kind, detail: detail.into(), errors: Vec::new(), tag: None, token: None }
+    }
+
+    /// A token that is known, and not for this.
+    pub(super) fn of_token(kind: Kind, detail: impl Into<String>, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..Self::new(kind, detail) }
+    }
+
+    /// The status of the answer.
+    #[cfg(test)]
+    pub(super) const fn status(&self) -> StatusCode {
+        self.kind.status()
     }
 
     /// A request that cannot be understood.
@@ -141,6 +162,7 @@ impl From<Refusal> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.kind.status();
+        let denied = self.kind.is_denial().then(|| Denied { detail: self.detail.clone(), token: self.token });
         let problem = model::Problem {
             kind: format!("/problems/{}", self.kind.name()),
             title: self.kind.title().trim_end_matches('.').to_owned(),
@@ -163,6 +185,10 @@ impl IntoResponse for Problem {
         if let Some(tag) = self.tag.and_then(|tag| HeaderValue::try_from(format!("\"{tag}\"")).ok()) {
             headers.insert(header::ETAG, tag);
         }
-        (status, headers, Body::from(body)).into_response()
+        let mut answer = (status, headers, Body::from(body)).into_response();
+        if let Some(denied) = denied {
+            answer.extensions_mut().insert(denied);
+        }
+        answer
     }
 }

@@ -1,6 +1,6 @@
 //! What is asked of relays: to see them, and to change them.
 
-use super::access::Asking;
+use super::access::{Asking, check_change};
 use super::condition::{etag, expected, is_known, of_list, of_set, unconditional};
 use super::definition;
 use super::limits::{BODY, SET};
@@ -180,6 +180,7 @@ switches! {
 
 /// Asks control, and waits until every lane has confirmed.
 pub(super) async fn ask(api: &Api, who: Who, ask: Ask, dry: Dry) -> Result<Applied, Problem> {
+    check_change(&who, &ask)?;
     let answered = timeout(api.limits.answer_time, api.desk.ask(who, ask, dry.dry_run)).await;
     let late = |_| {
         let seconds = api.limits.answer_time.as_secs();

@@ -1,13 +1,14 @@
 //! The thread of the API: it answers while control is busy, and control goes on whatever is asked.
 
 use super::access::Peer;
+use super::certificate::Certificate;
 use super::connection::{serve, turn_away};
 use super::limits::{Counts, Limits, THREADS};
 use super::listen::{self, Place, Sockets};
 use super::routes;
 use super::shared::Api;
 use super::sight::Sight;
-use super::tls::Tls;
+use super::tls;
 use crate::config::Http;
 use crate::control::desk::Desk;
 use anyhow::Context as _;
@@ -23,6 +24,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
 /// The running API. Dropped, it ends: clients have a second for what they are at, and the socket's file goes.
 #[derive(Debug)]
@@ -37,7 +39,7 @@ pub struct Server {
 pub struct Opened {
     sockets: Sockets,
     tcp: Option<SocketAddr>,
-    tls: Option<Tls>,
+    certificate: Option<Certificate>,
 }
 
 /// Opens the sockets.
@@ -47,43 +49,44 @@ pub struct Opened {
 pub fn open(http: &Http) -> anyhow::Result<Opened> {
     let sockets = listen::open(http)?;
     let tcp = sockets.tcp.as_ref().map(std::net::TcpListener::local_addr).transpose().context("http.listen")?;
-    let tls = http.tls.as_ref().map(Tls::open).transpose()?;
-    if let Some(address) = tcp.filter(|tcp| tls.is_none() && !tcp.ip().to_canonical().is_loopback())
+    let certificate = http.tls.as_ref().map(Certificate::open).transpose()?;
+    if let Some(address) = tcp.filter(|tcp| certificate.is_none() && !tcp.ip().to_canonical().is_loopback())
         && !http.tokens.is_empty()
     {
         tracing::warn!(%address, "whoever listens on the network reads tokens: set http.tls, or put a proxy before it");
     }
-    Ok(Opened { sockets, tcp, tls })
+    Ok(Opened { sockets, tcp, certificate })
 }
 
 /// What of `[http]` would not work on this machine, as far as can be seen without opening anything.
 #[must_use]
 pub fn doubts(http: &Http) -> Vec<String> {
     let group = http.socket_group.as_deref().map(listen::group_id).and_then(Result::err);
-    let tls = http.tls.as_ref().map(Tls::open).and_then(Result::err);
+    let tls = http.tls.as_ref().map(Certificate::open).and_then(Result::err);
     [group, tls].into_iter().flatten().map(|error| format!("{error:#}")).collect()
 }
 
-/// Starts to answer.
+/// Starts to answer. The file says one thing, and another may have been opened: where nobody asked for an address that is
+/// taken, it is left out.
 ///
 /// # Errors
 /// When the system has no thread for it.
-pub fn start(opened: Opened, http: &Http, desk: Desk, sight: Arc<dyn Sight>) -> anyhow::Result<Server> {
-    start_within(Limits::default(), opened, http, desk, sight)
+pub fn start(opened: Opened, file: &Http, http: &Http, desk: Desk, sight: Arc<dyn Sight>) -> anyhow::Result<Server> {
+    start_within(Limits::default(), opened, (file, http), desk, sight)
 }
 
 /// The same with other limits.
 pub(super) fn start_within(
     limits: Limits,
     opened: Opened,
-    http: &Http,
+    (file, http): (&Http, &Http),
     desk: Desk,
     sight: Arc<dyn Sight>,
 ) -> anyhow::Result<Server> {
-    let Opened { sockets, tcp, tls } = opened;
+    let Opened { sockets, tcp, certificate } = opened;
     let (ending, ends) = watch::channel(false);
-    desk.tokens.store(Arc::new(http.tokens.clone()));
-    let api = Api::new(desk, sight, limits, http.reads, ends);
+    desk.http.begin(file, http, certificate);
+    let api = Api::new(desk, sight, limits, ends);
     let runtime = Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(THREADS)
@@ -94,7 +97,7 @@ pub(super) fn start_within(
     let thread = std::thread::Builder::new()
         .name("mcr-http".to_owned())
         .spawn(move || {
-            if let Err(error) = run(&runtime, sockets, tls, api) {
+            if let Err(error) = run(&runtime, sockets, api) {
                 tracing::error!("the API ended: {error}");
             }
             runtime.shutdown_timeout(Duration::from_millis(100));
@@ -131,7 +134,7 @@ impl Drop for Server {
     }
 }
 
-fn run(runtime: &Runtime, sockets: Sockets, tls: Option<Tls>, api: Api) -> io::Result<()> {
+fn run(runtime: &Runtime, sockets: Sockets, api: Api) -> io::Result<()> {
     runtime.block_on(async move {
         let Sockets { unix, tcp, place } = sockets;
         let unix = UnixListener::from_std(unix)?;
@@ -141,8 +144,8 @@ fn run(runtime: &Runtime, sockets: Sockets, tls: Option<Tls>, api: Api) -> io::R
         let by_tcp = Arc::new(Semaphore::new(api.limits.tcp));
         tokio::select! {
             () = accept_unix(unix, place, &api, &router, &by_unix) => {}
-            () = accept_tcp(tcp, tls.as_ref(), &api, &router, &by_tcp) => {}
-            () = follow(tls.as_ref()) => {}
+            () = accept_tcp(tcp, &api, &router, &by_tcp) => {}
+            () = tls::follow(&api.desk.http) => {}
             () = ending(&api) => {}
         }
         // Who has all the room has waited for everybody.
@@ -172,42 +175,28 @@ async fn accept_unix(listener: UnixListener, _place: Place, api: &Api, router: &
     }
 }
 
-/// Looks at the certificate's files, over and over.
-async fn follow(tls: Option<&Tls>) {
-    match tls {
-        Some(tls) => tls.follow().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn accept_tcp(
-    listener: Option<TcpListener>,
-    tls: Option<&Tls>,
-    api: &Api,
-    router: &Router,
-    room: &Arc<Semaphore>,
-) {
+async fn accept_tcp(listener: Option<TcpListener>, api: &Api, router: &Router, room: &Arc<Semaphore>) {
     let Some(listener) = listener else { return std::future::pending().await };
     loop {
         let Some((stream, peer)) = accepted(listener.accept().await).await else { continue };
         let Ok(local) = stream.local_addr() else { continue };
         let _ = stream.set_nodelay(true); // Slower, but right without.
         let peer = Peer::Tcp { peer, local };
-        match tls {
-            Some(tls) => receive_encrypted(stream, peer, tls, api, router, room),
+        match tls::acceptor(&api.desk.http) {
+            Some(tls) => receive_encrypted(stream, peer, &tls, api, router, room),
             None => receive(stream, peer, api, router, room),
         }
     }
 }
 
 /// A client that has to agree on keys first, in the time that it has for the head of a request.
-fn receive_encrypted(stream: TcpStream, peer: Peer, tls: &Tls, api: &Api, router: &Router, room: &Arc<Semaphore>) {
+fn receive_encrypted(stream: TcpStream, peer: Peer, tls: &TlsAcceptor, api: &Api, router: &Router, room: &Arc<Semaphore>) {
     let Ok(permit) = Arc::clone(room).try_acquire_owned() else {
         // To tell it so would cost more than to serve it.
         api.counts.requests.turned_away.fetch_add(1, Relaxed);
         return;
     };
-    let (agreeing, api, router) = (tls.acceptor().accept(stream), api.clone(), router.clone());
+    let (agreeing, api, router) = (tls.accept(stream), api.clone(), router.clone());
     tokio::spawn(async move {
         // One that speaks otherwise, or hangs up, is no news.
         if let Ok(Ok(stream)) = timeout(api.limits.head_time, agreeing).await {

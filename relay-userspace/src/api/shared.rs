@@ -3,7 +3,6 @@
 use super::limits::{Counts, LONG_ANSWERS, Limits, SETS, TURNED_AWAY, WRONG_TOKENS};
 use super::problem::{Kind, Problem};
 use super::sight::Sight;
-use crate::config::Reads;
 use crate::control::desk::Desk;
 use axum::body::Bytes;
 use axum::http::{HeaderValue, header};
@@ -22,8 +21,6 @@ pub(super) struct Shared {
     pub(super) desk: Desk,
     pub(super) sight: Arc<dyn Sight>,
     pub(super) limits: Limits,
-    /// Who may look over TCP.
-    pub(super) reads: Reads,
     pub(super) counts: Arc<Counts>,
     /// Streams of events that there is room for.
     pub(super) streams: Arc<Semaphore>,
@@ -52,14 +49,12 @@ impl Api {
         desk: Desk,
         sight: Arc<dyn Sight>,
         limits: Limits,
-        reads: Reads,
         ending: watch::Receiver<bool>,
     ) -> Self {
         Self(Arc::new(Shared {
             desk,
             sight,
             limits,
-            reads,
             counts: Arc::default(),
             streams: Arc::new(Semaphore::new(limits.streams)),
             sets: Semaphore::new(SETS),

@@ -1,14 +1,19 @@
 //! Events as they happen: what is kept first, then whatever comes. A reader that is too slow is cut off: it comes again
 //! with the number of the last event it saw, and misses nothing that is still kept.
 
+use super::access::{self, Admitted, Shown};
+use super::denied;
 use super::problem::{Kind, Problem};
 use super::request::Params;
 use super::shared::Api;
 use crate::events::{self, Logged};
+use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream;
 use serde::Deserialize;
 use std::collections::VecDeque;
@@ -43,6 +48,8 @@ pub(super) struct Asked {
     responses((status = 200, body = super::model::Event, content_type = "text/event-stream")))]
 pub(super) async fn events(
     State(api): State<Api>,
+    Extension(admitted): Extension<Admitted>,
+    Extension(asked_for): Extension<denied::Asked>,
     Params(asked): Params<Asked>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -57,8 +64,19 @@ pub(super) async fn events(
     };
     let (backlog, live) = api.desk.events.follow(after);
     let (ending, interval) = (api.ending.clone(), api.limits.keep_alive);
-    let reader =
-        Reader { backlog: backlog.into(), live, wanted, api, ending, begun: false, over: false, _permit: permit };
+    let revoked = access::revoked(api.clone(), admitted.clone(), Shown::Events).boxed();
+    let let_in = LetIn { revoked, admitted, asked_for };
+    let reader = Reader {
+        backlog: backlog.into(),
+        live,
+        wanted,
+        api,
+        ending,
+        let_in,
+        begun: false,
+        over: false,
+        _permit: permit,
+    };
     Ok(Sse::new(stream::unfold(reader, Reader::next)).keep_alive(KeepAlive::new().interval(interval)).into_response())
 }
 
@@ -92,6 +110,13 @@ impl Wanted {
     }
 }
 
+/// Why somebody may follow, and until when.
+struct LetIn {
+    revoked: BoxFuture<'static, String>,
+    admitted: Admitted,
+    asked_for: denied::Asked,
+}
+
 /// One who follows.
 struct Reader {
     backlog: VecDeque<Arc<Logged>>,
@@ -99,6 +124,7 @@ struct Reader {
     wanted: Wanted,
     api: Api,
     ending: watch::Receiver<bool>,
+    let_in: LetIn,
     begun: bool,
     over: bool,
     _permit: OwnedSemaphorePermit,
@@ -114,13 +140,18 @@ impl Reader {
             return Some((Ok(Event::default().retry(RETRY)), self));
         }
         loop {
-            let logged = match self.backlog.pop_front() {
-                Some(logged) => Ok(logged),
-                None => tokio::select! {
-                    // A sender that is gone ends it too.
-                    _ = self.ending.wait_for(|ending| *ending) => Err(RecvError::Closed),
-                    logged = self.live.recv() => logged,
-                },
+            let next = async {
+                match self.backlog.pop_front() {
+                    Some(logged) => Ok(logged),
+                    None => self.live.recv().await,
+                }
+            };
+            let logged = tokio::select! {
+                biased;
+                // A sender that is gone ends it too.
+                _ = self.ending.wait_for(|ending| *ending) => Err(RecvError::Closed),
+                why = &mut self.let_in.revoked => return Some(self.shown_out(&why)),
+                logged = next => logged,
             };
             let logged = match logged {
                 Ok(logged) => logged,
@@ -138,6 +169,12 @@ impl Reader {
         // JSON has no line breaks of its own, so nothing in it can end the event.
         let data = serde_json::to_string(&event).unwrap_or_default();
         Event::default().id(event.id.to_string()).event(event.event).data(data)
+    }
+
+    fn shown_out(mut self, why: &str) -> (Result<Event, Infallible>, Self) {
+        self.over = true;
+        denied::record_end(&self.api.desk.events, &self.let_in.asked_for, &self.let_in.admitted, why);
+        (Ok(Event::default().comment(format!("ended: {why}"))), self)
     }
 
     fn cut_off(mut self, missed: u64) -> (Result<Event, Infallible>, Self) {

@@ -1,13 +1,8 @@
 //! TLS on the TCP address. A certificate that was renewed is taken without a restart, and without being told.
 
-use crate::config;
+use super::certificate::Certificate;
+use crate::control::http::HttpDesk;
 use crate::control::sources::Watched;
-use anyhow::{Context as _, anyhow, ensure};
-use arc_swap::ArcSwap;
-use rustls::ServerConfig;
-use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
@@ -16,63 +11,51 @@ use tokio_rustls::TlsAcceptor;
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The certificate in use, and where it came from.
-pub(super) struct Tls {
-    files: config::Tls,
-    current: ArcSwap<ServerConfig>,
+/// What agrees on keys with the next client, if there is a certificate.
+pub(super) fn acceptor(http: &HttpDesk) -> Option<TlsAcceptor> {
+    http.certificate.load().as_ref().map(|certificate| TlsAcceptor::from(certificate.server()))
 }
 
-impl Tls {
-    /// Reads the certificate and its key.
-    pub(super) fn open(files: &config::Tls) -> anyhow::Result<Self> {
-        Ok(Self { files: files.clone(), current: ArcSwap::new(load(files)?) })
+/// Takes the files anew whenever they have changed. Those that make no sense change nothing.
+pub(super) async fn follow(http: &HttpDesk) {
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut watched = None;
+    loop {
+        looks.tick().await;
+        look(http, &mut watched);
     }
+}
 
-    /// What agrees on keys with the next client.
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.current.load_full())
+/// The certificate whose files are watched, and its files.
+type Seen = Option<(Arc<Certificate>, [Watched; 2])>;
+
+fn look(http: &HttpDesk, seen: &mut Seen) {
+    let Some(current) = http.certificate.load_full() else {
+        *seen = None;
+        return;
+    };
+    let (of, watched) = seen.get_or_insert_with(|| watch(&current));
+    if of.files() != current.files() {
+        *seen = Some(watch(&current));
+        return;
     }
-
-    /// Takes the files anew whenever they have changed. Those that make no sense change nothing.
-    pub(super) async fn follow(&self) {
-        let mut watched = [&self.files.certificate, &self.files.key].map(|path| Watched::new(path));
-        let mut looks = interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            looks.tick().await;
-            // Both are looked at each time: what is renewed comes as two files.
-            let changed = watched.each_mut().map(Watched::has_changed);
-            if changed == [false, false] {
-                continue;
-            }
-            watched.iter_mut().for_each(Watched::seen);
-            match load(&self.files) {
-                Ok(taken) => {
-                    self.current.store(taken);
-                    tracing::info!(certificate = %self.files.certificate.display(), "the new certificate is in use");
-                }
-                Err(error) => tracing::warn!("the certificate in use stays: {error:#}"),
-            }
+    // Both are looked at each time: what is renewed comes as two files.
+    if watched.each_mut().map(Watched::has_changed) == [false, false] {
+        return;
+    }
+    watched.iter_mut().for_each(Watched::seen);
+    match Certificate::open(current.files()) {
+        Ok(taken) => {
+            // Unless control has taken another meanwhile.
+            http.certificate.compare_and_swap(&current, Some(Arc::new(taken)));
+            tracing::info!(certificate = %current.files().certificate.display(), "the new certificate is in use");
         }
+        Err(error) => tracing::warn!("the certificate in use stays: {error:#}"),
     }
 }
 
-fn load(files: &config::Tls) -> anyhow::Result<Arc<ServerConfig>> {
-    let (shown, key_shown) = (files.certificate.display(), files.key.display());
-    let certificates =
-        CertificateDer::pem_file_iter(&files.certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let certificates = certificates
-        .map_err(|error| anyhow!("http.tls.certificate: cannot read {shown}: {error}: name a file in PEM"))?;
-    ensure!(!certificates.is_empty(), "http.tls.certificate: {shown} holds no certificate: name a file in PEM");
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| {
-        anyhow!("http.tls.key: cannot read {key_shown}: {error}: name the file of the private key, in PEM")
-    })?;
-    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .context("http.tls")?
-        .with_no_client_auth()
-        .with_single_cert(certificates, key)
-        .with_context(|| format!("http.tls: {key_shown} is not the key of {shown}: name files that belong together"))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+fn watch(certificate: &Arc<Certificate>) -> (Arc<Certificate>, [Watched; 2]) {
+    let files = certificate.files();
+    (Arc::clone(certificate), [&files.certificate, &files.key].map(|path| Watched::new(path)))
 }

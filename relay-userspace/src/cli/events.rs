@@ -3,7 +3,6 @@
 use super::client::{Client, Question, encoded};
 use super::exit::Exit;
 use super::failure::Failure;
-use super::pattern;
 use super::screen::{Paint, Screen, Tone, plain};
 use super::sse::{Message, Reader};
 use crate::api::model::Event;
@@ -11,6 +10,7 @@ use crate::args::Events;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::header::HeaderName;
+use relay_common::pattern;
 use std::io::{self, Write};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};

@@ -32,7 +32,6 @@ mod page; // completions and the manual page
 mod screen; // where a command writes
 mod table; // columns
 mod number; // numbers as people read them
-mod pattern; // names with stars
 
 pub use exit::Exit;
 pub use page::{complete, manual};

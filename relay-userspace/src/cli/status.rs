@@ -7,7 +7,7 @@ use super::number::{counted, span};
 use super::relay::tone;
 use super::screen::{Paint, Screen, Tone, plain};
 use super::table::{Cell, Table};
-use crate::api::model::{Lane, Status};
+use crate::api::model::{Http, Lane, Status, Token};
 use crate::args;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -58,6 +58,11 @@ fn text(status: &Status, paint: Paint) -> String {
     if let Some(users) = users(status) {
         line("users", &users);
     }
+    // An older node does not tell.
+    if !status.http.socket.is_empty() {
+        line("api", &api(&status.http));
+        line("tokens", &tokens(&status.http.tokens, paint));
+    }
     line("rights", &rights(&status.rights));
     let warnings: String = status.warnings.iter().map(|warning| format!("  {}\n", plain(warning))).collect();
     text.push_str(&section("warnings", &warnings, paint));
@@ -92,6 +97,28 @@ fn users(status: &Status) -> Option<String> {
     let lanes: Vec<_> = lanes.into_iter().map(plain).collect();
     let lanes = if lanes.is_empty() { "no lane runs".to_owned() } else { format!("lanes {}", lanes.join(", ")) };
     (!status.user.is_empty()).then(|| format!("control {}, {lanes}", plain(&status.user)))
+}
+
+/// Where the API answers: `127.0.0.1:9280, everybody may look; /run/mcr/mcr.sock`.
+fn api(http: &Http) -> String {
+    let tls = match http.certificate.as_ref().map(|certificate| certificate.expires.as_deref()) {
+        None => String::new(),
+        Some(expires) => format!(" (TLS, until {})", plain(expires.unwrap_or("nobody knows when"))),
+    };
+    let reads = if http.reads == "token" { "looking takes a token" } else { "everybody may look" };
+    let tcp = http.listen.as_ref().map(|address| format!("{}{tls}, {reads}; ", plain(address)));
+    format!("{}{}", tcp.unwrap_or_default(), plain(&http.socket))
+}
+
+/// Tokens: `ops (write), sport (capture, sport-*, until 2027-01-01T00:00:00.000Z)`.
+fn tokens(tokens: &[Token], paint: Paint) -> String {
+    let one = |token: &Token| {
+        let until = token.expires.as_ref().map(|end| format!("until {}", plain(end)));
+        let parts = std::iter::once(plain(&token.access)).chain(token.relays.iter().map(|relay| plain(relay)));
+        let text = format!("{} ({})", plain(&token.name), parts.chain(until).collect::<Vec<_>>().join(", "));
+        if token.expired { paint.paint(Tone::Warn, &format!("{text} EXPIRED")) } else { text }
+    };
+    if tokens.is_empty() { "none".to_owned() } else { tokens.iter().map(one).collect::<Vec<_>>().join(", ") }
 }
 
 /// Capabilities, as people call them.
@@ -175,6 +202,25 @@ mod tests {
     #[test]
     fn all_is_well() {
         insta::assert_snapshot!(text(&status(true), Paint::default()));
+    }
+
+    #[test]
+    fn whom_the_api_lets_in_is_told_on_two_lines() {
+        let http: Http = serde_json::from_value(json!({
+            "listen": "10.0.0.7:9280", "socket": "/run/mcr/mcr.sock", "reads": "token", "restart_keys": [],
+            "certificate": { "file": "/c.pem", "expires": "2027-02-28T00:00:00.000Z" },
+            "tokens": [{ "name": "ops", "access": "write", "expires": null },
+                       { "name": "old", "access": "capture", "relays": ["sport-*", "news"], "expires": "2026-01-01T00:00:00.000Z", "expired": true }],
+        }))
+        .unwrap();
+        assert_eq!(
+            api(&http),
+            "10.0.0.7:9280 (TLS, until 2027-02-28T00:00:00.000Z), looking takes a token; /run/mcr/mcr.sock"
+        );
+        let old = "old (capture, sport-*, news, until 2026-01-01T00:00:00.000Z) EXPIRED";
+        assert_eq!(tokens(&http.tokens, Paint::default()), format!("ops (write), {old}"));
+        assert_eq!(api(&Http { listen: None, certificate: None, ..http }), "/run/mcr/mcr.sock");
+        assert_eq!(tokens(&[], Paint::default()), "none");
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use super::address::{Ids, groups, host, hosts, input_vlan, interface, link, output_vlan};
 use super::duration::silence_after;
 use super::error::{At, Errors, Fault, Place};
-use super::http::{HTTP, STATE, TOKEN, read_http, read_state};
+use super::http::{HTTP, STATE, read_http, read_state};
 use super::lane_user::{Look, user};
+use super::token::TOKEN;
 use super::number::{describe, power_of_two, within, within_or};
 use super::range::{Run, ports};
 use super::section::{Section, boolean, choice, text};

@@ -1,23 +1,21 @@
 //! Where the API answers and what control keeps, as the user wrote it.
 
-use super::error::{At, Errors, Fault};
-use super::file::{name, set};
+use super::error::{Errors, Fault};
+use super::file::set;
 use super::section::{Section, boolean, choice, text};
-use super::settings::{Access, Http, Reads, State, Tls, Token};
-use super::value::{Kind, Value};
+use super::settings::{Http, Reads, State, Tls};
+use super::token::read_tokens;
+use super::value::Value;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub(super) const HTTP: &[&str] = &["listen", "socket", "socket_group", "tokens", "reads", "tls", "insecure"];
-pub(super) const TOKEN: &[&str] = &["name", "sha256", "access"];
 pub(super) const TLS: &[&str] = &["certificate", "key"];
 pub(super) const STATE: &[&str] = &["file"];
 
 /// Characters that the path of a Unix socket can have (`sun_path`), less the closing zero and what the name has
 /// while the socket is made ready beside its place.
 const MAX_SOCKET_PATH: usize = 99;
-/// Tokens of one node: each wrong one is compared with all.
-const MAX_TOKENS: usize = 64;
 
 /// Reads `[http]`.
 pub(super) fn read_http(section: &Section<'_>, errors: &mut Errors) -> Http {
@@ -68,10 +66,6 @@ fn reads(value: &Value) -> Result<Reads, Fault> {
     choice(value, &[("open", Reads::Open), ("token", Reads::Token)])
 }
 
-fn access(value: &Value) -> Result<Access, Fault> {
-    choice(value, &[("read", Access::Read), ("write", Access::Write)])
-}
-
 fn read_tls(section: &Section<'_>, errors: &mut Errors) -> Option<Tls> {
     let (value, path) = (section.value("tls")?, section.path("tls"));
     let tls = Section::open(value, &path, TLS, errors)?;
@@ -109,50 +103,9 @@ fn group(value: &Value) -> Result<String, Fault> {
     }
 }
 
-fn read_tokens(section: &Section<'_>, errors: &mut Errors) -> Vec<Token> {
-    let mut tokens: Vec<Token> = Vec::new();
-    let elements = section.elements("tokens", errors);
-    if elements.len() > MAX_TOKENS {
-        let fault = Fault::new(format!("names {} tokens", elements.len()), format!("name at most {MAX_TOKENS}"));
-        errors.add(&section.place_of("tokens"), fault);
-        return tokens;
-    }
-    for (i, value) in elements.iter().enumerate() {
-        let path = format!("{}[{i}]", section.path("tokens"));
-        let Some(token) = Section::open(value, &path, TOKEN, errors) else { continue };
-        let name = token.require("name", name, "\"ops\"", errors);
-        let hash = token.require("sha256", sha256, "\"…\", as printf %s TOKEN | sha256sum says", errors);
-        let access = token.read("access", access, errors).map_or(Access::Write, |access| access.value);
-        let (Some(At { value: name, place }), Some(hash)) = (name, hash) else { continue };
-        if tokens.iter().any(|before| before.name == name) {
-            errors.add(&place, Fault::new("there is another token of this name", "give one of them another name"));
-        }
-        tokens.push(Token { name, hash: hash.value, access });
-    }
-    tokens
-}
-
-fn sha256(value: &Value) -> Result<[u8; 32], Fault> {
-    let remedy = "write the 64 hexadecimal digits that printf %s TOKEN | sha256sum says";
-    // What is wrong may be the token itself, so it is not repeated.
-    let Kind::Text(text) = &value.kind else {
-        return Err(Fault::new(format!("is {}, not a text", value.kind_name()), remedy));
-    };
-    let wrong = || Fault::new("is not a SHA-256", remedy);
-    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(wrong());
-    }
-    let mut hash = [0; 32];
-    for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        let digits = std::str::from_utf8(digits).map_err(|_| wrong())?;
-        *byte = u8::from_str_radix(digits, 16).map_err(|_| wrong())?;
-    }
-    Ok(hash)
-}
-
 #[cfg(test)]
 mod tests {
-    use crate::config::settings::{Access, Reads, Tls};
+    use crate::config::settings::{Access, Reads, Tls, Token};
     use crate::config::{Http, parse};
     use std::path::Path;
 
@@ -169,10 +122,10 @@ mod tests {
 
     #[test]
     fn everything_can_be_said() {
-        let hash = "Ab".repeat(32);
+        let (hash, other) = ("Ab".repeat(32), "Cd".repeat(32));
         let text = format!(
             "[http]\nlisten = '[::]:80'\nsocket = '/tmp/x'\nsocket_group = '107'\n\
-             tokens = [{{ name = 'ops', sha256 = '{hash}' }}, {{ name = 'eyes', sha256 = '{hash}', access = 'read' }}]\n\
+             tokens = [{{ name = 'ops', sha256 = '{hash}' }}, {{ name = 'eyes', sha256 = '{other}', access = 'read' }}]\n\
              reads = 'token'\ntls = {{ certificate = '/c.pem', key = '/k.pem' }}\n[state]\nfile = '/tmp/relays.toml'"
         );
         let settings = parse("relay.toml", &text).unwrap().settings;
@@ -188,6 +141,22 @@ mod tests {
         assert_eq!((settings.http.reads, settings.http.tls), (Reads::Token, Some(tls)));
         assert_eq!(settings.state.file.as_deref(), Some(Path::new("/tmp/relays.toml")));
         assert_eq!(http("[http]\nlisten = 'off'").listen, None);
+    }
+
+    #[test]
+    fn what_counts_from_a_reload_on_and_what_from_the_next_start_is_told_apart() {
+        let before = http("");
+        let hash = "0".repeat(64);
+        let after = http(&format!(
+            "[http]\nlisten = 'off'\nsocket_group = 'mcr'\nreads = 'token'\ntokens = [{{ name = 'a', sha256 = '{hash}' }}]"
+        ));
+        assert_eq!(before.restart_keys(&after), ["http.listen", "http.socket_group"]);
+        assert_eq!(before.changes(&after), ["add token \"a\"", "set http.reads to \"token\""]);
+        assert_eq!((after.restart_keys(&after), after.changes(&after)), (vec![], vec![]));
+        let token = |token: Token| Http { tokens: vec![token], ..after.clone() };
+        let other = token(Token { expires: Some(7), ..after.tokens[0].clone() });
+        assert_eq!(after.changes(&other), ["change token \"a\""]);
+        assert_eq!(after.changes(&Http { tokens: vec![], ..after.clone() }), ["remove token \"a\""]);
     }
 
     #[test]

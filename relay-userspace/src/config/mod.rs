@@ -16,6 +16,7 @@ mod plan;
 mod range; // many relays in one
 mod section;
 mod settings; // what concerns control alone
+mod token; // who may look and change over TCP
 mod suggest; // what an unknown key was meant to be
 mod value;
 

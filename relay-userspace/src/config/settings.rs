@@ -54,15 +54,50 @@ pub struct Token {
     pub hash: [u8; 32],
     /// What its holder may do.
     pub access: Access,
+    /// The relays whose packets its holder may see and that it may change, as patterns; none: all.
+    pub relays: Vec<String>,
+    /// When it ends, in milliseconds since 1970.
+    pub expires: Option<u64>,
 }
 
-/// What the holder of a token may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+impl Token {
+    /// A token without limits.
+    #[must_use]
+    pub fn new(name: &str, hash: [u8; 32], access: Access) -> Self {
+        Self { name: name.to_owned(), hash, access, relays: Vec::new(), expires: None }
+    }
+
+    /// Whether its time is over.
+    #[must_use]
+    pub fn is_expired(&self, unix_ms: u64) -> bool {
+        self.expires.is_some_and(|expires| expires <= unix_ms)
+    }
+}
+
+/// What the holder of a token may do: each may what those before may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
     /// Look.
     Read,
-    /// Look and change.
+    /// See packets too.
+    Capture,
+    /// Change too.
     Write,
+}
+
+impl Access {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Read, Self::Capture, Self::Write];
+
+    /// The word in the configuration and in the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Capture => "capture",
+            Self::Write => "write",
+        }
+    }
 }
 
 /// Who may look over TCP.
@@ -72,6 +107,47 @@ pub enum Reads {
     Open,
     /// Who has a token; health is told to everybody.
     Token,
+}
+
+impl Reads {
+    /// The word in the configuration and in the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Token => "token",
+        }
+    }
+}
+
+impl Http {
+    /// The keys that another configuration has otherwise, and that count from the next start of mcr on: sockets are opened
+    /// once. Everything else of `[http]` takes effect at a reload.
+    #[must_use]
+    pub fn restart_keys(&self, other: &Self) -> Vec<&'static str> {
+        let differ = [
+            ("http.listen", self.listen != other.listen),
+            ("http.socket", self.socket != other.socket),
+            ("http.socket_group", self.socket_group != other.socket_group),
+        ];
+        differ.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+
+    /// What is another after a reload, one line each, for people.
+    #[must_use]
+    pub fn changes(&self, other: &Self) -> Vec<String> {
+        let find = |tokens: &[Token], name: &str| tokens.iter().find(|token| token.name == name).cloned();
+        let gone = self.tokens.iter().filter(|token| find(&other.tokens, &token.name).is_none());
+        let gone = gone.map(|token| format!("remove token \"{}\"", token.name));
+        let new = other.tokens.iter().filter_map(|token| match find(&self.tokens, &token.name) {
+            None => Some(format!("add token \"{}\"", token.name)),
+            Some(before) if before != *token => Some(format!("change token \"{}\"", token.name)),
+            Some(_) => None,
+        });
+        let reads = (self.reads != other.reads).then(|| format!("set http.reads to \"{}\"", other.reads.name()));
+        let tls = (self.tls != other.tls).then(|| "set http.tls anew".to_owned());
+        gone.chain(new).chain(reads).chain(tls).collect()
+    }
 }
 
 /// The files of a certificate, in PEM.

@@ -3,6 +3,7 @@
 use super::error::{Errors, Fault, Place};
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};
+use toml::value::Datetime;
 
 /// A value and its line.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(super) enum Kind {
     List(Vec<Value>),
     /// Keys with their lines.
     Table(Vec<(String, Option<usize>, Value)>),
+    /// A date, a time or both.
+    Moment(Datetime),
     /// Something that no key of ours takes.
     Other(&'static str),
 }
@@ -33,6 +36,7 @@ impl Value {
             Kind::Boolean(_) => "a boolean",
             Kind::List(_) => "a list",
             Kind::Table(_) => "a table",
+            Kind::Moment(_) => "a date",
             Kind::Other(name) => name,
         }
     }
@@ -73,7 +77,7 @@ fn value_from_toml(value: &DeValue<'_>, span: &Range<usize>, lines: &Lines) -> V
             Kind::List(list.iter().map(|value| value_from_toml(value.get_ref(), &value.span(), lines)).collect())
         }
         DeValue::Float(_) => Kind::Other("a number with a fraction"),
-        DeValue::Datetime(_) => Kind::Other("a date"),
+        DeValue::Datetime(moment) => Kind::Moment(*moment),
     };
     Value { line, kind }
 }

@@ -1,11 +1,11 @@
 //! The desk: where people and programs ask control for a change and get its answer. Cheap to clone; every clone leads
 //! to the same control.
 
+use super::http::HttpDesk;
 use super::problem::Problem;
 use super::view::View;
 use crate::clock::now_ns;
 use crate::config::Errors;
-use crate::config::Token;
 use crate::events::EventLog;
 use arc_swap::ArcSwap;
 use relay_common::plan::Relay;
@@ -28,6 +28,8 @@ pub enum Who {
     Token {
         /// The token's name.
         name: String,
+        /// The relays that it is for, as patterns; none: all.
+        relays: Vec<String>,
     },
     /// The configuration file, because it changed or somebody sent SIGHUP.
     File,
@@ -113,6 +115,15 @@ pub struct Applied {
     pub removed: Vec<String>,
 }
 
+impl Applied {
+    /// The same, with more that is another.
+    #[must_use]
+    pub fn with(mut self, more: Vec<String>) -> Self {
+        self.changes.extend(more);
+        self
+    }
+}
+
 /// Why a change was not made. Nothing has changed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Refusal {
@@ -186,8 +197,8 @@ pub struct Desk {
     pub events: EventLog,
     /// Signs of life and of trouble.
     pub pulse: Arc<Pulse>,
-    /// Who may change anything over TCP: the configuration file's tokens that are in force.
-    pub tokens: Arc<ArcSwap<Vec<Token>>>,
+    /// Whom the API lets in.
+    pub http: HttpDesk,
     /// When control opened the desk, in nanoseconds of the monotonic clock.
     pub started: u64,
 }
@@ -216,7 +227,7 @@ impl Desk {
     pub fn open(view: View, events: EventLog) -> (Self, mpsc::Receiver<Asked>) {
         let (asks, taken) = mpsc::channel(QUEUE);
         let view = Arc::new(ArcSwap::from_pointee(view));
-        (Self { asks, view, events, pulse: Arc::default(), tokens: Arc::default(), started: now_ns() }, taken)
+        (Self { asks, view, events, pulse: Arc::default(), http: HttpDesk::default(), started: now_ns() }, taken)
     }
 
     /// The node as it is now.

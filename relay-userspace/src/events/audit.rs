@@ -62,7 +62,7 @@ fn by(who: &Who, kind: Kind, text: impl FnOnce(&str) -> String) -> Event {
 fn describe(who: &Who) -> (String, Vec<(&'static str, Value)>) {
     match who {
         Who::User { uid, pid } => (format!("uid {uid}"), vec![("uid", (*uid).into()), ("pid", (*pid).into())]),
-        Who::Token { name } => (format!("token \"{name}\""), vec![("token", name.as_str().into())]),
+        Who::Token { name, .. } => (format!("token \"{name}\""), vec![("token", name.as_str().into())]),
         Who::File => ("the configuration file".to_owned(), Vec::new()),
     }
 }
@@ -133,7 +133,7 @@ mod tests {
     fn put_all(n: usize) -> Event {
         let (before, after) = (relays(1), relays(n));
         let ask = Ask::PutAll { relays: after.clone(), expected: Expected::Anything };
-        audit(&Who::Token { name: "ops".into() }, &ask, &before, &after, &applied())
+        audit(&Who::Token { name: "ops".into(), relays: Vec::new() }, &ask, &before, &after, &applied())
     }
 
     #[test]

@@ -101,6 +101,8 @@ kinds! {
     /// Somebody asked for a change: who, what, before, after, and what became of it.
     Audit = "audit.change", Info,
         ["who", "uid", "pid", "token", "what", "relay", "before", "after", "outcome", "error", "generation"];
+    /// Somebody was not given what they asked the API for, or no longer.
+    AuditDenied = "audit.denied", Warn, ["who", "from", "uid", "pid", "token", "method", "path", "status", "error"];
     /// A link in use is gone, down or without carrier.
     LinkLost = "link.lost", Warn, ["link"];
     /// A link in use is back.

@@ -11,4 +11,4 @@ pub mod streams; // which inputs fell silent
 
 pub use event::{Event, HELD_BACK, Kind, Level};
 pub use log::{Count, EventLog, KEPT, Logged};
-pub use time::rfc3339;
+pub use time::{rfc3339, unix_ms_of, unix_ms_of_utc};

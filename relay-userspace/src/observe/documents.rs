@@ -1,11 +1,13 @@
 //! The node as the API shows it, in the types that go over the wire.
 
+use super::access;
 use super::health::{document, ready_checks};
 use super::rates::{Rate, Rates};
 use super::round_trip;
 use super::stream::{self, State};
 use super::warnings::{warnings, warnings_of};
 use crate::api::model;
+use crate::clock::unix_ms;
 use crate::config::relay_to_json;
 use crate::control::desk::Desk;
 use crate::control::tag;
@@ -50,13 +52,14 @@ pub fn status(desk: &Desk, now: u64) -> model::Status {
         generation: view.table.generation,
         health: document(of_health),
         ready: document(checks),
+        http: access::document(&desk.http, unix_ms()),
         config: model::Config { file: config.path.display().to_string(), in_force: error.is_none(), error },
         relays: states(&view, now).into_iter().map(|(state, n)| (state.name().to_owned(), n)).collect(),
         pending: view.pending.iter().map(pending).collect(),
         lanes: view.lanes.iter().map(|of| lane(of, now)).collect(),
         user: view.user.clone(),
         rights: rights::held(),
-        warnings: view.warnings.clone(),
+        warnings: [view.warnings.clone(), access::warnings(&desk.http, unix_ms())].concat(),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod health; // whether packets can flow
 
 pub mod metrics; // numbers for Prometheus
 pub mod requests; // what was asked of the API
+mod access; // whom the API lets in
 mod documents; // the node as the API shows it
 #[cfg(test)]
 pub(crate) mod fixtures;

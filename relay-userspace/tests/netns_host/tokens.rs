@@ -31,11 +31,16 @@ fn a_token_that_left_the_file_changes_nothing_after_a_reload() {
     let added = by("first", &add);
     assert!(added.status.success(), "{added:?}");
 
-    fs::write(mcr.config(), file(SECOND)).unwrap();
+    let waits = "socket_group = \"0\"\n";
+    fs::write(mcr.config(), file(SECOND) + waits).unwrap();
     let mut reload = Command::new(bench::relay::binary());
     reload.env("MCR_SOCKET", mcr.folder().join("mcr.sock"));
     let reloaded = run(reload, &["reload"]);
     assert!(reloaded.status.success(), "{reloaded:?}");
+    let said = String::from_utf8_lossy(&reloaded.stdout);
+    for line in ["remove token \"first\"", "add token \"second\"", "http.socket_group counts from the next start of mcr on"] {
+        assert!(said.contains(line), "{said}");
+    }
     let refused = by("first", &remove);
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
     let removed = by("second", &remove);

@@ -6,7 +6,6 @@ use crate::config::{Access, Http, Reads, Token};
 use crate::control::desk::Who;
 use crate::events::Kind;
 use sha2::{Digest as _, Sha256};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 const WRITES: [(&str, &str); 11] = [
@@ -50,17 +49,17 @@ async fn the_holder_of_a_token_changes_under_its_name() {
     let stage = Stage::new();
     let body = relay("ch1").to_string();
     assert_eq!(stage.tcp.with("POST", "/api/v1/relays", &[BEARER], &body).await.status, 201);
-    assert_eq!(stage.control.lock().unwrap().asked[0].0, Who::Token { name: "ops".to_owned() });
+    assert_eq!(stage.control.lock().unwrap().asked[0].0, Who::Token { name: "ops".to_owned(), relays: Vec::new() });
     let lower = [("authorization", "bearer open sesame")];
     assert_eq!(stage.tcp.with("DELETE", "/api/v1/relays/ch1", &lower, "").await.status, 200);
 
-    let other = Token { name: "new".to_owned(), hash: Sha256::digest("other").into(), access: Access::Write };
-    stage.desk.tokens.store(Arc::new(vec![other]));
+    let other = Token::new("new", Sha256::digest("other").into(), Access::Write);
+    stage.take_tokens(vec![other]);
     assert_eq!(stage.tcp.with("POST", "/api/v1/relays", &[BEARER], &body).await.problem().0, 401);
     let other = [("authorization", "Bearer other")];
     assert_eq!(stage.tcp.with("POST", "/api/v1/relays", &other, &body).await.status, 201);
 
-    stage.desk.tokens.store(Arc::default());
+    stage.take_tokens(Vec::new());
     let (status, _, detail) = stage.tcp.with("POST", "/api/v1/relays", &other, &body).await.problem();
     assert_eq!(status, 403);
     assert!(detail.contains("add a token to http.tokens"), "{detail}");
@@ -70,8 +69,8 @@ async fn the_holder_of_a_token_changes_under_its_name() {
 #[tokio::test]
 async fn a_token_that_may_read_changes_nothing() {
     let stage = Stage::new();
-    let eyes = Token { name: "eyes".to_owned(), hash: Sha256::digest("look").into(), access: Access::Read };
-    stage.desk.tokens.store(Arc::new(vec![eyes]));
+    let eyes = Token::new("eyes", Sha256::digest("look").into(), Access::Read);
+    stage.take_tokens(vec![eyes]);
     for (method, path) in WRITES {
         let answer = stage.tcp.with(method, path, &[("authorization", "Bearer look")], &relay("ch1").to_string()).await;
         let (status, _, detail) = answer.problem();
@@ -107,8 +106,8 @@ async fn where_looking_takes_a_token_only_health_is_told_without() {
 async fn what_is_in_packets_is_shown_over_tcp_to_the_holder_of_a_token_only() {
     let stage = Stage::new();
     assert_eq!(stage.unix.ask("POST", "/api/v1/relays", &relay("ch1").to_string()).await.status, 201);
-    let eyes = Token { name: "eyes".to_owned(), hash: Sha256::digest("look").into(), access: Access::Read };
-    stage.desk.tokens.store(Arc::new(vec![eyes]));
+    let eyes = Token::new("eyes", Sha256::digest("look").into(), Access::Capture);
+    stage.take_tokens(vec![eyes]);
     let holder = [("authorization", "Bearer look")];
     let path = "/api/v1/relays/ch1/capture";
     for query in ["", "?packets=1", "?direction=in"] {
@@ -127,7 +126,7 @@ async fn what_is_in_packets_is_shown_over_tcp_to_the_holder_of_a_token_only() {
         assert!(matches!(answer.status.as_u16(), 401 | 404), "{other}: {}", answer.status);
     }
     assert_eq!(stage.unix.get(path).await.status, 200, "the Unix socket needs none");
-    stage.desk.tokens.store(Arc::default());
+    stage.take_tokens(Vec::new());
     let (status, _, detail) = stage.tcp.get(path).await.problem();
     assert_eq!((status, detail.contains("use the Unix socket")), (403, true), "{detail}");
 }

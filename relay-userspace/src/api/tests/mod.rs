@@ -5,6 +5,7 @@ mod control; // who answers at the desk
 mod stage; // all of it, set up
 
 mod access; // who may
+mod revoked; // who may no more
 mod flood; // too much, too slow, too many
 mod garbage; // whatever is sent
 mod page; // what browsers get

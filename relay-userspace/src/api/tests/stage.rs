@@ -7,6 +7,7 @@ use crate::api::model::{Check, Config, Event, Health, Link, Log, Relay, RelaySta
 use crate::api::server::{Server, open, start_within};
 use crate::api::sight::Sight;
 use crate::config::{Access, Http, Token, parse, relay_to_json};
+use crate::control::http::HttpDesk;
 use crate::control::desk::Desk;
 use crate::control::tag;
 use crate::control::view::{Origin, View};
@@ -50,7 +51,7 @@ impl Stage {
              outputs = [{ interface = 'out0', group = '239.9.2.0-1', port = 5001 }]";
         let (desk, control) = control::open(parse("file", file).unwrap().plan.relays);
         let sight = Arc::new(FakeSight { desk: desk.clone(), well: AtomicBool::new(true), log: Mutex::default() });
-        let token = Token { name: "ops".to_owned(), hash: Sha256::digest(TOKEN).into(), access: Access::Write };
+        let token = Token::new("ops", Sha256::digest(TOKEN).into(), Access::Write);
         let http = Http {
             listen: Some("127.0.0.1:0".parse().unwrap()),
             socket: folder.join("mcr.sock"),
@@ -58,14 +59,25 @@ impl Stage {
             ..Http::default()
         };
         let server =
-            start_within(limits, open(&http).unwrap(), &http, desk.clone(), Arc::<FakeSight>::clone(&sight)).unwrap();
+            start_within(limits, open(&http).unwrap(), (&http, &http), desk.clone(), Arc::<FakeSight>::clone(&sight)).unwrap();
         let (unix, tcp) = (Client::Unix(http.socket.clone()), Client::Tcp(server.tcp().unwrap()));
         Self { unix, tcp, desk, control, sight, server: Some(server), http, folder }
     }
 
-    /// Starts another API on the same desk.
+    /// Starts another API on the same desk, with rules of its own.
     pub(super) fn start_another(&self, http: &Http) -> anyhow::Result<Server> {
-        start_within(Limits::default(), open(http)?, http, self.desk.clone(), Arc::<FakeSight>::clone(&self.sight))
+        let desk = Desk { http: HttpDesk::default(), ..self.desk.clone() };
+        start_within(Limits::default(), open(http)?, (http, http), desk, Arc::<FakeSight>::clone(&self.sight))
+    }
+
+    /// Takes another `[http]`, as control does at a reload.
+    pub(super) fn take(&self, http: &Http) {
+        self.desk.http.take(self.desk.http.prepare(http).unwrap());
+    }
+
+    /// Takes other tokens.
+    pub(super) fn take_tokens(&self, tokens: Vec<Token>) {
+        self.take(&Http { tokens, ..self.http.clone() });
     }
 
     pub(super) fn server(&self) -> &Server {
@@ -152,6 +164,7 @@ impl Sight for FakeSight {
             generation: view.table.generation,
             health: self.health(),
             ready: self.ready(),
+            http: Default::default(),
             config: Config { file: view.config.path.display().to_string(), in_force: true, error: None },
             relays: BTreeMap::new(),
             pending: Vec::new(),

@@ -5,9 +5,9 @@ use crate::args::List;
 use crate::cli::client::{Client, Question};
 use crate::cli::exit::Exit;
 use crate::cli::number::{megabits, rate, span};
-use crate::cli::pattern;
 use crate::cli::screen::{Screen, Tone};
 use crate::cli::table::{Cell, Table};
+use relay_common::pattern;
 use std::collections::BTreeSet;
 use std::io::Write;
 

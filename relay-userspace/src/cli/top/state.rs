@@ -7,7 +7,7 @@ use super::sort::Order;
 use super::{draw, text};
 use crate::api::model::{Event, Relay, Why};
 use crate::cli::document::name_of;
-use crate::cli::pattern;
+use relay_common::pattern;
 use serde_json::Value;
 use std::time::Duration;
 

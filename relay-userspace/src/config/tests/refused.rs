@@ -116,6 +116,11 @@ refused! {
     too_many_cores: errors(&format!("[lanes]\ncores = {:?}", (0..65).collect::<Vec<_>>()));
 }
 
+/// The errors of a token with this.
+fn token(more: &str) -> String {
+    errors(&format!("[http]\ntokens = [\n{{ name = 'a', sha256 = '{}', {more} }}]", "0".repeat(64)))
+}
+
 refused! {
     http:
     reachable_without_a_token: errors("[http]\nlisten = '0.0.0.0:9280'");
@@ -129,7 +134,15 @@ refused! {
     group_is_empty: errors("[http]\nsocket_group = ''");
     token_is_no_hash: errors("[http]\nlisten = '0.0.0.0:1'\ntokens = [{ name = 'ops', sha256 = 'open sesame' }]");
     token_without_a_name: errors(&format!("[http]\ntokens = [{{ sha256 = '{}', nmae = 'ops' }}]", "0".repeat(64)));
-    token_twice: errors(&format!("[http]\ntokens = [{{ name = 'a', sha256 = '{0}' }}, {{ name = 'a', sha256 = '{0}' }}]", "0".repeat(64)));
+    token_twice: errors(&format!("[http]\ntokens = [{{ name = 'a', sha256 = '{}' }}, {{ name = 'a', sha256 = '{}' }}]", "0".repeat(64), "1".repeat(64)));
+    hash_twice: errors(&format!("[http]\ntokens = [{{ name = 'a', sha256 = '{0}' }},\n{{ name = 'b', sha256 = '{0}' }}]", "0".repeat(64)));
+    token_with_an_unknown_scope: token("access = 'admin'");
+    token_for_no_relay: token("relays = []");
+    token_for_no_name: token("relays = ['sport *', 7, '']");
+    token_that_looks_at_some_relays: token("access = 'read', relays = ['sport-*']");
+    token_that_ends_in_a_text: token("expires = '2027-01-01T00:00:00Z'");
+    token_that_ends_nowhere: token("expires = 2027-01-01T00:00:00");
+    token_that_ends_on_a_day: token("expires = 2027-01-01");
     token_is_a_text: errors("[http]\ntokens = ['open sesame']");
     unknown_keys: errors("[http]\nlisen = 'off'\n[state]\npath = '/x'");
     state_is_a_folder: errors("[state]\nfile = '/var/lib/mcr/'");

@@ -13,7 +13,6 @@ use crate::control::{tell, upgrade};
 use crate::events::audit::audit;
 use relay_common::plan::{Lanes, Plan, Relay};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 impl Control {
     pub(super) async fn asked(&mut self, who: &Who, ask: &Ask, dry: bool) -> Result<Applied, Refusal> {
@@ -113,13 +112,14 @@ impl Control {
             book.of_api = kept.into_iter().map(|relay| (relay.name.clone(), relay)).collect();
         }
         let after = book.with_file(plan).map_err(Refusal::Invalid)?;
+        let http = self.desk.http.prepare(&settings.http).map_err(|problem| Refusal::Conflict(vec![problem]))?;
         let (old, new) = (self.book.plan(), after.plan());
         if dry {
             self.node.would_fit(&new).map_err(Refusal::Conflict)?;
-            return Ok(differences(&old, &new, self.node.table.generation));
+            return Ok(differences(&old, &new, self.node.table.generation).with(http.changes));
         }
         carry_out(&mut self.node, &mut self.config, new.clone(), &after.origins()).await?;
-        self.desk.tokens.store(Arc::new(settings.http.tokens));
+        let of_http = self.desk.http.take(http);
         self.book = after;
         if is_mended {
             // Not before: a file whose relays are not in force is nobody's to overwrite.
@@ -130,7 +130,7 @@ impl Control {
             let written = self.store.prepare(self.book.of_api.values()).and_then(Prepared::commit);
             self.config.damaged = written.err().map(|refusal| refusal.to_string());
         }
-        Ok(self.in_force(&old, &new))
+        Ok(self.in_force(&old, &new).with(of_http))
     }
 
     fn in_force(&mut self, old: &Plan, new: &Plan) -> Applied {

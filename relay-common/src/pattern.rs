@@ -1,7 +1,11 @@
 //! Patterns for names: `*` stands for anything, `?` for one character.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 /// Whether a name is meant by a pattern.
-pub(super) fn matches(pattern: &str, name: &str) -> bool {
+#[must_use]
+pub fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     let (mut p, mut n) = (0, 0);
     // Where the last star stood, and from where of the name it gave way.
@@ -26,7 +30,8 @@ pub(super) fn matches(pattern: &str, name: &str) -> bool {
 }
 
 /// Whether a name is meant by one of the patterns; by none, all are.
-pub(super) fn any(patterns: &[String], name: &str) -> bool {
+#[must_use]
+pub fn any(patterns: &[String], name: &str) -> bool {
     patterns.is_empty() || patterns.iter().any(|pattern| matches(pattern, name))
 }
 

@@ -1,0 +1,52 @@
+//! Which relays a token is for: those that its holder may change, and whose packets it may see.
+
+use super::Admitted;
+use crate::api::problem::{Kind, Problem};
+use crate::config::{Access, Token};
+use crate::control::desk::{Ask, Who};
+use relay_common::pattern;
+
+/// Refuses a change that the token of whoever asks is not for.
+pub(in crate::api) fn check_change(who: &Who, ask: &Ask) -> Result<(), Problem> {
+    let Who::Token { name, relays } = who else { return Ok(()) };
+    if relays.is_empty() {
+        return Ok(());
+    }
+    let relay = match ask {
+        Ask::Create(relay) | Ask::Put { relay, .. } => Some(&relay.name),
+        Ask::Remove { name, .. } | Ask::Switch { name, .. } => Some(name),
+        Ask::PutAll { .. } | Ask::Reload | Ask::Upgrade { .. } => None,
+    };
+    let detail = match relay {
+        Some(relay) if pattern::any(relays, relay) => return Ok(()),
+        Some(relay) => outside(name, relays, relay),
+        None => format!("the token \"{name}\" is for the relays {}, and this concerns all", relays.join(", ")),
+    };
+    Err(Problem::of_token(Kind::Forbidden, detail, name))
+}
+
+/// Refuses to show the packets of a relay that whoever asks may not see.
+pub(in crate::api) fn check_capture(admitted: &Admitted, relay: &str) -> Result<(), Problem> {
+    match admitted {
+        Admitted::Token(token) => {
+            may_capture(token, relay).map_err(|detail| Problem::of_token(Kind::Forbidden, detail, &token.name))
+        }
+        Admitted::Unix { .. } => Ok(()),
+        Admitted::Open => Err(super::nobody()),
+    }
+}
+
+/// Whether the holder of a token may see the packets of a relay; if not, why.
+pub(super) fn may_capture(token: &Token, relay: &str) -> Result<(), String> {
+    let Token { name, relays, access, .. } = token;
+    if *access < Access::Capture {
+        return Err(format!(
+            "the token \"{name}\" may not see packets: use one with access = \"capture\" or \"write\""
+        ));
+    }
+    if pattern::any(relays, relay) { Ok(()) } else { Err(outside(name, relays, relay)) }
+}
+
+fn outside(token: &str, relays: &[String], relay: &str) -> String {
+    format!("the token \"{token}\" is for the relays {}, not for \"{relay}\"", relays.join(", "))
+}

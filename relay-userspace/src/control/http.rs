@@ -1,0 +1,143 @@
+//! What of `[http]` is in force: whom the API lets in, by which certificate, and which keys wait for the next start.
+
+use crate::api::certificate::Certificate;
+use crate::config::Http;
+use arc_swap::ArcSwapOption;
+use std::ops::Deref;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// What of `[http]` is in force. Clones are the same. Control changes it, the API follows.
+#[derive(Clone, Debug)]
+pub struct HttpDesk {
+    in_force: Arc<watch::Sender<Arc<InForce>>>,
+    /// The certificate in use, if TCP speaks TLS.
+    pub certificate: Arc<ArcSwapOption<Certificate>>,
+}
+
+/// `[http]` as it is in force.
+#[derive(Clone, Debug, Default)]
+pub struct InForce {
+    http: Http,
+    /// As the file had it when mcr was started, which is not always what was opened.
+    started_with: Http,
+    /// The keys of which the file says something else, and that count from the next start of mcr on.
+    pub restart_keys: Vec<&'static str>,
+}
+
+impl Deref for InForce {
+    type Target = Http;
+
+    fn deref(&self) -> &Http {
+        &self.http
+    }
+}
+
+/// What of another `[http]` can be taken, read and found right.
+#[derive(Debug)]
+pub struct Prepared {
+    in_force: InForce,
+    certificate: Option<Arc<Certificate>>,
+    /// What is another then, one line each, for people.
+    pub changes: Vec<String>,
+}
+
+impl Default for HttpDesk {
+    fn default() -> Self {
+        Self { in_force: Arc::new(watch::channel(Arc::default()).0), certificate: Arc::default() }
+    }
+}
+
+impl HttpDesk {
+    /// The API starts: with this file, this was opened.
+    pub fn begin(&self, started_with: &Http, opened: &Http, certificate: Option<Certificate>) {
+        self.certificate.store(certificate.map(Arc::new));
+        let (http, started_with) = (opened.clone(), started_with.clone());
+        self.in_force.send_replace(Arc::new(InForce { http, started_with, restart_keys: Vec::new() }));
+    }
+
+    /// What is in force now.
+    #[must_use]
+    pub fn in_force(&self) -> Arc<InForce> {
+        Arc::clone(&self.in_force.borrow())
+    }
+
+    /// Tells of each change.
+    #[must_use]
+    pub fn follow(&self) -> watch::Receiver<Arc<InForce>> {
+        self.in_force.subscribe()
+    }
+
+    /// Looks whether what a file has now can be taken, and takes nothing yet.
+    ///
+    /// # Errors
+    /// With the key and what to do, when its certificate cannot be used.
+    pub fn prepare(&self, file: &Http) -> Result<Prepared, String> {
+        let before = self.in_force();
+        let certificate = match (&file.tls, self.certificate.load_full()) {
+            (None, _) => None,
+            // It is followed already.
+            (Some(files), Some(held)) if *held.files() == *files => Some(held),
+            (Some(files), _) => Some(Arc::new(Certificate::open(files).map_err(|error| format!("{error:#}"))?)),
+        };
+        let restart_keys = before.started_with.restart_keys(file);
+        let Http { tokens, reads, tls, insecure, .. } = file.clone();
+        let http = Http { tokens, reads, tls, insecure, ..before.http.clone() };
+        let mut changes = before.http.changes(&http);
+        if restart_keys != before.restart_keys {
+            let told = restart_keys.iter().map(|key| format!("{key} counts from the next start of mcr on"));
+            changes.extend(told);
+        }
+        let in_force = InForce { http, started_with: before.started_with.clone(), restart_keys };
+        Ok(Prepared { in_force, certificate, changes })
+    }
+
+    /// Takes what was prepared: whoever was let in by what is no more is shown out. Says what is another.
+    pub fn take(&self, prepared: Prepared) -> Vec<String> {
+        self.certificate.store(prepared.certificate);
+        self.in_force.send_replace(Arc::new(prepared.in_force));
+        prepared.changes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::HttpDesk;
+    use crate::config::{Access, Http, Reads, Tls, Token};
+
+    fn desk() -> (HttpDesk, Http) {
+        let desk = HttpDesk::default();
+        let file = Http { tokens: vec![Token::new("ops", [1; 32], Access::Write)], ..Http::default() };
+        // The default address was another's, so it is not listened on.
+        desk.begin(&file, &Http { listen: None, ..file.clone() }, None);
+        (desk, file)
+    }
+
+    #[test]
+    fn tokens_and_reads_are_taken_and_sockets_wait() {
+        let (desk, file) = desk();
+        let mut followed = desk.follow();
+        let same = desk.prepare(&file).unwrap();
+        assert_eq!(desk.take(same), [""; 0], "what was not opened is no change of the file");
+        let other = Http { tokens: vec![], reads: Reads::Token, listen: Some(([10, 0, 0, 1], 1).into()), ..file.clone() };
+        let changes = desk.take(desk.prepare(&other).unwrap());
+        let waits = "http.listen counts from the next start of mcr on";
+        assert_eq!(changes, ["remove token \"ops\"", "set http.reads to \"token\"", waits]);
+        assert!(followed.has_changed().unwrap());
+        let in_force = followed.borrow_and_update().clone();
+        assert_eq!((in_force.reads, in_force.tokens.len(), in_force.listen), (Reads::Token, 0, None));
+        assert_eq!(in_force.restart_keys, ["http.listen"]);
+        assert_eq!(desk.take(desk.prepare(&other).unwrap()), [""; 0], "said once");
+        assert_eq!(desk.take(desk.prepare(&file).unwrap()).len(), 2);
+        assert!(desk.in_force().restart_keys.is_empty(), "put back");
+    }
+
+    #[test]
+    fn a_certificate_that_cannot_be_used_changes_nothing() {
+        let (desk, file) = desk();
+        let tls = Tls { certificate: "/nowhere/c.pem".into(), key: "/nowhere/k.pem".into() };
+        let problem = desk.prepare(&Http { tokens: vec![], tls: Some(tls), ..file }).unwrap_err();
+        assert!(problem.starts_with("http.tls.certificate: cannot read /nowhere/c.pem"), "{problem}");
+        assert_eq!(desk.in_force().tokens.len(), 1);
+    }
+}
