@@ -9,7 +9,6 @@ use crate::clock::now_ns;
 use crate::config::{Configuration, Http};
 use crate::control::desk::Desk;
 use crate::control::node::Node;
-use crate::events::Logged;
 use crate::events::logging::LogHandle;
 use crate::kernel::verdicts::VerdictReader;
 use crate::observe::{self, Rates, metrics};
@@ -111,10 +110,6 @@ impl Sight for Eyes {
 
     fn links(&self) -> Vec<model::Link> {
         observe::links(&self.desk)
-    }
-
-    fn event(&self, logged: &Logged) -> model::Event {
-        observe::event(logged)
     }
 
     fn metrics(&self, openmetrics: bool, http: &Counts) -> String {

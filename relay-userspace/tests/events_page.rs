@@ -37,8 +37,15 @@ An event is a line of the log and an entry of `/api/v1/events`. With `--log-form
 (RFC 3339, UTC), `level` (`error`, `warn`, `info`), `event` and `text`, and the event's fields beside them; a line that is no event
 has the event `log`. Good labels for Loki are `level` and `event`; the others are for searching.
 
-The last 1000 events are replayed to whoever follows with `Last-Event-ID`. Numbers grow over restarts, too: those of a run begin at
-the time of its start, so that a follower from before a restart gets everything that is there.
+An event has an `id`, as `5f3c9a1e0d2b-1041`: the history that it belongs to, and its number there. Numbers follow each other without a
+gap, over restarts, upgrades and deaths of control, and no id is ever given twice. A history ends where nothing is left of it, as when the
+machine is booted; another begins then, with number 1.
+
+The last 4096 events (4 MiB of them) are kept, and replayed to whoever follows. Who names the last one that it saw (`Last-Event-ID`, `after`)
+gets everything after it, and where events are missing, because they were pushed out before or belong to a history that is gone, one
+that says so: `events.lost`, `from` and `to` which, whatever kinds were asked for. They outlive control, and also lanes and `mcr stop`, in the run
+folder: `events.NAMESPACE.jsonl` and `events.NAMESPACE.old.jsonl` are these events, one a line, for `jq` when no mcr runs. What must be kept for
+longer belongs into a log store (the journal, Loki): every event is a line of the log too.
 
 `time` is when it happened, `told_at` when it was told: later where events came too fast and this one was held back (a line of the log has
 `told_at` only then). So a wave of interruptions has one time, however long it takes to tell of it.

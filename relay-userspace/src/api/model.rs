@@ -1,6 +1,6 @@
 //! What goes over the wire, as JSON: the same types for the server, its OpenAPI document and the command line.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use utoipa::ToSchema;
@@ -332,8 +332,9 @@ pub struct Link {
 /// One event of the stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Event {
-    /// Its number.
-    pub id: u64,
+    /// What it is called: the history that it belongs to, a dash, and its number there. No other event ever has it.
+    #[serde(deserialize_with = "id")]
+    pub id: String,
     /// When it happened, as RFC 3339 in UTC.
     pub time: String,
     /// When it was told: later than `time` where events came too fast and this one was held back.
@@ -348,6 +349,14 @@ pub struct Event {
     /// What it concerns.
     #[schema(value_type = Object)]
     pub fields: serde_json::Map<String, serde_json::Value>,
+}
+
+/// An older node has numbers only.
+fn id<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    match serde_json::Value::deserialize(from)? {
+        serde_json::Value::String(id) => Ok(id),
+        number => Ok(number.to_string()),
+    }
 }
 
 /// Why a relay's stream is dark, or that it is not: the stream's way, step by step.

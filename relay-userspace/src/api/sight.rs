@@ -2,7 +2,6 @@
 
 use super::limits::Counts;
 use super::model;
-use crate::events::Logged;
 use axum::body::Bytes;
 use std::pin::Pin;
 use tokio::sync::mpsc;
@@ -24,8 +23,6 @@ pub trait Sight: Send + Sync + 'static {
     fn relay(&self, name: &str) -> Option<model::Relay>;
     /// The links.
     fn links(&self) -> Vec<model::Link>;
-    /// An event as it goes over the wire.
-    fn event(&self, logged: &Logged) -> model::Event;
     /// All numbers, as Prometheus' text or as OpenMetrics; `http` is what the API itself has counted.
     fn metrics(&self, openmetrics: bool, http: &Counts) -> String;
     /// Why a relay's stream is dark, or that it is not: about a second passes while its link is watched. Nothing when

@@ -1,12 +1,14 @@
 //! Events as they happen: what is kept first, then whatever comes. A reader that is too slow is cut off: it comes again
-//! with the number of the last event it saw, and misses nothing that is still kept.
+//! with the id of the last event it saw, and is told when something is kept no more that it has missed.
 
 use super::access::{self, Admitted, Shown};
 use super::denied;
 use super::problem::{Kind, Problem};
 use super::request::Params;
 use super::shared::Api;
-use crate::events::{self, Logged};
+use crate::args::duration;
+use crate::clock::unix_ms;
+use crate::events::{self, After, Followed, Logged, unix_ms_of};
 use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -33,18 +35,23 @@ const RETRY: Duration = Duration::from_secs(2);
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
-    /// Only events after this number; the header `Last-Event-ID` says the same and is stronger. Without either, all
-    /// that are kept.
-    after: Option<u64>,
+    /// Only events after the one of this id, or of this number in the history that goes on; the header `Last-Event-ID`
+    /// says the same and is stronger. Without either, all that are kept. Where events are missing, one of the kind
+    /// `events.lost` says which.
+    after: Option<String>,
+    /// Only those that were told since this moment, as RFC 3339, or for so long: `10m`.
+    since: Option<String>,
+    /// Of what is kept only so many, the last ones.
+    last: Option<usize>,
     /// Only these kinds, with commas between: `stream.interrupted`, or `stream` for all that begin with it.
     kind: Option<String>,
     /// Only those that concern this relay.
     relay: Option<String>,
 }
 
-/// What has happened, and what happens, as a stream of server-sent events: `id` is the event's number, `event` its
+/// What has happened, and what happens, as a stream of server-sent events: `id` is what the event is called, `event` its
 /// name, `data` the event.
-#[utoipa::path(get, path = "/api/v1/events", tag = "events", params(Asked, ("Last-Event-ID" = Option<u64>, Header)),
+#[utoipa::path(get, path = "/api/v1/events", tag = "events", params(Asked, ("Last-Event-ID" = Option<String>, Header)),
     responses((status = 200, body = super::model::Event, content_type = "text/event-stream")))]
 pub(super) async fn events(
     State(api): State<Api>,
@@ -54,21 +61,24 @@ pub(super) async fn events(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let last = headers.get("last-event-id").map(|last| {
-        let number = last.to_str().ok().and_then(|last| last.trim().parse().ok());
-        number.ok_or_else(|| Problem::malformed("Last-Event-ID is the number of an event: send the last id you saw"))
+        let last = last.to_str().ok().and_then(|last| last.trim().parse().ok());
+        last.ok_or_else(|| Problem::malformed("Last-Event-ID is the id of an event: send the last one you saw"))
     });
-    let after = last.transpose()?.or(asked.after).unwrap_or(0);
+    let after = last.transpose()?.or(asked.after.as_deref().map(after).transpose()?);
+    let last_of_kept = asked.last;
     let wanted = Wanted::new(asked)?;
     let Ok(permit) = Arc::clone(&api.streams).try_acquire_owned() else {
         return Err(Problem::new(Kind::Unavailable, "too many follow the events already: end one, or ask again"));
     };
-    let (backlog, live) = api.desk.events.follow(after);
+    let Followed { mut since, coming } = api.desk.events.follow(after);
+    since.retain(|logged| wanted.takes(logged));
+    since.drain(..since.len().saturating_sub(last_of_kept.unwrap_or(usize::MAX)));
     let (ending, interval) = (api.ending.clone(), api.limits.keep_alive);
     let revoked = access::revoked(api.clone(), admitted.clone(), Shown::Events).boxed();
     let let_in = LetIn { revoked, admitted, asked_for };
     let reader = Reader {
-        backlog: backlog.into(),
-        live,
+        backlog: since.into(),
+        live: coming,
         wanted,
         api,
         ending,
@@ -80,10 +90,28 @@ pub(super) async fn events(
     Ok(Sse::new(stream::unfold(reader, Reader::next)).keep_alive(KeepAlive::new().interval(interval)).into_response())
 }
 
+/// The event after which to go on.
+fn after(text: &str) -> Result<After, Problem> {
+    let wrong = |()| Problem::malformed("after: this is no id of an event: write one as events have it, or its number");
+    text.parse().map_err(wrong)
+}
+
+/// The moment from which on events are wanted, in milliseconds since 1970.
+fn since(text: &str) -> Result<u64, Problem> {
+    if let Some(moment) = text.parse().ok().and_then(|moment| unix_ms_of(&moment)) {
+        return Ok(moment);
+    }
+    let ago = duration(text).map_err(|_| {
+        Problem::malformed("since: this is no time: write one as in 10m (ms, s, m or h) or 2026-11-25T16:38:35Z")
+    })?;
+    Ok(unix_ms().saturating_sub(u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)))
+}
+
 /// Which events a reader wants.
 struct Wanted {
     kinds: Option<Vec<events::Kind>>,
     relay: Option<String>,
+    since: Option<u64>,
 }
 
 impl Wanted {
@@ -100,13 +128,17 @@ impl Wanted {
             Ok(kinds)
         };
         let kinds = asked.kind.map(|kinds| kinds.split(',').map(named).collect::<Result<Vec<_>, _>>()).transpose()?;
-        Ok(Self { kinds: kinds.map(|kinds| kinds.concat()), relay: asked.relay })
+        let since = asked.since.as_deref().map(since).transpose()?;
+        Ok(Self { kinds: kinds.map(|kinds| kinds.concat()), relay: asked.relay, since })
     }
 
     fn takes(&self, logged: &Logged) -> bool {
-        let is_kind = self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&logged.event.kind));
-        let concerns = |relay: &String| logged.event.fields.get("relay").is_some_and(|of| of == relay.as_str());
-        is_kind && self.relay.as_ref().is_none_or(concerns)
+        if logged.is_for_everybody() {
+            return true;
+        }
+        let is_kind = self.kinds.as_ref().is_none_or(|kinds| kinds.iter().any(|kind| kind.name() == logged.kind));
+        let concerns = self.relay.as_ref().is_none_or(|relay| logged.relay.as_ref() == Some(relay));
+        is_kind && concerns && self.since.is_none_or(|since| logged.told_ms >= since)
     }
 }
 
@@ -159,16 +191,11 @@ impl Reader {
                 Err(RecvError::Lagged(missed)) => return Some(self.cut_off(missed)),
             };
             if self.wanted.takes(&logged) {
-                return Some((Ok(self.wire(&logged)), self));
+                // What it says is one line, so nothing in it can end the event.
+                let event = Event::default().id(logged.id.to_string()).event(&logged.kind).data(&logged.json);
+                return Some((Ok(event), self));
             }
         }
-    }
-
-    fn wire(&self, logged: &Logged) -> Event {
-        let event = self.api.sight.event(logged);
-        // JSON has no line breaks of its own, so nothing in it can end the event.
-        let data = serde_json::to_string(&event).unwrap_or_default();
-        Event::default().id(event.id.to_string()).event(event.event).data(data)
     }
 
     fn shown_out(mut self, why: &str) -> (Result<Event, Infallible>, Self) {

@@ -1,6 +1,7 @@
 //! What shows something.
 
 use super::node::{Node, duration};
+use crate::events::{After, unix_ms_of};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -124,19 +125,29 @@ pub enum Direction {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  mcr events                                  what is kept: the last thousand
+  mcr events                                  what is kept: some thousands
+  mcr events --since 10m                      of the last ten minutes
+  mcr events -n 20                            the last twenty
   mcr events -f                               the same, and then what happens
   mcr events -f --kind stream --relay ch1     the interruptions of one stream
   mcr events -f --json | jq -r .text
   mcr events --kind config.refused --kind lane
-  mcr events --after 1041                     what came after that number")]
+  mcr events --after 5f3c9a1e0d2b-1041        what came after that one
+
+Where events are missing, because they were pushed out before they were read, a line says so.")]
 pub struct Events {
-    /// Go on with what happens; a connection that ends is made again, and nothing is missed or shown twice.
+    /// Go on with what happens; a connection that ends is made again, nothing is shown twice, and what is missed is told.
     #[arg(short, long)]
     pub follow: bool,
-    /// Only events after this number.
-    #[arg(long, value_name = "ID", default_value_t = 0)]
-    pub after: u64,
+    /// Only events after the one of this id, or of this number.
+    #[arg(long, value_name = "ID", value_parser = after)]
+    pub after: Option<String>,
+    /// Only events told since then: 10m (ms, s, m or h), or a moment as 2026-11-25T16:38:35Z.
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    pub since: Option<String>,
+    /// Of what is kept only the last so many.
+    #[arg(short = 'n', long, value_name = "N")]
+    pub last: Option<usize>,
     /// Only this kind: a name as stream.interrupted, its first word, or a pattern with *.
     #[arg(long, value_name = "KIND")]
     pub kind: Vec<String>,
@@ -149,6 +160,18 @@ pub struct Events {
     /// Which mcr.
     #[command(flatten)]
     pub node: Node,
+}
+
+/// The id of an event, or its number.
+fn after(text: &str) -> Result<String, String> {
+    let right = text.parse::<After>().map(|_| text.to_owned());
+    right.map_err(|()| format!("\"{text}\" is no id of an event: mcr events --json shows them"))
+}
+
+/// A moment, or how long it is ago.
+fn since(text: &str) -> Result<String, String> {
+    let is_moment = text.parse().ok().and_then(|moment| unix_ms_of(&moment)).is_some();
+    if is_moment { Ok(text.to_owned()) } else { duration(text).map(|_| text.to_owned()) }
 }
 
 /// Which health to tell.

@@ -17,18 +17,22 @@ use tokio::time::{sleep, timeout};
 
 /// Where to go on, in the words of server-sent events.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// What stands where events are missing.
+const LOST: &str = "events.lost";
 /// What is kept comes in one go; so long a silence means that it was all.
 const QUIET: Duration = Duration::from_millis(500);
 /// Even when nothing happens something comes every few seconds; a connection that is silent for so long is dead.
 const DEAD: Duration = Duration::from_secs(60);
+/// So many characters of a time say the second: `2026-01-02T03:04:05`.
+const SECONDS: usize = 19;
 /// How long the first try to get a lost connection back waits, and the later ones at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
 /// `mcr events`.
 pub(super) async fn run<O: Write, E: Write>(asked: &Events, screen: &mut Screen<O, E>) -> anyhow::Result<Exit> {
     let client = Client::new(&asked.node)?;
-    let first = Question::get(path(asked));
-    let mut last = asked.after;
+    let first = Question::get(path(asked, true));
+    let mut last = asked.after.clone();
     // A control that is not there from the beginning is an error; one that goes is waited for.
     show(client.stream(first).await?, asked, &mut last, screen).await?;
     if asked.follow { go_on(&client, asked, last, screen).await } else { Ok(Exit::Done) }
@@ -38,18 +42,20 @@ pub(super) async fn run<O: Write, E: Write>(asked: &Events, screen: &mut Screen<
 async fn go_on<O: Write, E: Write>(
     client: &Client,
     asked: &Events,
-    mut last: u64,
+    mut last: Option<String>,
     screen: &mut Screen<O, E>,
 ) -> anyhow::Result<Exit> {
     let (mut pause, longest) = PAUSES;
     loop {
-        screen.note(&format!(
-            "the connection to {} was lost after event {last}: connecting again",
-            client.target().name()
-        ));
+        let after = last.as_ref().map(|last| format!(" after event {}", plain(last))).unwrap_or_default();
+        screen.note(&format!("the connection to {} was lost{after}: connecting again", client.target().name()));
         let stream = loop {
             sleep(pause).await;
-            let again = Question::get(path(asked)).header(LAST_EVENT_ID, last.to_string());
+            let again = Question::get(path(asked, last.is_none()));
+            let again = match &last {
+                Some(last) => again.header(LAST_EVENT_ID, last.clone()),
+                None => again,
+            };
             match client.stream(again).await {
                 Ok(stream) => break stream,
                 Err(error) if matches!(error.downcast_ref::<Failure>(), Some(Failure::Unreachable(_))) => {
@@ -59,20 +65,29 @@ async fn go_on<O: Write, E: Write>(
             }
         };
         screen.note("connected again");
-        let before = last;
+        let before = last.clone();
         show(stream, asked, &mut last, screen).await?;
         // A control that breaks off at once is not asked in a mad rush.
         pause = if last == before { (pause * 2).min(longest) } else { PAUSES.0 };
     }
 }
 
-/// Where to ask. Kinds without a star are chosen over there too, which refuses those that it does not know.
-fn path(asked: &Events) -> String {
-    let mut path = format!("/api/v1/events?after={}", asked.after);
-    if !asked.kind.is_empty() && !asked.kind.iter().any(|kind| kind.contains(['*', '?'])) {
-        path.push_str("&kind=");
-        path.push_str(&encoded(&asked.kind.join(",")));
+/// Where to ask. Kinds without a star are chosen over there too, which refuses those that it does not know. Who comes again
+/// does not begin anew.
+fn path(asked: &Events, begins: bool) -> String {
+    let mut path = "/api/v1/events?".to_owned();
+    if begins {
+        let last = asked.last.as_ref().map(ToString::to_string);
+        for (name, value) in [("after", &asked.after), ("since", &asked.since), ("last", &last)] {
+            if let Some(value) = value {
+                path.push_str(&format!("{name}={}&", encoded(value)));
+            }
+        }
     }
+    if !asked.kind.is_empty() && !asked.kind.iter().any(|kind| kind.contains(['*', '?'])) {
+        path.push_str(&format!("kind={}&", encoded(&asked.kind.join(","))));
+    }
+    path.truncate(path.trim_end_matches(['?', '&']).len());
     path
 }
 
@@ -80,7 +95,7 @@ fn path(asked: &Events) -> String {
 async fn show<O: Write, E: Write>(
     mut stream: Incoming,
     asked: &Events,
-    last: &mut u64,
+    last: &mut Option<String>,
     screen: &mut Screen<O, E>,
 ) -> anyhow::Result<()> {
     let mut reader = Reader::default();
@@ -89,8 +104,8 @@ async fn show<O: Write, E: Write>(
     while let Ok(Some(Ok(frame))) = timeout(patience, stream.frame()).await {
         let Ok(bytes) = frame.into_data() else { continue };
         for message in reader.feed(&bytes) {
-            *last = message.id.unwrap_or(*last);
             tell(&message, asked, screen)?;
+            *last = message.id.or_else(|| last.take());
         }
         screen.out.flush()?;
     }
@@ -109,6 +124,10 @@ fn tell<O: Write, E: Write>(message: &Message, asked: &Events, screen: &mut Scre
 }
 
 fn is_wanted(event: &Event, asked: &Events) -> bool {
+    // That something is missing concerns whoever reads the rest.
+    if event.event == LOST {
+        return true;
+    }
     let kind = |kind: &String| {
         pattern::matches(kind, &event.event)
             || event.event.strip_prefix(kind.as_str()).is_some_and(|rest| rest.starts_with('.'))
@@ -119,6 +138,9 @@ fn is_wanted(event: &Event, asked: &Events) -> bool {
 }
 
 fn line(event: &Event, paint: Paint) -> String {
+    if event.event == LOST {
+        return paint.paint(Tone::Warn, &format!("---------- {} ----------", plain(&event.text)));
+    }
     let tone = match event.level.as_str() {
         "error" => Tone::Bad,
         "warn" => Tone::Warn,
@@ -126,7 +148,10 @@ fn line(event: &Event, paint: Paint) -> String {
     };
     let level = paint.paint(tone, &format!("{:<5}", plain(&event.level)));
     let time = paint.paint(Tone::Dim, &plain(&event.time));
-    format!("{time} {level} {} {}", paint.paint(Tone::Head, &plain(&event.event)), plain(&event.text))
+    // Who looks for the order in which things happened must see where it is another than that of the lines.
+    let told_late = event.told_at.get(..SECONDS).is_some_and(|told| Some(told) != event.time.get(..SECONDS));
+    let late = if told_late { paint.paint(Tone::Dim, &format!(" (told {})", plain(&event.told_at))) } else { String::new() };
+    format!("{time} {level} {} {}{late}", paint.paint(Tone::Head, &plain(&event.event)), plain(&event.text))
 }
 
 #[cfg(test)]
@@ -138,7 +163,9 @@ mod tests {
         let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         Events {
             follow: false,
-            after: 0,
+            after: None,
+            since: None,
+            last: None,
             kind: owned(kinds),
             relay: owned(relays),
             json: false,
@@ -148,9 +175,17 @@ mod tests {
 
     #[test]
     fn kinds_are_asked_for_unless_they_are_patterns() {
-        assert_eq!(path(&asked(&[], &[])), "/api/v1/events?after=0");
-        assert_eq!(path(&asked(&["stream", "a b&c"], &[])), "/api/v1/events?after=0&kind=stream%2Ca%20b%26c");
-        assert_eq!(path(&asked(&["stream", "lane.*"], &[])), "/api/v1/events?after=0");
+        assert_eq!(path(&asked(&[], &[]), true), "/api/v1/events");
+        assert_eq!(path(&asked(&["stream", "a b&c"], &[]), true), "/api/v1/events?kind=stream%2Ca%20b%26c");
+        assert_eq!(path(&asked(&["stream", "lane.*"], &[]), true), "/api/v1/events");
+        let some = Events {
+            after: Some("0123456789ab-7".to_owned()),
+            since: Some("10m".to_owned()),
+            last: Some(5),
+            ..asked(&["lane"], &[])
+        };
+        assert_eq!(path(&some, true), "/api/v1/events?after=0123456789ab-7&since=10m&last=5&kind=lane");
+        assert_eq!(path(&some, false), "/api/v1/events?kind=lane");
     }
 
     #[test]
@@ -173,5 +208,23 @@ mod tests {
             line(&event, Paint::default()),
             "2026-01-02T03:04:05.678Z warn  stream.interrupted ch1: nothing for 1 s "
         );
+        assert!(!line(&told(&event, "2026-01-02T03:04:05.999Z"), Paint::default()).contains("told"));
+        let late = line(&told(&event, "2026-01-02T03:05:05.678Z"), Paint::default());
+        assert!(late.ends_with(" (told 2026-01-02T03:05:05.678Z)"), "{late}");
+    }
+
+    fn told(event: &Event, at: &str) -> Event {
+        Event { told_at: at.to_owned(), ..event.clone() }
+    }
+
+    #[test]
+    fn a_gap_is_marked_whatever_was_asked_for() {
+        let lost: Event = serde_json::from_value(json!({
+            "id": "0123456789ab-300", "time": "2026-01-02T03:04:05.678Z", "event": "events.lost", "level": "warn",
+            "text": "300 events are lost", "fields": { "from": "0123456789ab-1", "to": "0123456789ab-300" }
+        }))
+        .unwrap();
+        assert!(is_wanted(&lost, &asked(&["stream"], &["ch1"])));
+        assert_eq!(line(&lost, Paint::default()), "---------- 300 events are lost ----------");
     }
 }

@@ -3,8 +3,8 @@
 /// A message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Message {
-    /// The number that it can be continued after.
-    pub(super) id: Option<u64>,
+    /// What it can be continued after.
+    pub(super) id: Option<String>,
     /// What it says.
     pub(super) data: String,
 }
@@ -55,7 +55,7 @@ impl Reader {
                 self.has_data = true;
                 self.message.data.push_str(value);
             }
-            "id" => self.message.id = value.parse().ok(),
+            "id" => self.message.id = Some(value.to_owned()),
             // A comment, which keeps the connection alive; or something that we need not know.
             _ => {}
         }
@@ -70,8 +70,8 @@ mod tests {
     const STREAM: &str = ": hello\n\nid: 7\nevent: relay.created\ndata: {\"a\":1}\n\nid:8\r\ndata:one\r\ndata: two\r\n\r\nid: 9\n\ndata\n\n";
 
     fn expected() -> Vec<Message> {
-        let message = |id, data: &str| Message { id, data: data.to_owned() };
-        vec![message(Some(7), "{\"a\":1}"), message(Some(8), "one\ntwo"), message(None, "")]
+        let message = |id: Option<&str>, data: &str| Message { id: id.map(str::to_owned), data: data.to_owned() };
+        vec![message(Some("7"), "{\"a\":1}"), message(Some("8"), "one\ntwo"), message(None, "")]
     }
 
     #[test]

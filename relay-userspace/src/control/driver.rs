@@ -99,12 +99,14 @@ pub async fn run<S>(
     drop(served);
     match end {
         End::Becomes(binary) => {
+            control.desk.events.finish();
             drop(lock);
             Ok(Ended::Becomes(binary))
         }
         End::Stops => {
             notify::notify("STOPPING=1");
             control.record(events::Event::new(Kind::NodeStopping, "stopping"));
+            control.desk.events.finish();
             Ok(Ended::Stopped(Box::new(control.node.take_down().await?)))
         }
     }

@@ -101,6 +101,8 @@ kinds! {
     /// Somebody asked for a change: who, what, before, after, and what became of it.
     Audit = "audit.change", Info,
         ["who", "uid", "pid", "token", "what", "relay", "before", "after", "outcome", "error", "generation"];
+    /// Events are missing before the next that is told: they were pushed out before they were read, or the machine was booted.
+    EventsLost = "events.lost", Warn, ["from", "to", "count"];
     /// Somebody was not given what they asked the API for, or no longer.
     AuditDenied = "audit.denied", Warn, ["who", "from", "uid", "pid", "token", "method", "path", "status", "error"];
     /// A link in use is gone, down or without carrier.
@@ -145,7 +147,7 @@ impl Kind {
     /// are what others decide by.
     #[must_use]
     pub fn is_always_said(self) -> bool {
-        matches!(self.topic(), "audit" | "config" | "node" | "role" | "health")
+        matches!(self.topic(), "audit" | "config" | "events" | "node" | "role" | "health")
     }
 
     /// What may take its place while it is held back. A relay that is gone is looked for by its removal.

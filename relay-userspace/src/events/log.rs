@@ -1,18 +1,24 @@
-//! The log of events: the last thousand, and whoever follows.
+//! The log of events: those that are kept, and whoever follows.
 
 use super::event::HELD_BACK;
+use super::id::{After, History, Id};
+use super::journal::Journal;
+use super::logged::Logged;
 use super::logging::AUDIT;
-use super::{Event, Kind, Level, time::rfc3339};
-use crate::api::model;
+use super::{Event, Kind, Level};
 use crate::clock::{now_ns, unix_ms};
 use relay_common::throttle::{Answer, Rate, Said, Throttle};
 use std::collections::VecDeque;
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast;
 
-/// Events that are kept for whoever comes later.
-pub const KEPT: usize = 1000;
+/// Events that are kept for whoever comes later, and their bytes.
+pub const KEPT: usize = 4096;
+const KEPT_BYTES: usize = 4 << 20;
+/// Events that a follower may be behind of what happens.
+const BEHIND: usize = 1024;
 const SECOND: u64 = 1_000_000_000;
 /// Of one subject, of one topic: what an incident says at once, and then one every five seconds, which a person can
 /// read.
@@ -27,34 +33,6 @@ const ALL_CLIENTS: Rate = Rate { burst: 100, every: 2 * SECOND };
 const MAX_CLIENTS: usize = 1024;
 /// Subjects that are told apart: more than any node has relays, links and lanes by default.
 const MAX_SUBJECTS: usize = 8192;
-
-/// An event with its number and time.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Logged {
-    /// Its number. Numbers grow, also over restarts: the first of a run is the time of its start.
-    pub id: u64,
-    /// When it happened, in milliseconds since 1970.
-    pub unix_ms: u64,
-    /// When it was told: later, if it was held back.
-    pub told_ms: u64,
-    /// What.
-    pub event: Event,
-}
-
-impl From<&Logged> for model::Event {
-    fn from(logged: &Logged) -> Self {
-        let Logged { id, unix_ms, told_ms, event } = logged;
-        Self {
-            id: *id,
-            time: rfc3339(*unix_ms),
-            told_at: rfc3339(*told_ms),
-            event: event.kind.name().to_owned(),
-            level: event.level.name().to_owned(),
-            text: event.text.clone(),
-            fields: event.fields.clone(),
-        }
-    }
-}
 
 /// How often a kind of event was said, and how often it was left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,7 +62,11 @@ struct Happened {
 
 struct State {
     kept: VecDeque<Arc<Logged>>,
-    last_id: u64,
+    kept_bytes: usize,
+    /// The last event of all.
+    last: Id,
+    /// Where events outlive this control; if they do not, why.
+    journal: Result<Journal, String>,
     throttle: Throttle<Happened>,
     clients: Throttle<Happened>,
     counts: Vec<Count>,
@@ -92,31 +74,53 @@ struct State {
 
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("State").field("last_id", &self.last_id).finish_non_exhaustive()
+        f.debug_struct("State").field("last", &self.last).finish_non_exhaustive()
     }
 }
 
+/// What a follower is told first, and what comes then.
+#[derive(Debug)]
+pub struct Followed {
+    /// What is kept of everything after the event that it saw last; where events are missing, one that says so.
+    pub since: Vec<Arc<Logged>>,
+    /// Whatever comes: nothing is missed between the two.
+    pub coming: broadcast::Receiver<Arc<Logged>>,
+}
+
 impl Default for EventLog {
+    /// A log that ends with this process.
     fn default() -> Self {
-        Self::begin(unix_ms())
+        Self::begin(Err("events end with this process".to_owned()), Vec::new())
     }
 }
 
 impl EventLog {
-    /// The log of a run that begins now.
-    ///
-    /// The first number is the seconds since 1970, shifted so far that no run writes its way into the next second's:
-    /// a follower that comes back after a restart with the last number it saw gets all there is, never nothing. The
-    /// numbers stay below 2^53 until 2242, so that JavaScript reads them exactly.
-    fn begin(unix_ms: u64) -> Self {
-        let (followers, _) = broadcast::channel(KEPT);
-        let state = State {
-            kept: VecDeque::with_capacity(KEPT),
-            last_id: (unix_ms / 1000) << 20,
+    /// The log of a node: what was told before this control is in it.
+    #[must_use]
+    pub fn open(folder: &Path, node: u64) -> Self {
+        match Journal::open(folder, &format!("events.{node}")) {
+            Ok((journal, found)) => Self::begin(Ok(journal), found),
+            Err(error) => {
+                let trouble = trouble(&error);
+                tracing::warn!("{trouble}");
+                Self::begin(Err(trouble), Vec::new())
+            }
+        }
+    }
+
+    fn begin(journal: Result<Journal, String>, found: Vec<Logged>) -> Self {
+        let (followers, _) = broadcast::channel(BEHIND);
+        let new = || Id { history: History::new(), number: 0 };
+        let mut state = State {
+            kept: VecDeque::new(),
+            kept_bytes: 0,
+            last: journal.as_ref().map_or_else(|_| new(), Journal::last),
+            journal,
             throttle: Throttle::new(PER_SUBJECT, PER_TOPIC, MAX_SUBJECTS),
             clients: Throttle::new(PER_CLIENT, ALL_CLIENTS, MAX_CLIENTS),
             counts: vec![Count::default(); Kind::ALL.len()],
         };
+        found.into_iter().for_each(|logged| state.keep(Arc::new(logged)));
         Self(Arc::new(Inner { state: Mutex::new(state), followers }))
     }
 
@@ -183,41 +187,136 @@ impl EventLog {
             event.fields.insert(HELD_BACK.to_owned(), held_back.into());
         }
         // Outside of the lock: whoever reads our log may be slow.
-        let (name, fields, text) = (event.kind.name(), super::logging::Fields(&event.fields), &event.text);
-        let happened_ms = (told_ms != unix_ms).then_some(unix_ms);
-        match (event.level, event.kind.is_audit()) {
-            (Level::Info, false) => tracing::info!(event = name, happened_ms, %fields, "{text}"),
-            (Level::Warn, false) => tracing::warn!(event = name, happened_ms, %fields, "{text}"),
-            (Level::Error, false) => tracing::error!(event = name, happened_ms, %fields, "{text}"),
-            (Level::Info, true) => tracing::info!(target: AUDIT, event = name, happened_ms, %fields, "{text}"),
-            (_, true) => tracing::warn!(target: AUDIT, event = name, happened_ms, %fields, "{text}"),
-        }
+        write_line(&event, (told_ms != unix_ms).then_some(unix_ms));
         let mut state = self.state();
         state.counts[event.kind.index()].said += 1;
-        state.last_id += 1;
-        let logged = Arc::new(Logged { id: state.last_id, unix_ms, told_ms, event });
-        if state.kept.len() == KEPT {
-            state.kept.pop_front();
+        for logged in state.write_down(|id| Logged::new(id, unix_ms, told_ms, &event)) {
+            let logged = Arc::new(logged);
+            state.keep(Arc::clone(&logged));
+            // Nobody follows: nothing to tell.
+            let _ = self.0.followers.send(logged);
         }
-        state.kept.push_back(Arc::clone(&logged));
-        // Nobody follows: nothing to tell.
-        let _ = self.0.followers.send(logged);
     }
 
-    /// What is kept of everything after that number, and whatever comes: nothing is missed between the two. A number
-    /// that this run has not reached is of another run, before the clock was set back: everything is after it.
+    /// What is kept of everything after that event, or all of it, and whatever comes: nothing is missed between the two.
     #[must_use]
-    pub fn follow(&self, after: u64) -> (Vec<Arc<Logged>>, broadcast::Receiver<Arc<Logged>>) {
-        let state = self.state();
-        let is_other_run = after > state.last_id;
-        let since = state.kept.iter().filter(|logged| is_other_run || logged.id > after).cloned().collect();
-        (since, self.0.followers.subscribe())
+    pub fn follow(&self, after: Option<After>) -> Followed {
+        let mut state = self.state();
+        let news = state.journal.as_mut().ok().and_then(|journal| journal.news().ok()).unwrap_or_default();
+        for logged in news {
+            state.last = logged.id;
+            let logged = Arc::new(logged);
+            state.keep(Arc::clone(&logged));
+            let _ = self.0.followers.send(logged);
+        }
+        let since = state.since(after, unix_ms());
+        let lost = since.iter().filter(|logged| logged.is_for_everybody()).count() as u64;
+        state.counts[Kind::EventsLost.index()].said += lost;
+        Followed { since, coming: self.0.followers.subscribe() }
     }
 
     /// How often each kind was said and left out, in the order of [`Kind::ALL`].
     #[must_use]
     pub fn counts(&self) -> Vec<Count> {
         self.state().counts.clone()
+    }
+
+    /// Why events do not outlive this control, if they do not, and what to do.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.state().journal.as_ref().err().cloned()
+    }
+}
+
+impl State {
+    /// Gives an event its name, and writes it down where it outlives this control. What another control has written before
+    /// it comes first.
+    fn write_down(&mut self, make: impl Fn(Id) -> Logged) -> Vec<Logged> {
+        let written = self.journal.as_mut().map(|journal| journal.append(&make));
+        let told = match written {
+            Ok(Ok(told)) => told,
+            Ok(Err(error)) => {
+                // The next control knows nothing of what is told from now on, and would give the same numbers again.
+                let trouble = trouble(&error);
+                tracing::error!("{trouble}");
+                (self.journal, self.last) = (Err(trouble), Id { history: History::new(), number: 0 });
+                vec![make(self.next())]
+            }
+            Err(_) => vec![make(self.next())],
+        };
+        self.last = told.last().map_or(self.last, |logged| logged.id);
+        told
+    }
+
+    const fn next(&self) -> Id {
+        Id { history: self.last.history, number: self.last.number + 1 }
+    }
+
+    fn keep(&mut self, logged: Arc<Logged>) {
+        self.kept_bytes += logged.json.len();
+        self.kept.push_back(logged);
+        while self.kept.len() > KEPT || self.kept_bytes > KEPT_BYTES {
+            let Some(gone) = self.kept.pop_front() else { break };
+            self.kept_bytes -= gone.json.len();
+        }
+    }
+
+    /// What is kept after that event, with a word wherever events are missing.
+    fn since(&self, after: Option<After>, now_ms: u64) -> Vec<Arc<Logged>> {
+        let history = self.last.history;
+        let after = after.map(|after| match after {
+            After::Id(id) => id,
+            After::Number(number) => Id { history, number },
+        });
+        let seen = after.and_then(|after| self.kept.iter().position(|logged| logged.id == after));
+        // Only whoever names what it saw can miss something before the first.
+        let mut before = after;
+        // Where one history follows another in what is kept, nothing is missing between them.
+        let mut is_kept = seen.is_some();
+        let mut since = Vec::new();
+        for logged in self.kept.iter().skip(seen.map_or(0, |at| at + 1)) {
+            let follows = is_kept && before.is_some_and(|before| before.history != logged.id.history);
+            let gap = before.filter(|_| !follows).and_then(|before| missing(before, logged.id, now_ms));
+            since.extend(gap.map(Arc::new));
+            (before, is_kept) = (Some(logged.id), true);
+            since.push(Arc::clone(logged));
+        }
+        if let Some(after) = after.filter(|after| since.is_empty() && *after != self.last) {
+            // What was seen is of another history, and in this one nothing has happened yet.
+            since.extend(missing(after, self.next(), now_ms).map(Arc::new));
+        }
+        since
+    }
+}
+
+/// What tells that events are missing between two that are told, if they are.
+fn missing(before: Id, next: Id, now_ms: u64) -> Option<Logged> {
+    let first = Id { number: before.number + 1, ..before };
+    let last = Id { number: next.number.saturating_sub(1), ..next };
+    if before.history != next.history {
+        // How far the other went nobody knows.
+        return Some(Logged::lost(&first.to_string(), last, None, now_ms));
+    }
+    match next.number.checked_sub(first.number) {
+        Some(0) => None,
+        // None: it saw what this history has not reached, and how that can be nobody knows.
+        n => Some(Logged::lost(&first.to_string(), last, n, now_ms)),
+    }
+}
+
+fn trouble(error: &std::io::Error) -> String {
+    format!("events are kept in memory only and end with this control: {error}: make room in the run folder, or mend it")
+}
+
+/// Says an event in the log.
+fn write_line(event: &Event, happened_ms: Option<u64>) {
+    let (name, fields, text) = (event.kind.name(), super::logging::Fields(&event.fields), &event.text);
+    match (event.level, event.kind.is_audit()) {
+        (Level::Info, false) => tracing::info!(event = name, happened_ms, %fields, "{text}"),
+        (Level::Warn, false) => tracing::warn!(event = name, happened_ms, %fields, "{text}"),
+        (Level::Error, false) => tracing::error!(event = name, happened_ms, %fields, "{text}"),
+        (Level::Info, true) => tracing::info!(target: AUDIT, event = name, happened_ms, %fields, "{text}"),
+        (_, true) => tracing::warn!(target: AUDIT, event = name, happened_ms, %fields, "{text}"),
     }
 }
 

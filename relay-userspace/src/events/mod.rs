@@ -1,6 +1,9 @@
 //! What happened, for whoever looks: each event is a line of the log and an entry of the stream that the API shows.
 
 mod event;
+mod id; // what an event is called
+mod logged; // an event that was told
+mod journal; // events as they outlive control
 mod log;
 mod time;
 
@@ -10,5 +13,7 @@ mod loops; // whose packets come round over other nodes
 pub mod streams; // which inputs fell silent
 
 pub use event::{Event, HELD_BACK, Kind, Level};
-pub use log::{Count, EventLog, KEPT, Logged};
+pub use id::{After, Id};
+pub use log::{Count, EventLog, Followed, KEPT};
+pub use logged::Logged;
 pub use time::{rfc3339, unix_ms_of, unix_ms_of_utc};

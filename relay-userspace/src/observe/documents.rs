@@ -12,7 +12,6 @@ use crate::config::relay_to_json;
 use crate::control::desk::Desk;
 use crate::control::tag;
 use crate::control::view::{LaneView, Origin, View};
-use crate::events::Logged;
 use crate::link::traffic::{self, NET};
 use crate::memory::counters::Counters;
 use crate::rights;
@@ -28,12 +27,6 @@ use std::sync::Arc;
 
 /// What cannot work yet, by relays.
 type ByRelay<'a> = BTreeMap<&'a str, Vec<&'a Pending>>;
-
-/// An event as it goes over the wire.
-#[must_use]
-pub fn event(logged: &Logged) -> model::Event {
-    logged.into()
-}
 
 /// A node at a glance.
 #[must_use]
@@ -59,8 +52,14 @@ pub fn status(desk: &Desk, now: u64) -> model::Status {
         lanes: view.lanes.iter().map(|of| lane(of, now)).collect(),
         user: view.user.clone(),
         rights: rights::held(),
-        warnings: [view.warnings.clone(), access::warnings(&desk.http, unix_ms())].concat(),
+        warnings: warnings_of_node(desk, &view),
     }
+}
+
+/// What somebody should look at before it hurts.
+fn warnings_of_node(desk: &Desk, view: &View) -> Vec<String> {
+    let events = desk.events.trouble().into_iter().collect();
+    [view.warnings.clone(), access::warnings(&desk.http, unix_ms()), events].concat()
 }
 
 /// How many relays there are in each state.

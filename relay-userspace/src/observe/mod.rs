@@ -14,7 +14,7 @@ mod documents; // the node as the API shows it
 #[cfg(test)]
 pub(crate) mod fixtures;
 
-pub use documents::{event, links, pending, relay, relays, status};
+pub use documents::{links, pending, relay, relays, status};
 pub use health::{health, live, ready};
 pub use rates::Rates;
 pub use requests::Requests;

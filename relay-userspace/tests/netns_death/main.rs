@@ -15,6 +15,7 @@ mod lanes; // lanes are killed from outside
 mod compromised; // a lane in a stranger's hands
 mod lane_user; // whom lanes run as
 mod takeover; // the next control goes on where a dead one stood
+mod told; // what was told outlives whoever told it
 #[cfg(feature = "chaos")]
 mod lane_output; // what lanes write
 #[cfg(feature = "chaos")]

@@ -18,8 +18,9 @@ const MOST_EVENTS = 200;
 const EVENTS = [
   "node.ready", "node.stopping", "node.taken_over", "node.upgraded", "relay.created", "relay.changed", "relay.removed",
   "relay.pending", "relay.works", "stream.interrupted", "stream.restored", "loop.detected", "loop.ended",
-  "config.applied", "config.refused", "config.failed", "audit.change", "link.lost", "link.returned", "link.reported",
-  "lane.died", "lane.untrue", "lane.started", "lane.stalled", "lane.resumed", "program.detached", "kernel.differs", "health.changed",
+  "config.applied", "config.refused", "config.failed", "audit.change", "events.lost", "audit.denied", "link.lost",
+  "link.returned", "link.reported", "lane.died", "lane.untrue", "lane.started", "lane.stalled", "lane.resumed",
+  "program.detached", "kernel.differs", "health.changed",
 ];
 const LOOKS = { // A class for each word; the word is always there too.
   running: "good", silent: "bad", pending: "warn", muted: "off", disabled: "off", up: "good", down: "bad",
@@ -418,14 +419,14 @@ async function askWhy() {
 
 // Events, as the node sends them. A browser that lost the stream comes again by itself and names the last it saw.
 let source = null;
-let lastEvent = 0;
+let lastEvent = "";
 let drawing = 0;
 
 function follow() {
   source?.close();
   source = null;
   if (document.hidden) return; // There is room for so many who follow, and nobody looks.
-  source = new EventSource(lastEvent ? `api/v1/events?after=${lastEvent}` : "api/v1/events");
+  source = new EventSource(`api/v1/events?${lastEvent ? `after=${lastEvent}` : `last=${MOST_EVENTS}`}`);
   for (const name of EVENTS) source.addEventListener(name, hear);
   source.addEventListener("error", () => {
     // Refused with a status, or given up by the browser: only then it does not come again by itself.
@@ -435,11 +436,11 @@ function follow() {
 
 function hear(message) {
   const event = JSON.parse(message.data);
-  if (event.id <= lastEvent) return;
+  if (event.id === lastEvent) return;
   lastEvent = event.id;
   node.events.unshift(event);
   node.events.length = Math.min(node.events.length, MOST_EVENTS);
-  drawing ||= setTimeout(showEvents, 100); // A thousand come at once when the stream begins.
+  drawing ||= setTimeout(showEvents, 100); // Hundreds come at once when the stream begins.
 }
 
 // Local time, with the day if it is not today's.

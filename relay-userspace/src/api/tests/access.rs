@@ -153,10 +153,10 @@ async fn the_log_is_silenced_at_the_unix_socket_only_and_not_without_a_word() {
     assert_eq!(stage.tcp.with("PUT", "/api/v1/log", &[BEARER], body).await.problem().0, 403);
     assert_eq!(stage.unix.get("/api/v1/log").await.json()["level"], "");
     assert_eq!(stage.unix.ask("PUT", "/api/v1/log", body).await.status, 200);
-    let told = stage.desk.events.follow(0).0;
-    let audit = told.iter().find(|logged| logged.event.kind == Kind::Audit).expect("nobody said so");
-    assert_eq!((&audit.event.fields["what"], &audit.event.fields["after"]), (&"log".into(), &"off".into()));
-    assert_eq!(audit.event.fields["uid"], nix::unistd::geteuid().as_raw());
+    let told = stage.told();
+    let audit = told.iter().find(|event| event.event == Kind::Audit.name()).expect("nobody said so");
+    assert_eq!((&audit.fields["what"], &audit.fields["after"]), (&"log".into(), &"off".into()));
+    assert_eq!(audit.fields["uid"], nix::unistd::geteuid().as_raw());
 }
 
 #[tokio::test]

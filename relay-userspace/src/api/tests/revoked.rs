@@ -45,8 +45,7 @@ async fn rest(mut body: Incoming) -> (String, bool) {
 
 /// The fields of everybody who was denied something.
 fn denied(stage: &Stage) -> Vec<serde_json::Map<String, Value>> {
-    let told = stage.desk.events.follow(0).0;
-    told.iter().filter(|logged| logged.event.kind == Kind::AuditDenied).map(|logged| logged.event.fields.clone()).collect()
+    stage.told().into_iter().filter(|event| event.event == Kind::AuditDenied.name()).map(|event| event.fields).collect()
 }
 
 #[tokio::test]

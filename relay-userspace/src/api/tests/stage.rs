@@ -11,7 +11,6 @@ use crate::control::http::HttpDesk;
 use crate::control::desk::Desk;
 use crate::control::tag;
 use crate::control::view::{Origin, View};
-use crate::events::Logged;
 use relay_common::plan;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -78,6 +77,12 @@ impl Stage {
     /// Takes other tokens.
     pub(super) fn take_tokens(&self, tokens: Vec<Token>) {
         self.take(&Http { tokens, ..self.http.clone() });
+    }
+
+    /// Everything that was told.
+    pub(super) fn told(&self) -> Vec<Event> {
+        let told = self.desk.events.follow(None).since;
+        told.iter().map(|logged| serde_json::from_str(&logged.json).unwrap()).collect()
     }
 
     pub(super) fn server(&self) -> &Server {
@@ -206,18 +211,6 @@ impl Sight for FakeSight {
         let relay = self.relay(name)?.definition["name"].as_str()?.to_owned();
         let why = Why { relay, verdict: "flows".to_owned(), steps: Vec::new(), warnings: Vec::new() };
         Some(Box::pin(async { why }))
-    }
-
-    fn event(&self, logged: &Logged) -> Event {
-        Event {
-            id: logged.id,
-            time: "2026-01-01T00:00:00Z".to_owned(),
-            told_at: "2026-01-01T00:00:00Z".to_owned(),
-            event: logged.event.kind.name().to_owned(),
-            level: "info".to_owned(),
-            text: logged.event.text.clone(),
-            fields: logged.event.fields.clone(),
-        }
     }
 
     fn metrics(&self, openmetrics: bool, http: &Counts) -> String {

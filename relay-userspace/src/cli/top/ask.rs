@@ -84,18 +84,18 @@ async fn everything(client: &Client, is_busy_wanted: bool) -> anyhow::Result<Ans
 
 /// Follows what happens. A stream that ends, as when the node is replaced, is gone on with after its last event.
 async fn events(client: &Client, news: &mpsc::Sender<News>) {
-    let mut last = 0;
+    let mut last: Option<String> = None;
     loop {
         let mut question = Question::get("/api/v1/events");
-        if last > 0 {
-            question = question.header(LAST_EVENT_ID, last.to_string());
+        if let Some(last) = &last {
+            question = question.header(LAST_EVENT_ID, last.clone());
         }
         if let Ok(mut stream) = client.stream(question).await {
             let mut reader = Reader::default();
             while let Ok(Some(Ok(frame))) = timeout(DEAD, stream.frame()).await {
                 let Ok(bytes) = frame.into_data() else { continue };
                 let events = read(&reader.feed(&bytes));
-                last = events.last().map_or(last, |event| event.id);
+                last = events.last().map(|event| event.id.clone()).or(last);
                 if !events.is_empty() && news.send(News::Events(events)).await.is_err() {
                     return;
                 }

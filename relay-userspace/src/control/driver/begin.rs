@@ -4,6 +4,7 @@ use super::{Control, Options, changes};
 use crate::config::{Configuration, Errors};
 use crate::control::book::Book;
 use crate::control::desk::{Asked, Desk};
+use crate::control::door;
 use crate::control::node::{Node, Start};
 use crate::control::sources;
 use crate::control::store::Store;
@@ -19,7 +20,7 @@ impl Control {
         configuration: &Configuration,
         start: &Start,
     ) -> anyhow::Result<(Self, mpsc::Receiver<Asked>)> {
-        let log = EventLog::default();
+        let log = EventLog::open(&options.run_dir, door::namespace()?);
         let state_file = configuration.settings.state.file.clone();
         let mut store = Store::open(&state_file.unwrap_or_else(|| options.state_dir.join("relays.toml")));
         let orphans = Orphans::find(start).await?;

@@ -1,15 +1,34 @@
 //! Numbers, replay and what is held back.
 
-use super::{EventLog, KEPT, Logged};
+use super::{EventLog, Followed, KEPT, KEPT_BYTES, Logged};
 use crate::api::model;
-use crate::events::{Event, Kind};
+use crate::events::{After, Event, Id, Kind};
+use serde_json::Value;
 use std::sync::Arc;
 
 const SECOND: u64 = 1_000_000_000;
 const START_MS: u64 = 1_764_000_000_000;
 
 fn log() -> EventLog {
-    EventLog::begin(START_MS)
+    EventLog::default()
+}
+
+/// Everything that is kept.
+fn all(log: &EventLog) -> Vec<Arc<Logged>> {
+    log.follow(None).since
+}
+
+/// What is kept after an event.
+fn after(log: &EventLog, id: Id) -> Vec<Arc<Logged>> {
+    log.follow(Some(After::Id(id))).since
+}
+
+fn document(logged: &Logged) -> model::Event {
+    serde_json::from_str(&logged.json).unwrap()
+}
+
+fn numbers(logged: &[Arc<Logged>]) -> Vec<u64> {
+    logged.iter().map(|logged| logged.id.number).collect()
 }
 
 fn interrupted(relay: &str) -> Event {
@@ -29,8 +48,9 @@ impl EventLog {
 
 fn texts(logged: &[Arc<Logged>]) -> Vec<(&'static str, String, u64)> {
     let one = |logged: &Arc<Logged>| {
-        let held_back = logged.event.fields.get("held_back").and_then(serde_json::Value::as_u64).unwrap_or(0);
-        (logged.event.kind.name(), logged.event.subject(), held_back)
+        let held_back = document(logged).fields.get("held_back").and_then(Value::as_u64).unwrap_or(0);
+        let kind = Kind::ALL.iter().find(|kind| kind.name() == logged.kind).unwrap();
+        (kind.name(), logged.relay.clone().unwrap_or_default(), held_back)
     };
     logged.iter().map(one).collect()
 }
@@ -41,38 +61,77 @@ fn whoever_follows_misses_nothing_and_sees_nothing_twice() {
     for lane in 0..3 {
         log.record(Event::new(Kind::LaneDied, "x").with("lane", lane));
     }
-    let (all, mut coming) = log.follow(0);
-    let ids: Vec<u64> = all.iter().map(|logged| logged.id).collect();
-    let first = (START_MS / 1000) << 20;
-    assert_eq!(ids, [first + 1, first + 2, first + 3]);
+    let Followed { since, mut coming } = log.follow(None);
+    assert_eq!(numbers(&since), [1, 2, 3]);
     log.record(Event::new(Kind::LaneStarted, "y").with("lane", 9));
-    assert_eq!(coming.try_recv().unwrap().id, first + 4);
-    let (since, _) = log.follow(ids[1]);
-    assert_eq!(since.iter().map(|logged| logged.id - first).collect::<Vec<_>>(), [3, 4]);
-    assert!(log.follow(first + 4).0.is_empty());
+    let came = coming.try_recv().unwrap();
+    assert_eq!((came.id.number, came.id.history), (4, since[0].id.history));
+    assert_eq!(numbers(&after(&log, since[1].id)), [3, 4]);
+    assert_eq!(numbers(&log.follow(Some(After::Number(2))).since), [3, 4]);
+    assert!(after(&log, came.id).is_empty());
+}
+
+/// What is said to be missing: from, to, and how many.
+fn lost(logged: &Logged) -> (String, String, Option<u64>) {
+    assert!(logged.is_for_everybody());
+    let fields = document(logged).fields;
+    let text = |name: &str| fields[name].as_str().unwrap().to_owned();
+    (text("from"), text("to"), fields.get("count").and_then(Value::as_u64))
 }
 
 #[test]
-fn a_follower_of_another_run_gets_everything() {
-    let (before, now) = (log(), EventLog::begin(START_MS + 5000));
-    before.record(Event::new(Kind::NodeReady, "before"));
-    now.record(Event::new(Kind::NodeReady, "now"));
-    let last = before.follow(0).0[0].id;
-    assert_eq!(now.follow(last).0.len(), 1);
-    // The clock was set back between the two.
-    let last = now.follow(0).0[0].id;
-    assert_eq!(before.follow(last).0.len(), 1);
-}
-
-#[test]
-fn the_last_thousand_are_kept() {
+fn what_was_pushed_out_is_told_to_who_has_not_seen_it() {
     let log = log();
+    log.record(Event::new(Kind::NodeReady, "first"));
+    let first = all(&log)[0].id;
     for n in 0..KEPT + 10 {
         log.record(Event::new(Kind::Audit, n.to_string()));
     }
-    let (all, _) = log.follow(0);
-    assert_eq!(all.len(), KEPT);
-    assert_eq!(all[0].event.text, "10");
+    let since = after(&log, first);
+    assert_eq!(since.len(), 1 + KEPT);
+    let history = first.history;
+    let (from, to) = (format!("{history}-2"), format!("{history}-11"));
+    assert_eq!(lost(&since[0]), (from, to.clone(), Some(10)));
+    assert_eq!(since[0].id.to_string(), to, "who goes on after it is not told again");
+    assert_eq!(numbers(&after(&log, since[0].id)), numbers(&since[1..]));
+    assert_eq!(all(&log).len(), KEPT, "who has seen nothing has missed nothing");
+    assert_eq!(log.counts()[Kind::EventsLost.index()].said, 1);
+}
+
+#[test]
+fn who_saw_another_history_is_told_that_its_rest_is_missing() {
+    let (before, now) = (log(), log());
+    before.record(Event::new(Kind::NodeReady, "before"));
+    let seen = all(&before)[0].id;
+    let since = after(&now, seen);
+    assert_eq!(since.len(), 1, "nothing has happened yet, and something is missing");
+    now.record(Event::new(Kind::NodeReady, "now"));
+    let since = after(&now, seen);
+    let history = since[1].id.history;
+    assert_eq!(lost(&since[0]), (format!("{}-2", seen.history), format!("{history}-0"), None));
+    assert_eq!(numbers(&since), [0, 1]);
+    // What this history has not reached cannot have been seen in it.
+    let ahead = Id { number: 7, ..since[1].id };
+    assert_eq!(lost(&after(&now, ahead)[0]).2, None);
+    assert_eq!(numbers(&after(&now, ahead)[1..]), [1]);
+}
+
+#[test]
+fn what_is_kept_is_bounded_by_its_bytes_too() {
+    let log = log();
+    let long = "x".repeat(7000);
+    for _ in 0..1000 {
+        log.record(Event::new(Kind::Audit, long.as_str()));
+    }
+    let kept: usize = all(&log).iter().map(|logged| logged.json.len()).sum();
+    assert!(kept <= KEPT_BYTES && kept > KEPT_BYTES / 2, "{kept}");
+    // An event is kept whatever somebody put into it, and what is too long is cut.
+    let many: serde_json::Map<String, Value> = (0..20_000).map(|n| (format!("relay-{n}"), "x".repeat(20).into())).collect();
+    let event = Event::new(Kind::Audit, "é".repeat(100_000)).with("before", many.clone()).with("after", many).with("relay", "one");
+    log.record(event);
+    let last = all(&log).pop().unwrap();
+    assert!(last.json.len() < 20_000, "{}", last.json.len());
+    assert_eq!(last.relay.as_deref(), Some("one"));
 }
 
 #[test]
@@ -86,7 +145,7 @@ fn a_flapping_stream_is_told_of_at_a_bounded_rate_and_truly() {
         log.tick_at(now, START_MS);
     }
     log.tick_at(start + 120 * SECOND, START_MS);
-    let said = texts(&log.follow(0).0);
+    let said = texts(&all(&log));
     assert!(said.len() <= 8 + 12 + 1, "{said:?}");
     assert_eq!(said.last().unwrap().0, "stream.restored", "what was said last happened last");
     let held_back: u64 = said.iter().map(|(_, _, held_back)| held_back).sum();
@@ -105,12 +164,12 @@ fn many_relays_at_once_are_all_told_of_in_the_end() {
     for n in 0..900 {
         log.record_at(interrupted(&format!("r{n}")), now, START_MS);
     }
-    assert_eq!(log.follow(0).0.len(), 200);
+    assert_eq!(all(&log).len(), 200);
     for _ in 0..70 {
         now += SECOND;
         log.tick_at(now, START_MS);
     }
-    let said = texts(&log.follow(0).0);
+    let said = texts(&all(&log));
     assert_eq!(said.len(), 900);
     assert!(said.iter().all(|(.., held_back)| *held_back == 0));
 }
@@ -123,7 +182,7 @@ fn what_people_did_is_always_said() {
             log.record_at(Event::new(kind, "x"), SECOND, START_MS);
         }
     }
-    assert_eq!(log.follow(0).0.len(), 300);
+    assert_eq!(all(&log).len(), 300);
 }
 
 #[test]
@@ -140,7 +199,7 @@ fn requests_that_change_nothing_do_not_push_the_rest_out() {
         log.record_at(Event::new(Kind::ConfigRefused, "refused").paced("uid 7"), now, START_MS);
         log.tick_at(now, START_MS);
     }
-    let said = texts(&log.follow(0).0);
+    let said = texts(&all(&log));
     assert_eq!(said[0].0, "audit.change");
     assert!(said.len() < 300, "{}", said.len());
     let counts = log.counts();
@@ -152,8 +211,8 @@ fn requests_that_change_nothing_do_not_push_the_rest_out() {
     assert!(refused < 210 && left_out > 19_000, "{refused} {left_out}");
     // Each client is told of.
     for client in 0..8 {
-        let of = |logged: &&Arc<Logged>| logged.event.text == format!("10.0.0.{client}");
-        assert!(log.follow(0).0.iter().filter(of).count() > 2, "10.0.0.{client}");
+        let of = |logged: &&Arc<Logged>| document(logged).text == format!("10.0.0.{client}");
+        assert!(all(&log).iter().filter(of).count() > 2, "10.0.0.{client}");
     }
 }
 
@@ -164,15 +223,16 @@ fn the_end_says_what_is_left() {
         log.record_at(interrupted("one"), 1000 * SECOND, START_MS);
     }
     log.finish();
-    assert_eq!(texts(&log.follow(0).0).last().unwrap(), &("stream.interrupted", "one".to_owned(), 11));
+    assert_eq!(texts(&all(&log)).last().unwrap(), &("stream.interrupted", "one".to_owned(), 11));
 }
 
 #[test]
 fn an_event_goes_over_the_wire_as_it_is() {
     let log = log();
     log.record_at(interrupted("one"), SECOND, START_MS + 7);
-    let event = model::Event::from(&*log.follow(0).0[0]);
-    assert_eq!(event.id, ((START_MS / 1000) << 20) + 1);
+    let logged = Arc::clone(&all(&log)[0]);
+    let event = document(&logged);
+    assert_eq!((event.id, logged.id.number), (logged.id.to_string(), 1));
     assert_eq!((event.time.as_str(), event.level.as_str()), ("2025-11-24T16:00:00.007Z", "warn"));
     assert_eq!((event.event.as_str(), &event.fields["relay"]), ("stream.interrupted", &"one".into()));
 }
@@ -187,9 +247,11 @@ fn what_was_held_back_has_the_time_at_which_it_happened() {
     for second in 1..30 {
         log.tick_at(start + second * SECOND, START_MS + second * 1000);
     }
-    let told = log.follow(0).0;
+    let told = all(&log);
     assert_eq!(told.len(), 400);
-    assert!(told.iter().all(|logged| logged.unix_ms == START_MS), "the wave was at one moment");
+    let at = document(&told[0]).time;
+    assert!(told.iter().all(|logged| document(logged).time == at), "the wave was at one moment");
+    assert!(document(&told[399]).told_at > at && told[399].told_ms > START_MS);
 }
 
 #[test]
@@ -206,7 +268,7 @@ fn a_removal_is_told_whatever_follows_it() {
     for second in 1..30 {
         log.tick_at(start + second * SECOND, START_MS);
     }
-    let said = texts(&log.follow(0).0);
+    let said = texts(&all(&log));
     let last: Vec<(&str, u64)> = said[8..].iter().map(|(name, _, held_back)| (*name, *held_back)).collect();
     assert_eq!(last, [("relay.removed", 1), ("relay.changed", 1)]);
 }
@@ -226,8 +288,8 @@ fn many_that_flap_do_not_keep_the_others_from_being_told() {
             log.record_at(interrupted("sport-1"), now, START_MS);
         }
         log.tick_at(now, START_MS);
-        let is_told = log.follow(0).0.iter().any(|logged| logged.event.subject() == "sport-1");
-        told_after = told_after.or_else(|| is_told.then_some(second));
+        let is_told = all(&log).iter().any(|logged| logged.relay.as_deref() == Some("sport-1"));
+        told_after = told_after.or(is_told.then_some(second));
     }
     // 300 wait, and twenty a second are told.
     let told_after = told_after.unwrap_or_else(|| panic!("not told within {} s", (now - start) / SECOND - 40));
