@@ -1,15 +1,22 @@
 //! One client, with its deadlines: the head of a request, the reading of an answer.
 
-use super::access::Peer;
+use super::access::{Peer, is_probe};
 use super::limits::{HEAD, SET};
+use super::places::{Busy, Kind, Place};
+use super::problem::{self, Problem};
 use super::shared::Api;
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
@@ -43,14 +50,25 @@ async fn hang_up<T: AsyncRead + AsyncWrite + Unpin>(mut stream: T) {
     while rest.read(&mut buffer).await.is_ok_and(|n| n > 0) {}
 }
 
-/// Serves one client until it goes, is too slow, or the API ends. The permit is its room.
-pub(super) async fn serve<T>(stream: T, peer: Peer, api: Api, router: Router, _room: OwnedSemaphorePermit)
+/// Serves one client until it goes, is too slow, somebody else needs its place while it asks for nothing, or the API ends.
+pub(super) async fn serve<T>(stream: T, peer: Peer, api: Api, router: Router, place: Place)
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let place = Arc::new(place);
+    let (held, counts) = (Arc::clone(&place), Arc::clone(&api.counts));
     let answer = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer);
-        router.clone().call(request.map(Body::new))
+        let (busy, is_let_in) = (held.busy(), held.kind == Kind::Any || is_probe(request.uri().path()));
+        let (mut router, counts) = (router.clone(), Arc::clone(&counts));
+        async move {
+            if !is_let_in {
+                counts.requests.turned_away.fetch_add(1, Relaxed);
+                return Ok(no_room().map(|body| Counted { body, _busy: busy }));
+            }
+            let answered = router.call(request.map(Body::new)).await;
+            answered.map(|answer| answer.map(|body| Counted { body, _busy: busy }))
+        }
     });
     let stream = TokioIo::new(Paced::new(stream, api.limits.read_time));
     let mut connection = http1::Builder::new()
@@ -62,15 +80,68 @@ where
         .serve_connection(stream, answer);
     let mut ending = api.ending.clone();
     // A client that went, sent garbage or was too slow is no news.
-    let is_over = tokio::select! {
-        _ = poll_fn(|cx| connection.poll_without_shutdown(cx)) => true,
-        _ = ending.wait_for(|ending| *ending) => false,
+    let end = tokio::select! {
+        _ = poll_fn(|cx| connection.poll_without_shutdown(cx)) => End::Over,
+        _ = ending.wait_for(|ending| *ending) => End::OfAll,
+        () = place.needed() => End::MakesRoom,
     };
-    if !is_over {
+    if !matches!(end, End::Over) {
         Pin::new(&mut connection).graceful_shutdown();
-        let _ = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
+        let rest = poll_fn(|cx| connection.poll_without_shutdown(cx));
+        if matches!(end, End::MakesRoom) {
+            made_room(&api);
+            let _ = timeout(api.limits.turning_away, rest).await; // What it has not read of its last answer.
+            return;
+        }
+        let _ = rest.await;
     }
     let _ = timeout(api.limits.turning_away, hang_up(connection.into_parts().io.into_inner())).await;
+}
+
+/// How the serving of a client ends.
+enum End {
+    Over,
+    OfAll,
+    MakesRoom,
+}
+
+/// Counts a client that made room for another.
+pub(super) fn made_room(api: &Api) {
+    api.counts.requests.made_room.fetch_add(1, Relaxed);
+}
+
+/// The answer to whoever has a place for probes, and asks for something else.
+fn no_room() -> Response<Body> {
+    let detail = "too many clients are connected already: ask again";
+    let mut answer = Problem::new(problem::Kind::Unavailable, detail).into_response();
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
+/// A body, for as long as whose its client is busy.
+struct Counted {
+    body: Body,
+    _busy: Busy,
+}
+
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// A stream whose reader has only so long for all that was written before the last flush: who reads byte by byte is

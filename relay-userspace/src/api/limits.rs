@@ -29,6 +29,10 @@ pub(super) const WRONG_TOKENS: usize = 8;
 pub(super) struct Limits {
     /// Clients of the TCP address at once.
     pub(super) tcp: usize,
+    /// Of these, those of one address.
+    pub(super) share: usize,
+    /// Clients of each door besides, who may ask for nothing but health.
+    pub(super) probes: usize,
     /// Clients of the Unix socket at once.
     pub(super) unix: usize,
     /// Streams of events at once.
@@ -55,6 +59,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             tcp: 64,
+            share: 32,
+            probes: 8,
             unix: 64,
             streams: 16,
             head_time: Duration::from_secs(10),

@@ -2,9 +2,11 @@
 
 use super::access::Peer;
 use super::certificate::Certificate;
-use super::connection::{serve, turn_away};
+use super::connection::{made_room, serve, turn_away};
+use super::denied;
 use super::limits::{Counts, Limits, THREADS};
-use super::listen::{self, Place, Sockets};
+use super::listen::{self, Sockets};
+use super::places::{Places, Room};
 use super::routes;
 use super::shared::Api;
 use super::sight::Sight;
@@ -22,7 +24,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
@@ -140,42 +142,36 @@ fn run(runtime: &Runtime, sockets: Sockets, api: Api) -> io::Result<()> {
         let unix = UnixListener::from_std(unix)?;
         let tcp = tcp.map(TcpListener::from_std).transpose()?;
         let router = routes::served(api.clone());
-        let by_unix = Arc::new(Semaphore::new(api.limits.unix));
-        let by_tcp = Arc::new(Semaphore::new(api.limits.tcp));
+        let Limits { tcp: all, unix: by_unix, share, probes, .. } = api.limits;
+        let by_tcp = Places::new(Room { all, share, probes });
+        // Who may open the socket may do everything: nobody there is kept from it by another user's share.
+        let by_unix = Places::new(Room { all: by_unix, share: by_unix, probes });
         tokio::select! {
             () = accept_unix(unix, place, &api, &router, &by_unix) => {}
             () = accept_tcp(tcp, &api, &router, &by_tcp) => {}
             () = tls::follow(&api.desk.http) => {}
             () = ending(&api) => {}
         }
-        // Who has all the room has waited for everybody.
-        let everybody = async {
-            let _ = by_unix.acquire_many(room(api.limits.unix)).await;
-            let _ = by_tcp.acquire_many(room(api.limits.tcp)).await;
-        };
+        let everybody = async { tokio::join!(by_unix.empty(), by_tcp.empty()) };
         let _ = timeout(api.limits.ending, everybody).await; // Who is not done now is cut off.
         Ok(())
     })
-}
-
-fn room(clients: usize) -> u32 {
-    u32::try_from(clients).unwrap_or(u32::MAX)
 }
 
 async fn ending(api: &Api) {
     let _ = api.ending.clone().wait_for(|ending| *ending).await; // A sender that is gone means the same.
 }
 
-async fn accept_unix(listener: UnixListener, _place: Place, api: &Api, router: &Router, room: &Arc<Semaphore>) {
+async fn accept_unix(listener: UnixListener, _lies: listen::Place, api: &Api, router: &Router, places: &Places) {
     loop {
         let Some((stream, _)) = accepted(listener.accept().await).await else { continue };
         let Ok(credentials) = stream.peer_cred() else { continue };
         let peer = Peer::Unix { uid: credentials.uid(), pid: credentials.pid().unwrap_or(0) };
-        receive(stream, peer, api, router, room);
+        receive(stream, peer, api, router, places);
     }
 }
 
-async fn accept_tcp(listener: Option<TcpListener>, api: &Api, router: &Router, room: &Arc<Semaphore>) {
+async fn accept_tcp(listener: Option<TcpListener>, api: &Api, router: &Router, places: &Places) {
     let Some(listener) = listener else { return std::future::pending().await };
     loop {
         let Some((stream, peer)) = accepted(listener.accept().await).await else { continue };
@@ -183,39 +179,51 @@ async fn accept_tcp(listener: Option<TcpListener>, api: &Api, router: &Router, r
         let _ = stream.set_nodelay(true); // Slower, but right without.
         let peer = Peer::Tcp { peer, local };
         match tls::acceptor(&api.desk.http) {
-            Some(tls) => receive_encrypted(stream, peer, &tls, api, router, room),
-            None => receive(stream, peer, api, router, room),
+            Some(tls) => receive_encrypted(stream, peer, &tls, api, router, places),
+            None => receive(stream, peer, api, router, places),
         }
     }
 }
 
 /// A client that has to agree on keys first, in the time that it has for the head of a request.
-fn receive_encrypted(stream: TcpStream, peer: Peer, tls: &TlsAcceptor, api: &Api, router: &Router, room: &Arc<Semaphore>) {
-    let Ok(permit) = Arc::clone(room).try_acquire_owned() else {
+fn receive_encrypted(stream: TcpStream, peer: Peer, tls: &TlsAcceptor, api: &Api, router: &Router, places: &Places) {
+    let Some(place) = places.take(client(peer)) else {
         // To tell it so would cost more than to serve it.
         api.counts.requests.turned_away.fetch_add(1, Relaxed);
         return;
     };
     let (agreeing, api, router) = (tls.accept(stream), api.clone(), router.clone());
     tokio::spawn(async move {
+        let agreed = tokio::select! {
+            agreed = timeout(api.limits.head_time, agreeing) => agreed,
+            () = place.needed() => return made_room(&api),
+        };
         // One that speaks otherwise, or hangs up, is no news.
-        if let Ok(Ok(stream)) = timeout(api.limits.head_time, agreeing).await {
-            serve(stream, peer, api, router, permit).await;
+        if let Ok(Ok(stream)) = agreed {
+            serve(stream, peer, api, router, place).await;
         }
     });
 }
 
-fn receive<T>(stream: T, peer: Peer, api: &Api, router: &Router, room: &Arc<Semaphore>)
+fn receive<T>(stream: T, peer: Peer, api: &Api, router: &Router, places: &Places)
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    if let Ok(permit) = Arc::clone(room).try_acquire_owned() {
-        tokio::spawn(serve(stream, peer, api.clone(), router.clone(), permit));
+    if let Some(place) = places.take(client(peer)) {
+        tokio::spawn(serve(stream, peer, api.clone(), router.clone(), place));
         return;
     }
     api.counts.requests.turned_away.fetch_add(1, Relaxed);
     if let Ok(permit) = Arc::clone(&api.turned_away).try_acquire_owned() {
         tokio::spawn(turn_away(stream, api.clone(), permit));
+    }
+}
+
+/// Whose place it is.
+fn client(peer: Peer) -> String {
+    match peer {
+        Peer::Unix { uid, .. } => format!("uid {uid}"),
+        Peer::Tcp { peer, .. } => denied::client(peer),
     }
 }
 

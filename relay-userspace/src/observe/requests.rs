@@ -16,6 +16,8 @@ pub struct Requests {
     pub wrong_tokens: AtomicU64,
     /// Clients that were turned away because there were too many.
     pub turned_away: AtomicU64,
+    /// Clients that were silent, and made room for others.
+    pub made_room: AtomicU64,
     /// Streams of events that were cut off because their reader was too slow.
     pub cut_off: AtomicU64,
 }
@@ -29,10 +31,14 @@ impl Requests {
     }
 
     /// Who was not served, by the reason.
-    pub fn refused(&self) -> [(&'static str, u64); 3] {
-        let [wrong_token, no_room, too_slow] =
-            [&self.wrong_tokens, &self.turned_away, &self.cut_off].map(|count| count.load(Relaxed));
-        [("wrong_token", wrong_token), ("no_room", no_room), ("too_slow", too_slow)]
+    pub fn refused(&self) -> [(&'static str, u64); 4] {
+        let counts = [
+            ("wrong_token", &self.wrong_tokens),
+            ("no_room", &self.turned_away),
+            ("made_room", &self.made_room),
+            ("too_slow", &self.cut_off),
+        ];
+        counts.map(|(reason, count)| (reason, count.load(Relaxed)))
     }
 
     /// Every count with its method and class.

@@ -96,10 +96,10 @@ async fn whoever_does_not_read_is_cut_off() {
     // Some megabytes are asked for and not read: more than lies in the buffers between.
     let Client::Unix(path) = &stage.unix else { panic!("no path") };
     let mut deaf = tokio::net::UnixStream::connect(path).await.unwrap();
-    deaf.write_all(b"GET /api/v1/relays HTTP/1.1\r\n\r\n").await.unwrap();
+    deaf.write_all(b"GET /api/v1/relays HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     // There is room for one, so who is answered has seen the deaf one go.
     let room = async {
-        while stage.unix.with("GET", "/healthz", &[("connection", "close")], "").await.status != 200 {
+        while stage.unix.with("GET", "/api/v1/status", &[("connection", "close")], "").await.status != 200 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -109,24 +109,34 @@ async fn whoever_does_not_read_is_cut_off() {
 
 #[tokio::test]
 async fn too_many_are_turned_away_and_one_door_does_not_close_the_other() {
-    let stage = Stage::within(Limits { tcp: 4, ..Limits::default() });
+    let stage = Stage::within(Limits { tcp: 3, probes: 1, ..Limits::default() });
+    // Each is being answered, the last in the place for probes.
     let mut inside = Vec::new();
-    for _ in 0..4 {
-        let mut stream = TcpStream::connect(address(&stage.tcp)).await.unwrap();
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-        let mut begun = [0; 15];
-        stream.read_exact(&mut begun).await.unwrap();
-        assert_eq!(&begun, b"HTTP/1.1 200 OK");
-        inside.push(stream);
+    for _ in 0..3 {
+        inside.push(stage.tcp.open(request("GET", "/api/v1/events", &[], "")).await);
     }
+    let mut outside = TcpStream::connect(address(&stage.tcp)).await.unwrap();
+    outside.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let answer = rest(&mut outside).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("connection: close"), "{answer}");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(body).unwrap()["type"], "/problems/unavailable");
+    assert!(stage.server().counts().requests.turned_away.load(Relaxed) > 0);
+    assert_eq!(stage.unix.get("/healthz").await.status, 200);
+    assert_eq!(stage.unix.get("/api/v1/status").await.status, 200);
+}
+
+#[tokio::test]
+async fn who_finds_no_place_at_all_is_told_so() {
+    let stage = Stage::within(Limits { tcp: 1, probes: 0, ..Limits::default() });
+    let inside = stage.tcp.open(request("GET", "/api/v1/events", &[], "")).await;
     let mut outside = TcpStream::connect(address(&stage.tcp)).await.unwrap();
     let answer = rest(&mut outside).await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 503 "), "{answer}");
     assert!(head.contains(&format!("Content-Length: {}", body.len())), "{answer}");
     assert_eq!(serde_json::from_str::<serde_json::Value>(body).unwrap()["type"], "/problems/unavailable");
-    assert_eq!(stage.unix.get("/healthz").await.status, 200);
-    inside.pop();
+    drop(inside);
     let again = async {
         loop {
             let mut stream = TcpStream::connect(address(&stage.tcp)).await.unwrap();

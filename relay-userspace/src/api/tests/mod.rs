@@ -6,6 +6,7 @@ mod stage; // all of it, set up
 
 mod access; // who may
 mod revoked; // who may no more
+mod strangers; // who takes what there is
 mod flood; // too much, too slow, too many
 mod garbage; // whatever is sent
 mod page; // what browsers get

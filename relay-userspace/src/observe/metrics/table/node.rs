@@ -148,7 +148,7 @@ pub(super) const FAMILIES: &[Family] = &[
     counter(
         "mcr_http_turned_away",
         &["reason"],
-        "Whom the API did not serve: a wrong token, no room for another client, a reader of events that was too slow.",
+        "Whom the API did not serve: a wrong token, no room for another client, a silent client that made room for another, a reader that was too slow.",
         Read::NodeBy(|scrape, tell| {
             scrape.sources.requests.refused().iter().for_each(|(reason, n)| tell(reason, Value::Count(*n)));
         }),
