@@ -11,9 +11,11 @@ use crate::control::desk::Desk;
 use crate::control::node::Node;
 use crate::events::logging::LogHandle;
 use crate::kernel::verdicts::VerdictReader;
-use crate::observe::{self, Rates, metrics};
+use crate::observe::metrics::{self, Family};
+use crate::observe::{self, Rates};
 use crate::rights;
 use axum::body::Bytes;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,12 +114,18 @@ impl Sight for Eyes {
         observe::links(&self.desk)
     }
 
-    fn metrics(&self, openmetrics: bool, http: &Counts) -> String {
+    fn metrics(
+        &self,
+        openmetrics: bool,
+        families: &[&'static Family],
+        http: &Counts,
+        to: &mut dyn Write,
+    ) -> io::Result<()> {
         let verdicts = Arc::clone(&self.verdicts);
         let read: metrics::Verdicts = Arc::new(move || verdicts.read().unwrap_or_default());
         let sources = metrics::Sources { verdicts: read, requests: Arc::clone(&http.requests) };
         let format = if openmetrics { metrics::Format::OpenMetrics } else { metrics::Format::Text };
-        metrics::write(&self.desk, &sources, format, now_ns())
+        metrics::write(&self.desk, &sources, families, format, now_ns(), to)
     }
 
     fn why(&self, name: &str) -> Option<std::pin::Pin<Box<dyn Future<Output = model::Why> + Send>>> {

@@ -26,7 +26,8 @@ fn the_page_is_what_the_code_says() {
 fn page() -> String {
     let mut page = String::from(
         "# Every metric\n\nThis page is made from the code: `relay-userspace/src/observe/metrics/table.rs`. `/metrics` is \
-         Prometheus' text format, or OpenMetrics for whoever asks by the header Accept. Times are in seconds, counters end in \
+         Prometheus' text format, or OpenMetrics for whoever asks by the header Accept; gzip for who accepts it; at most a second \
+         old. `/metrics?family=mcr_relay_packets,mcr_link_*` chooses families by name or pattern. Times are in seconds, counters end in \
          `_total`; bytes are those of IP packets. Counters of a relay begin at 0 with it and go with it.\n\n\
          The values of `reason` and `verdict` are [drops.md](drops.md)'s, those of `event` [events.md](events.md)'s. \
          `output` is the place of an output in its relay, from 0, and `to` where it sends. \
@@ -55,7 +56,7 @@ fn alert_rules_name_only_what_there_is() {
     for family in families() {
         let name = family.full_name();
         if family.kind == Type::Histogram {
-            known.extend([format!("{name}_bucket"), format!("{name}_count")]);
+            known.extend(["bucket", "count", "sum"].map(|ending| format!("{name}_{ending}")));
         }
         known.insert(name);
     }

@@ -127,8 +127,7 @@ async fn admit(api: &Api, parts: &Parts) -> Result<Admitted, Problem> {
         Peer::Tcp { .. } => {
             let token = token::holder(api, &http.tokens, &parts.headers).await?;
             if !looks && token.access < Access::Write {
-                let detail =
-                    format!("the token \"{}\" may only look: use one with access = \"write\"", token.name);
+                let detail = format!("the token \"{}\" may only look: use one with access = \"write\"", token.name);
                 return Err(Problem::of_token(Kind::Forbidden, detail, &token.name));
             }
             Ok(Admitted::Token(token))

@@ -20,7 +20,10 @@ pub struct Certificate {
 
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Certificate").field("files", &self.files).field("expires", &self.expires).finish_non_exhaustive()
+        f.debug_struct("Certificate")
+            .field("files", &self.files)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
     }
 }
 

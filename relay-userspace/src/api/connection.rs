@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -61,14 +62,15 @@ where
         request.extensions_mut().insert(peer);
         let (busy, is_let_in) = (held.busy(), held.kind == Kind::Any || is_probe(request.uri().path()));
         let (mut router, counts) = (router.clone(), Arc::clone(&counts));
-        async move {
+        let answering = async move {
             if !is_let_in {
                 counts.requests.turned_away.fetch_add(1, Relaxed);
                 return Ok(no_room().map(|body| Counted { body, _busy: busy }));
             }
             let answered = router.call(request.map(Body::new)).await;
             answered.map(|answer| answer.map(|body| Counted { body, _busy: busy }))
-        }
+        };
+        answering.boxed()
     });
     let stream = TokioIo::new(Paced::new(stream, api.limits.read_time));
     let mut connection = http1::Builder::new()
@@ -128,10 +130,7 @@ impl HttpBody for Counted {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

@@ -79,7 +79,8 @@ fn describe(path: &str, operation: &mut Operation, sort: Sort) {
         // Health and the document itself are made of nothing that could be missing.
         Kind::Failed | Kind::NoAnswer => path.starts_with("/api/") || path == "/metrics",
         Kind::Unavailable => is_write || matches!(path, "/api/v1/events" | "/api/v1/relays" | "/metrics"),
-        Kind::Malformed => is_write || path.starts_with("/api/v1/relays") || path == "/api/v1/events",
+        // Whatever is asked, it must say for whom it is.
+        Kind::Malformed => true,
         Kind::NoSuchRelay => of_relay,
         Kind::NoSuchAddress => path == "/problems/{kind}",
         Kind::NoSuchMethod => false,

@@ -15,8 +15,6 @@ pub(super) const SET: usize = 16 << 20;
 pub(super) const SHORT: usize = 8 << 10;
 /// Threads on which long bodies are read and long answers written.
 pub(super) const THREADS: usize = 4;
-/// Long answers that wait to be read at once: each can take some megabytes.
-pub(super) const LONG_ANSWERS: usize = 16;
 /// Bodies that replace all relays, read at once.
 pub(super) const SETS: usize = 2;
 /// Clients that are told at once that there is no room; further ones are told nothing.
@@ -45,6 +43,10 @@ pub(super) struct Limits {
     pub(super) read_time: Duration,
     /// How long an answer may take to be made, that of control included.
     pub(super) answer_time: Duration,
+    /// How long whoever asks for the numbers is given the same.
+    pub(super) shared_for: Duration,
+    /// How long a long answer may be read before it can be given up for another.
+    pub(super) grace: Duration,
     /// How long a wrong token is held back.
     pub(super) wrong_token: Duration,
     /// How often a silent stream says that it is alive.
@@ -67,6 +69,8 @@ impl Default for Limits {
             body_time: Duration::from_secs(20),
             read_time: Duration::from_secs(30),
             answer_time: Duration::from_secs(30),
+            shared_for: Duration::from_secs(1),
+            grace: Duration::from_secs(2),
             wrong_token: Duration::from_millis(500),
             keep_alive: Duration::from_secs(15),
             turning_away: Duration::from_secs(1),

@@ -14,6 +14,7 @@ mod condition; // ETag, If-Match, If-None-Match
 mod connection; // one client, with its deadlines
 mod document; // the OpenAPI document
 mod places; // who has a place at a door
+mod long; // long answers
 mod limits; // how much of everything
 mod listen; // the sockets that clients come by
 mod node; // the node as a whole

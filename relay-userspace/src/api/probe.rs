@@ -2,7 +2,9 @@
 
 use super::model::Health;
 use super::problem::Problem;
+use super::request::Params;
 use super::shared::Api;
+use crate::observe::metrics;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -38,13 +40,29 @@ fn verdict(health: Health) -> Response {
     (status, Json(health)).into_response()
 }
 
-/// All numbers, for Prometheus; as OpenMetrics for who asks for that first.
-#[utoipa::path(get, path = "/metrics", tag = "probes",
+/// Numbers, for Prometheus; as OpenMetrics for who asks for that first. They are at most a second old. `family` chooses some
+/// of them by name, with commas between and `*` for anything; all without.
+#[utoipa::path(get, path = "/metrics", tag = "probes", params(("family" = Option<String>, Query)),
     responses((status = 200, content((String = "text/plain"), (String = "application/openmetrics-text")))))]
-pub(super) async fn metrics(State(api): State<Api>, headers: HeaderMap) -> Result<Response, Problem> {
+pub(super) async fn metrics(
+    State(api): State<Api>,
+    Params(asked): Params<Vec<(String, String)>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mut words = Vec::new();
+    for (key, value) in &asked {
+        if key != "family" {
+            let key: String = key.chars().take(64).collect();
+            return Err(Problem::malformed(format!("{key:?} is not known here: only family chooses numbers")));
+        }
+        words.extend(value.split(',').map(str::trim));
+    }
+    let families = metrics::chosen(&words).map_err(Problem::malformed)?;
     let openmetrics = headers.get_all(header::ACCEPT).iter().any(wants_openmetrics);
     let kind = if openmetrics { OPENMETRICS } else { TEXT };
-    api.long_answer(kind, move |api| api.sight.metrics(openmetrics, &api.counts).into_bytes()).await
+    let name = format!("{openmetrics} {}", families.iter().map(|family| family.name).collect::<Vec<_>>().join(","));
+    api.shared_answer(name, kind, &headers, move |api, to| api.sight.metrics(openmetrics, &families, &api.counts, to))
+        .await
 }
 
 /// Whether OpenMetrics is asked for at all: who knows it wants it more than the old text.

@@ -30,7 +30,7 @@ pub(super) async fn list(State(api): State<Api>, headers: HeaderMap) -> Result<R
     let mut answer = if known {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        api.long_answer(JSON, move |_| serde_json::to_vec(&relays).unwrap_or_default()).await?
+        api.long_answer(JSON, &headers, move |_, to| Ok(serde_json::to_writer(to, &relays)?)).await?
     };
     answer.headers_mut().insert(header::ETAG, etag(&tag));
     Ok(answer)

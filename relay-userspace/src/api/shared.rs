@@ -1,15 +1,13 @@
 //! What all clients share.
 
-use super::limits::{Counts, LONG_ANSWERS, Limits, SETS, TURNED_AWAY, WRONG_TOKENS};
+use super::limits::{Counts, Limits, SETS, TURNED_AWAY, WRONG_TOKENS};
+use super::long::LongAnswers;
 use super::problem::{Kind, Problem};
 use super::sight::Sight;
 use crate::control::desk::Desk;
-use axum::body::Bytes;
-use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
 use std::ops::Deref;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 /// The API behind all its addresses. Clones are the same.
@@ -30,8 +28,8 @@ pub(super) struct Shared {
     pub(super) turned_away: Arc<Semaphore>,
     /// Wrong tokens that can be held back.
     pub(super) wrong_tokens: Semaphore,
-    /// Long answers that there is room for.
-    long_answers: Arc<Semaphore>,
+    /// Answers that are long.
+    pub(super) long: LongAnswers,
     /// Whether the API ends.
     pub(super) ending: watch::Receiver<bool>,
 }
@@ -45,12 +43,7 @@ impl Deref for Api {
 }
 
 impl Api {
-    pub(super) fn new(
-        desk: Desk,
-        sight: Arc<dyn Sight>,
-        limits: Limits,
-        ending: watch::Receiver<bool>,
-    ) -> Self {
+    pub(super) fn new(desk: Desk, sight: Arc<dyn Sight>, limits: Limits, ending: watch::Receiver<bool>) -> Self {
         Self(Arc::new(Shared {
             desk,
             sight,
@@ -60,7 +53,7 @@ impl Api {
             sets: Semaphore::new(SETS),
             turned_away: Arc::new(Semaphore::new(TURNED_AWAY)),
             wrong_tokens: Semaphore::new(WRONG_TOKENS),
-            long_answers: Arc::new(Semaphore::new(LONG_ANSWERS)),
+            long: LongAnswers::default(),
             ending,
         }))
     }
@@ -75,32 +68,5 @@ impl Api {
         let late = |_| Problem::new(Kind::NoAnswer, "the node is too busy to answer this: ask again");
         let broken = |_| Problem::new(Kind::Failed, "this is a fault of mcr itself: please report it");
         done.map_err(late)?.map_err(broken)
-    }
-
-    /// An answer that may be long. It is made apart, and there are only so many until their readers have read them.
-    pub(super) async fn long_answer(
-        &self,
-        kind: HeaderValue,
-        work: impl FnOnce(&Self) -> Vec<u8> + Send + 'static,
-    ) -> Result<Response, Problem> {
-        let room = timeout(self.limits.answer_time, Arc::clone(&self.long_answers).acquire_owned()).await;
-        let Ok(Ok(permit)) = room else {
-            return Err(Problem::new(Kind::Unavailable, "too many clients read long answers already: ask again"));
-        };
-        let body = self.apart(work).await?;
-        let body = Bytes::from_owner(Answer { body, _permit: permit });
-        Ok(([(header::CONTENT_TYPE, kind)], body).into_response())
-    }
-}
-
-/// The bytes of a long answer, and the room they take.
-struct Answer {
-    body: Vec<u8>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl AsRef<[u8]> for Answer {
-    fn as_ref(&self) -> &[u8] {
-        &self.body
     }
 }

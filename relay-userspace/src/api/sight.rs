@@ -2,7 +2,9 @@
 
 use super::limits::Counts;
 use super::model;
+use crate::observe::metrics::Family;
 use axum::body::Bytes;
+use std::io::{self, Write};
 use std::pin::Pin;
 use tokio::sync::mpsc;
 
@@ -23,8 +25,17 @@ pub trait Sight: Send + Sync + 'static {
     fn relay(&self, name: &str) -> Option<model::Relay>;
     /// The links.
     fn links(&self) -> Vec<model::Link>;
-    /// All numbers, as Prometheus' text or as OpenMetrics; `http` is what the API itself has counted.
-    fn metrics(&self, openmetrics: bool, http: &Counts) -> String;
+    /// The numbers of these families, as Prometheus' text or as OpenMetrics; `http` is what the API itself has counted.
+    ///
+    /// # Errors
+    /// When they cannot be written there.
+    fn metrics(
+        &self,
+        openmetrics: bool,
+        families: &[&'static Family],
+        http: &Counts,
+        to: &mut dyn Write,
+    ) -> io::Result<()>;
     /// Why a relay's stream is dark, or that it is not: about a second passes while its link is watched. Nothing when
     /// there is no relay of that name.
     fn why(&self, name: &str) -> Option<Pin<Box<dyn Future<Output = model::Why> + Send>>>;

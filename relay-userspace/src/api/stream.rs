@@ -149,6 +149,12 @@ struct LetIn {
     asked_for: denied::Asked,
 }
 
+/// What a reader hears next.
+enum Heard {
+    Event(Result<Arc<Logged>, RecvError>),
+    ShownOut(String),
+}
+
 /// One who follows.
 struct Reader {
     backlog: VecDeque<Arc<Logged>>,
@@ -178,12 +184,16 @@ impl Reader {
                     None => self.live.recv().await,
                 }
             };
-            let logged = tokio::select! {
+            let heard = tokio::select! {
                 biased;
                 // A sender that is gone ends it too.
-                _ = self.ending.wait_for(|ending| *ending) => Err(RecvError::Closed),
-                why = &mut self.let_in.revoked => return Some(self.shown_out(&why)),
-                logged = next => logged,
+                _ = self.ending.wait_for(|ending| *ending) => Heard::Event(Err(RecvError::Closed)),
+                why = &mut self.let_in.revoked => Heard::ShownOut(why),
+                logged = next => Heard::Event(logged),
+            };
+            let logged = match heard {
+                Heard::Event(logged) => logged,
+                Heard::ShownOut(why) => return Some(self.shown_out(&why)),
             };
             let logged = match logged {
                 Ok(logged) => logged,

@@ -150,7 +150,8 @@ fn line(event: &Event, paint: Paint) -> String {
     let time = paint.paint(Tone::Dim, &plain(&event.time));
     // Who looks for the order in which things happened must see where it is another than that of the lines.
     let told_late = event.told_at.get(..SECONDS).is_some_and(|told| Some(told) != event.time.get(..SECONDS));
-    let late = if told_late { paint.paint(Tone::Dim, &format!(" (told {})", plain(&event.told_at))) } else { String::new() };
+    let late =
+        if told_late { paint.paint(Tone::Dim, &format!(" (told {})", plain(&event.told_at))) } else { String::new() };
     format!("{time} {level} {} {}{late}", paint.paint(Tone::Head, &plain(&event.event)), plain(&event.text))
 }
 

@@ -5,11 +5,11 @@ use super::duration::silence_after;
 use super::error::{At, Errors, Fault, Place};
 use super::http::{HTTP, STATE, read_http, read_state};
 use super::lane_user::{Look, user};
-use super::token::TOKEN;
 use super::number::{describe, power_of_two, within, within_or};
 use super::range::{Run, ports};
 use super::section::{Section, boolean, choice, text};
 use super::settings::Settings;
+use super::token::TOKEN;
 use super::value::{Kind, Value};
 use relay_common::abi::MAX_QUEUES;
 use relay_common::plan::{

@@ -51,8 +51,7 @@ fn access(value: &Value) -> Result<Access, Fault> {
 
 /// The patterns of the relays that a token is for.
 fn read_relays(token: &Section<'_>, access: Access, errors: &mut Errors) -> Vec<String> {
-    let relays: Vec<String> =
-        token.list("relays", pattern, errors).into_iter().map(|pattern| pattern.value).collect();
+    let relays: Vec<String> = token.list("relays", pattern, errors).into_iter().map(|pattern| pattern.value).collect();
     let problem = match (token.value("relays").map(|value| &value.kind), access) {
         (None, _) => None,
         // Who reads [] as "none" must not find that it means all.
@@ -123,7 +122,10 @@ mod tests {
             "[http]\ntokens = [{{ {token}, access = 'capture', relays = ['sport-*', 'news'], expires = 2027-01-01T01:00:00+01:00 }}]"
         );
         let tokens = parse("relay.toml", &text).unwrap().settings.http.tokens;
-        assert_eq!((tokens[0].access, &tokens[0].relays), (Access::Capture, &vec!["sport-*".to_owned(), "news".to_owned()]));
+        assert_eq!(
+            (tokens[0].access, &tokens[0].relays),
+            (Access::Capture, &vec!["sport-*".to_owned(), "news".to_owned()])
+        );
         let ends = 1_798_761_600_000;
         assert_eq!(tokens[0].expires, Some(ends));
         assert!(!tokens[0].is_expired(ends - 1) && tokens[0].is_expired(ends));

@@ -1,6 +1,7 @@
 //! The desk: where people and programs ask control for a change and get its answer. Cheap to clone; every clone leads
 //! to the same control.
 
+use super::durations::Durations;
 use super::http::HttpDesk;
 use super::problem::Problem;
 use super::view::View;
@@ -208,6 +209,8 @@ pub struct Desk {
 pub struct Pulse {
     /// When control's loop last came round, in nanoseconds of the monotonic clock.
     pub turned: AtomicU64,
+    /// How long changes took to be in force.
+    pub applied: Durations,
     /// What control last found wrong in the kernel.
     pub found: ArcSwap<Findings>,
 }

@@ -119,7 +119,8 @@ mod tests {
         let mut followed = desk.follow();
         let same = desk.prepare(&file).unwrap();
         assert_eq!(desk.take(same), [""; 0], "what was not opened is no change of the file");
-        let other = Http { tokens: vec![], reads: Reads::Token, listen: Some(([10, 0, 0, 1], 1).into()), ..file.clone() };
+        let other =
+            Http { tokens: vec![], reads: Reads::Token, listen: Some(([10, 0, 0, 1], 1).into()), ..file.clone() };
         let changes = desk.take(desk.prepare(&other).unwrap());
         let waits = "http.listen counts from the next start of mcr on";
         assert_eq!(changes, ["remove token \"ops\"", "set http.reads to \"token\"", waits]);

@@ -5,6 +5,7 @@
 pub mod event; // everything that can happen
 pub mod view; // what everybody may see of a node
 pub mod tag; // what a relay is called in ETag and If-Match
+pub mod durations; // how long something takes
 pub mod http; // what of [http] is in force
 pub mod desk; // where changes are asked for
 pub mod book; // all relays, and what a question makes of them

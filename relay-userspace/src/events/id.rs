@@ -87,7 +87,19 @@ mod tests {
         assert_eq!("0000000000ab-7".parse(), Ok(id));
         assert_eq!("0000000000ab-7".parse(), Ok(After::Id(id)));
         assert_eq!("1041".parse(), Ok(After::Number(1041)));
-        for wrong in ["", "-", "7-", "-7", "ab-7", "0000000000ab-", "0000000000ab-+7", "+00000000ab-7", "0000000000ag-7", "1.0", " 7"] {
+        for wrong in [
+            "",
+            "-",
+            "7-",
+            "-7",
+            "ab-7",
+            "0000000000ab-",
+            "0000000000ab-+7",
+            "+00000000ab-7",
+            "0000000000ag-7",
+            "1.0",
+            " 7",
+        ] {
             assert_eq!(wrong.parse::<After>(), Err(()), "{wrong:?}");
         }
     }

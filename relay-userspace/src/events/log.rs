@@ -65,7 +65,7 @@ struct State {
     kept_bytes: usize,
     /// The last event of all.
     last: Id,
-    /// Where events outlive this control; if they do not, why.
+    /// Where events outlive this control; if they do not, why. Nothing where nobody asked for it.
     journal: Result<Journal, String>,
     throttle: Throttle<Happened>,
     clients: Throttle<Happened>,
@@ -90,7 +90,7 @@ pub struct Followed {
 impl Default for EventLog {
     /// A log that ends with this process.
     fn default() -> Self {
-        Self::begin(Err("events end with this process".to_owned()), Vec::new())
+        Self::begin(Err(String::new()), Vec::new())
     }
 }
 
@@ -224,7 +224,7 @@ impl EventLog {
     /// Why events do not outlive this control, if they do not, and what to do.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
-        self.state().journal.as_ref().err().cloned()
+        self.state().journal.as_ref().err().filter(|trouble| !trouble.is_empty()).cloned()
     }
 }
 
@@ -305,7 +305,9 @@ fn missing(before: Id, next: Id, now_ms: u64) -> Option<Logged> {
 }
 
 fn trouble(error: &std::io::Error) -> String {
-    format!("events are kept in memory only and end with this control: {error}: make room in the run folder, or mend it")
+    format!(
+        "events are kept in memory only and end with this control: {error}: make room in the run folder, or mend it"
+    )
 }
 
 /// Says an event in the log.

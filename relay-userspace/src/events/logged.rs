@@ -1,7 +1,7 @@
 //! An event that was told: what followers are sent, as it was written down.
 
 use super::id::Id;
-use super::{Event, Kind, Level, time::rfc3339};
+use super::{Event, Kind, time::rfc3339};
 use crate::api::model;
 use serde_json::Value;
 
@@ -66,8 +66,10 @@ impl Logged {
 
     /// What tells a follower that events are missing before the next: all up to the one of this name.
     pub(super) fn lost(from: &str, to: Id, count: Option<u64>, now_ms: u64) -> Self {
-        let many = count.map_or_else(|| "events".to_owned(), |n| if n == 1 { "1 event".to_owned() } else { format!("{n} events") });
-        let text = format!("{many} from {from} to {to} are lost: what was told meanwhile stands in the log of mcr only");
+        let many = count
+            .map_or_else(|| "events".to_owned(), |n| if n == 1 { "1 event".to_owned() } else { format!("{n} events") });
+        let text =
+            format!("{many} from {from} to {to} are lost: what was told meanwhile stands in the log of mcr only");
         let event = Event::new(Kind::EventsLost, text).with("from", from).with("to", to.to_string());
         let event = match count {
             Some(n) => event.with("count", n),

@@ -11,7 +11,7 @@ const SOON_DAYS: u64 = 21;
 
 /// Whom the API lets in, as it goes over the wire. Of tokens nothing is told but what the file says beside their hashes.
 #[must_use]
-pub fn document(http: &HttpDesk, unix_ms: u64) -> model::Http {
+pub(super) fn document(http: &HttpDesk, unix_ms: u64) -> model::Http {
     let in_force = http.in_force();
     let certificate = http.certificate.load_full().map(|certificate| model::Certificate {
         file: certificate.files().certificate.display().to_string(),
@@ -36,7 +36,7 @@ pub fn document(http: &HttpDesk, unix_ms: u64) -> model::Http {
 
 /// What will keep somebody out soon, or does already, and what is not in force.
 #[must_use]
-pub fn warnings(http: &HttpDesk, unix_ms: u64) -> Vec<String> {
+pub(super) fn warnings(http: &HttpDesk, unix_ms: u64) -> Vec<String> {
     let in_force = http.in_force();
     let mut warnings = Vec::new();
     if let Some(certificate) = http.certificate.load_full()
@@ -52,7 +52,8 @@ pub fn warnings(http: &HttpDesk, unix_ms: u64) -> Vec<String> {
         }
     }
     for key in &in_force.restart_keys {
-        let text = format!("{key} is another in the file and not in effect: end mcr (mcr stop) and start it, or put it back");
+        let text =
+            format!("{key} is another in the file and not in effect: end mcr (mcr stop) and start it, or put it back");
         warnings.push(text);
     }
     warnings
@@ -101,7 +102,11 @@ mod tests {
         assert!(shown.tokens[1..].iter().all(|token| !token.expired));
         assert!(!serde_json::to_string(&shown).unwrap().contains("abab"), "a hash is shown");
         let told = warnings(&desk, NOW);
-        let begins = ["the token \"gone\" expired at 2027-01-15T08:00", "the token \"today\" expires within a day", "the token \"soon\" expires in 20 days"];
+        let begins = [
+            "the token \"gone\" expired at 2027-01-15T08:00",
+            "the token \"today\" expires within a day",
+            "the token \"soon\" expires in 20 days",
+        ];
         assert_eq!(told.len(), begins.len(), "{told:?}");
         assert!(told.iter().zip(begins).all(|(text, begin)| text.starts_with(begin)), "{told:?}");
     }

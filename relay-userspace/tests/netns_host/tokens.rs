@@ -38,7 +38,9 @@ fn a_token_that_left_the_file_changes_nothing_after_a_reload() {
     let reloaded = run(reload, &["reload"]);
     assert!(reloaded.status.success(), "{reloaded:?}");
     let said = String::from_utf8_lossy(&reloaded.stdout);
-    for line in ["remove token \"first\"", "add token \"second\"", "http.socket_group counts from the next start of mcr on"] {
+    for line in
+        ["remove token \"first\"", "add token \"second\"", "http.socket_group counts from the next start of mcr on"]
+    {
         assert!(said.contains(line), "{said}");
     }
     let refused = by("first", &remove);

@@ -9,6 +9,7 @@ mod revoked; // who may no more
 mod strangers; // who takes what there is
 mod flood; // too much, too slow, too many
 mod garbage; // whatever is sent
+mod long; // long answers
 mod page; // what browsers get
 mod places; // sockets and their files
 mod probes; // health, numbers, the node

@@ -9,6 +9,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -53,14 +54,22 @@ async fn a_stream_of_events_ends_with_its_token() {
     let stage = closed().await;
     let stream = stage.tcp.open(request("GET", "/api/v1/events", &[BEARER], "")).await.into_body();
     let other = stage.unix.open(request("GET", "/api/v1/events", &[], "")).await;
-    stage.take(&Http { reads: Reads::Token, tokens: vec![Token::new("new", [7; 32], Access::Read)], ..stage.http.clone() });
+    stage.take(&Http {
+        reads: Reads::Token,
+        tokens: vec![Token::new("new", [7; 32], Access::Read)],
+        ..stage.http.clone()
+    });
     let (text, _) = rest(stream).await;
     assert!(text.contains(": ended: the token \"ops\" is known no more"), "{text}");
     let told = denied(&stage);
     assert_eq!((&told[0]["token"], &told[0]["path"]), (&"ops".into(), &"/api/v1/events".into()));
     // Who came by the Unix socket stays.
     let mut other = other.into_body();
-    let denied = async { while !String::from_utf8_lossy(&other.frame().await.unwrap().unwrap().into_data().unwrap()).contains("audit.denied") {} };
+    let denied = async {
+        while !String::from_utf8_lossy(&other.frame().await.unwrap().unwrap().into_data().unwrap())
+            .contains("audit.denied")
+        {}
+    };
     timeout(SLACK, denied).await.expect("nothing comes");
 }
 
@@ -75,6 +84,7 @@ async fn a_stream_that_everybody_could_read_ends_when_that_ends() {
 #[tokio::test]
 async fn a_capture_ends_with_its_token_and_does_not_look_whole() {
     let stage = closed().await;
+    stage.sight.is_endless.store(true, Relaxed);
     let begin = || stage.tcp.open(request("GET", CAPTURE, &[BEARER], ""));
     let ends: [&dyn Fn() -> Token; 4] = [
         &|| Token::new("other", [7; 32], Access::Write),
@@ -145,7 +155,10 @@ async fn who_may_only_look_sees_no_packets() {
     let see = async |access| {
         let tokens = vec![Token { access, ..ops() }];
         stage.take(&Http { reads: Reads::Token, tokens, ..stage.http.clone() });
-        [stage.tcp.with("GET", "/api/v1/relays", &[BEARER], "").await.status, stage.tcp.with("HEAD", CAPTURE, &[BEARER], "").await.status]
+        [
+            stage.tcp.with("GET", "/api/v1/relays", &[BEARER], "").await.status,
+            stage.tcp.with("HEAD", CAPTURE, &[BEARER], "").await.status,
+        ]
     };
     assert_eq!(see(Access::Read).await, [200, 403]);
     assert_eq!(see(Access::Capture).await, [200, 200]);
@@ -157,7 +170,8 @@ async fn who_is_not_let_in_is_told_of() {
     let stage = Stage::new();
     let eyes = Token { access: Access::Read, ..ops() };
     stage.take_tokens(vec![eyes]);
-    let refused = async |headers: &[(&str, &str)]| stage.tcp.with("POST", "/api/v1/reload?x=1", headers, "").await.status;
+    let refused =
+        async |headers: &[(&str, &str)]| stage.tcp.with("POST", "/api/v1/reload?x=1", headers, "").await.status;
     assert_eq!(refused(&[]).await, 401);
     assert_eq!(refused(&[("authorization", "Bearer guess")]).await, 401);
     assert_eq!(refused(&[BEARER]).await, 403);
@@ -165,7 +179,10 @@ async fn who_is_not_let_in_is_told_of() {
     // Only that it is wrong is told, and never the token.
     assert_eq!(stage.tcp.get("/api/v1/nowhere").await.status, 404);
     let told = denied(&stage);
-    let short: Vec<_> = told.iter().map(|fields| (fields["status"].as_u64().unwrap(), fields.get("token").and_then(Value::as_str))).collect();
+    let short: Vec<_> = told
+        .iter()
+        .map(|fields| (fields["status"].as_u64().unwrap(), fields.get("token").and_then(Value::as_str)))
+        .collect();
     assert_eq!(short, [(401, None), (401, None), (403, Some("ops")), (421, None)]);
     for fields in &told {
         assert_eq!((&fields["method"], &fields["path"]), (&"POST".into(), &"/api/v1/reload".into()));

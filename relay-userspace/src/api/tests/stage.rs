@@ -7,16 +7,18 @@ use crate::api::model::{Check, Config, Event, Health, Link, Log, Relay, RelaySta
 use crate::api::server::{Server, open, start_within};
 use crate::api::sight::Sight;
 use crate::config::{Access, Http, Token, parse, relay_to_json};
-use crate::control::http::HttpDesk;
 use crate::control::desk::Desk;
+use crate::control::http::HttpDesk;
 use crate::control::tag;
 use crate::control::view::{Origin, View};
+use crate::observe::metrics::Family;
 use relay_common::plan;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 /// The token of the stage.
@@ -49,7 +51,15 @@ impl Stage {
         let file = "[[relay]]\nname = 'file'\ninput = { interface = 'in0', group = '239.9.1.0-1', port = 5000 }\n\
              outputs = [{ interface = 'out0', group = '239.9.2.0-1', port = 5001 }]";
         let (desk, control) = control::open(parse("file", file).unwrap().plan.relays);
-        let sight = Arc::new(FakeSight { desk: desk.clone(), well: AtomicBool::new(true), log: Mutex::default() });
+        let sight = Arc::new(FakeSight {
+            desk: desk.clone(),
+            well: AtomicBool::new(true),
+            log: Mutex::default(),
+            is_endless: AtomicBool::default(),
+            endless: Mutex::default(),
+            scrapes: AtomicU32::default(),
+            noise: AtomicUsize::default(),
+        });
         let token = Token::new("ops", Sha256::digest(TOKEN).into(), Access::Write);
         let http = Http {
             listen: Some("127.0.0.1:0".parse().unwrap()),
@@ -58,14 +68,16 @@ impl Stage {
             ..Http::default()
         };
         let server =
-            start_within(limits, open(&http).unwrap(), (&http, &http), desk.clone(), Arc::<FakeSight>::clone(&sight)).unwrap();
+            start_within(limits, open(&http).unwrap(), (&http, &http), desk.clone(), Arc::<FakeSight>::clone(&sight))
+                .unwrap();
         let (unix, tcp) = (Client::Unix(http.socket.clone()), Client::Tcp(server.tcp().unwrap()));
         Self { unix, tcp, desk, control, sight, server: Some(server), http, folder }
     }
 
     /// Starts another API on the same desk, with rules of its own.
     pub(super) fn start_another(&self, http: &Http) -> anyhow::Result<Server> {
-        let desk = Desk { http: HttpDesk::default(), ..self.desk.clone() };
+        let mut desk = self.desk.clone();
+        desk.http = HttpDesk::default();
         start_within(Limits::default(), open(http)?, (http, http), desk, Arc::<FakeSight>::clone(&self.sight))
     }
 
@@ -128,6 +140,23 @@ pub(super) struct FakeSight {
     desk: Desk,
     pub(super) well: AtomicBool,
     log: Mutex<String>,
+    /// Whether captures go on for ever.
+    pub(super) is_endless: AtomicBool,
+    endless: Mutex<Vec<tokio::sync::mpsc::Sender<axum::body::Bytes>>>,
+    /// How often the numbers were written.
+    pub(super) scrapes: AtomicU32,
+    /// So many bytes of noise are among them.
+    pub(super) noise: AtomicUsize,
+}
+
+/// Letters that no compression makes much shorter.
+fn noise(n: usize) -> Vec<u8> {
+    let mut state = 7_u32;
+    let letter = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        b'!' + (state >> 26) as u8
+    };
+    (0..n).map(letter).collect()
 }
 
 impl FakeSight {
@@ -204,6 +233,9 @@ impl Sight for FakeSight {
         self.relay(name)?;
         let (pieces, taken) = tokio::sync::mpsc::channel(1);
         pieces.try_send(axum::body::Bytes::from_static(b"pcapng")).ok()?;
+        if self.is_endless.load(Relaxed) {
+            self.endless.lock().unwrap().push(pieces);
+        }
         Some(Ok(taken))
     }
 
@@ -213,12 +245,20 @@ impl Sight for FakeSight {
         Some(Box::pin(async { why }))
     }
 
-    fn metrics(&self, openmetrics: bool, http: &Counts) -> String {
-        let mut text = "# TYPE mcr_http_answers counter\n".to_owned();
+    fn metrics(
+        &self,
+        openmetrics: bool,
+        families: &[&'static Family],
+        http: &Counts,
+        to: &mut dyn Write,
+    ) -> io::Result<()> {
+        self.scrapes.fetch_add(1, Relaxed);
+        writeln!(to, "# {} families", families.len())?;
         for (class, n) in http.answers() {
-            text.push_str(&format!("mcr_http_answers_total{{class=\"{class}\"}} {n}\n"));
+            writeln!(to, "mcr_http_answers_total{{class=\"{class}\"}} {n}")?;
         }
-        text + if openmetrics { "# EOF\n" } else { "" }
+        to.write_all(&noise(self.noise.load(Relaxed)))?;
+        to.write_all(if openmetrics { b"# EOF\n" } else { b"" })
     }
 
     fn log(&self) -> Log {

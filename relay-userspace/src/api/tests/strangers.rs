@@ -3,6 +3,7 @@
 use super::client::{Client, request};
 use super::stage::Stage;
 use crate::api::limits::Limits;
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
@@ -107,7 +108,6 @@ async fn who_is_answered_keeps_the_place() {
     for _ in 0..10 {
         assert_eq!(ask(&mut connect(&stage).await, PROBE).await, Some(200));
     }
-    use http_body_util::BodyExt as _;
     let frame = timeout(SLACK, followed.frame()).await.unwrap().unwrap().unwrap();
     assert!(String::from_utf8_lossy(&frame.into_data().unwrap()).starts_with("retry:"));
 }

@@ -168,7 +168,18 @@ async fn only_what_is_asked_for_comes() {
     assert_eq!(names("kind=stream.restored,relay.removed", 2).await, ["stream.restored", "relay.removed"]);
     assert_eq!(names("kind=stream&relay=ch2", 2).await, ["stream.interrupted", "stream.restored"]);
     assert_eq!(names("relay=ch2", 3).await, ["stream.interrupted", "stream.restored", "relay.removed"]);
-    for wrong in ["kind=strea", "kind=", "after=x", "after=-1", "since=3", "since=soon", "since=2026-01-01", "last=x", "until=3", "kind=stream.restored,"] {
+    for wrong in [
+        "kind=strea",
+        "kind=",
+        "after=x",
+        "after=-1",
+        "since=3",
+        "since=soon",
+        "since=2026-01-01",
+        "last=x",
+        "until=3",
+        "kind=stream.restored,",
+    ] {
         assert_eq!(stage.unix.get(&format!("/api/v1/events?{wrong}")).await.problem().0, 400, "{wrong}");
     }
     let wrong = [("last-event-id", "soon")];

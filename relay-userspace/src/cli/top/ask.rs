@@ -1,7 +1,7 @@
 //! The node is asked, on a thread of its own: a slow answer holds up no key, and a slow terminal no answer.
 
 use super::busy;
-use super::node::Answer;
+use super::node::{Answer, EVENTS};
 use super::state::{News, Wants};
 use crate::api::model::{Event, Relays, Why};
 use crate::cli::client::{Client, Question, path_of};
@@ -86,10 +86,10 @@ async fn everything(client: &Client, is_busy_wanted: bool) -> anyhow::Result<Ans
 async fn events(client: &Client, news: &mpsc::Sender<News>) {
     let mut last: Option<String> = None;
     loop {
-        let mut question = Question::get("/api/v1/events");
-        if let Some(last) = &last {
-            question = question.header(LAST_EVENT_ID, last.clone());
-        }
+        let question = match &last {
+            None => Question::get(format!("/api/v1/events?last={EVENTS}")),
+            Some(last) => Question::get("/api/v1/events".to_owned()).header(LAST_EVENT_ID, last.clone()),
+        };
         if let Ok(mut stream) = client.stream(question).await {
             let mut reader = Reader::default();
             while let Ok(Some(Ok(frame))) = timeout(DEAD, stream.frame()).await {

@@ -135,6 +135,7 @@ impl Control {
 
     fn in_force(&mut self, old: &Plan, new: &Plan) -> Applied {
         self.config.torn = None;
+        self.desk.pulse.applied.record(self.config.last_apply_ns);
         let applied = differences(old, new, self.node.table.generation);
         tell::relays(&self.desk.events, &applied);
         self.show();

@@ -76,7 +76,7 @@ fn two_controls_at_once_give_no_number_twice() {
     assert_eq!(ids.iter().map(|id| id.number).collect::<Vec<_>>(), (2..22).collect::<Vec<_>>());
     record(&old, "last words");
     // Whoever follows the new one hears what the old one says.
-    new.follow(None);
+    let _ = new.follow(None);
     let heard: Vec<u64> = std::iter::from_fn(|| coming.try_recv().ok()).map(|logged| logged.id.number).collect();
     assert_eq!(heard, (2..23).collect::<Vec<_>>());
     assert_eq!(old.follow(None).since.len(), 22);
@@ -88,7 +88,8 @@ fn death_in_mid_writing_leaves_the_lines_before() {
     let (log, _) = folder.control();
     let ids = [record(&log, "one"), record(&log, "two")];
     let mut file = fs::OpenOptions::new().append(true).open(folder.file("jsonl")).unwrap();
-    file.write_all(b"{\"id\":\"half a line that is longer than the next one will be, so that a part of it would stay").unwrap();
+    file.write_all(b"{\"id\":\"half a line that is longer than the next one will be, so that a part of it would stay")
+        .unwrap();
     // One that lives on and one that follows.
     assert_eq!(record(&log, "three").number, 3);
     file.write_all(b"{\"id\":").unwrap();

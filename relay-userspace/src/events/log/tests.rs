@@ -126,8 +126,12 @@ fn what_is_kept_is_bounded_by_its_bytes_too() {
     let kept: usize = all(&log).iter().map(|logged| logged.json.len()).sum();
     assert!(kept <= KEPT_BYTES && kept > KEPT_BYTES / 2, "{kept}");
     // An event is kept whatever somebody put into it, and what is too long is cut.
-    let many: serde_json::Map<String, Value> = (0..20_000).map(|n| (format!("relay-{n}"), "x".repeat(20).into())).collect();
-    let event = Event::new(Kind::Audit, "é".repeat(100_000)).with("before", many.clone()).with("after", many).with("relay", "one");
+    let many: serde_json::Map<String, Value> =
+        (0..20_000).map(|n| (format!("relay-{n}"), "x".repeat(20).into())).collect();
+    let event = Event::new(Kind::Audit, "é".repeat(100_000))
+        .with("before", many.clone())
+        .with("after", many)
+        .with("relay", "one");
     log.record(event);
     let last = all(&log).pop().unwrap();
     assert!(last.json.len() < 20_000, "{}", last.json.len());
@@ -289,7 +293,7 @@ fn many_that_flap_do_not_keep_the_others_from_being_told() {
         }
         log.tick_at(now, START_MS);
         let is_told = all(&log).iter().any(|logged| logged.relay.as_deref() == Some("sport-1"));
-        told_after = told_after.or(is_told.then_some(second));
+        told_after = told_after.or_else(|| is_told.then_some(second));
     }
     // 300 wait, and twenty a second are told.
     let told_after = told_after.unwrap_or_else(|| panic!("not told within {} s", (now - start) / SECOND - 40));

@@ -3,6 +3,10 @@
 
 use super::family::Type;
 use std::fmt::Write as _;
+use std::io;
+
+/// So many bytes are handed on at once.
+const PIECE: usize = 32 << 10;
 
 /// A text format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,18 +69,20 @@ impl From<bool> for Value {
     }
 }
 
-/// The text in the making.
-#[derive(Debug)]
-pub(super) struct Exposition {
+/// The text in the making. It is handed on piece by piece: that of a large node is two hundred megabytes.
+pub(super) struct Exposition<'a> {
     format: Format,
     out: String,
+    to: &'a mut dyn io::Write,
+    /// What went wrong first; nothing is written after that.
+    failed: Option<io::Error>,
     /// The name that the samples of the present family have.
     name: String,
 }
 
-impl Exposition {
-    pub(super) const fn new(format: Format) -> Self {
-        Self { format, out: String::new(), name: String::new() }
+impl<'a> Exposition<'a> {
+    pub(super) fn new(format: Format, to: &'a mut dyn io::Write) -> Self {
+        Self { format, out: String::new(), to, failed: None, name: String::new() }
     }
 
     /// Begins a family: what it is and what it means.
@@ -109,8 +115,14 @@ impl Exposition {
     }
 
     /// The buckets of a histogram: their upper bounds, and how many lie between each and the one before. What is beyond
-    /// the last bound is `beyond`.
-    pub(super) fn histogram(&mut self, labels: &str, buckets: impl Iterator<Item = (f64, u64)>, beyond: u64) {
+    /// the last bound is `beyond`; `sum` is that of all, where it is known.
+    pub(super) fn histogram(
+        &mut self,
+        labels: &str,
+        buckets: impl Iterator<Item = (f64, u64)>,
+        beyond: u64,
+        sum: Option<f64>,
+    ) {
         let comma = if labels.is_empty() { "" } else { "," };
         let mut count = 0;
         for (bound, n) in buckets {
@@ -121,6 +133,9 @@ impl Exposition {
         }
         count += beyond;
         self.line("_bucket", labels, &format!("{comma}le=\"+Inf\""), Value::Count(count));
+        if let Some(sum) = sum {
+            self.line("_sum", labels, "", Value::Real(sum));
+        }
         self.line("_count", labels, "", Value::Count(count));
     }
 
@@ -138,18 +153,32 @@ impl Exposition {
             Value::Count(n) => self.put(format_args!(" {n}\n")),
             Value::Real(real) => self.put(format_args!(" {real}\n")),
         }
+        if self.out.len() >= PIECE {
+            self.hand_on();
+        }
+    }
+
+    fn hand_on(&mut self) {
+        if self.failed.is_none() {
+            self.failed = self.to.write_all(self.out.as_bytes()).err();
+        }
+        self.out.clear();
     }
 
     fn put(&mut self, words: std::fmt::Arguments<'_>) {
         let _ = self.out.write_fmt(words); // Writing to a String cannot fail.
     }
 
-    /// The whole text.
-    pub(super) fn finish(mut self) -> String {
+    /// The end of the text.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub(super) fn finish(mut self) -> io::Result<()> {
         if self.format == Format::OpenMetrics {
             self.out.push_str("# EOF\n");
         }
-        self.out
+        self.hand_on();
+        self.failed.map_or(Ok(()), Err)
     }
 }
 
@@ -181,7 +210,8 @@ fn escape_help(help: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Exposition, Format, Type, Value, labels};
+    use super::{Exposition, Format, PIECE, Type, Value, labels};
+    use std::io;
 
     #[test]
     fn open_metrics_is_for_those_who_ask() {
@@ -204,12 +234,14 @@ mod tests {
     #[test]
     fn both_formats_write_a_counter_in_their_way() {
         let write = |format| {
-            let mut out = Exposition::new(format);
+            let mut text = Vec::new();
+            let mut out = Exposition::new(format, &mut text);
             out.begin("mcr_things", Type::Counter, "Things.");
             out.sample_by(&labels(&[("relay", "a\"b\\c\nd")]), "reason", "x", Value::Count(7));
             out.begin("mcr_build", Type::Info, "Build.");
             out.sample("", Value::Count(1));
-            out.finish()
+            out.finish().unwrap();
+            String::from_utf8(text).unwrap()
         };
         assert_eq!(
             write(Format::Text),
@@ -226,11 +258,34 @@ mod tests {
     }
 
     #[test]
+    fn a_long_text_is_handed_on_in_pieces_and_an_error_ends_it() {
+        struct Pieces(Vec<usize>);
+        impl io::Write for Pieces {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.push(bytes.len());
+                if self.0.len() > 3 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(bytes.len()) }
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut pieces = Pieces(Vec::new());
+        let mut out = Exposition::new(Format::Text, &mut pieces);
+        out.begin("mcr_things", Type::Gauge, "Things.");
+        (0..100_000).for_each(|n| out.sample("", Value::Count(n)));
+        assert_eq!(out.finish().unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(pieces.0.len(), 4);
+        assert!(pieces.0.iter().all(|piece| *piece < PIECE + 100), "{:?}", pieces.0);
+    }
+
+    #[test]
     fn buckets_are_cumulative() {
-        let mut out = Exposition::new(Format::Text);
+        let mut text = Vec::new();
+        let mut out = Exposition::new(Format::Text, &mut text);
         out.begin("mcr_time_seconds", Type::Histogram, "Time.");
-        out.histogram("lane=\"0\"", [(0.5, 2), (1.0, 0), (2.0, 3)].into_iter(), 4);
-        let text = out.finish();
+        out.histogram("lane=\"0\"", [(0.5, 2), (1.0, 0), (2.0, 3)].into_iter(), 4, Some(12.5));
+        out.finish().unwrap();
+        let text = String::from_utf8(text).unwrap();
         let lines: Vec<&str> = text.lines().skip(2).collect();
         assert_eq!(
             lines,
@@ -239,6 +294,7 @@ mod tests {
                 "mcr_time_seconds_bucket{lane=\"0\",le=\"1.0\"} 2",
                 "mcr_time_seconds_bucket{lane=\"0\",le=\"2.0\"} 5",
                 "mcr_time_seconds_bucket{lane=\"0\",le=\"+Inf\"} 9",
+                "mcr_time_seconds_sum{lane=\"0\"} 12.5",
                 "mcr_time_seconds_count{lane=\"0\"} 9",
             ]
         );

@@ -5,6 +5,7 @@ use super::scrape::{LaneRow, OutputRow, RelayRow, Scrape, SocketRow};
 use crate::memory::counters::Counters;
 use relay_common::counters::{LaneCounter, output, relay};
 use relay_common::drops::Drop;
+use relay_common::pattern;
 
 /// The type of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub(super) enum Read {
     /// Several of the node, each with one label.
     NodeBy(fn(&Scrape<'_>, &mut Tell<'_>)),
     /// Whatever else there is of the node.
-    Other(fn(&Scrape<'_>, &mut Exposition)),
+    Other(fn(&Scrape<'_>, &mut Exposition<'_>)),
     /// A word of each relay's line, added over the lanes.
     RelaySum(usize),
     /// The same in nanoseconds, the highest of all lanes.
@@ -103,6 +104,11 @@ impl Family {
         Self { name, kind, labels, help, read }
     }
 
+    /// Whether it is meant by a word of whoever chooses: its name, with or without its ending, or a pattern for it.
+    pub(super) fn is_meant(&self, word: &str) -> bool {
+        pattern::matches(word, self.name) || pattern::matches(word, &self.full_name())
+    }
+
     /// The name that its samples have.
     #[must_use]
     pub fn full_name(&self) -> String {
@@ -115,7 +121,7 @@ impl Family {
     }
 
     /// Writes all that there is of it.
-    pub(super) fn write(&self, scrape: &Scrape<'_>, out: &mut Exposition) {
+    pub(super) fn write(&self, scrape: &Scrape<'_>, out: &mut Exposition<'_>) {
         out.begin(self.name, self.kind, self.help);
         match &self.read {
             Read::Node(_) | Read::NodeBy(_) | Read::Other(_) => self.write_node(scrape, out),
@@ -130,7 +136,7 @@ impl Family {
                 scrape.sockets.iter().for_each(|socket| out.sample(&socket.labels, read(socket)));
             }
             Read::SocketBy(read) => {
-                for socket in &scrape.sockets {
+                for socket in scrape.sockets.iter() {
                     read(socket, &mut |label, value| self.sample_by(out, &socket.labels, label, value));
                 }
             }
@@ -139,11 +145,11 @@ impl Family {
     }
 
     /// A sample whose last label is the family's last.
-    fn sample_by(&self, out: &mut Exposition, labels: &str, label: &str, value: Value) {
+    fn sample_by(&self, out: &mut Exposition<'_>, labels: &str, label: &str, value: Value) {
         out.sample_by(labels, self.labels.last().copied().unwrap_or_default(), label, value);
     }
 
-    fn write_node(&self, scrape: &Scrape<'_>, out: &mut Exposition) {
+    fn write_node(&self, scrape: &Scrape<'_>, out: &mut Exposition<'_>) {
         match self.read {
             Read::Node(read) => out.sample("", read(scrape)),
             Read::NodeBy(read) => read(scrape, &mut |label, value| self.sample_by(out, "", label, value)),
@@ -152,8 +158,8 @@ impl Family {
         }
     }
 
-    fn write_relays(&self, scrape: &Scrape<'_>, out: &mut Exposition) {
-        for row in &scrape.relays {
+    fn write_relays(&self, scrape: &Scrape<'_>, out: &mut Exposition<'_>) {
+        for row in scrape.relays.iter() {
             match self.read {
                 Read::RelaySum(place) => out.sample(&row.labels, Value::Count(scrape.relay_sum(row.slot, place))),
                 Read::RelayMostSeconds(place) => {
@@ -177,7 +183,7 @@ impl Family {
         }
     }
 
-    fn write_output(&self, scrape: &Scrape<'_>, row: &OutputRow, out: &mut Exposition) {
+    fn write_output(&self, scrape: &Scrape<'_>, row: &OutputRow, out: &mut Exposition<'_>) {
         let count = |place| Value::Count(scrape.output_sum(row.counter, place));
         if let Read::OutputSum(place) = self.read {
             return out.sample(&row.labels, count(place));
@@ -187,7 +193,7 @@ impl Family {
         }
     }
 
-    fn write_lane(&self, scrape: &Scrape<'_>, row: &LaneRow<'_>, out: &mut Exposition) {
+    fn write_lane(&self, scrape: &Scrape<'_>, row: &LaneRow<'_>, out: &mut Exposition<'_>) {
         let counters = &row.of.counters;
         let labels = row.labels.as_str();
         match self.read {
@@ -216,7 +222,7 @@ impl Family {
                     let below = if i == first { small } else { 0 };
                     ((1_u64 << i) as f64 / per_unit, below + read(counters, i))
                 });
-                out.histogram(labels, buckets, read(counters, n - 1));
+                out.histogram(labels, buckets, read(counters, n - 1), None);
             }
             _ => {}
         }

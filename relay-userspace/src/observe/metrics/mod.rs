@@ -5,6 +5,7 @@
 
 mod exposition; // how the two formats write a line
 mod family; // what a family is and where its numbers stand
+mod process; // what control's process takes
 mod scrape; // what is read once for all families
 mod table; // all families
 
@@ -18,6 +19,7 @@ use exposition::Exposition;
 use relay_common::decide::Verdict;
 use scrape::Scrape;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 /// Reads what the XDP program decided, by verdict. Nothing when the kernel does not answer.
@@ -38,17 +40,41 @@ impl fmt::Debug for Sources {
     }
 }
 
-/// Everything that is counted, as text.
-#[must_use]
-pub fn write(desk: &Desk, sources: &Sources, format: Format, now: u64) -> String {
+/// Writes what is counted in these families.
+///
+/// # Errors
+/// When it cannot be written there.
+pub fn write(
+    desk: &Desk,
+    sources: &Sources,
+    families: &[&'static Family],
+    format: Format,
+    now: u64,
+    to: &mut dyn io::Write,
+) -> io::Result<()> {
     let view = desk.view();
-    Scrape::new(desk, &view, sources, now).write(format)
+    Scrape::new(desk, &view, sources, now).write(families, format, to)
+}
+
+/// The families that are meant by words, each a name or a pattern with `*`; all by none.
+///
+/// # Errors
+/// When a word means none.
+pub fn chosen(words: &[&str]) -> Result<Vec<&'static Family>, String> {
+    for word in words {
+        if !families().any(|family| family.is_meant(word)) {
+            let word: String = word.chars().take(64).collect();
+            return Err(format!("family: {word:?} is none of mcr's numbers: /metrics without it lists all there are"));
+        }
+    }
+    let is_meant = |family: &&Family| words.is_empty() || words.iter().any(|word| family.is_meant(word));
+    Ok(families().filter(is_meant).collect())
 }
 
 impl Scrape<'_> {
-    fn write(&self, format: Format) -> String {
-        let mut out = Exposition::new(format);
-        for family in families() {
+    fn write(&self, families: &[&'static Family], format: Format, to: &mut dyn io::Write) -> io::Result<()> {
+        let mut out = Exposition::new(format, to);
+        for family in families {
             family.write(self, &mut out);
         }
         out.finish()

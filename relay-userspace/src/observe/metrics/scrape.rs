@@ -3,6 +3,7 @@
 
 use super::Sources;
 use super::exposition::labels;
+use super::process::Process;
 use crate::control::desk::Desk;
 use crate::control::view::{LaneView, SocketView, View};
 use crate::events::Count;
@@ -18,6 +19,7 @@ use relay_common::facts::LinkCounts;
 use relay_common::health::Check;
 use relay_common::silence::Seen;
 use relay_common::table::SlotRelay;
+use std::cell::LazyCell;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
@@ -62,50 +64,52 @@ pub(super) struct LinkRow {
     pub(super) counts: Option<LinkCounts>,
 }
 
+/// Something that is read when a family first asks for it: who chooses few families pays for few.
+pub(super) type Lazy<'a, T> = LazyCell<T, Box<dyn FnOnce() -> T + 'a>>;
+
+fn lazy<'a, T>(read: impl FnOnce() -> T + 'a) -> Lazy<'a, T> {
+    LazyCell::new(Box::new(read))
+}
+
 /// Everything that families read from.
 pub(super) struct Scrape<'a> {
     pub(super) desk: &'a Desk,
     pub(super) view: &'a View,
     pub(super) sources: &'a Sources,
     pub(super) now: u64,
-    pub(super) relays: Vec<RelayRow<'a>>,
-    pub(super) lanes: Vec<LaneRow<'a>>,
-    pub(super) sockets: Vec<SocketRow>,
-    pub(super) links: Vec<LinkRow>,
-    pub(super) verdicts: Vec<(Verdict, u64)>,
-    pub(super) events: Vec<Count>,
-    pub(super) checks: Vec<Check>,
+    pub(super) relays: Lazy<'a, Vec<RelayRow<'a>>>,
+    pub(super) lanes: Lazy<'a, Vec<LaneRow<'a>>>,
+    pub(super) sockets: Lazy<'a, Vec<SocketRow>>,
+    pub(super) links: Lazy<'a, Vec<LinkRow>>,
+    pub(super) verdicts: Lazy<'a, Vec<(Verdict, u64)>>,
+    pub(super) events: Lazy<'a, Vec<Count>>,
+    pub(super) checks: Lazy<'a, Vec<Check>>,
+    pub(super) process: Lazy<'a, Process>,
 }
 
 impl<'a> Scrape<'a> {
     pub(super) fn new(desk: &'a Desk, view: &'a View, sources: &'a Sources, now: u64) -> Self {
-        let pending = by_relay(view);
-        let relay = |(slot, of): (u32, &'a SlotRelay)| RelayRow {
-            labels: labels(&[("relay", &of.relay.name)]),
-            slot,
-            of,
-            state: state(view, slot, of, &pending, now),
-            seen: stream::seen(&view.lanes, slot),
-            outputs: outputs(of),
-        };
         let lane = |of: &'a std::sync::Arc<LaneView>| LaneRow {
             labels: labels(&[("lane", &of.number.to_string())]),
             of,
             census: of.census().ok(),
         };
-        let sockets = view.lanes.iter().flat_map(|lane| lane.sockets.iter().map(move |socket| (lane, socket)));
         Self {
             desk,
             view,
             sources,
             now,
-            relays: view.table.slots().map(relay).collect(),
-            lanes: view.lanes.iter().map(lane).collect(),
-            sockets: sockets.filter_map(|(lane, of)| socket(lane.number, of)).collect(),
-            links: links(view),
-            verdicts: (sources.verdicts)(),
-            events: desk.events.counts(),
-            checks: ready_checks(desk, view, now),
+            relays: lazy(move || relays(view, now)),
+            lanes: lazy(move || view.lanes.iter().map(lane).collect()),
+            sockets: lazy(move || {
+                let all = view.lanes.iter().flat_map(|lane| lane.sockets.iter().map(move |socket| (lane, socket)));
+                all.filter_map(|(lane, of)| socket(lane.number, of)).collect()
+            }),
+            links: lazy(move || links(view)),
+            verdicts: lazy(move || (sources.verdicts)()),
+            events: lazy(move || desk.events.counts()),
+            checks: lazy(move || ready_checks(desk, view, now)),
+            process: lazy(Process::own),
         }
     }
 
@@ -120,7 +124,23 @@ impl<'a> Scrape<'a> {
     }
 }
 
-fn links(view: &View) -> Vec<LinkRow> {
+fn relays(view: &View, now: u64) -> Vec<RelayRow<'_>> {
+    let pending = by_relay(view);
+    let mut rows = Vec::new();
+    for (slot, of) in view.table.slots() {
+        rows.push(RelayRow {
+            labels: labels(&[("relay", &of.relay.name)]),
+            slot,
+            of,
+            state: state(view, slot, of, &pending, now),
+            seen: stream::seen(&view.lanes, slot),
+            outputs: outputs(of),
+        });
+    }
+    rows
+}
+
+pub(super) fn links(view: &View) -> Vec<LinkRow> {
     let counts = traffic::read(Path::new(NET)).unwrap_or_default();
     let row = |name: &str| LinkRow {
         up: view.facts.link(name).is_some_and(|link| link.up && link.carrier),

@@ -20,6 +20,10 @@ const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'stat
     Family::new(Type::Gauge, name, labels, help, read)
 }
 
+const fn histogram(name: &'static str, help: &'static str, read: Read) -> Family {
+    Family::new(Type::Histogram, name, &[], help, read)
+}
+
 const fn info(name: &'static str, labels: &'static [&'static str], help: &'static str, read: Read) -> Family {
     Family::new(Type::Info, name, labels, help, read)
 }

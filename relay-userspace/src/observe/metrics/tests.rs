@@ -1,8 +1,9 @@
 //! What `/metrics` says, judged by promtool where it is and by the formats' own rules everywhere.
 
-use super::exposition::Exposition;
-use super::scrape::{Scrape, SocketRow};
-use super::{Format, Sources, Type, families, write};
+use super::scrape::{Scrape, SocketRow, links};
+use super::{Format, Sources, Type, chosen, families, write};
+use crate::api::certificate::Certificate;
+use crate::config::Tls;
 use crate::control::desk::Desk;
 use crate::events::{Event, Kind};
 use crate::observe::Requests;
@@ -13,6 +14,7 @@ use relay_common::counters::LaneCounter;
 use relay_common::decide::Verdict;
 use relay_common::drops::Drop;
 use relay_common::facts::LinkCounts;
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -44,6 +46,8 @@ fn desk() -> Desk {
     node.view.table.relays[1].as_mut().unwrap().relay.name = "a \"b\" \\ c\nd".to_owned();
     let desk = node.desk();
     desk.events.record(Event::new(Kind::NodeReady, "ready"));
+    desk.http.certificate.store(Some(Arc::new(certificate())));
+    desk.pulse.applied.record(7_000_000);
     desk
 }
 
@@ -64,13 +68,43 @@ fn socket() -> SocketRow {
 }
 
 fn text(format: Format) -> String {
+    text_of(&[], format)
+}
+
+/// What is said of the families that these words mean.
+fn text_of(words: &[&str], format: Format) -> String {
     let (desk, sources) = (desk(), sources());
     let view = desk.view();
     let mut scrape = Scrape::new(&desk, &view, &sources, NOW);
-    scrape.sockets.push(socket());
-    let input = scrape.links.iter_mut().find(|row| row.name == "in0").unwrap();
-    input.counts = Some(LinkCounts { rx_packets: 40, rx_errors: 41, rx_dropped: 42, tx_errors: 43, tx_dropped: 44 });
-    scrape.write(format)
+    scrape.sockets = LazyCell::new(Box::new(|| vec![socket()]));
+    scrape.links = LazyCell::new(Box::new(|| {
+        let mut rows = links(&view);
+        let input = rows.iter_mut().find(|row| row.name == "in0").unwrap();
+        let counts = LinkCounts { rx_packets: 40, rx_errors: 41, rx_dropped: 42, tx_errors: 43, tx_dropped: 44 };
+        input.counts = Some(counts);
+        rows
+    }));
+    let mut text = Vec::new();
+    scrape.write(&chosen(words).unwrap(), format, &mut text).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+/// A certificate of its own issuer.
+fn certificate() -> Certificate {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let [certificate, key] = ["pem", "key"].map(|ending| {
+        std::env::temp_dir().join(format!(
+            "mcr-metrics-{}-{:?}.{ending}",
+            std::process::id(),
+            std::thread::current().id()
+        ))
+    });
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let files = Tls { certificate, key };
+    let read = Certificate::open(&files).unwrap();
+    let _ = (std::fs::remove_file(&files.certificate), std::fs::remove_file(&files.key));
+    read
 }
 
 /// Every sample by its name and labels.
@@ -127,6 +161,9 @@ fn every_number_is_found_in_its_place() {
         ("mcr_events_total{event=\"node.ready\"}", 1.0),
         ("mcr_http_requests_total{method=\"GET\",class=\"2xx\"}", 1.0),
         ("mcr_uptime_seconds", 90.0),
+        ("mcr_config_apply_duration_seconds_bucket{le=\"0.008388608\"}", 1.0),
+        ("mcr_config_apply_duration_seconds_sum", 0.007),
+        ("mcr_config_apply_duration_seconds_count", 1.0),
     ] {
         assert_eq!(samples.get(series), Some(&value), "{series}\n{text}");
     }
@@ -155,7 +192,8 @@ fn every_family_keeps_to_its_labels_and_conventions() {
     for family in families() {
         let name = family.full_name();
         assert!(names.insert(name.clone()), "{name} is there twice");
-        assert!(name.starts_with("mcr_") && family.help.ends_with('.'), "{name}");
+        assert!(["mcr_", "process_"].iter().any(|begin| name.starts_with(begin)), "{name}");
+        assert!(family.help.ends_with('.'), "{name}");
         let samples = text.lines().filter(|line| {
             let of = line.split(['{', ' ']).next().unwrap();
             of == name || (family.kind == Type::Histogram && of.strip_prefix(&name).is_some())
@@ -194,7 +232,7 @@ fn open_metrics_has_its_shape() {
                 "counter" => &["_total"],
                 "gauge" => &[""],
                 "info" => &["_info"],
-                "histogram" => &["_bucket", "_count"],
+                "histogram" => &["_bucket", "_count", "_sum"],
                 other => panic!("unknown type {other}"),
             };
             let of = line.split(['{', ' ']).next().unwrap();
@@ -226,9 +264,30 @@ fn promtool_finds_nothing_to_complain_of() {
 fn a_node_without_anything_has_metrics_too() {
     let desk = Node::new(&[]).desk();
     let none = Sources { verdicts: Arc::new(Vec::new), requests: Arc::default() };
-    let text = write(&desk, &none, Format::Text, NOW);
+    let mut text = Vec::new();
+    write(&desk, &none, &chosen(&[]).unwrap(), Format::Text, NOW, &mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
     assert_eq!(samples(&text)["mcr_ready"], 1.0);
-    assert!(!Exposition::new(Format::Text).finish().contains("EOF"));
+    assert!(!text.contains("EOF"));
+}
+
+#[test]
+fn families_are_chosen_by_name_and_pattern() {
+    let names = |words: &[&str]| chosen(words).unwrap().iter().map(|family| family.full_name()).collect::<Vec<_>>();
+    assert_eq!(names(&[]).len(), families().count());
+    assert_eq!(names(&["mcr_ready", "mcr_healthy"]), ["mcr_healthy", "mcr_ready"], "in their order, each once");
+    assert_eq!(
+        names(&["mcr_events", "mcr_events_total", "mcr_events*"]),
+        ["mcr_events_total", "mcr_events_held_back_total"]
+    );
+    assert_eq!(names(&["process_*"]).len(), 6);
+    for words in [&["mcr_read"][..], &["mcr_ready", ""], &["*_no_such"]] {
+        assert!(chosen(words).is_err(), "{words:?}");
+    }
+    let text = text_of(&["mcr_link_*", "mcr_ready"], Format::OpenMetrics);
+    let begun: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    assert_eq!(begun, ["mcr_link_up", "mcr_link_dropped_packets", "mcr_link_errors", "mcr_ready"]);
+    assert!(text.ends_with("# EOF\n") && text.contains("mcr_link_up{link=\"in0\"} 1\n"));
 }
 
 /// `cargo test --release -p relay-userspace -- --ignored --nocapture the_time_of_a_scrape` prints it.
@@ -242,7 +301,9 @@ fn the_time_of_a_scrape() {
         let (mut best, mut len) = (u64::MAX, 0);
         for _ in 0..10 {
             let from = crate::clock::now_ns();
-            len = write(&desk, &sources, Format::Text, NOW).len();
+            let mut text = Vec::new();
+            write(&desk, &sources, &chosen(&[]).unwrap(), Format::Text, NOW, &mut text).unwrap();
+            len = text.len();
             best = best.min(crate::clock::now_ns() - from);
         }
         println!("{n} relays with two outputs: {:.2} ms, {} KiB", best as f64 / 1e6, len >> 10);

@@ -77,7 +77,10 @@ fn visit<'a>(rig: &'a Rig, show: &Show<'_>) -> Browser<'a> {
 fn assert_clean(browser: &Browser<'_>) {
     assert_eq!(browser.console(), [""; 0]);
     let requests = browser.requests();
-    assert!(requests.iter().any(|address| address.starts_with("http://127.0.0.1:9280/api/v1/events?last=")), "{requests:?}");
+    assert!(
+        requests.iter().any(|address| address.starts_with("http://127.0.0.1:9280/api/v1/events?last=")),
+        "{requests:?}"
+    );
     let strange: Vec<_> = requests.iter().filter(|at| !at.starts_with(HERE) && !at.starts_with("data:")).collect();
     assert!(strange.is_empty(), "{strange:?}");
 }

@@ -12,7 +12,7 @@ pub(super) const FAMILIES: &[Family] = &[
         &["link"],
         "1 for a link in use that is up and has carrier.",
         Read::Other(|scrape, out| {
-            for row in &scrape.links {
+            for row in scrape.links.iter() {
                 out.sample(&labels(&[("link", &row.name)]), row.up.into());
             }
         }),
@@ -32,7 +32,7 @@ pub(super) const FAMILIES: &[Family] = &[
 ];
 
 /// A sample for each direction of each link whose counts can be read.
-fn both_ways(scrape: &Scrape<'_>, out: &mut Exposition, read: fn(&LinkCounts) -> (u64, u64)) {
+fn both_ways(scrape: &Scrape<'_>, out: &mut Exposition<'_>, read: fn(&LinkCounts) -> (u64, u64)) {
     for (name, counts) in scrape.links.iter().filter_map(|row| Some((&row.name, row.counts.as_ref()?))) {
         let (incoming, outgoing) = read(counts);
         for (direction, n) in [("in", incoming), ("out", outgoing)] {

@@ -1,9 +1,9 @@
 //! Families of the XDP program, of control and of the API.
 
-use super::super::exposition::{Value, labels};
+use super::super::exposition::{Exposition, Value, labels};
 use super::super::family::{Family, Read, Tell};
 use super::super::scrape::Scrape;
-use super::{counter, gauge, info};
+use super::{counter, gauge, histogram, info};
 use crate::events::{Kind, logging};
 use crate::observe::documents::count_states;
 use relay_common::health::{Check, READY_CHECKS};
@@ -110,6 +110,14 @@ pub(super) const FAMILIES: &[Family] = &[
         "How long the last change took to be in force.",
         Read::Node(|scrape| Value::seconds(scrape.view.config.last_apply_ns)),
     ),
+    histogram(
+        "mcr_config_apply_duration_seconds",
+        "How long changes took to be in force, confirmed by every lane.",
+        Read::Other(|scrape, out| {
+            let (buckets, beyond, sum) = scrape.desk.pulse.applied.read();
+            out.histogram("", buckets, beyond, Some(sum));
+        }),
+    ),
     counter(
         "mcr_log_dropped",
         &[],
@@ -121,7 +129,10 @@ pub(super) const FAMILIES: &[Family] = &[
         &["event"],
         "Events that were told, by kind.",
         Read::NodeBy(|scrape, tell| {
-            Kind::ALL.iter().zip(&scrape.events).for_each(|(kind, count)| tell(kind.name(), Value::Count(count.said)));
+            Kind::ALL
+                .iter()
+                .zip(scrape.events.iter())
+                .for_each(|(kind, count)| tell(kind.name(), Value::Count(count.said)));
         }),
     ),
     counter(
@@ -131,7 +142,7 @@ pub(super) const FAMILIES: &[Family] = &[
         Read::NodeBy(|scrape, tell| {
             Kind::ALL
                 .iter()
-                .zip(&scrape.events)
+                .zip(scrape.events.iter())
                 .for_each(|(kind, count)| tell(kind.name(), Value::Count(count.held_back)));
         }),
     ),
@@ -153,7 +164,60 @@ pub(super) const FAMILIES: &[Family] = &[
             scrape.sources.requests.refused().iter().for_each(|(reason, n)| tell(reason, Value::Count(*n)));
         }),
     ),
+    gauge(
+        "mcr_http_certificate_expiry_timestamp_seconds",
+        &[],
+        "When the certificate of the API ends, or the first of those above it, in seconds since 1970. Not there without TLS.",
+        Read::Other(|scrape, out| {
+            let expires = scrape.desk.http.certificate.load_full().and_then(|certificate| certificate.expires());
+            sample(out, expires.map(|ms| Value::Count(ms / 1000)));
+        }),
+    ),
+    // Of control's process, by the names that every exporter has for it.
+    counter(
+        "process_cpu_seconds",
+        &[],
+        "User and system time that control's process has taken.",
+        Read::Other(|scrape, out| sample(out, scrape.process.cpu_seconds.map(Value::Real))),
+    ),
+    gauge(
+        "process_resident_memory_bytes",
+        &[],
+        "Memory that control's process has in RAM.",
+        Read::Other(|scrape, out| sample(out, scrape.process.resident_bytes.map(Value::Count))),
+    ),
+    gauge(
+        "process_virtual_memory_bytes",
+        &[],
+        "Addresses that control's process has in use.",
+        Read::Other(|scrape, out| sample(out, scrape.process.virtual_bytes.map(Value::Count))),
+    ),
+    gauge(
+        "process_open_fds",
+        &[],
+        "Descriptors that control's process has open.",
+        Read::Other(|scrape, out| sample(out, scrape.process.open_files.map(Value::Count))),
+    ),
+    gauge(
+        "process_max_fds",
+        &[],
+        "Descriptors that control's process may have open.",
+        Read::Other(|scrape, out| sample(out, scrape.process.most_files.map(Value::Count))),
+    ),
+    gauge(
+        "process_start_time_seconds",
+        &[],
+        "When control's process started, in seconds since 1970. An upgrade does not change it: see mcr_uptime_seconds.",
+        Read::Other(|scrape, out| sample(out, scrape.process.started.map(Value::Real))),
+    ),
 ];
+
+/// A sample, if there is one.
+fn sample(out: &mut Exposition<'_>, value: Option<Value>) {
+    if let Some(value) = value {
+        out.sample("", value);
+    }
+}
 
 impl Scrape<'_> {
     /// Whether all checks of such a name are passed.

@@ -112,8 +112,8 @@ pub(super) const FAMILIES: &[Family] = &[
     gauge("mcr_output_pending", OUTPUT, "1 while an output cannot work yet.", Read::Other(output_pending)),
 ];
 
-fn relay_info(scrape: &Scrape<'_>, out: &mut Exposition) {
-    for row in &scrape.relays {
+fn relay_info(scrape: &Scrape<'_>, out: &mut Exposition<'_>) {
+    for row in scrape.relays.iter() {
         let name = &row.of.relay.name;
         let origin = scrape.view.origins.get(name).map_or("file", |origin| origin.name());
         let input = stream::input(&row.of.relay);
@@ -121,7 +121,7 @@ fn relay_info(scrape: &Scrape<'_>, out: &mut Exposition) {
     }
 }
 
-fn output_pending(scrape: &Scrape<'_>, out: &mut Exposition) {
+fn output_pending(scrape: &Scrape<'_>, out: &mut Exposition<'_>) {
     for output in scrape.relays.iter().flat_map(|row| &row.outputs) {
         out.sample(&output.labels, output.pending.into());
     }
