@@ -82,7 +82,12 @@ impl Relay {
     /// Starts another control with this one's configuration and folder, and does not wait. Put in the place of
     /// `process` it is this relay, started again.
     pub fn another(&self, binary: &Path, namespace: &Namespace) -> Result<Process> {
-        spawn(binary, namespace, &self.folder, &[])
+        self.another_with(binary, namespace, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub fn another_with(&self, binary: &Path, namespace: &Namespace, env: &[(&str, &str)]) -> Result<Process> {
+        spawn(binary, namespace, &self.folder, env)
     }
 
     /// Waits until packets flow, and returns the line that says so.

@@ -102,8 +102,11 @@ pub struct Journal {
     pub n_words: u32,
     /// How many of `headers` count.
     pub n_headers: u32,
+    /// Whose turn it is: each process of the lane that begins adds one, and one that pauses goes on only if nobody has
+    /// meanwhile.
+    pub turn: u32,
     /// Always 0.
-    pub zero: [u32; 11],
+    pub zero: [u32; 10],
     /// Ring indices.
     pub rings: [RingMove; MAX_RINGS],
     /// Owner words.

@@ -1,6 +1,7 @@
 //! Programs on links: the relay program on every input link, and the passing one on output links whose driver sends
 //! nothing in zero-copy without.
 
+use super::chaos;
 use super::node::Node;
 use super::problem::{Problem, ProgramFault};
 use super::sockets::interface;
@@ -31,8 +32,10 @@ const CARRIER_STEADY: Duration = Duration::from_secs(1);
 /// Whether links have a carrier, and how often that has changed, by name.
 pub(super) type Carriers = BTreeMap<String, (bool, u32)>;
 
-/// What a successor is told of a relay program that asks the driver for VLAN tags beside frames.
-const ASKS: &str = "relay-tags";
+/// What a successor is told of the program on a link: whether it relays, and whether what was put there may ask the driver
+/// for VLAN tags beside frames.
+const PARTS: [(&str, bool, bool); 4] =
+    [("relay", true, false), ("relay-tags", true, true), ("pass", false, false), ("pass-tags", false, true)];
 
 /// A program on a link, and what it was attached for.
 #[derive(Debug)]
@@ -59,11 +62,8 @@ impl Hold {
 
     /// What a successor is told of it.
     fn note(&self, link: &str) -> String {
-        let part = match (self.relays, self.attached.asks) {
-            (true, true) => ASKS,
-            (true, false) => "relay",
-            (false, _) => "pass",
-        };
+        let is_it = |(_, relays, asks): &&(&str, bool, bool)| (*relays, *asks) == (self.relays, self.attached.asks);
+        let part = PARTS.iter().find(is_it).map_or("pass", |(part, ..)| part);
         let mode = match self.mode {
             Mode::Auto => "auto",
             Mode::Native => "native",
@@ -83,11 +83,10 @@ impl Hold {
             "generic" => Mode::Generic,
             _ => Mode::Auto,
         };
-        let asks = *part == ASKS;
+        let (_, relays, asks) = *PARTS.iter().find(|(name, ..)| name == part)?;
         let attached = Attached::adopt(fd, hook, asks).ok()?;
         // What a lane holds is the lane's word; the kernel says 0 once the link is gone.
         let info = attached.info().ok().filter(|info| [0, ifindex].contains(&info.ifindex))?;
-        let relays = asks || *part == "relay";
         Some(((*link).to_owned(), Self { ifindex, attached, relays, mode, program: info.program }))
     }
 }
@@ -118,6 +117,7 @@ impl Node {
             let is_same = hold.ifindex == link.ifindex && hold.mode == mode;
             let is_there = is_same && hold.attached.info()?.ifindex == link.ifindex;
             if is_there && hold.relays != relays {
+                hold.attached.asks |= relays && hold.attached.hook == Hook::Native && tells_of_tags(link.ifindex)?;
                 replace(&self.program, hold, relays)?;
                 self.hold_attached(name).await?;
             }
@@ -130,28 +130,59 @@ impl Node {
             }
             self.detach(name).await;
         }
-        let attached = if relays {
-            self.attach_relay(name, link.ifindex, mode).await?
-        } else {
-            tracing::warn!(link = %name, "zero-copy needs a program on this output link: its driver may reset it for seconds");
-            self.program.attach_pass(name, link.ifindex)?
-        };
-        let zero_copy = self.is_zero_copy(name);
-        let (hook, queues) = (attached.hook.name(), link.n_rx_queues);
         if relays {
-            tracing::info!(link = %name, mode = hook, zero_copy, queues, "input attached");
+            return self.attach_relay(name, link, mode).await;
         }
+        tracing::warn!(link = %name, "zero-copy needs a program on this output link: its driver may reset it for seconds");
+        let attached = self.program.attach_pass(name, link.ifindex, Hook::Native)?;
         let program = attached.info()?.program;
         self.attached.insert(name.to_owned(), Hold { ifindex: link.ifindex, attached, relays, mode, program });
         self.hold_attached(name).await
     }
 
-    /// Where the driver can tell of VLAN tags beside frames, it is asked: whatever its features say, no frame of a VLAN
-    /// passes for an untagged one.
-    async fn attach_relay(&self, name: &str, ifindex: u32, mode: Mode) -> anyhow::Result<Attached> {
+    /// The program that passes everything is attached first, and held by the lanes, before the relay program takes its
+    /// place: from the first packet on that is relayed, no death of control takes the program away.
+    async fn attach_relay(&mut self, name: &str, link: &Link, wanted: Mode) -> anyhow::Result<()> {
+        let ifindex = link.ifindex;
+        let mode = self.possible_mode(name, ifindex, wanted).await?;
+        // Where the driver can tell of VLAN tags beside frames, it is asked: whatever its features say, no frame of a VLAN
+        // passes for an untagged one.
+        let tells = tells_of_tags(ifindex)?;
+        let mut failed = None;
+        for &hook in Hook::of(mode) {
+            let mut attached = match self.program.attach_pass(name, ifindex, hook) {
+                Ok(attached) => attached,
+                Err(error) if error.is_final() => return Err(error.into()),
+                Err(error) => {
+                    failed = Some(error);
+                    continue;
+                }
+            };
+            attached.asks = tells && hook == Hook::Native;
+            let program = attached.info()?.program;
+            self.attached.insert(name.to_owned(), Hold { ifindex, attached, relays: false, mode: wanted, program });
+            chaos::at("attach.pass");
+            self.hold_attached(name).await?;
+            chaos::at("attach.held");
+            let replaced = self.attached.get_mut(name).map(|hold| replace(&self.program, hold, true));
+            if let Some(Err(error)) = replaced {
+                self.detach(name).await;
+                failed = Some(error);
+                continue;
+            }
+            chaos::at("attach.relay");
+            let (zero_copy, queues) = (self.is_zero_copy(name), link.n_rx_queues);
+            tracing::info!(link = %name, mode = hook.name(), zero_copy, queues, "input attached");
+            return self.hold_attached(name).await;
+        }
+        Err(failed.map_or_else(|| anyhow::anyhow!("{name} has no place for a program"), anyhow::Error::from))
+    }
+
+    /// Where the relay program can run on a link, as far as what the link is says so.
+    async fn possible_mode(&self, name: &str, ifindex: u32, mode: Mode) -> anyhow::Result<Mode> {
         let readings = self.netlink.readings(None).await?;
         let reading = readings.iter().find(|reading| reading.link.ifindex == ifindex);
-        let mode = match reading.filter(|reading| ability::is_made_of_members(reading)) {
+        Ok(match reading.filter(|reading| ability::is_made_of_members(reading)) {
             Some(bond) if mode == Mode::Native => {
                 let members = ability::members(bond, &readings).join(" and ");
                 bail!(
@@ -160,13 +191,6 @@ impl Node {
             }
             Some(_) => Mode::Generic,
             None => mode,
-        };
-        let netdev = Netdev::open().context("cannot ask the kernel what drivers can do")?;
-        let support = netdev.and_then(|netdev| netdev.support(ifindex).ok().flatten());
-        Ok(if support.is_some_and(|support| support.vlan_tags()) {
-            self.program.attach_asking(name, ifindex, mode)?
-        } else {
-            self.program.attach(name, ifindex, mode)?
         })
     }
 
@@ -210,11 +234,16 @@ impl Node {
     }
 
     /// Puts the present program in the place of a predecessor's, link by link: no frame finds none.
+    ///
+    /// # Errors
+    /// The first that was met; the others have it all the same.
     pub(super) async fn replace_programs(&mut self) -> Result<(), ProgramError> {
+        let mut failed = Ok(());
         for hold in self.attached.values_mut() {
-            replace(&self.program, hold, hold.relays)?;
+            let replaced = replace(&self.program, hold, hold.relays);
+            failed = failed.and(replaced);
         }
-        Ok(())
+        failed
     }
 
     pub(super) fn sockets_of(&self, link: &str) -> impl Iterator<Item = Arc<LaneSocket>> {
@@ -278,12 +307,19 @@ impl Node {
     }
 }
 
+/// Whether the driver of a link can tell of VLAN tags beside frames.
+fn tells_of_tags(ifindex: u32) -> anyhow::Result<bool> {
+    let netdev = Netdev::open().context("cannot ask the kernel what drivers can do")?;
+    let support = netdev.and_then(|netdev| netdev.support(ifindex).ok().flatten());
+    Ok(support.is_some_and(|support| support.vlan_tags()))
+}
+
 fn replace(program: &Program, hold: &mut Hold, relays: bool) -> Result<(), ProgramError> {
     if relays {
-        program.replace(&hold.attached)?
+        hold.attached.asks = program.replace(&hold.attached)?;
     } else {
-        program.replace_pass(&hold.attached)?
-    };
+        program.replace_pass(&hold.attached)?;
+    }
     hold.relays = relays;
     hold.program = hold.attached.info()?.program;
     Ok(())

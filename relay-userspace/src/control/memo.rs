@@ -22,6 +22,9 @@ pub struct Memo {
     pub version: String,
     /// The eBPF object that is loaded, as a hash.
     pub object: String,
+    /// Where its parts are held: one of [`tag::PROGRAM`](super::vault::tag::PROGRAM).
+    #[serde(default)]
+    pub program_place: usize,
     /// The binary that the lanes run, as a hash.
     pub binary: String,
     /// The table's generation.

@@ -39,6 +39,7 @@ pub mod inspect; // does the kernel hold what it should?
 pub mod takeover; // going on where a dead control stood
 pub mod upgrade; // a newer binary in the place of this one
 pub mod stop; // the end, also of lanes that have no control
+mod chaos; // control dies at a named point, for tests
 
 // The loop.
 pub mod sources; // where events come from

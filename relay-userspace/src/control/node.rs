@@ -6,6 +6,7 @@
 
 use super::attach::Hold;
 use super::book::Book;
+use super::chaos;
 use super::crew::{self, Crew, ToHold};
 use super::event::Event;
 use super::facts;
@@ -87,6 +88,17 @@ pub struct Node {
     pub(super) memo: Pages,
     /// What the memo says of the binary that the lanes run.
     pub(super) lanes_run: String,
+    /// What the memo says of the program that runs on links.
+    pub(super) runs: RunningProgram,
+}
+
+/// A program as a successor knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RunningProgram {
+    /// The object that it was loaded from, by its hash.
+    pub(super) object: String,
+    /// Which place of [`tag::PROGRAM`] has its parts.
+    pub(super) place: usize,
 }
 
 impl Node {
@@ -111,11 +123,6 @@ impl Node {
         let lanes = (plan.lanes.clone(), start.lane_user.clone());
         let mut crew = Crew::build(lanes, bound, frames, &start.run_dir, start.events.clone())?;
         crew.rebinds = start.rebinds;
-        if let Err(error) = crew.start() {
-            // Lanes outlive whoever started them.
-            let _ = crew.stop(STOP_PATIENCE).await;
-            return Err(error);
-        }
         let empty = Table::empty(plan.lanes.max_relays, plan.lanes.max_outputs);
         let memberships = Memberships::default();
         let reports = start_reports(&memberships, start, Begins::Anew);
@@ -137,6 +144,7 @@ impl Node {
             noticed: Vec::new(),
             memo: Pages::new().context("no memory for the memo")?,
             lanes_run: super::upgrade::own_binary(),
+            runs: RunningProgram { object: super::reach::object(), place: 0 },
             plan: Plan { relays: Vec::new(), ..plan.clone() },
         };
         match node.begin(book, &plan).await {
@@ -152,24 +160,32 @@ impl Node {
     async fn begin(&mut self, book: &Book, plan: &Plan) -> anyhow::Result<()> {
         let (table, place) = (self.table.clone(), self.place.clone());
         self.write_memo(&table, &place, &book.origins())?;
-        self.hold_for_successors().await?;
+        // No lane ever relays without what a successor needs: each is given it with everything else.
+        self.hold_for_successors(self.runs.place).await?;
+        chaos::at("start.memo");
+        self.crew.start()?;
+        chaos::at("start.lanes");
         let before = self.carriers().await?;
         self.change(plan.clone(), &book.origins()).await?;
+        chaos::at("start.attached");
         for (link, _) in self.place.outputs().filter(|(link, _)| self.place.input(link).is_none()) {
             tracing::info!(%link, zero_copy = self.is_zero_copy(link), "output ready");
         }
         self.wait_for_carriers(&before).await?;
-        self.probe_zero_copy()
+        self.probe_zero_copy()?;
+        chaos::at("start.end");
+        Ok(())
     }
 
-    /// Has the lanes hold what a successor needs from the first moment on, and what they need of each other.
-    pub(super) async fn hold_for_successors(&mut self) -> anyhow::Result<()> {
+    /// Has the lanes hold what a successor needs from the first moment on, the program's parts at that place, and what lanes
+    /// need of each other.
+    pub(super) async fn hold_for_successors(&mut self, place: usize) -> anyhow::Result<()> {
         self.crew.show_counters().await?;
         let mut held: Vec<ToHold> = Vec::new();
         for (tag, copy) in tag::MEMO.into_iter().zip(self.memo.held()) {
             held.push((tag, owned(copy)?, "memo".to_owned()));
         }
-        for (tag, (name, part)) in (tag::PROGRAM..).zip(self.program.parts()) {
+        for (tag, (name, part)) in (tag::PROGRAM[place % 2]..).zip(self.program.parts()) {
             held.push((tag, owned(part)?, name.to_owned()));
         }
         self.crew.hold_all(held).await;

@@ -75,7 +75,7 @@ impl LaneProcess {
 
     /// A lane that was started for us.
     pub fn of(started: Started) -> anyhow::Result<Self> {
-        let Started { pid, process, socket, serial, life } = started;
+        let Started { pid, process, socket, serial, life, .. } = started;
         let process = process::waited_for(process).context("cannot watch the lane")?;
         Ok(Self { pid, process: Arc::new(process), talk: Talk::new(socket, serial)?, life })
     }
@@ -252,6 +252,28 @@ impl LaneProcess {
     /// All that the lane has.
     pub async fn show(&mut self) -> Result<Shown, AdoptError> {
         self.talk.show(PATIENCE).await
+    }
+
+    /// Has the lane wait between two batches, with everything where it stands for another process. Says its turn.
+    pub async fn pause(&mut self) -> anyhow::Result<u32> {
+        Ok(self.talk.ask(Message::of(kind::PAUSE), &[], PATIENCE).await?.a)
+    }
+
+    /// Has a lane that waits go on. One that has gone on by itself, or whose place is taken, need not be asked.
+    pub async fn resume(&mut self) -> anyhow::Result<()> {
+        self.talk.ask(Message::of(kind::RESUME), &[], PATIENCE).await.map(drop)
+    }
+
+    /// Sees a lane off that waits, and in whose place another one relays: it ends when it is hung up on.
+    pub async fn leave(self) {
+        let Self { process, talk, pid, .. } = self;
+        drop(talk);
+        if tokio::time::timeout(PATIENCE, process.readable()).await.is_err() {
+            tracing::warn!(pid, "a lane whose place is taken does not end, and is killed");
+            let _ = process::kill(process.get_ref().as_fd());
+            let _ = tokio::time::timeout(KILL_PATIENCE, process.readable()).await;
+        }
+        process::ending(process.get_ref().as_fd());
     }
 
     /// Has the lane end between two batches, with everything where it stands for a successor.

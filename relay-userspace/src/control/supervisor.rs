@@ -25,8 +25,10 @@ use tokio::sync::mpsc::UnboundedSender;
 
 mod follow; // what a thread does
 mod output; // what lanes write on their standard error
+mod renew; // another process takes the place of one that relays
 mod start; // a process is started and handed everything
 
+pub use renew::Renewal;
 pub use start::Started;
 
 /// Everything that a lane is started from, and the process that runs.
@@ -47,8 +49,8 @@ pub struct Life {
     pub restarts: u64,
     /// The number of the user that the present process is.
     pub uid: u32,
-    /// Whether the present process has been asked to end so that another takes its place: that is no death.
-    pub is_renewed: bool,
+    /// Whether another process is about to take the place of the present one, whose end is no death then.
+    is_renewed: bool,
     process: Process,
     /// The present process as it is handed to control, until control takes it.
     fresh: Option<Started>,
@@ -136,6 +138,12 @@ impl Life {
             Process::Starts => true,
             Process::Down { .. } => false,
         }
+    }
+
+    /// Whether there is a process that control has not taken yet.
+    #[must_use]
+    pub const fn is_fresh(&self) -> bool {
+        self.fresh.is_some()
     }
 
     /// How it is for a control that knows the process of that life.
@@ -259,6 +267,13 @@ impl Supervisor {
     /// Has every lane that is started from now on hold a descriptor. Gives back what was held by that tag.
     pub fn hold(&self, tag: u64, held: Held) -> Option<Held> {
         self.shared.lock().vault.0.insert(tag, held)
+    }
+
+    /// What is held by these tags.
+    #[must_use]
+    pub fn held(&self, tags: &[u64]) -> Vec<(u64, Held)> {
+        let state = self.shared.lock();
+        tags.iter().filter_map(|tag| Some((*tag, state.vault.0.get(tag)?.clone()))).collect()
     }
 
     /// Has no lane that is started from now on hold the descriptor of that tag.

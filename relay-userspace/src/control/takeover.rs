@@ -3,13 +3,14 @@
 
 use super::attach::Hold;
 use super::book::Book;
+use super::chaos;
 use super::crew::{self, Crew};
 use super::door;
 use super::event::Event;
 use super::facts;
 use super::membership::{Limits, Memberships};
 use super::memo::{Memo, Pages};
-use super::node::{Node, Start, start_reports};
+use super::node::{Node, RunningProgram, Start, start_reports};
 use super::offloads::Offloads;
 use super::own_ports::OwnPorts;
 use super::process::{AdoptError, LaneProcess, Met};
@@ -17,7 +18,7 @@ use super::reports::Begins;
 use super::talk::{self, Shown};
 use super::upgrade;
 use super::vault::{Held, Vault, tag};
-use crate::kernel::program::{Loading, Program};
+use crate::kernel::program::{Loading, Program, ProgramError};
 use crate::lane::handoff::Message;
 use crate::link::groups;
 use crate::link::neighbour::Neighbours;
@@ -141,18 +142,24 @@ impl Orphans {
         let ports = vault.range(tag::OWN_PORT).map(|(tag, held)| (tag, Arc::clone(&held.fd)));
         let (own_ports, needless_ports) = OwnPorts::taken_over(ports);
         needless.extend(needless_ports);
-        let is_same_object = noted.object == super::reach::object();
-        let parts = vault.0.range(tag::PROGRAM..tag::MEMBERSHIP);
-        let parts = parts.filter_map(|(_, held)| Some((held.note.clone(), held.fd.try_clone().ok()?)));
-        let program = if is_same_object {
-            Program::adopt(parts)?
-        } else {
-            tracing::info!("the XDP program is another: it replaces the one that runs");
-            Program::load(Loading { max_relays: plan.lanes.max_relays, debug: start.debug })?
+        let runs = RunningProgram { object: noted.object.clone(), place: noted.program_place % 2 };
+        let loaded = loaded(&vault, &runs);
+        let is_same_object = loaded.is_some();
+        let program = match loaded {
+            Some(program) => program,
+            None => Program::load(Loading { max_relays: plan.lanes.max_relays, debug: start.debug })?,
         };
-        // One that asks for tags was loaded for its link: what runs there is all that is known of it.
-        for hold in attached.values_mut().filter(|hold| !hold.attached.asks) {
-            hold.program = if hold.relays { program.id()? } else { program.pass_id()? };
+        let [parts, parts_beside] = [runs.place, (runs.place + 1) % 2].map(|place| parts_at(&vault, place));
+        if is_same_object {
+            needless.extend(parts_beside);
+        }
+        for hold in attached.values_mut() {
+            hold.program = match (hold.relays, hold.attached.asks) {
+                (false, _) => program.pass_id()?,
+                (true, false) => program.id()?,
+                // It was loaded for its link: what runs there is all that is known of it.
+                (true, true) => hold.program,
+            };
         }
         let kernel = if is_same_object { super::reach::found_in_kernel(&program)? } else { Kernel::default() };
         let kernel = Kernel { joins: memberships.joins(&facts), ..kernel };
@@ -181,24 +188,35 @@ impl Orphans {
             noticed: Vec::new(),
             memo,
             lanes_run: noted.binary.clone(),
+            runs,
         };
-        // Before any lane is started: the next control compares what it says with this.
-        let (table, place) = (node.table.clone(), node.place.clone());
-        node.write_memo(&table, &place, &book.origins())?;
-        node.crew.start()?;
-        node.hold_for_successors().await?;
-        if let Err(error) = node.go_on(book, &plan).await {
-            tracing::error!("not everything is as it should be yet: {error:#}; trying again");
-        }
+        chaos::at("takeover.found");
         if !is_same_object {
-            node.replace_programs().await?;
+            needless.extend(parts);
         }
-        for tag in needless {
-            node.crew.forget(tag).await;
-        }
-        node.renew_lanes(book).await?;
+        node.take_charge(book, is_same_object, needless).await?;
         Ok(node)
     }
+}
+
+/// The program that runs, if it is the one that this binary carries.
+fn loaded(vault: &Vault, runs: &RunningProgram) -> Option<Program> {
+    if runs.object != super::reach::object() {
+        tracing::info!("the XDP program is another: it replaces the one that runs");
+        return None;
+    }
+    let first = tag::PROGRAM[runs.place];
+    let parts = vault.0.range(first..first + tag::PROGRAM_SPAN);
+    let parts = parts.filter_map(|(_, held)| Some((held.note.clone(), held.fd.try_clone().ok()?)));
+    // Lanes hold all of it or are not taken over; were it otherwise, nothing is lost but verdicts that were counted.
+    let warn = |error: &ProgramError| tracing::error!("the XDP program is loaded anew: {error}");
+    Program::adopt(parts).inspect_err(warn).ok()
+}
+
+/// The tags of a program's parts at that place.
+fn parts_at(vault: &Vault, place: usize) -> Vec<u64> {
+    let first = tag::PROGRAM[place];
+    vault.0.range(first..first + tag::PROGRAM_SPAN).map(|(tag, _)| *tag).collect()
 }
 
 /// What the lanes hold, by its tag.
@@ -246,29 +264,88 @@ fn attached(vault: &Vault) -> BTreeMap<String, Hold> {
 }
 
 impl Node {
+    /// Changes what differs from what should be. What is not needed is let go of at the end.
+    async fn take_charge(&mut self, book: &Book, is_same_object: bool, needless: Vec<u64>) -> anyhow::Result<()> {
+        let plan = book.plan();
+        // Before any lane is started: the next control compares what it says with this.
+        let (table, place) = (self.table.clone(), self.place.clone());
+        self.write_memo(&table, &place, &book.origins())?;
+        self.crew.start()?;
+        // Beside the parts of the program that runs, if it is another: until that one is replaced they count.
+        let beside = if is_same_object { self.runs.place } else { (self.runs.place + 1) % 2 };
+        self.hold_for_successors(beside).await?;
+        chaos::at("takeover.held");
+        if let Err(error) = self.go_on(book, &plan).await {
+            tracing::error!("not everything is as it should be yet: {error:#}; trying again");
+        }
+        chaos::at("takeover.changed");
+        if is_same_object {
+            let is_another = |hold: &Hold| hold.attached.info().is_ok_and(|info| info.program != hold.program);
+            // A control that died while it put another program in place may have left it on some links.
+            if self.attached.values().any(is_another) {
+                self.replace_what_runs().await;
+            }
+        } else {
+            self.put_in_place(beside, book).await?;
+        }
+        for tag in needless {
+            self.crew.forget(tag).await;
+        }
+        self.renew_lanes(book).await;
+        Ok(())
+    }
+
+    /// Puts this control's program, whose parts are held at that place, on all links, and has the memo say so.
+    async fn put_in_place(&mut self, place: usize, book: &Book) -> anyhow::Result<()> {
+        self.replace_what_runs().await;
+        chaos::at("takeover.replaced");
+        self.runs = RunningProgram { object: super::reach::object(), place };
+        let (table, at) = (self.table.clone(), self.place.clone());
+        self.write_memo(&table, &at, &book.origins())?;
+        chaos::at("takeover.noted");
+        Ok(())
+    }
+
+    /// What has no program any more is found, and gets one, at the next look at what the kernel holds.
+    async fn replace_what_runs(&mut self) {
+        if let Err(error) = self.replace_programs().await {
+            tracing::error!("the XDP program could not be put on every link: {error}; trying again");
+        }
+    }
+
     async fn go_on(&mut self, book: &Book, plan: &Plan) -> anyhow::Result<()> {
         let origins = book.origins();
         self.plan = plan.clone();
         self.follow_links(&origins).await
     }
 
-    /// Lanes of another binary, or of another user, are renewed, one by one.
-    async fn renew_lanes(&mut self, book: &Book) -> anyhow::Result<()> {
+    /// Lanes of another binary, or of another user, are renewed, one by one. One that cannot be relays on as it did, with
+    /// what it was started from, and the next control tries again.
+    async fn renew_lanes(&mut self, book: &Book) {
         let own = upgrade::own_binary();
         let is_another = self.lanes_run != own;
         let due = |crew: &Crew, number: &u32| is_another || crew.is_another_user(*number);
         let due: Vec<u32> = (0..self.crew.lanes.n_lanes()).filter(|number| due(&self.crew, number)).collect();
         if due.is_empty() {
-            return Ok(());
+            return;
         }
+        let mut all = true;
         for number in due {
-            self.crew.renew(number).await.with_context(|| format!("lane {number} could not be renewed"))?;
-            if self.crew.rebinds {
-                self.follow_links(&book.origins()).await?;
+            let renewed = match self.crew.renew(number).await {
+                Ok(()) if self.crew.rebinds => self.follow_links(&book.origins()).await,
+                renewed => renewed,
+            };
+            if let Err(error) = renewed {
+                tracing::error!(lane = number, "a lane relays on as it was started before: {error:#}");
+                all = false;
             }
         }
-        self.lanes_run = own;
+        if all {
+            self.lanes_run = own;
+        }
         let (table, place) = (self.table.clone(), self.place.clone());
-        self.write_memo(&table, &place, &book.origins())
+        if let Err(error) = self.write_memo(&table, &place, &book.origins()) {
+            tracing::error!("{error:#}");
+        }
     }
 }

@@ -9,8 +9,11 @@ use std::sync::Arc;
 pub mod tag {
     /// The two copies of the memo.
     pub const MEMO: [u64; 2] = [1, 2];
-    /// The parts of the program, in the order of `Program::PARTS`.
-    pub const PROGRAM: u64 = 16;
+    /// The parts of the program, in the order of `Program::parts`: two places, which take turns. The memo says which one
+    /// counts, so that at no moment parts of two programs are taken for one.
+    pub const PROGRAM: [u64; 2] = [16, 48];
+    /// Beyond the parts of a program.
+    pub const PROGRAM_SPAN: u64 = 32;
     /// Sockets that hold group memberships begin here.
     pub const MEMBERSHIP: u64 = 1 << 32;
     /// Programs attached to links, from here by the link's index.

@@ -4,6 +4,7 @@
 
 use super::bpf::{self, command, number};
 use nix::errno::Errno;
+use relay_common::plan::Mode;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -22,6 +23,16 @@ pub enum Hook {
 }
 
 impl Hook {
+    /// Where a program can run in that mode, in the order in which it is tried.
+    #[must_use]
+    pub const fn of(mode: Mode) -> &'static [Self] {
+        match mode {
+            Mode::Auto => &[Self::Native, Self::Generic],
+            Mode::Native => &[Self::Native],
+            Mode::Generic => &[Self::Generic],
+        }
+    }
+
     /// The word for people.
     #[must_use]
     pub const fn name(self) -> &'static str {

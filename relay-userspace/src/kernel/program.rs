@@ -178,30 +178,13 @@ impl Program {
 
     /// Attaches the relay program to an input link.
     pub fn attach(&self, link: &str, ifindex: u32, mode: Mode) -> Result<Attached, ProgramError> {
-        self.attach_one(link, ifindex, mode, false)
-    }
-
-    /// Attaches the relay program to an input link on which VLAN tags may travel beside frames: its driver is asked for
-    /// them, if the program runs natively and the kernel can; [`Attached::asks`] says so.
-    pub fn attach_asking(&self, link: &str, ifindex: u32, mode: Mode) -> Result<Attached, ProgramError> {
-        self.attach_one(link, ifindex, mode, true)
-    }
-
-    fn attach_one(&self, link: &str, ifindex: u32, mode: Mode, asks: bool) -> Result<Attached, ProgramError> {
-        let hooks: &[Hook] = match mode {
-            Mode::Auto => &[Hook::Native, Hook::Generic],
-            Mode::Native => &[Hook::Native],
-            Mode::Generic => &[Hook::Generic],
-        };
         let mut last = ProgramError::Lacks("XDP program");
-        for &hook in hooks {
-            let asking = (asks && hook == Hook::Native).then(|| self.load_asking(ifindex)).flatten();
-            let program = asking.as_ref().map_or_else(|| self.relay.as_fd(), AsFd::as_fd);
-            match link::attach(program, ifindex, hook) {
-                Ok(held) => return Ok(Attached::new(held, hook, asking.is_some())),
+        for &hook in Hook::of(mode) {
+            match link::attach(self.relay.as_fd(), ifindex, hook) {
+                Ok(held) => return Ok(Attached::new(held, hook, false)),
                 Err(errno) => last = attach_error(link, hook, errno),
             }
-            if matches!(last, ProgramError::Occupied { .. } | ProgramError::NoRights) {
+            if last.is_final() {
                 break;
             }
         }
@@ -224,11 +207,11 @@ impl Program {
         loaded.inspect_err(tell).ok()
     }
 
-    /// Attaches the program that passes everything to a zero-copy output link: some drivers send nothing without.
-    pub fn attach_pass(&self, link: &str, ifindex: u32) -> Result<Attached, ProgramError> {
-        let held = link::attach(self.pass.as_fd(), ifindex, Hook::Native)
-            .map_err(|errno| attach_error(link, Hook::Native, errno))?;
-        Ok(Attached::new(held, Hook::Native, false))
+    /// Attaches the program that passes everything: to a zero-copy output link, since some drivers send nothing without,
+    /// and to an input link, until its attachment is held and another takes its place.
+    pub fn attach_pass(&self, link: &str, ifindex: u32, hook: Hook) -> Result<Attached, ProgramError> {
+        let held = link::attach(self.pass.as_fd(), ifindex, hook).map_err(|errno| attach_error(link, hook, errno))?;
+        Ok(Attached::new(held, hook, false))
     }
 
     /// Puts the program that passes everything on a link, behind its driver, and takes it off again: whether a descriptor
@@ -239,10 +222,12 @@ impl Program {
     }
 
     /// Takes the place of the program that runs on an input link, between one frame and the next. Whatever the other one's
-    /// maps held must stand in these before. One that asks for tags is replaced by one that does.
-    pub fn replace(&self, attached: &Attached) -> Result<(), ProgramError> {
+    /// maps held must stand in these before. Where the driver can be asked for VLAN tags ([`Attached::asks`]) a program that
+    /// asks takes the place, if this kernel can load one; it says whether it did.
+    pub fn replace(&self, attached: &Attached) -> Result<bool, ProgramError> {
         let asking = if attached.asks { self.load_asking(attached.info()?.ifindex) } else { None };
-        attached.update(asking.as_ref().map_or_else(|| self.relay.as_fd(), AsFd::as_fd))
+        attached.update(asking.as_ref().map_or_else(|| self.relay.as_fd(), AsFd::as_fd))?;
+        Ok(asking.is_some())
     }
 
     /// Takes the place of the passing program on an output link.

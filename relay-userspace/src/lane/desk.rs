@@ -166,17 +166,14 @@ impl Desk {
                 return Next::StopAtEdge;
             }
             kind::HOLD => one.and_then(|[descriptor]| {
-                if let Some(other) = lane_of_counters(message).filter(|other| *other != self.start.number) {
-                    // Without them a stream that comes from another lane is thought to have lost what went there.
-                    let _ = lane.counters.look_at(other, &descriptor);
-                }
-                self.vault.hold(*message, descriptor);
+                self.hold(lane, *message, descriptor);
                 done()
             }),
             kind::FORGET => {
                 self.vault.forget(message.tag);
                 done()
             }
+            kind::PAUSE if message.protocol == PROTOCOL => return self.pause(lane, message.serial),
             _ if message.protocol != PROTOCOL => Ok(Message::of(kind::UNKNOWN)),
             kind::TAKE => {
                 one.and_then(|[descriptor]| take(lane, message, descriptor, self.start.c)).and_then(|()| done())
@@ -194,6 +191,15 @@ impl Desk {
         let answer = answer.unwrap_or_else(Refusal::message);
         // Whoever does not read its answers is not waited for.
         self.say(answer, message.serial, &[]).map_or(Next::HangUp, |()| Next::GoOn)
+    }
+
+    /// Holds a descriptor as the message says.
+    pub fn hold(&mut self, lane: &mut Lane, message: Message, descriptor: OwnedFd) {
+        if let Some(other) = lane_of_counters(&message).filter(|other| *other != self.start.number) {
+            // Without them a stream that comes from another lane is thought to have lost what went there.
+            let _ = lane.counters.look_at(other, &descriptor);
+        }
+        self.vault.hold(message, descriptor);
     }
 
     fn say(&self, message: Message, serial: u32, descriptors: &[RawFd]) -> io::Result<()> {
@@ -305,6 +311,8 @@ fn take(lane: &mut Lane, message: &Message, descriptor: OwnedFd, ring_size: u32)
     super::late::answer();
     taken
 }
+
+mod pause; // another process goes on in this one's place
 
 #[cfg(feature = "chaos")]
 mod lies; // a lane in a stranger's hands, for tests

@@ -17,7 +17,7 @@ use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The version of everything here that is not frozen, and of the memory that is shared: table and counters.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 /// What is held by tags from here on, by the number of its lane, are the counters of a lane, to be read by the others: what
 /// has come to them has not been lost. They are sealed to the length that counters have here.
 pub const COUNTERS: u64 = 3 << 32;
@@ -38,7 +38,9 @@ pub struct Message {
     pub number: u32,
     /// Start: bytes per frame. Take: the link's index. Hold: bytes of the note. Shown: what the lane takes for its process;
     /// control asks the kernel.
-    /// Done: how many frames came free by a reclaim, packets that went with a dropped socket. Refused: see [`Refusal`].
+    /// Done: how many frames came free by a reclaim, packets that went with a dropped socket, the turn of a lane that pauses
+    /// (see [`Journal::turn`](relay_common::journal::Journal::turn)). Go: the turn of the one that waits plus 1, or 0 where
+    /// there is none. Refused: see [`Refusal`].
     pub a: u32,
     /// Start: frames. Take, use: the output link's number plus 1, or 0 when it sends for none. Drop: 1 when its link is down,
     /// so that what is under way is stale. Shown: the journal's layout. Refused: see [`Refusal`].
@@ -128,6 +130,11 @@ pub mod kind {
     pub const STOP_AT_EDGE: u32 = 9;
     /// Control: this socket sends for another output link from now on, or for none.
     pub const USE: u32 = 10;
+    /// Control: commit, answer, and wait. Another process is told to go on in this one's place; this one ends when control
+    /// hangs up and the other has begun, and goes on by itself when it has not.
+    pub const PAUSE: u32 = 11;
+    /// Control, to a lane that pauses: go on.
+    pub const RESUME: u32 = 12;
     /// The lane, frozen: done.
     pub const DONE: u32 = 100;
     /// The lane, frozen: not done; see [`Refusal`](super::Refusal).

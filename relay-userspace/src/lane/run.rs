@@ -1,7 +1,7 @@
 //! The life of a lane: take what control hands over, finish what a predecessor began, give up all rights, relay.
 
 use super::desk::Desk;
-use super::handoff::{self, Message, OUTFIT, Outfit, PROTOCOL, kind};
+use super::handoff::{self, Message, OUTFIT, Outfit, PROTOCOL, Refusal, kind};
 use super::ports::{Ports, Socket};
 use super::recount::recount;
 use super::round::Lane;
@@ -51,20 +51,11 @@ pub fn run(user: Option<(u32, u32)>) -> anyhow::Result<()> {
             format!("cannot run on core {core}: lanes.cores must name cores that this machine has and mcr may use")
         })?;
     }
-    let mut ports = Ports::default();
     answer(control.as_fd(), &start)?;
-    let go = loop {
-        let (message, mut fds) = receive(control.as_fd())?;
-        match (message.kind, fds.pop()) {
-            (kind::GO, None) => break message,
-            (kind::TAKE, Some(fd)) => ports.add(take(message, &start, fd)?),
-            other => bail!("control sent message {} where a socket or go was due", other.0),
-        }
-        answer(control.as_fd(), &message)?;
-    };
+    let Begun { ports, held, go } = be_given(control.as_fd(), &start)?;
     #[cfg(feature = "chaos")]
     super::late::prepare();
-    let mut lane = take_up(&start, &outfit, ports)?;
+    let mut lane = take_up(&start, &outfit, ports, go.a.checked_sub(1))?;
     #[cfg(feature = "chaos")]
     super::writes::prepare(start.number);
     #[cfg(feature = "chaos")]
@@ -73,10 +64,41 @@ pub fn run(user: Option<(u32, u32)>) -> anyhow::Result<()> {
     // From here on control may die.
     let _ = answer(control.as_fd(), &go);
     let how = [Poll::Busy, Poll::Adaptive, Poll::Wait][start.f.min(2) as usize];
-    let desk = Desk::new(control, controls, start, outfit, now_ns());
+    let mut desk = Desk::new(control, controls, start, outfit, now_ns());
+    for (message, descriptor) in held {
+        desk.hold(&mut lane, message, descriptor);
+    }
     relay(&mut lane, Waiting::new(how, start.g), desk);
     // The kernel takes everything back; taking it apart here would need more system calls than a lane has.
     std::process::exit(0)
+}
+
+/// What a lane is given before it begins.
+struct Begun {
+    ports: Ports,
+    /// What it holds for whoever comes after control: from its first packet on, so that no lane ever relays without.
+    held: Vec<(Message, OwnedFd)>,
+    go: Message,
+}
+
+fn be_given(control: BorrowedFd<'_>, start: &Message) -> anyhow::Result<Begun> {
+    let (mut ports, mut held) = (Ports::default(), Vec::new());
+    loop {
+        let (message, mut fds) = receive(control)?;
+        match (message.kind, fds.pop()) {
+            (kind::GO, None) => return Ok(Begun { ports, held, go: message }),
+            (kind::TAKE, Some(fd)) => ports.add(take(message, start, fd)?),
+            (kind::HOLD, Some(fd)) => held.push((message, fd)),
+            // A lane that relays and lacks something is better than none: control gives it again.
+            (kind::HOLD, None) => {
+                let refused = Message { serial: message.serial, ..Refusal::NoDescriptor.message() };
+                handoff::send(control, &refused, &[], Waits::Yes).context("cannot answer control")?;
+                continue;
+            }
+            other => bail!("control sent message {} where a socket or go was due", other.0),
+        }
+        answer(control, &message)?;
+    }
 }
 
 /// Pins the calling thread to a core.
@@ -116,8 +138,14 @@ fn take(message: Message, start: &Message, fd: OwnedFd) -> anyhow::Result<Socket
     Socket::new(message, port).with_context(|| format!("no socket can have number {}", message.number))
 }
 
-/// Maps the memory, finishes an interrupted commit and takes stock of the frames.
-pub(super) fn take_up(start: &Message, outfit: &Outfit, mut ports: Ports) -> anyhow::Result<Lane> {
+/// Maps the memory, finishes an interrupted commit and takes stock of the frames. Of a process that waits for this, it is
+/// said whose turn it was: that one goes on if anything is wrong up to the moment when the turn is taken.
+pub(super) fn take_up(
+    start: &Message,
+    outfit: &Outfit,
+    mut ports: Ports,
+    follows: Option<u32>,
+) -> anyhow::Result<Lane> {
     let Outfit { frames, ledger, table, counters, tap, .. } = outfit;
     let (frame_size, n_frames) = (start.a, start.b as usize);
     let mut area = Mapping::shared(frames, n_frames * frame_size as usize).context("cannot map the frames")?;
@@ -125,6 +153,7 @@ pub(super) fn take_up(start: &Message, outfit: &Outfit, mut ports: Ports) -> any
     let mut log = Log::open(Mapping::shared(ledger, Log::BYTES)?)?;
     let counters = Counters::open(counters, start.d, start.e).context("cannot map the counters")?;
     let table = TableMemory::open(table, image_size(start.d, start.e)).context("cannot map the table")?;
+    ensure!(log.take_turn(follows), "the process before this one has gone on by itself");
     if log.was_interrupted() {
         log.redo(&words, &mut area, |ring, to| ports.publish(ring, to));
         counters.add(LaneCounter::Redone, 1);

@@ -127,7 +127,7 @@ impl World {
             door: clone(&self.counters),
             tap: clone(&self.tap),
         };
-        take_up(&start, &outfit, ports).unwrap()
+        take_up(&start, &outfit, ports, None).unwrap()
     }
 
     /// A socket as control hands it over: the first one receives, the others send.

@@ -8,7 +8,7 @@ use relay_common::journal::{
 use std::io;
 use std::mem::offset_of;
 use std::os::fd::AsFd;
-use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, compiler_fence};
 
 mod death;
@@ -23,6 +23,7 @@ pub struct Log {
     n_rings: usize,
     n_words: usize,
     n_headers: usize,
+    turn: u32,
     death: Death,
 }
 
@@ -38,7 +39,27 @@ impl Log {
             LAYOUT => {}
             other => return Err(io::Error::other(format!("the journal has layout {other}, this lane knows {LAYOUT}"))),
         }
-        Ok(Self { map, n_rings: 0, n_words: 0, n_headers: 0, death: Death::wanted() })
+        Ok(Self { map, n_rings: 0, n_words: 0, n_headers: 0, turn: 0, death: Death::wanted() })
+    }
+
+    /// Takes the lane over from a process whose turn was that one, or from one that is gone. Says whether it is this
+    /// process's lane now: of two that want to go on from the same turn, one does.
+    #[must_use]
+    pub fn take_turn(&mut self, from: Option<u32>) -> bool {
+        let word = &self.map.words32(offset_of!(Journal, turn), 1)[0];
+        let from = from.unwrap_or_else(|| word.load(Acquire));
+        let next = from.wrapping_add(1);
+        let is_ours = word.compare_exchange(from, next, AcqRel, Acquire).is_ok();
+        if is_ours {
+            self.turn = next;
+        }
+        is_ours
+    }
+
+    /// The turn that this process has taken.
+    #[must_use]
+    pub const fn turn(&self) -> u32 {
+        self.turn
     }
 
     /// Whether a commit was under way when the lane before this one died.

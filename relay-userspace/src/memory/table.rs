@@ -110,6 +110,11 @@ impl TableWriter {
         self.word(GENERATION).store(generation, Release);
     }
 
+    /// Lanes are to go on, also those that a dead control has asked to end and that are still there.
+    pub fn go_on(&self) {
+        self.word(STOP).store(0, Release);
+    }
+
     /// Asks every lane to finish what it has and end.
     pub fn ask_to_stop(&self) {
         self.word(STOP).store(1, Release);
@@ -140,6 +145,7 @@ mod tests {
         drop((made, control));
         let mut next = TableWriter::open(memory::writable(&lane).unwrap(), 64).unwrap();
         next.publish(2, |half| half[0] = 8);
-        assert_eq!((read.generation(), read.image(2)[0]), (2, 8));
+        next.go_on();
+        assert_eq!((read.generation(), read.image(2)[0], read.is_stopping()), (2, 8, false));
     }
 }

@@ -7,7 +7,7 @@ use relay_common::abi::{Address, MacKey, SourceKey};
 use relay_common::decide::Verdict;
 use relay_common::plan::Mode;
 use relay_userspace::kernel::attached::Attached;
-use relay_userspace::kernel::link::LinkInfo;
+use relay_userspace::kernel::link::{Hook, LinkInfo};
 use relay_userspace::kernel::program::{Program, ProgramError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -179,7 +179,7 @@ fn a_newer_program_takes_the_place_of_the_one_that_runs() {
         drop(old);
         packet_comes_to(Verdict::NoSocket, &new);
 
-        let passing = new.attach_pass("two", 4102).unwrap();
+        let passing = new.attach_pass("two", 4102, Hook::Native).unwrap();
         assert_eq!(passing.info().unwrap().program, new.pass_id().unwrap());
         let newest = load();
         newest.replace_pass(&passing).unwrap();

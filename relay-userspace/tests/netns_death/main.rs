@@ -16,11 +16,14 @@ mod compromised; // a lane in a stranger's hands
 mod lane_user; // whom lanes run as
 mod takeover; // the next control goes on where a dead one stood
 mod told; // what was told outlives whoever told it
+mod moments; // control is killed at any moment of a start and of an upgrade
 #[cfg(feature = "chaos")]
 mod lane_output; // what lanes write
 #[cfg(feature = "chaos")]
 mod given; // lanes die, or are late, while they are given a socket
 #[cfg(feature = "chaos")]
 mod leaving; // lanes die while they drop a socket
+#[cfg(feature = "chaos")]
+mod points; // control dies at each point of a start and of an upgrade
 #[cfg(feature = "chaos")]
 mod phases; // lanes kill themselves in the middle of a commit

@@ -5,7 +5,7 @@
 //!                       :relay: out1 ── rx1 :receiver
 //! ```
 
-use bench::clock::monotonic_ns;
+use bench::clock::{Deadline, monotonic_ns};
 use bench::links::{End, Port, Veth, ip};
 use bench::packet::Headers;
 use bench::relay::{Report, binary};
@@ -145,6 +145,8 @@ pub(crate) struct Traffic<'a> {
 pub(crate) struct Account {
     /// Sent, once for each output.
     pub(crate) wanted: u64,
+    /// Sent before the first one that arrived, over all outputs.
+    pub(crate) too_early: u64,
     /// Arrived, over all outputs.
     pub(crate) arrived: u64,
     /// Lost on the output links.
@@ -156,6 +158,11 @@ pub(crate) struct Account {
 impl Account {
     pub(crate) fn lost(&self) -> u64 {
         self.wanted - self.arrived
+    }
+
+    /// Lost from the first packet on that was relayed.
+    pub(crate) fn lost_since_the_first(&self) -> u64 {
+        self.lost() - self.too_early
     }
 
     /// Everything that did not arrive was counted, by a name, where it was lost.
@@ -192,7 +199,15 @@ impl Traffic<'_> {
     pub(crate) fn end(&mut self) {
         let Some(source) = self.source.take() else { return };
         source.stop().unwrap().enter(&self.ledgers);
-        ledger::wait_for_tail(&self.ledgers, Duration::from_secs(1));
+        // They come in their order: behind the last one nothing is under way.
+        let deadline = Deadline::after(Duration::from_secs(1));
+        let is_in = |ledger: &SharedLedger| {
+            let ledger = ledger::lock(ledger);
+            ledger.sent().checked_sub(1).is_none_or(|last| ledger.has(last))
+        };
+        while !self.ledgers.iter().all(is_in) && !deadline.passed() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Ends everything. Each packet came at most once, whole and in order.
@@ -203,6 +218,7 @@ impl Traffic<'_> {
         }
         let mut account = Account {
             wanted: 0,
+            too_early: 0,
             arrived: 0,
             lost_on_links: self.stage.lost_on_links() - self.lost_on_links,
             longest_ns: 0,
@@ -212,6 +228,7 @@ impl Traffic<'_> {
             ledger.check(ledger.lost()).unwrap();
             account.wanted += ledger.sent();
             account.arrived += ledger.received();
+            account.too_early += ledger.gaps(1).first().filter(|gap| gap.0 == 0).map_or(0, |gap| gap.1 + 1);
             account.longest_ns = account.longest_ns.max(ledger.latencies().max());
         }
         account

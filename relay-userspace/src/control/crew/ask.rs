@@ -28,6 +28,7 @@ impl Crew {
             let known = post.process.as_ref().map(|process| process.life);
             match self.supervisor.edit(lane, |life| life.presence(known)).context("there is no such lane")? {
                 Presence::Fresh(started) => {
+                    post.lacks.extend(self.supervisor.held(&started.lacks));
                     post.process = Some(LaneProcess::of(started)?);
                     continue;
                 }

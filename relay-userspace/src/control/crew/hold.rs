@@ -49,12 +49,11 @@ impl Crew {
     pub async fn give_what_lacks(&mut self) -> Vec<(u32, usize, anyhow::Error)> {
         let mut failed = Vec::new();
         for lane in 0..self.supervisor.n_lanes() {
-            let n = self
-                .posts
-                .get(lane as usize)
-                .filter(|post| !post.is_known_to_stall())
-                .map_or(0, |post| post.lacks.len());
-            if n > 0
+            let post = self.posts.get(lane as usize).filter(|post| !post.is_known_to_stall());
+            let n = post.map_or(0, |post| post.lacks.len());
+            // A lane that was started since may lack something from the start.
+            let is_fresh = self.supervisor.edit(lane, |life| life.is_fresh()).unwrap_or_default();
+            if (n > 0 || is_fresh)
                 && let Err(error) = self.present(lane).await
             {
                 failed.push((lane, n, error));

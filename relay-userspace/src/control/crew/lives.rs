@@ -2,11 +2,13 @@
 
 use super::{Crew, LOOK_AGAIN, Post};
 use crate::clock::now_ns;
+use crate::control::chaos;
 use crate::control::door;
 use crate::control::process::LaneProcess;
 use crate::control::station::Station;
 use crate::control::supervisor::Presence;
 use crate::control::tell;
+use anyhow::bail;
 use relay_common::counters::LaneCounter;
 use std::time::Duration;
 
@@ -93,18 +95,36 @@ impl Crew {
         self.supervisor.edit(number, |life| life.pid().is_some() && life.uid != wanted).unwrap_or_default()
     }
 
-    /// Ends a lane at the edge of a batch and starts it anew, with everything as it stood: for a newer binary.
+    /// Has another process go on in a lane's place, with everything as it stands: of a newer binary. At every instant one
+    /// of the two holds all that a control that follows needs.
+    ///
+    /// # Errors
+    /// When the other one does not go on. The lane relays on as it did.
     pub async fn renew(&mut self, number: u32) -> anyhow::Result<()> {
         // One that keeps dying is started from the newer binary anyway, when it is due.
         if self.present(number).await.is_err() {
             return Ok(());
         }
-        self.supervisor.edit(number, |life| life.is_renewed = true);
-        if let Some(process) = self.posts.get_mut(number as usize).and_then(|post| post.process.take())
-            && let Err(error) = process.stop_at_edge().await
-        {
-            self.supervisor.edit(number, |life| life.is_renewed = false);
-            anyhow::bail!("lane {number} does not stop at the edge of a batch: {error:#}");
+        let renewal = self.supervisor.renew(number).await?;
+        chaos::at("renew.next");
+        let Some(process) = self.posts.get_mut(number as usize).and_then(|post| post.process.as_mut()) else {
+            return Ok(());
+        };
+        let turn = match process.pause().await {
+            Ok(turn) => Some(turn),
+            // In a dead one's place it goes on as well.
+            Err(_) if process.has_died().await => None,
+            Err(error) => bail!("lane {number} does not pause at the edge of a batch: {error:#}"),
+        };
+        chaos::at("renew.pause");
+        if let Err(error) = renewal.go_on(turn).await {
+            // It would do so by itself, a second later.
+            let _ = process.resume().await;
+            return Err(error);
+        }
+        chaos::at("renew.go");
+        if let Some(before) = self.posts.get_mut(number as usize).and_then(|post| post.process.take()) {
+            before.leave().await;
         }
         self.present(number).await.map(drop)
     }

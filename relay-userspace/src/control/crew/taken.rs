@@ -109,6 +109,7 @@ impl Crew {
         let table: OwnedFd = table.context("no lane shows the table")?;
         let to_write = memory::writable(&table).context("cannot write the table of the lanes that run")?;
         let memory = TableWriter::open(to_write, image::image_size(lanes.max_relays, lanes.max_outputs))?;
+        memory.go_on();
         let (posts, lives): (Vec<Post>, Vec<Life>) = posts.into_values().unzip();
         let asker = Asker::start(events.clone())?;
         for (lane, life) in (0..).zip(&lives) {

@@ -1,9 +1,10 @@
 //! What the thread of a lane does: it waits for the lane's end and starts another. One that hangs it ends.
 
 use super::output::Output;
-use super::start::{hand_vault_over, start};
+use super::start::{Next, prepare};
 use super::{Life, Process, Shared};
 use crate::clock::now_ns;
+use crate::control::chaos;
 use crate::control::event::Event;
 use crate::control::release::Parked;
 use crate::control::station::LaneSocket;
@@ -27,7 +28,7 @@ const LONGEST_PAUSE_MS: u64 = 2_000;
 const LOOK_MS: u16 = 100;
 
 /// What is to be done next.
-enum Next {
+enum Task {
     Wait { pid: u32, process: Arc<OwnedFd> },
     Pause { due: u64 },
 }
@@ -38,8 +39,6 @@ enum Why {
     Died { pid: u32, ending: String },
     /// It kept dying and was let wait.
     Due,
-    /// It was asked to end so that another takes its place.
-    Renewed,
 }
 
 impl Shared {
@@ -51,9 +50,9 @@ impl Shared {
         if let Err(error) = rights::keep_what_lanes_take() {
             tracing::warn!(lane, "the thread of a lane has rights that it does not need: {error:#}");
         }
-        while let Some(next) = self.next(lane) {
-            match next {
-                Next::Wait { pid, process } => {
+        while let Some(task) = self.next(lane) {
+            match task {
+                Task::Wait { pid, process } => {
                     if self.is_retired(Some(&process), PollTimeout::from(LOOK_MS)) {
                         return;
                     }
@@ -70,7 +69,7 @@ impl Shared {
                         watch = Watch::default();
                     }
                 }
-                Next::Pause { due } => {
+                Task::Pause { due } => {
                     let left = due.saturating_sub(now_ns()).div_ceil(1_000_000);
                     if self.is_retired(None, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
                         return;
@@ -83,10 +82,10 @@ impl Shared {
         }
     }
 
-    fn next(&self, lane: u32) -> Option<Next> {
+    fn next(&self, lane: u32) -> Option<Task> {
         match &self.lock().lives.get(lane as usize)?.process {
-            Process::Runs { pid, process, .. } => Some(Next::Wait { pid: *pid, process: Arc::clone(process) }),
-            Process::Down { due } => Some(Next::Pause { due: *due }),
+            Process::Runs { pid, process, .. } => Some(Task::Wait { pid: *pid, process: Arc::clone(process) }),
+            Process::Down { due } => Some(Task::Pause { due: *due }),
             // Only this thread starts its lane.
             Process::Starts => None,
         }
@@ -108,12 +107,12 @@ impl Shared {
         let ending = process::ending(process.as_fd()).map_or_else(|| "unknown".to_owned(), |ending| ending.to_string());
         let now = now_ns();
         let why = self.edit(lane, |life| {
-            let Process::Runs { pid, since, .. } = life.process else { return None };
-            life.fresh = None;
-            if std::mem::take(&mut life.is_renewed) {
-                life.process = Process::Starts;
-                return Some((Why::Renewed, true));
+            let Process::Runs { pid, since, process: ref present } = life.process else { return None };
+            // It has ended because another has taken its place, or that one is about to.
+            if !std::ptr::eq(present.as_ref(), process) || life.is_renewed {
+                return None;
             }
+            life.fresh = None;
             let is_short = now.saturating_sub(since) < SHORT_LIFE_NS;
             life.short_lives = if is_short { life.short_lives + 1 } else { 0 };
             // Tests of sudden death kill a lane more often than any bug would.
@@ -122,18 +121,16 @@ impl Shared {
             Some((Why::Died { pid, ending }, at_once))
         });
         match why.flatten() {
+            None => _ = self.is_retired(None, PollTimeout::from(1_u8)),
             Some((Why::Died { pid, ending }, false)) => {
                 self.tell(Event::LaneEnded { number: lane, pid, ending, failed: None });
             }
             Some((why, _)) => self.start_again(lane, why),
-            None => {}
         }
     }
 
     fn start_again(&self, lane: u32, why: Why) {
-        if !matches!(why, Why::Renewed) {
-            self.edit(lane, |life| life.restarts += 1);
-        }
+        self.edit(lane, |life| life.restarts += 1);
         let failed = self.start(lane).err().map(|error| format!("{error:#}"));
         if failed.is_some() {
             let now = now_ns();
@@ -147,8 +144,7 @@ impl Shared {
                 self.tell(Event::LaneEnded { number: lane, pid, ending, failed });
             }
             (Why::Due, None) => self.tell(Event::LaneStarted { number: lane }),
-            (Why::Renewed, None) => {}
-            (Why::Due | Why::Renewed, Some(error)) => {
+            (Why::Due, Some(error)) => {
                 self.tell(Event::LaneTrouble { number: lane, text: format!("{error}; trying again") });
             }
         }
@@ -156,31 +152,47 @@ impl Shared {
 
     /// Starts a lane from what stands in its life. When this returns it relays.
     pub(super) fn start(&self, lane: u32) -> anyhow::Result<()> {
-        self.leave_gone_sockets(lane);
-        let all = {
-            let mut state = self.lock();
-            let vault = state.vault.clone();
-            state.lives.get_mut(lane as usize).map(|life| {
-                life.process = Process::Starts;
-                life.life += 1;
-                (Arc::clone(&life.station), life.sockets.clone(), vault, life.life)
-            })
-        };
-        let Some((station, sockets, vault, life)) = all else { return Ok(()) };
+        self.edit(lane, |life| life.process = Process::Starts);
+        match self.prepare(lane)? {
+            Some(next) => self.let_go(lane, next, None),
+            None => Ok(()),
+        }
+    }
+
+    /// Starts a process for a lane and gives it everything but the sockets: not all of it is answered when this returns.
+    pub(super) fn prepare(&self, lane: u32) -> anyhow::Result<Option<Next>> {
+        let Some(station) = self.edit(lane, |life| Arc::clone(&life.station)) else { return Ok(None) };
+        let vault = self.lock().vault.clone();
         let stderr = self.output(lane, |output| output.end_to_write()).transpose();
         let stderr =
             stderr.context("no pipe for what a lane writes: raise LimitNOFILE")?.context("there is no such lane")?;
-        let started = start(&station, &sockets, (&self.lanes, &self.user), self.table.as_fd(), (life, stderr));
-        let (mut started, watched) = started.map_err(|error| self.with_its_words(lane, error))?;
-        if let Err(error) = hand_vault_over(&mut started, &vault) {
-            let text = format!("a lane does not hold what must outlive mcr: {error:#}");
+        let prepared = prepare(&station, (&self.lanes, &self.user), self.table.as_fd(), &vault, stderr);
+        prepared.map(Some).map_err(|error| self.with_its_words(lane, error))
+    }
+
+    /// Gives a lane that waits its sockets and lets it go, in the place of the one whose turn that is. When this returns it
+    /// relays; when it fails it is gone, and everything is as it was.
+    pub(super) fn let_go(&self, lane: u32, next: Next, turn: Option<u32>) -> anyhow::Result<()> {
+        self.leave_gone_sockets(lane);
+        let Some((sockets, life)) = self.edit(lane, |life| (life.sockets.clone(), life.life + 1)) else {
+            next.end();
+            return Ok(());
+        };
+        let gone = next.go(&sockets, turn, life);
+        let (started, watched) = gone.map_err(|error| self.with_its_words(lane, error))?;
+        chaos::at("lane");
+        if !started.lacks.is_empty() {
+            let n = started.lacks.len();
+            let text =
+                format!("a lane has no descriptor left for {n} of those that must outlive mcr: raise LimitNOFILE");
             self.tell(Event::LaneTrouble { number: lane, text });
         }
         let (process, since) = (Arc::new(watched), now_ns());
-        self.edit(lane, |life| {
-            life.process = Process::Runs { pid: started.pid, process, since };
-            life.uid = self.user.user().uid;
-            life.fresh = Some(started);
+        self.edit(lane, |now| {
+            now.life = life;
+            now.process = Process::Runs { pid: started.pid, process, since };
+            now.uid = self.user.user().uid;
+            now.fresh = Some(started);
         });
         Ok(())
     }
@@ -226,7 +238,7 @@ impl Shared {
         }
     }
 
-    fn edit<T>(&self, lane: u32, edit: impl FnOnce(&mut Life) -> T) -> Option<T> {
+    pub(super) fn edit<T>(&self, lane: u32, edit: impl FnOnce(&mut Life) -> T) -> Option<T> {
         self.lock().lives.get_mut(lane as usize).map(edit)
     }
 

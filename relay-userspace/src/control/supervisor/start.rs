@@ -3,8 +3,8 @@
 use crate::clock::now_ns;
 use crate::control::lane_user::LaneUser;
 use crate::control::station::{LaneSocket, Station, start_message};
-use crate::control::talk::{PATIENCE, START_PATIENCE};
-use crate::control::vault::{Held, Vault};
+use crate::control::talk::START_PATIENCE;
+use crate::control::vault::Vault;
 use crate::kernel::passing::Waits;
 use crate::kernel::process;
 use crate::lane::handoff::{self, Message, Refusal, kind};
@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use relay_common::plan::Lanes;
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::process::{Command, Stdio};
@@ -40,23 +41,47 @@ pub struct Started {
     pub serial: u32,
     /// Which life of the lane this is.
     pub life: u64,
+    /// What it is to hold and did not take, by tags.
+    pub lacks: Vec<u64>,
+}
+
+/// A lane that was started, holds what must outlive control, and waits to be told to go. Nothing of the lane's is its own
+/// yet: when control dies it ends.
+#[derive(Debug)]
+pub(super) struct Next {
+    pid: u32,
+    process: OwnedFd,
+    line: Line,
+    number: u32,
 }
 
 /// The connection to a lane that is being started.
+#[derive(Debug)]
 struct Line {
     socket: OwnedFd,
     serial: u32,
+    unanswered: VecDeque<Said>,
+    /// What was to be held and was not taken, by tags.
+    refused: Vec<u64>,
 }
 
-/// Starts a lane and hands it everything. When this returns it relays; when it fails the lane is gone. Its process comes
-/// twice: once for whoever talks with it, once for whoever waits for its end.
-pub(super) fn start(
+/// A request that was not answered yet.
+#[derive(Debug)]
+struct Said {
+    serial: u32,
+    /// What is to be held.
+    tag: Option<u64>,
+}
+
+/// Starts a lane and gives it its memory and what it is to hold. Not all of it is answered when this returns:
+/// see [`Next::when_there`].
+pub(super) fn prepare(
     station: &Station,
-    sockets: &[Arc<LaneSocket>],
     (lanes, user): (&Lanes, &LaneUser),
     table: BorrowedFd<'_>,
-    (life, stderr): (u64, OwnedFd),
-) -> anyhow::Result<(Started, OwnedFd)> {
+    vault: &Vault,
+    stderr: OwnedFd,
+) -> anyhow::Result<Next> {
     let flags = SockFlag::SOCK_CLOEXEC;
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).context("no socket pair")?;
     let mut command = Command::new("/proc/self/exe");
@@ -71,29 +96,56 @@ pub(super) fn start(
     drop(command);
     // A lane that is given nothing ends when our end of the pair closes.
     let process = process::open(child.id()).context("cannot watch the lane")?;
-    let watched = process.try_clone().context("no descriptor left: raise LimitNOFILE")?;
-    let mut line = Line { socket: ours, serial: 0 };
-    if let Err(error) = line.hand_over(station, sockets, lanes, table) {
-        let ending = ended_within(process.as_fd(), ENDING_PATIENCE).then(|| process::ending(process.as_fd())).flatten();
-        let ending = ending.map_or_else(|| "it hangs and is killed".to_owned(), |ending| ending.to_string());
-        let _ = process::kill(process.as_fd());
-        ended_within(process.as_fd(), KILL_PATIENCE);
-        process::ending(process.as_fd());
-        let number = station.number;
-        return Err(error.context(format!("lane {number} did not start ({ending})")));
+    let line = Line { socket: ours, serial: 0, unanswered: VecDeque::new(), refused: Vec::new() };
+    let mut next = Next { pid: child.id(), process, line, number: station.number };
+    match next.line.begin(station, lanes, table, vault) {
+        Ok(()) => Ok(next),
+        Err(error) => Err(next.failed(error)),
     }
-    let Line { socket, serial } = line;
-    Ok((Started { pid: child.id(), process, socket, serial, life }, watched))
 }
 
-/// Has a lane that was just started hold what must outlive control.
-pub(super) fn hand_vault_over(started: &mut Started, vault: &Vault) -> anyhow::Result<()> {
-    let socket = started.socket.try_clone().context("no descriptor left: raise LimitNOFILE")?;
-    let mut line = Line { socket, serial: started.serial };
-    let hold = |(tag, held): (&u64, &Held)| (Message::hold(*tag, held.note.as_bytes()), vec![held.fd.as_raw_fd()]);
-    line.ask_all(&vault.0.iter().map(hold).collect::<Vec<_>>(), PATIENCE)?;
-    started.serial = line.serial;
-    Ok(())
+impl Next {
+    /// Waits until it has taken everything that it was given so far.
+    pub(super) fn when_there(mut self) -> anyhow::Result<Self> {
+        match self.line.finish() {
+            Ok(()) => Ok(self),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// Gives it its sockets and tells it to go, in the place of one that waits and has told its turn. When this returns it
+    /// relays; when it fails it is gone. Its process comes twice: once for whoever talks with it, once for whoever waits for
+    /// its end.
+    pub(super) fn go(
+        mut self,
+        sockets: &[Arc<LaneSocket>],
+        turn: Option<u32>,
+        life: u64,
+    ) -> anyhow::Result<(Started, OwnedFd)> {
+        let watched = self.process.try_clone().context("no descriptor left: raise LimitNOFILE");
+        let watched = match watched.and_then(|watched| self.line.go(sockets, turn).map(|()| watched)) {
+            Ok(watched) => watched,
+            Err(error) => return Err(self.failed(error)),
+        };
+        let Self { pid, process, line: Line { socket, serial, refused, .. }, .. } = self;
+        Ok((Started { pid, process, socket, serial, life, lacks: refused }, watched))
+    }
+
+    /// Ends it.
+    pub(super) fn end(self) {
+        let _ = process::kill(self.process.as_fd());
+        ended_within(self.process.as_fd(), KILL_PATIENCE);
+        process::ending(self.process.as_fd());
+    }
+
+    fn failed(self, error: anyhow::Error) -> anyhow::Error {
+        let process = self.process.as_fd();
+        let ending = ended_within(process, ENDING_PATIENCE).then(|| process::ending(process)).flatten();
+        let ending = ending.map_or_else(|| "it hangs and is killed".to_owned(), |ending| ending.to_string());
+        let number = self.number;
+        self.end();
+        error.context(format!("lane {number} did not start ({ending})"))
+    }
 }
 
 /// Waits until a process has ended; says whether it has.
@@ -102,32 +154,51 @@ pub(super) fn ended_within(process: BorrowedFd<'_>, patience: Duration) -> bool 
 }
 
 impl Line {
-    fn hand_over(
-        &mut self,
-        station: &Station,
-        sockets: &[Arc<LaneSocket>],
-        lanes: &Lanes,
-        table: BorrowedFd<'_>,
-    ) -> anyhow::Result<()> {
+    fn begin(&mut self, station: &Station, lanes: &Lanes, table: BorrowedFd<'_>, vault: &Vault) -> anyhow::Result<()> {
         let outfit = station.outfit(table).into_array().map(|part| part.as_raw_fd());
-        let mut all = vec![(start_message(station, lanes), outfit.to_vec())];
-        all.extend(sockets.iter().map(|socket| (socket.take_message(), vec![socket.bound.fd.as_raw_fd()])));
-        all.push((Message::of(kind::GO), Vec::new()));
-        self.ask_all(&all, START_PATIENCE)
+        self.ask(start_message(station, lanes), &outfit)?;
+        // Before it relays: whenever control dies afterwards, this lane has what the next one needs.
+        for (tag, held) in &vault.0 {
+            self.ask(Message::hold(*tag, held.note.as_bytes()), &[held.fd.as_raw_fd()])?;
+        }
+        Ok(())
     }
 
-    /// Asks for one thing after the other. The next is said before the last is answered: on a busy machine each turn of
-    /// the talk takes longer than what is asked for.
-    fn ask_all(&mut self, all: &[(Message, Vec<RawFd>)], patience: Duration) -> anyhow::Result<()> {
-        let mut answered = self.serial;
-        for ahead in 0..all.len() + AHEAD {
-            if let Some((message, fds)) = all.get(ahead) {
-                self.say(*message, fds, deadline(patience))?;
-            }
-            if ahead >= AHEAD {
-                answered = answered.wrapping_add(1);
-                self.hear(answered, deadline(patience))?;
-            }
+    fn go(&mut self, sockets: &[Arc<LaneSocket>], turn: Option<u32>) -> anyhow::Result<()> {
+        for socket in sockets {
+            self.ask(socket.take_message(), &[socket.bound.fd.as_raw_fd()])?;
+        }
+        let a = turn.map_or(0, |turn| turn.wrapping_add(1));
+        self.ask(Message { a, ..Message::of(kind::GO) }, &[])?;
+        self.finish()
+    }
+
+    /// Asks for something. The next is said before the last is answered: on a busy machine each turn of the talk takes
+    /// longer than what is asked for.
+    fn ask(&mut self, message: Message, fds: &[RawFd]) -> anyhow::Result<()> {
+        if self.unanswered.len() == AHEAD {
+            self.hear_next()?;
+        }
+        self.say(message, fds, deadline(START_PATIENCE))?;
+        let tag = (message.kind == kind::HOLD).then_some(message.tag);
+        self.unanswered.push_back(Said { serial: self.serial, tag });
+        Ok(())
+    }
+
+    /// Waits until everything is answered.
+    fn finish(&mut self) -> anyhow::Result<()> {
+        while !self.unanswered.is_empty() {
+            self.hear_next()?;
+        }
+        Ok(())
+    }
+
+    fn hear_next(&mut self) -> anyhow::Result<()> {
+        let Some(Said { serial, tag }) = self.unanswered.pop_front() else { return Ok(()) };
+        match (self.hear(serial, deadline(START_PATIENCE)), tag) {
+            // A lane that relays and lacks something is better than none.
+            (Err(error), Some(tag)) if error.is::<Refusal>() => self.refused.push(tag),
+            (heard, _) => heard?,
         }
         Ok(())
     }

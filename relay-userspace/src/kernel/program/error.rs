@@ -66,6 +66,14 @@ pub enum ProgramError {
     },
 }
 
+impl ProgramError {
+    /// Whether it would be the same elsewhere on that link.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Occupied { .. } | Self::NoRights)
+    }
+}
+
 pub(super) fn load_error(error: impl Error + Send + Sync + 'static) -> ProgramError {
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     while let Some(error) = cause {

@@ -15,6 +15,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 struct Stage {
+    world: World,
     lane: Lane,
     desk: Desk,
     control: OwnedFd,
@@ -45,11 +46,19 @@ impl Stage {
         };
         let start = Message { number: 3, c: RING, ..Message::of(kind::START) };
         let uid = nix::unistd::geteuid().as_raw();
-        Self { lane, desk: Desk::new(theirs, uid, start, outfit, 0), control, address, now: 0 }
+        Self { world, lane, desk: Desk::new(theirs, uid, start, outfit, 0), control, address, now: 0 }
     }
 
     fn look(&mut self) -> bool {
         self.desk.look(&mut self.lane, self.now)
+    }
+
+    fn say(&self, kind: u32) {
+        handoff::send(self.control.as_fd(), &Message::of(kind), &[], Waits::No).unwrap();
+    }
+
+    fn hear(&self) -> Message {
+        receive(self.control.as_fd(), Waits::No).unwrap().unwrap().0
     }
 
     fn come_in(&self) -> OwnedFd {
@@ -244,4 +253,50 @@ fn a_conversation_is_quick_and_silence_costs_little() {
     stage.now += CONVERSATION_NS;
     stage.look();
     assert!(!stage.desk.is_due(stage.now + LOOK_NS - 1));
+}
+
+#[test]
+fn a_lane_that_pauses_goes_on_when_it_is_told_to() {
+    let mut stage = Stage::new();
+    let turn = stage.lane.log.turn();
+    stage.say(kind::PAUSE);
+    stage.say(kind::DROP);
+    stage.say(kind::RESUME);
+    assert!(!stage.look(), "it ends");
+    let paused = stage.hear();
+    assert_eq!((paused.kind, paused.a), (kind::DONE, turn));
+    assert_eq!([stage.hear().kind, stage.hear().kind], [kind::UNKNOWN, kind::DONE], "nothing else is done meanwhile");
+    assert_ne!(stage.lane.log.turn(), turn, "whoever was to follow finds its turn gone");
+    assert_eq!(stage.ask(Message::of(kind::FORGET), &[]).kind, kind::DONE);
+}
+
+#[test]
+fn a_lane_that_pauses_goes_on_when_control_dies_or_says_nothing_more() {
+    let mut stage = Stage::new();
+    stage.say(kind::PAUSE);
+    assert!(!stage.look(), "it ends");
+    assert_eq!(stage.hear().kind, kind::DONE);
+    stage.say(kind::PAUSE);
+    let (gone, _) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).unwrap();
+    stage.control = gone;
+    assert!(!stage.look(), "it ends");
+    let next = stage.come_in();
+    assert_eq!(stage.show(&next).len(), 6, "the next control is let in");
+}
+
+#[test]
+fn a_lane_whose_place_was_taken_ends() {
+    for resumes in [true, false] {
+        let mut stage = Stage::new();
+        let next = stage.world.start_lane();
+        assert_ne!(next.log.turn(), stage.lane.log.turn());
+        stage.say(kind::PAUSE);
+        if resumes {
+            stage.say(kind::RESUME);
+        } else {
+            let (gone, _) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).unwrap();
+            stage.control = gone;
+        }
+        assert!(stage.look(), "two would relay");
+    }
 }

@@ -185,3 +185,18 @@ fn a_header_that_was_forgotten_is_not_stored() {
 }
 
 const _: () = assert!(Log::BYTES.is_multiple_of(PAGE));
+
+#[test]
+fn of_two_that_go_on_from_the_same_turn_one_does() {
+    let memory = crate::memory::create(c"ledger", Log::BYTES).unwrap();
+    let open = || Log::open(Mapping::shared(&memory, Log::BYTES).unwrap()).unwrap();
+    let (mut first, mut second, mut third) = (open(), open(), open());
+    assert!(first.take_turn(None));
+    let turn = first.turn();
+    assert!(second.take_turn(Some(turn)));
+    assert!(!third.take_turn(Some(turn)) && !first.take_turn(Some(turn)));
+    assert_eq!((first.turn(), second.turn()), (turn, turn.wrapping_add(1)));
+    // A dead one is followed whoever it was.
+    assert!(third.take_turn(None));
+    assert_eq!(third.turn(), second.turn().wrapping_add(1));
+}

@@ -1,0 +1,121 @@
+//! Control is killed at any moment of a start and of an upgrade, with one lane and with two. The next one is always in
+//! charge, and from the first packet on that was relayed none is lost.
+
+use crate::control::kill_control;
+use crate::stage::{RATE, Stage};
+use bench::Relay;
+use bench::clock::monotonic_ns;
+use bench::relay::binary;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Longer than an upgrade takes from the command to the end, and than a start takes.
+const AT_MOST_MS: u64 = 120;
+
+/// How often: many times more with `test long`.
+fn rounds(few: u32, many: u32) -> u32 {
+    if std::env::var_os("MCR_LONG").is_some() { many } else { few }
+}
+
+/// Some moment: no two runs kill at the same ones.
+fn some_moment() -> Duration {
+    Duration::from_micros((monotonic_ns() / 100).wrapping_mul(2_654_435_761) % (AT_MOST_MS * 1000))
+}
+
+/// The stage's configuration with so many lanes.
+pub(crate) fn with_lanes(stage: &Stage, lanes: usize) -> String {
+    let cores: Vec<String> = (0..lanes).map(|core| core.to_string()).collect();
+    let cores = if lanes == 1 { String::new() } else { cores.join(", ") };
+    stage.config().replace("[lanes]", &format!("[lanes]\ncores = [{cores}]"))
+}
+
+/// The same binary twice: each is another one to mcr.
+pub(crate) fn two_binaries(of: &Path, folder: &Path) -> [PathBuf; 2] {
+    ["mcr-one", "mcr-two"].map(|name| {
+        let copy = folder.join(name);
+        fs::copy(of, &copy).unwrap();
+        copy
+    })
+}
+
+/// Asks for an upgrade; whoever asks may be left without an answer.
+pub(crate) fn ask_for_upgrade(relay: &Relay, to: &Path) -> Child {
+    let mut mcr = Command::new(binary());
+    mcr.env("MCR_SOCKET", relay.folder().join("mcr.sock")).arg("upgrade").arg(to);
+    mcr.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Whether a control has said that it goes on where another stood.
+pub(crate) fn has_taken_over(relay: &Relay) -> bool {
+    relay.process.lines().iter().any(|line| line.contains("took over the lanes"))
+}
+
+fn upgrades(lanes: usize) {
+    let stage = Stage::new(1);
+    let mut relay = Relay::start(&stage.relay, &with_lanes(&stage, lanes)).unwrap();
+    let binaries = two_binaries(&binary(), relay.folder());
+    let traffic = stage.stream_at(RATE / 10);
+    traffic.wait_until_it_arrives();
+    for round in 0..rounds(20, 500) {
+        let next = &binaries[round as usize % 2];
+        let mut asks = ask_for_upgrade(&relay, next);
+        let moment = some_moment();
+        std::thread::sleep(moment);
+        kill_control(&mut relay);
+        asks.kill().and_then(|()| asks.wait()).unwrap();
+        relay.process = relay.another(next, &stage.relay).unwrap();
+        let ready = relay.wait_until_ready();
+        assert!(ready.is_ok(), "round {round}, killed after {moment:?}: stuck: {}", relay.process.last_words());
+        assert!(has_taken_over(&relay), "round {round}, killed after {moment:?}: begun anew");
+        assert_eq!(relay.lanes().len(), lanes, "round {round}, killed after {moment:?}");
+    }
+    let account = traffic.settle();
+    let report = relay.stop().unwrap();
+    account.balance(&report, 1);
+    assert_eq!((account.lost_since_the_first(), report.restarts()), (account.lost_on_links, 0), "{account:?}");
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn control_is_killed_at_any_moment_of_an_upgrade_with_one_lane() {
+    upgrades(1);
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn control_is_killed_at_any_moment_of_an_upgrade_with_two_lanes() {
+    upgrades(2);
+}
+
+fn starts(lanes: usize) {
+    let stage = Stage::new(1);
+    for round in 0..rounds(10, 200) {
+        let traffic = stage.stream_at(RATE / 10);
+        let mut relay = Relay::launch(&binary(), &stage.relay, &with_lanes(&stage, lanes), &[]).unwrap();
+        let moment = some_moment();
+        std::thread::sleep(moment);
+        kill_control(&mut relay);
+        relay.process = stage.another(&relay);
+        let ready = relay.wait_until_ready();
+        assert!(ready.is_ok(), "round {round}, killed after {moment:?}: stuck: {}", relay.process.last_words());
+        traffic.wait_until_it_arrives();
+        let account = traffic.settle();
+        let report = relay.stop().unwrap();
+        let lost = report.lost_around_lanes() + account.lost_on_links;
+        assert_eq!(account.lost_since_the_first(), lost, "round {round}, killed after {moment:?}: {account:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn control_is_killed_at_any_moment_of_a_start_with_one_lane() {
+    starts(1);
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn control_is_killed_at_any_moment_of_a_start_with_two_lanes() {
+    starts(2);
+}

@@ -1,0 +1,129 @@
+//! Control dies at each point of a start and of an upgrade where what it has done so far could be lost with it.
+
+use crate::moments::{ask_for_upgrade, has_taken_over, two_binaries, with_lanes};
+use crate::stage::{RATE, SOON, Stage};
+use bench::Relay;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The build that can be made to die.
+fn build() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_mcr"))
+}
+
+/// The file that names the point to die at, and the variable that names the file; it goes when this is dropped.
+struct Point(PathBuf);
+
+impl Point {
+    fn new(lanes: usize) -> Self {
+        Self(std::env::temp_dir().join(format!("mcr-point-{}-{lanes}", std::process::id())))
+    }
+
+    /// The next control that comes there dies.
+    fn is(&self, point: &str) {
+        fs::write(&self.0, point).unwrap();
+    }
+
+    fn was_come_to(&self) -> bool {
+        !self.0.exists()
+    }
+
+    fn env(&self) -> (&str, &str) {
+        ("MCR_CHAOS_DIE", self.0.to_str().unwrap())
+    }
+}
+
+impl Drop for Point {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Waits until control has died, and for the next one.
+fn next(stage: &Stage, relay: &mut Relay, binary: &Path, env: &[(&str, &str)], point: &str) {
+    let died = relay.process.wait(SOON);
+    assert!(died.is_ok(), "{point} was not come to: {}", relay.process.last_words());
+    relay.process = relay.another_with(binary, &stage.relay, env).unwrap();
+    let ready = relay.wait_until_ready();
+    assert!(ready.is_ok(), "{point}: stuck: {}", relay.process.last_words());
+}
+
+/// The points of a start, and whether lanes run by then.
+const START: [(&str, bool); 8] = [
+    ("start.memo", false),
+    ("lane", true),
+    ("start.lanes", true),
+    ("attach.pass", true),
+    ("attach.held", true),
+    ("attach.relay", true),
+    ("start.attached", true),
+    ("start.end", true),
+];
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn control_dies_at_each_point_of_a_start() {
+    let stage = Stage::new(1);
+    for lanes in [1, 2] {
+        for (name, lanes_run) in START {
+            let traffic = stage.stream_at(RATE / 10);
+            let point = Point::new(lanes);
+            point.is(name);
+            let config = with_lanes(&stage, lanes);
+            let mut relay = Relay::launch(build(), &stage.relay, &config, &[point.env()]).unwrap();
+            next(&stage, &mut relay, build(), &[], name);
+            assert!(point.was_come_to(), "{name}");
+            assert_eq!(has_taken_over(&relay), lanes_run, "{name}, {lanes} lanes: {}", relay.process.last_words());
+            traffic.wait_until_it_arrives();
+            let account = traffic.settle();
+            let report = relay.stop().unwrap();
+            let lost = report.lost_around_lanes() + account.lost_on_links;
+            assert_eq!(account.lost_since_the_first(), lost, "{name}, {lanes} lanes: {account:?}");
+        }
+    }
+}
+
+/// The points of an upgrade, and those that only one with another program comes to.
+const UPGRADE: [&str; 7] =
+    ["takeover.found", "takeover.held", "takeover.changed", "renew.next", "renew.pause", "lane", "renew.go"];
+const OF_PROGRAM: [&str; 2] = ["takeover.replaced", "takeover.noted"];
+
+fn upgrades(lanes: usize, points: &[&str], env: &[(&str, &str)]) {
+    let stage = Stage::new(1);
+    let point = Point::new(lanes);
+    let env = [&[point.env()], env].concat();
+    let mut relay = Relay::launch(build(), &stage.relay, &with_lanes(&stage, lanes), &env).unwrap();
+    relay.wait_until_ready().unwrap();
+    let binaries = two_binaries(build(), relay.folder());
+    let traffic = stage.stream_at(RATE / 10);
+    traffic.wait_until_it_arrives();
+    for (round, name) in points.iter().enumerate() {
+        point.is(name);
+        let binary = &binaries[round % 2];
+        let mut asks = ask_for_upgrade(&relay, binary);
+        next(&stage, &mut relay, binary, &env, name);
+        asks.kill().and_then(|()| asks.wait()).unwrap();
+        assert!(point.was_come_to(), "{name}");
+        assert!(has_taken_over(&relay), "{name}, {lanes} lanes: begun anew: {}", relay.process.last_words());
+        assert_eq!(relay.lanes().len(), lanes, "{name}");
+    }
+    let account = traffic.settle();
+    let report = relay.stop().unwrap();
+    account.balance(&report, 1);
+    assert_eq!((account.lost_since_the_first(), report.restarts()), (account.lost_on_links, 0), "{account:?}");
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn control_dies_at_each_point_of_an_upgrade() {
+    for lanes in [1, 2] {
+        upgrades(lanes, &UPGRADE, &[]);
+    }
+}
+
+/// Each binary is taken for one with another program.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn control_dies_at_each_point_of_an_upgrade_to_another_program() {
+    upgrades(1, &[&UPGRADE[..], &OF_PROGRAM].concat(), &[("MCR_CHAOS_OBJECT", "1")]);
+}
