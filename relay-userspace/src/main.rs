@@ -66,15 +66,21 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn run(options: &Run) -> anyhow::Result<ExitCode> {
-    let log = start_log(options.log_format, options.debug_ebpf);
-    match relay(options, &log) {
+    let log = start_log(options.log_format, options.debug_ebpf)?;
+    let code = match relay(options, &log) {
         // A program that reads the log reads its last line too.
         Err(error) if options.log_format == LogFormat::Json && !is_broken_pipe(&error) => {
             tracing::error!("{error:#}");
-            Ok(ExitCode::FAILURE)
+            ExitCode::FAILURE
         }
-        ended => ended.map(|()| ExitCode::SUCCESS),
-    }
+        Err(error) if !is_broken_pipe(&error) => {
+            log.say(&format!("mcr: {error:#}"));
+            cli::Exit::of(&error).into()
+        }
+        _ => ExitCode::SUCCESS,
+    };
+    log.flush();
+    Ok(code)
 }
 
 fn relay(options: &Run, log: &LogHandle) -> anyhow::Result<()> {
@@ -91,6 +97,8 @@ fn relay(options: &Run, log: &LogHandle) -> anyhow::Result<()> {
         Ended::Stopped(report) => report,
         // Whoever waits for this process sees it go on under its number.
         Ended::Becomes(binary) => {
+            // The thread that writes the log ends with this binary.
+            log.flush();
             return Err(upgrade::become_binary(&binary)).with_context(|| format!("cannot become {}", binary.display()));
         }
     };
@@ -131,6 +139,6 @@ fn runtime() -> anyhow::Result<Runtime> {
     Builder::new_current_thread().enable_all().build().context("cannot start")
 }
 
-fn start_log(format: LogFormat, debug_ebpf: bool) -> LogHandle {
+fn start_log(format: LogFormat, debug_ebpf: bool) -> anyhow::Result<LogHandle> {
     logging::start(format, if debug_ebpf { "info,relay_ebpf=debug" } else { "info" })
 }

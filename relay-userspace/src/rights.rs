@@ -53,6 +53,14 @@ pub fn keep_what_lanes_take() -> anyhow::Result<()> {
     keep(&FOR_LANES.into_iter().chain(TO_SWITCH).collect())
 }
 
+/// Gives up everything, in a thread that needs nothing.
+pub fn keep_nothing() {
+    for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
+        // Giving up is never refused.
+        let _ = caps::clear(None, set);
+    }
+}
+
 /// Has lanes that this thread starts begin with the right to become another user. Says which rights are lacking for that,
 /// and for ending such lanes.
 #[must_use]

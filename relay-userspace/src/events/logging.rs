@@ -1,15 +1,21 @@
-//! The log on standard error: lines for people, or one JSON object a line for programs.
+//! The log on standard error: lines for people, or one JSON object a line for programs. Nobody who has something to say waits
+//! for whoever reads: see `writer`.
 //!
 //! Each JSON line has `time`, `level`, `event` and `text`; an event's own fields stand beside them. A line that is no
 //! event has the event `log`.
 
 use super::time::rfc3339;
+use super::writer::{Lines as Queue, Put};
 use crate::args::LogFormat;
+use anyhow::Context as _;
 use serde_json::{Map, Value};
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -19,6 +25,8 @@ use tracing_subscriber::registry::{LookupSpan, Registry};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, reload};
 
+/// What is not written by then at the end stays unwritten.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 /// What every JSON line has.
 const EVERY_LINE: [&str; 5] = ["time", "level", "event", "text", "told_at"];
 /// The event of a line that is none.
@@ -61,21 +69,35 @@ impl fmt::Display for Fields<'_> {
 
 /// Changes what the log says while it runs.
 #[derive(Clone, Debug)]
-pub struct LogHandle(reload::Handle<EnvFilter, Registry>);
+pub struct LogHandle {
+    filter: reload::Handle<EnvFilter, Registry>,
+    queue: Arc<Queue>,
+}
 
 impl LogHandle {
+    /// Waits until what was said is written: before this process ends or becomes another. Not for long: where nobody reads,
+    /// it stays unwritten.
+    pub fn flush(&self) {
+        self.queue.flush(FLUSH_PATIENCE);
+    }
+
+    /// Says something that no level leaves out and that is written as it is: the last words of a command.
+    pub fn say(&self, line: &str) {
+        self.queue.put(format!("{line}\n").as_bytes());
+    }
+
     /// Sets the level: `info`, or `warn,relay_userspace::control=debug`.
     ///
     /// # Errors
     /// With what is wrong and what is right, when this is no level. The old one stays.
     pub fn set(&self, level: &str) -> Result<(), String> {
-        self.0.reload(filter(level)?).map_err(|error| format!("the log is gone: {error}"))
+        self.filter.reload(filter(level)?).map_err(|error| format!("the log is gone: {error}"))
     }
 
     /// The level as it is now.
     #[must_use]
     pub fn get(&self) -> String {
-        let all = self.0.with_current(ToString::to_string).unwrap_or_default();
+        let all = self.filter.with_current(ToString::to_string).unwrap_or_default();
         let asked_for = all.split(',').filter(|part| !part.starts_with(AUDIT));
         asked_for.collect::<Vec<_>>().join(",")
     }
@@ -108,7 +130,10 @@ fn filter(level: &str) -> Result<EnvFilter, String> {
 
 /// Starts the log of this process, at the level of the variable `MCR_LOG` or else at `default`. A level that is none
 /// is said in the log, which then has the default.
-pub fn start(format: LogFormat, default: &str) -> LogHandle {
+///
+/// # Errors
+/// When the system has no thread for it.
+pub fn start(format: LogFormat, default: &str) -> anyhow::Result<LogHandle> {
     let asked = std::env::var("MCR_LOG").ok();
     let (chosen, problem) = match asked.as_deref().map(filter) {
         Some(Ok(filter)) => (filter, None),
@@ -116,12 +141,41 @@ pub fn start(format: LogFormat, default: &str) -> LogHandle {
         None => (default_filter(default), None),
     };
     let ansi = format == LogFormat::Text && io::stderr().is_terminal();
-    let (subscriber, handle) = subscriber(format, ansi, chosen, io::stderr);
+    let queue = Arc::new(Queue::default());
+    let (subscriber, filter) = subscriber(format, ansi, chosen, Put(Arc::clone(&queue)));
     subscriber.init();
+    let handle = LogHandle { filter, queue };
+    handle.queue.write_to(io::stderr(), move |lines| missing(format, lines)).context("no thread for the log")?;
+    let of_panics = handle.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        let thread = std::thread::current();
+        let (name, backtrace) = (thread.name().unwrap_or("?").to_owned(), Backtrace::capture());
+        let backtrace =
+            if backtrace.status() == BacktraceStatus::Captured { format!("\n{backtrace}") } else { String::new() };
+        tracing::error!("this is a defect, please report it: thread '{name}' {panic}{backtrace}");
+        // It may be the end.
+        of_panics.flush();
+    }));
     if let Some(problem) = problem {
         tracing::warn!("MCR_LOG: {problem}");
     }
-    handle
+    Ok(handle)
+}
+
+/// A line that says how many are missing in its place.
+fn missing(format: LogFormat, lines: u64) -> String {
+    let text = "lines are missing here: whoever reads this log was too slow";
+    let mut line = Line { is_json: format == LogFormat::Json, text: text.to_owned(), ..Line::default() };
+    line.fields.insert("missing".to_owned(), lines.into());
+    line.words = format!(" missing={lines}");
+    let (mut said, time) = (String::new(), rfc3339(crate::clock::unix_ms()));
+    let mut writer = Writer::new(&mut said);
+    // Writing to a String cannot fail.
+    let _ = match format {
+        LogFormat::Json => line.write_json(&mut writer, &time, None, Level::WARN),
+        LogFormat::Text => line.write_text(&mut writer, &time, None, Level::WARN),
+    };
+    said
 }
 
 /// The filter of a level of ours.
@@ -134,13 +188,13 @@ fn subscriber<W>(
     ansi: bool,
     chosen: EnvFilter,
     writer: W,
-) -> (impl Subscriber + Send + Sync + for<'a> LookupSpan<'a>, LogHandle)
+) -> (impl Subscriber + Send + Sync + for<'a> LookupSpan<'a>, reload::Handle<EnvFilter, Registry>)
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let (filter, handle) = reload::Layer::new(chosen);
     let lines = tracing_subscriber::fmt::layer().with_ansi(ansi).with_writer(writer).event_format(Lines { format });
-    (tracing_subscriber::registry().with(filter).with(lines), LogHandle(handle))
+    (tracing_subscriber::registry().with(filter).with(lines), handle)
 }
 
 /// How a line looks.

@@ -6,6 +6,7 @@ mod logged; // an event that was told
 mod journal; // events as they outlive control
 mod log;
 mod time;
+mod writer; // lines on their way to standard error
 
 pub mod audit; // who asked for what, and what became of it
 pub mod logging; // the log on standard error

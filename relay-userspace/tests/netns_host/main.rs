@@ -1,6 +1,7 @@
 //! mcr beside everything else that lives on a host, with real packets. See README.md in this folder for the table.
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test ends where it fails, and says what is left over")]
 
+mod log; // a log that nobody reads
 mod line; // source, relay and receiver in a row
 mod query; // what routers ask, and what the kernel answers
 mod groups; // joined groups as the kernel shows them

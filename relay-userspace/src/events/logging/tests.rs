@@ -32,7 +32,8 @@ impl MakeWriter<'_> for Written {
 /// What is written while `say` runs.
 fn written(format: LogFormat, ansi: bool, say: impl FnOnce(&LogHandle)) -> String {
     let out = Written::default();
-    let (subscriber, handle) = subscriber(format, ansi, filter("info").unwrap(), out.clone());
+    let (subscriber, filter) = subscriber(format, ansi, filter("info").unwrap(), out.clone());
+    let handle = LogHandle { filter, queue: Default::default() };
     tracing::subscriber::with_default(subscriber, || say(&handle));
     let bytes = out.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap()

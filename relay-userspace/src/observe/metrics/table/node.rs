@@ -121,7 +121,7 @@ pub(super) const FAMILIES: &[Family] = &[
     counter(
         "mcr_log_dropped",
         &[],
-        "Lines that are missing in the log because they came too fast, those that lanes wrote among them.",
+        "Lines that are missing in the log because they came too fast or nobody read them, those that lanes wrote among them.",
         Read::Node(|_| Value::Count(logging::dropped())),
     ),
     counter(
