@@ -44,6 +44,8 @@ fn virtio_net_relays_in_zero_copy() {
     for case in plain() {
         table.played(&case, play(&mut guest, &case));
     }
+    let turned = Case { name: "the output becomes an input", ..plain()[0].clone() };
+    table.played(&turned, play_with(&mut guest, &turned, 0, receives_on_its_output));
     let (lanes, both_ways) = (two_lanes(), both_ways());
     if taps {
         table.played(&lanes, play(&mut guest, &lanes).and_then(|played| played.both_lanes().map(|()| played)));
@@ -146,6 +148,15 @@ fn sends_on_its_input(guest: &mut Guest) -> Result<()> {
     for _ in 0..3 {
         thread::sleep(Duration::from_millis(500));
         guest.run("mcr relay add back --in in0/239.3.1.1:5000 --out in0/239.4.1.1:5001 && mcr relay rm back")?;
+    }
+    Ok(())
+}
+
+/// A relay that receives on the output link comes and goes while frames flow.
+fn receives_on_its_output(guest: &mut Guest) -> Result<()> {
+    for _ in 0..3 {
+        thread::sleep(Duration::from_millis(500));
+        guest.run("mcr relay add back --in out1/239.3.1.1:5000 --out out2/239.4.1.1:5001 && mcr relay rm back")?;
     }
     Ok(())
 }
