@@ -132,13 +132,16 @@ impl Log {
     }
 
     /// On which queue the socket of that number is, or was last, for whoever has the lane's memory. `None` when there never
-    /// was one.
+    /// was one, or none can have that number.
     pub fn queue_of(ledger: impl AsFd, socket: u16) -> io::Result<Option<Queue>> {
+        if usize::from(socket) >= MAX_SOCKETS {
+            return Ok(None);
+        }
         let map = Mapping::shared(ledger, Self::BYTES)?;
         let at = offset_of!(Journal, queues) + usize::from(socket) * size_of::<Queue>();
         let [ifindex, number] = map.words32(at, 2) else { return Ok(None) };
         let queue = Queue { ifindex: ifindex.load(Relaxed), number: number.load(Relaxed) };
-        Ok((queue.ifindex != 0 && usize::from(socket) < MAX_SOCKETS).then_some(queue))
+        Ok((queue.ifindex != 0).then_some(queue))
     }
 
     /// Whether nothing is written down.

@@ -135,7 +135,9 @@ fn life_of(
     let owners = words.words32(0, n_frames as usize).iter().map(|word| Owner::from_word(word.load(Relaxed)));
     let filled: BTreeSet<u16> =
         owners.filter_map(|owner| if let Some(Owner::Fill { socket }) = owner { Some(socket) } else { None }).collect();
-    let is_gone = |number: &u16| !sockets.iter().any(|socket| socket.number == *number);
+    // What a lane wrote into a word need not be a number that a socket can have.
+    let is_gone =
+        |number: &u16| *number < station::MAX_SOCKETS && !sockets.iter().any(|socket| socket.number == *number);
     let gone: Vec<u16> = filled.into_iter().filter(is_gone).collect();
     let mut queues = Vec::new();
     for number in &gone {

@@ -9,4 +9,5 @@ fn a_lane_writes_down_on_which_queue_a_socket_is() {
     let queue = |number| Log::queue_of(&control.world.ledger, number).unwrap();
     assert_eq!(queue(1), Some(control.world.socket(1).queue()));
     assert_eq!(queue(9), None, "it never had one of that number");
+    assert_eq!(queue(u16::MAX), None, "what a lane says of itself can be anything");
 }
