@@ -82,12 +82,15 @@ fn under_traffic(guest: &mut Guest, case: &Case) -> Result<String> {
     played.memory().with_context(said)?;
     let dropped = report.all_dropped(1);
     let counted: u64 = dropped.values().sum();
-    let [pending, stale] = ["pending", "stale"].map(|reason| dropped.get(reason).copied().unwrap_or(0));
-    ensure!(counted == pending + stale && counted <= lost + NOT_TOLD, "{lost} lost, {}", said());
+    let [pending, stale, full] =
+        ["pending", "stale", "tx_full"].map(|reason| dropped.get(reason).copied().unwrap_or(0));
+    // The kernel may tell of a carrier that is lost a second late, and a ring is full after half of one.
+    let are_named = counted == pending + stale + full && full < pending;
+    ensure!(are_named && counted <= lost + NOT_TOLD, "{lost} lost, {dropped:?} counted: {}", said());
     // What is sent to a pulled cable is lost, and the card counts it as sent.
     ensure!(lost <= counted + RATE, "{lost} lost, {counted} counted: {}", said());
     ensure!(stale > 0, "nothing had waited: {}", said());
-    Ok(format!("{lost} lost: {pending} pending, {stale} stale; none old was sent"))
+    Ok(format!("{lost} lost: {pending} pending, {stale} stale, {full} tx_full; none old was sent"))
 }
 
 /// Waits until packets flow on the outputs from that one on.
