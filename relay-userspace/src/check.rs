@@ -36,7 +36,7 @@ pub fn run(file: &Path, look: impl FnOnce(&Plan) -> Seen, options: Options, out:
     let name = file.display().to_string();
     let (good, value, text) = match config::load(file) {
         Err(errors) => (false, errors_as_json(&errors), errors.to_string()),
-        Ok(Configuration { plan, settings }) => {
+        Ok(Configuration { plan, settings, .. }) => {
             let Seen { facts, lanes, kernel } = look(&plan);
             let compiled = compile(&plan, &facts, &Placement::new(&plan, &facts, None), None);
             let found = Found { compiled, doubts: api::doubts(&settings.http), lanes, kernel };

@@ -212,6 +212,9 @@ pub struct Config {
     pub in_force: bool,
     /// Why not.
     pub error: Option<String>,
+    /// Since when the configuration was in force that runs in its place: the last one that did before the node came up.
+    #[serde(default)]
+    pub last_good: Option<String>,
 }
 
 /// A lane at a glance.

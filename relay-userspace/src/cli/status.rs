@@ -49,6 +49,10 @@ fn text(status: &Status, paint: Paint) -> String {
         (None, false) => paint.paint(Tone::Bad, "NOT in force: mcr check says why, mcr reload tries again"),
     };
     line("config", &format!("{}: {in_force}", plain(&config.file)));
+    if let Some(since) = &config.last_good {
+        let text = format!("config refused, running the last good configuration of {}", plain(since));
+        line("", &paint.paint(Tone::Warn, &text));
+    }
     let n_relays: u64 = status.relays.values().sum();
     let states = status.relays.iter().filter(|(_, n)| **n > 0);
     let states: Vec<String> =

@@ -28,6 +28,7 @@ pub use settings::{Access, Http, Reads, Settings, State, Tls, Token};
 use crate::users;
 use relay_common::plan::{Plan, Relay};
 use std::path::Path;
+use std::sync::Arc;
 
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct Configuration {
     pub plan: Plan,
     /// What concerns control alone.
     pub settings: Settings,
+    /// What it was read from.
+    pub text: Arc<str>,
 }
 
 /// Reads a configuration file.
@@ -69,7 +72,7 @@ fn read(name: &str, text: &str, look: Option<lane_user::Look>) -> Result<Configu
     let file = file::read(&root, look, &mut errors);
     let settings = file.settings.clone();
     let plan = plan::make(file, &mut errors);
-    errors.or(Configuration { plan, settings })
+    errors.or(Configuration { plan, settings, text: text.into() })
 }
 
 /// Reads one relay in the form that it has in the file, but as JSON; a range gives several. The key paths of the

@@ -3,16 +3,20 @@
 mod begin;
 mod changes;
 
+use self::begin::Beginning;
 use super::book::Book;
 use super::crew::Stall;
 use super::desk::{Ask, Asked, Desk, Findings, Who};
+use super::door;
 use super::event::Event;
 use super::lane_user::LaneUser;
+use super::last_good::LastGood;
 use super::lock;
 use super::node::{Node, Start};
 use super::problem::Problem;
 use super::sources;
 use super::store::Store;
+use super::takeover::Orphans;
 use super::tell;
 use super::view::ConfigState;
 use crate::api::model::Health;
@@ -62,7 +66,15 @@ pub async fn run<S>(
     options: &Options,
     serve: impl FnOnce(&Configuration, Desk, &mut Node) -> anyhow::Result<S>,
 ) -> anyhow::Result<Ended> {
-    let configuration = config::load(&options.config)?;
+    let loaded = config::load(&options.config);
+    let doors = door::find(&options.run_dir, door::namespace()?)?;
+    if let Err(errors) = &loaded
+        && doors.is_empty()
+        && !begin::can_do_without(options)
+    {
+        // Nothing is made, and nobody is disturbed.
+        return Err(errors.clone().into());
+    }
     let kernel = preflight::check()?;
     rights::raise_open_files();
     let lock = lock::take(&options.run_dir)?;
@@ -70,17 +82,25 @@ pub async fn run<S>(
     sources::signals(&sender)?;
     sources::links(&sender)?;
     let started = now_ns();
-    let start = Start {
+    let lanes_user = loaded.as_ref().ok().and_then(|read| read.plan.lanes.user.as_deref());
+    let mut start = Start {
         run_dir: options.run_dir.clone(),
         debug: options.debug_ebpf,
         events: sender.clone(),
         rebinds: kernel.lacks(Feature::BoundRings),
-        lane_user: LaneUser::choose(configuration.plan.lanes.user.as_deref())?,
+        lane_user: LaneUser::choose(lanes_user)?,
     };
+    let orphans = Orphans::find(&start).await?;
+    let is_refused = loaded.is_err();
+    let beginning = Beginning::of(options, loaded, orphans.as_ref())?;
+    let configuration = beginning.configuration.clone();
+    if is_refused {
+        start.lane_user = LaneUser::choose(configuration.plan.lanes.user.as_deref())?;
+    }
     if let Some(warning) = start.lane_user.warning() {
         tracing::warn!("{warning}");
     }
-    let (mut control, asks) = Control::begin(options, &configuration, &start).await?;
+    let (mut control, asks) = Control::begin(options, beginning, orphans, &start).await?;
     if options.debug_ebpf {
         tokio::spawn(control.node.program_mut().follow_lines()?);
     }
@@ -95,6 +115,7 @@ pub async fn run<S>(
         }
     };
     control.tell_ready(started);
+    control.keep_what_runs();
     let end = control.follow(&mut events, asks, &sender).await;
     drop(served);
     match end {
@@ -122,6 +143,10 @@ struct Control {
     node: Node,
     book: Book,
     store: Store,
+    /// The configuration that ran last, on disk.
+    last: LastGood,
+    /// The text of the configuration that is in force.
+    text: Arc<str>,
     desk: Desk,
     config: ConfigState,
     /// What the kernel's check found, and when.
@@ -176,6 +201,14 @@ impl Control {
 
     fn record(&self, event: events::Event) {
         self.desk.events.record(event);
+    }
+
+    /// Keeps the configuration that is in force for a start at which the file is bad. One that was refused is not kept, and
+    /// where another mcr keeps its own nothing is.
+    fn keep_what_runs(&self) {
+        if self.config.refused.is_none() && self.store.is_ours() {
+            self.last.keep(Arc::clone(&self.text));
+        }
     }
 
     fn turned(&self) {

@@ -111,6 +111,12 @@ impl Memo {
         )
     }
 
+    /// The relays of the configuration file.
+    #[must_use]
+    pub fn of_file(&self) -> Vec<Relay> {
+        self.relays.iter().filter(|memo| !memo.of_api).filter_map(RelayMemo::relay).collect()
+    }
+
     /// The relays that came through the API.
     #[must_use]
     pub fn of_api(&self) -> Vec<Relay> {

@@ -10,6 +10,7 @@ pub mod http; // what of [http] is in force
 pub mod desk; // where changes are asked for
 pub mod book; // all relays, and what a question makes of them
 pub mod store; // the state file: what came through the API
+pub mod last_good; // the configuration that ran last
 pub mod memo; // what a successor must know
 pub mod sockets; // which sockets each lane must have
 

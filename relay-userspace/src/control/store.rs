@@ -74,6 +74,12 @@ impl Store {
         self.damage = Some(format!("{why}; then send mcr a SIGHUP (mcr reload)"));
     }
 
+    /// Whether this node may write beside the file: no other uses it.
+    #[must_use]
+    pub const fn is_ours(&self) -> bool {
+        self.lock.is_ok()
+    }
+
     /// Whether the file holds what nobody could read.
     #[must_use]
     pub const fn is_damaged(&self) -> bool {
@@ -97,7 +103,7 @@ impl Store {
         let relays: Vec<_> = relays.into_iter().map(relay_to_json).collect();
         let text = toml::to_string(&json!({ "relay": relays })).map_err(|error| not_kept(error.to_string()))?;
         let aside = beside(&self.file, "new");
-        write_flushed(&aside, &text).map_err(|error| {
+        write_flushed(&aside, &format!("{HEAD}{text}")).map_err(|error| {
             let _ = fs::remove_file(&aside);
             not_kept(format!("{error}{}", remedy(&error)))
         })?;
@@ -141,17 +147,26 @@ fn lock(file: &Path) -> Result<Flock<File>, String> {
 }
 
 /// The file of that name with another ending, in the same folder: a rename within it is atomic.
-fn beside(file: &Path, ending: &str) -> PathBuf {
+pub(super) fn beside(file: &Path, ending: &str) -> PathBuf {
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(".");
     name.push(ending);
     file.with_file_name(name)
 }
 
-fn write_flushed(path: &Path, relays: &str) -> io::Result<()> {
+/// Writes a file aside, flushes it, and puts it in the place of the one before.
+pub(super) fn write_in_place(path: &Path, text: &str) -> io::Result<()> {
+    let aside = beside(path, "new");
+    let written = write_flushed(&aside, text).and_then(|()| fs::rename(&aside, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&aside);
+    }
+    written.and_then(|()| flush_folder(path))
+}
+
+fn write_flushed(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(path)?;
-    file.write_all(HEAD.as_bytes())?;
-    file.write_all(relays.as_bytes())?;
+    file.write_all(text.as_bytes())?;
     file.sync_all()
 }
 

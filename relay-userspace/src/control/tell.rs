@@ -7,6 +7,7 @@ use super::node::Node;
 use super::problem::{Problem, ProgramFault};
 use super::reach::pending_changes;
 use crate::api::model::Health;
+use crate::config::Errors;
 use crate::events::{Event, EventLog, Kind, Level};
 use crate::link::event::LinkEvent;
 use crate::link::neighbour::Learned;
@@ -109,6 +110,17 @@ pub fn taken_over(noted: &Memo) -> Event {
 pub fn lane_untrue(lane: u32, pid: u32, problem: &str) -> Event {
     let text = format!("lane {lane} (pid {pid}) was not taken over: {problem}; it was ended, and another was started");
     Event::new(Kind::LaneUntrue, text).with("lane", lane).with("pid", pid).with("problem", problem.to_owned())
+}
+
+/// The configuration file was refused at the start, and what ran before goes on, or runs again.
+#[must_use]
+pub fn refused_at_the_start(errors: &Errors, last_good: Option<&str>) -> Event {
+    let runs = match last_good {
+        Some(since) => format!("running the last good configuration of {since}"),
+        None => "what ran before goes on".to_owned(),
+    };
+    let text = format!("the configuration file was not taken, {runs}: {errors}");
+    Event::new(Kind::ConfigRefused, text).with("error", errors.to_string())
 }
 
 /// Packets can flow no more, or again.

@@ -193,6 +193,9 @@ pub struct ConfigState {
     pub torn: Option<String>,
     /// Why the relays of the state file are not in force.
     pub damaged: Option<String>,
+    /// Since when the configuration was in force that runs in place of a file which was refused at the start, when no lane
+    /// was there that could tell what ran.
+    pub last_good: Option<String>,
     /// How often the file was taken since the start, and how often refused.
     pub taken: u64,
     /// See `taken`.

@@ -5,7 +5,7 @@ mod id; // what an event is called
 mod logged; // an event that was told
 mod journal; // events as they outlive control
 mod log;
-mod time;
+pub mod time; // moments as programs and people write them
 mod writer; // lines on their way to standard error
 
 pub mod audit; // who asked for what, and what became of it

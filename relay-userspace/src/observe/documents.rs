@@ -46,7 +46,12 @@ pub fn status(desk: &Desk, now: u64) -> model::Status {
         health: document(of_health),
         ready: document(checks),
         http: access::document(&desk.http, unix_ms()),
-        config: model::Config { file: config.path.display().to_string(), in_force: error.is_none(), error },
+        config: model::Config {
+            file: config.path.display().to_string(),
+            in_force: error.is_none(),
+            error,
+            last_good: config.last_good.clone(),
+        },
         relays: states(&view, now).into_iter().map(|(state, n)| (state.name().to_owned(), n)).collect(),
         pending: view.pending.iter().map(pending).collect(),
         lanes: view.lanes.iter().map(|of| lane(of, now)).collect(),

@@ -48,7 +48,9 @@ fn of(desk: &Desk, view: &View, now: u64, judge: impl FnOnce(&Evidence<'_>) -> V
         generation: lane.counters.get(LaneCounter::Generation),
     };
     let file = view.config.path.display().to_string();
-    let refused = view.config.refused.as_ref().map(first_of);
+    let last_good = view.config.last_good.as_ref();
+    let runs = last_good.map_or_else(String::new, |since| format!("; running the last good configuration of {since}"));
+    let refused = view.config.refused.as_ref().map(|errors| first_of(errors) + &runs);
     let texts: Vec<(&str, String)> =
         found.problems.iter().map(|problem| (problem.check(), problem.to_string())).collect();
     judge(&Evidence {

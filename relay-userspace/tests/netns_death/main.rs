@@ -16,6 +16,7 @@ mod compromised; // a lane in a stranger's hands
 mod lane_user; // whom lanes run as
 mod takeover; // the next control goes on where a dead one stood
 mod told; // what was told outlives whoever told it
+mod refused; // the configuration file is refused when a control starts
 mod moments; // control is killed at any moment of a start and of an upgrade
 #[cfg(feature = "chaos")]
 mod lane_output; // what lanes write

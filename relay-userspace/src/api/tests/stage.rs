@@ -199,7 +199,12 @@ impl Sight for FakeSight {
             health: self.health(),
             ready: self.ready(),
             http: Default::default(),
-            config: Config { file: view.config.path.display().to_string(), in_force: true, error: None },
+            config: Config {
+                file: view.config.path.display().to_string(),
+                in_force: true,
+                error: None,
+                last_good: None,
+            },
             relays: BTreeMap::new(),
             pending: Vec::new(),
             lanes: Vec::new(),

@@ -1,10 +1,11 @@
 //! How control begins: over lanes that run without one, or anew.
 
 use super::{Control, Options, changes};
-use crate::config::{Configuration, Errors};
+use crate::config::{self, Configuration, Errors};
 use crate::control::book::Book;
 use crate::control::desk::{Asked, Desk};
 use crate::control::door;
+use crate::control::last_good::{LastGood, state_file_of};
 use crate::control::node::{Node, Start};
 use crate::control::sources;
 use crate::control::store::Store;
@@ -12,19 +13,87 @@ use crate::control::takeover::Orphans;
 use crate::control::tell;
 use crate::control::view::ConfigState;
 use crate::events::EventLog;
+use std::path::PathBuf;
 use tokio::sync::mpsc;
+
+/// A configuration to begin with.
+pub(super) struct Beginning {
+    pub(super) configuration: Configuration,
+    /// Why the configuration file is not it.
+    refused: Option<Errors>,
+    /// Since when it was in force, if it is the last one that was, and nothing runs.
+    last_good: Option<String>,
+    /// Where the last one that ran is kept.
+    last: LastGood,
+}
+
+impl Beginning {
+    /// The configuration file; and if that is refused, the one that ran: its relays as the lanes have them, the rest of it as it
+    /// was kept on disk.
+    ///
+    /// # Errors
+    /// What is wrong with the file, where nothing else is left.
+    pub(super) fn of(
+        options: &Options,
+        loaded: Result<Configuration, Errors>,
+        running: Option<&Orphans>,
+    ) -> Result<Self, Errors> {
+        let errors = match loaded {
+            Ok(configuration) => {
+                let last =
+                    LastGood::beside(&state_file(options, configuration.settings.state.file.clone()), &options.config);
+                return Ok(Self { configuration, refused: None, last_good: None, last });
+            }
+            Err(errors) => errors,
+        };
+        let last = last_of_refused(options);
+        let ran = last.read().and_then(Result::ok);
+        let (configuration, last_good) = match (ran, running) {
+            (Some(ran), None) => (ran.configuration, Some(ran.since)),
+            (None, None) => return Err(errors),
+            (ran, Some(orphans)) => {
+                // Where nothing was kept, all else is as it is in a file that does not speak of it.
+                let kept = ran.map_or_else(|| config::parse("", ""), |ran| Ok(ran.configuration));
+                let mut configuration = kept.map_err(|_| errors.clone())?;
+                configuration.plan.relays = orphans.noted.of_file();
+                (configuration, None)
+            }
+        };
+        Ok(Self { configuration, refused: Some(errors), last_good, last })
+    }
+}
+
+/// Whether there is a configuration to begin with when the file is refused and no lane runs.
+pub(super) fn can_do_without(options: &Options) -> bool {
+    last_of_refused(options).read().is_some_and(|ran| ran.is_ok())
+}
+
+fn last_of_refused(options: &Options) -> LastGood {
+    LastGood::beside(&state_file(options, state_file_of(&options.config)), &options.config)
+}
+
+fn state_file(options: &Options, named: Option<PathBuf>) -> PathBuf {
+    named.unwrap_or_else(|| options.state_dir.join("relays.toml"))
+}
 
 impl Control {
     pub(super) async fn begin(
         options: &Options,
-        configuration: &Configuration,
+        beginning: Beginning,
+        orphans: Option<Orphans>,
         start: &Start,
     ) -> anyhow::Result<(Self, mpsc::Receiver<Asked>)> {
+        let Beginning { configuration, refused, last_good, last } = beginning;
         let log = EventLog::open(&options.run_dir, door::namespace()?);
-        let state_file = configuration.settings.state.file.clone();
-        let mut store = Store::open(&state_file.unwrap_or_else(|| options.state_dir.join("relays.toml")));
-        let orphans = Orphans::find(start).await?;
-        let mut config = ConfigState { path: options.config.clone(), taken: 1, ..ConfigState::default() };
+        let mut store = Store::open(&state_file(options, configuration.settings.state.file.clone()));
+        let mut config = ConfigState { path: options.config.clone(), ..ConfigState::default() };
+        if let Some(errors) = &refused {
+            log.record(tell::refused_at_the_start(errors, last_good.as_deref()));
+            config.refusals = 1;
+        } else {
+            config.taken = 1;
+        }
+        (config.refused, config.last_good) = (refused, last_good);
         let kept = match store.load() {
             Ok(kept) => kept,
             Err(errors) => {
@@ -36,11 +105,12 @@ impl Control {
                 })
             }
         };
-        let mut plan = configuration.plan.clone();
+        let Configuration { mut plan, text, .. } = configuration;
         if let Some(orphans) = &orphans {
             let running = orphans.lanes(&plan.lanes);
             if running != plan.lanes {
-                config.failed = Some(changes::lanes_differ());
+                // Of a file that is refused nobody knows what it wants.
+                config.failed = config.refused.is_none().then(changes::lanes_differ);
                 plan.lanes = running;
             }
         }
@@ -73,6 +143,22 @@ impl Control {
         let (desk, asks) = Desk::open(node.view(&book, config.clone()), log);
         let file = sources::Watched::new(&options.config);
         let (found, streams, health, links_due, ticks) = Default::default();
-        Ok((Self { node, book, store, desk, config, found, file, streams, health, links_due, ticks, took_over }, asks))
+        let control = Self {
+            node,
+            book,
+            store,
+            last,
+            text,
+            desk,
+            config,
+            found,
+            file,
+            streams,
+            health,
+            links_due,
+            ticks,
+            took_over,
+        };
+        Ok((control, asks))
     }
 }

@@ -83,9 +83,10 @@ impl Control {
         self.file.seen();
         match &taken {
             Ok(applied) => {
-                (self.config.refused, self.config.failed) = (None, None);
+                (self.config.refused, self.config.failed, self.config.last_good) = (None, None, None);
                 self.config.taken += 1;
                 self.record(tell::applied(applied));
+                self.keep_what_runs();
             }
             Err(refusal) => {
                 self.config.refusals += 1;
@@ -102,7 +103,7 @@ impl Control {
     }
 
     async fn take_file(&mut self, dry: bool) -> Result<Applied, Refusal> {
-        let Configuration { mut plan, settings } = config::load(&self.config.path).map_err(Refusal::Invalid)?;
+        let Configuration { mut plan, settings, text } = config::load(&self.config.path).map_err(Refusal::Invalid)?;
         keep_lanes(&mut plan, self.book.lanes())?;
         let mut book = self.book.clone();
         // While it cannot be read, the file of the configuration counts all the same.
@@ -120,7 +121,7 @@ impl Control {
         }
         carry_out(&mut self.node, &mut self.config, new.clone(), &after.origins()).await?;
         let of_http = self.desk.http.take(http);
-        self.book = after;
+        (self.book, self.text) = (after, text);
         if is_mended {
             // Not before: a file whose relays are not in force is nobody's to overwrite.
             self.store.forget_damage();
