@@ -118,6 +118,15 @@ impl Crew {
         self.supervisor.begin()
     }
 
+    /// Starts every lane that does not run, of a crew that was taken over: one that does not start is tried again, and the
+    /// others relay on.
+    ///
+    /// # Errors
+    /// When no thread can be had.
+    pub fn start_the_missing(&mut self) -> anyhow::Result<()> {
+        self.supervisor.begin_with_some()
+    }
+
     /// Gives the lanes a table and waits until each that is alive runs it.
     pub async fn publish(&mut self, table: &Table) -> anyhow::Result<()> {
         // A half is written only while every lane reads the other one. A lane that has not confirmed may read either.

@@ -3,6 +3,7 @@
 //! A door is a listening socket in the run folder, made by control and handed to the lane, which alone answers it.
 //! Nobody but this user can open the file, and the lane asks who came.
 
+use crate::lane::handoff::WAITING;
 use anyhow::{Context, bail};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket};
@@ -12,9 +13,6 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-
-/// Controls that wait to be let in. There is one at a time; the others are strangers.
-const WAITING: i32 = 8;
 
 /// The number of the network namespace that this thread is in.
 pub fn namespace() -> anyhow::Result<u64> {
@@ -46,12 +44,20 @@ pub fn make(path: &Path) -> anyhow::Result<OwnedFd> {
     Ok(door)
 }
 
-/// Goes to a door. `None` when nobody stands behind it; the file is removed then.
+/// Goes to a door, if this user made it: only control makes doors, and only lanes are given them. `None` when nobody stands
+/// behind it; the file is removed then.
 pub fn open(path: &Path) -> anyhow::Result<Option<OwnedFd>> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let connection = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).context("no socket")?;
     match connect(connection.as_raw_fd(), &address(path)?) {
-        Ok(()) => Ok(Some(connection)),
+        Ok(()) => {
+            // Who listens there may be a lane, which is another user.
+            let uid = fs::symlink_metadata(path).with_context(|| format!("cannot look at {}", path.display()))?.uid();
+            if uid != nix::unistd::geteuid().as_raw() {
+                bail!("this door was made by user {uid}: start mcr as that user, or end what stands behind it");
+            }
+            Ok(Some(connection))
+        }
         Err(Errno::ENOENT) => Ok(None),
         Err(Errno::ECONNREFUSED) => {
             remove(path)?;

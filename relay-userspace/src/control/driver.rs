@@ -13,10 +13,10 @@ use super::lane_user::LaneUser;
 use super::last_good::LastGood;
 use super::lock;
 use super::node::{Node, Start};
+use super::orphans::Found;
 use super::problem::Problem;
 use super::sources;
 use super::store::Store;
-use super::takeover::Orphans;
 use super::tell;
 use super::view::ConfigState;
 use crate::api::model::Health;
@@ -90,9 +90,9 @@ pub async fn run<S>(
         rebinds: kernel.lacks(Feature::BoundRings),
         lane_user: LaneUser::choose(lanes_user)?,
     };
-    let orphans = Orphans::find(&start).await?;
+    let found = Found::look(&start).await?;
     let is_refused = loaded.is_err();
-    let beginning = Beginning::of(options, loaded, orphans.as_ref())?;
+    let beginning = Beginning::of(options, loaded, found.orphans.as_ref())?;
     let configuration = beginning.configuration.clone();
     if is_refused {
         start.lane_user = LaneUser::choose(configuration.plan.lanes.user.as_deref())?;
@@ -100,7 +100,7 @@ pub async fn run<S>(
     if let Some(warning) = start.lane_user.warning() {
         tracing::warn!("{warning}");
     }
-    let (mut control, asks) = Control::begin(options, beginning, orphans, &start).await?;
+    let (mut control, asks) = Control::begin(options, beginning, found, &start).await?;
     if options.debug_ebpf {
         tokio::spawn(control.node.program_mut().follow_lines()?);
     }
@@ -242,6 +242,7 @@ impl Control {
                 Event::LinksSettled => self.follow_links().await,
                 Event::Reported { link, groups } => self.record(tell::reported(&link, groups)),
                 Event::LaneUntrue { number, pid, problem } => self.record(tell::lane_untrue(number, pid, &problem)),
+                Event::LaneReplaced { number, pid, problem } => self.record(tell::lane_replaced(number, pid, &problem)),
                 Event::LaneEnded { number, pid, ending, failed } => self.lane_ended(number, pid, &ending, failed).await,
                 Event::LaneStarted { number } => {
                     self.record(tell::lane_started(number));

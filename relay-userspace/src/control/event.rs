@@ -43,6 +43,15 @@ pub enum Event {
         /// What.
         line: Line,
     },
+    /// A lane that a dead control left cannot be taken over. It was ended.
+    LaneReplaced {
+        /// The lane.
+        number: u32,
+        /// The process.
+        pid: u32,
+        /// Why not.
+        problem: String,
+    },
     /// A lane that kept dying, and was let wait, was started again.
     LaneStarted {
         /// The lane.

@@ -2,7 +2,7 @@
 
 use super::door;
 use super::supervisor::Started;
-use super::talk::{PATIENCE, START_PATIENCE, Shown, Talk};
+use super::talk::{PATIENCE, Shown, Talk};
 use super::vault::Held;
 use crate::kernel::passing::Sender;
 use crate::kernel::process::{self, Ending};
@@ -19,6 +19,8 @@ use tokio::io::unix::AsyncFd;
 const ENDING_PATIENCE: Duration = Duration::from_millis(100);
 /// So long after it was killed a process is gone, on the worst of machines.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
+/// A lane whose control has gone and that does not answer for so long hangs: see [`relay_common::hang`].
+const SILENT: Duration = Duration::from_secs(2);
 /// How often a lane is asked whether it is still busy with a control that has just gone.
 const BUSY_STEP: Duration = Duration::from_millis(10);
 
@@ -33,6 +35,34 @@ pub struct LaneProcess {
     talk: Talk,
     /// Which life of the lane this is: see [`Life`](super::supervisor::Life).
     pub life: u64,
+}
+
+/// The process of a lane, to end it.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    /// Its number.
+    pub pid: u32,
+    process: Arc<AsyncFd<OwnedFd>>,
+}
+
+impl Handle {
+    /// Whether it has ended, or does so soon.
+    pub async fn ended_within(&self, patience: Duration) -> bool {
+        let _ = tokio::time::timeout(patience, self.process.readable()).await;
+        process::has_ended(self.process.get_ref().as_fd())
+    }
+
+    /// Ends it at once, whatever it does, and buries a child.
+    pub async fn end(self) {
+        let process = self.process.get_ref().as_fd();
+        if !process::has_ended(process) {
+            if let Err(error) = process::kill(process) {
+                tracing::warn!(pid = self.pid, %error, "a lane could not be killed");
+            }
+            self.ended_within(KILL_PATIENCE).await;
+        }
+        process::ending(self.process.get_ref().as_fd());
+    }
 }
 
 /// Why a lane could not be taken over.
@@ -65,6 +95,8 @@ pub enum Met {
     /// What it shows makes no sense, for this reason. It stands behind a door that control made, so it is a lane, and
     /// the kernel says which process it is.
     Untrue(LaneProcess, String),
+    /// It does not answer, for this reason; the kernel says which process began to listen at its door.
+    Silent(LaneProcess, String),
 }
 
 impl LaneProcess {
@@ -87,7 +119,7 @@ impl LaneProcess {
     pub async fn adopt(path: &Path) -> Result<(Self, Shown), AdoptError> {
         match Self::meet(path).await? {
             Met::Lane(lane, shown) => Ok((lane, *shown)),
-            Met::Untrue(_, problem) => Err(AdoptError::Failed(anyhow::Error::msg(problem))),
+            Met::Untrue(_, problem) | Met::Silent(_, problem) => Err(AdoptError::Failed(anyhow::Error::msg(problem))),
         }
     }
 
@@ -100,7 +132,7 @@ impl LaneProcess {
         let (talk, shown) = loop {
             let connection = door::open(path)?.ok_or(AdoptError::Nobody)?;
             let mut talk = Talk::with_a_lane(connection)?;
-            match talk.show(START_PATIENCE).await {
+            match talk.show(SILENT).await {
                 // The lane may not have noticed yet that its control is gone.
                 Err(AdoptError::Busy) if waited < PATIENCE => {
                     tokio::time::sleep(BUSY_STEP).await;
@@ -117,6 +149,12 @@ impl LaneProcess {
         let (sender, shown) = match shown {
             Ok(shown) => (shown.sender, Ok(shown)),
             Err(AdoptError::Untrue { sender, problem }) => (sender, Err(problem)),
+            Err(AdoptError::Failed(error)) => {
+                // A lane begins to listen at its door itself.
+                let Some((pid, process)) = talk.listener() else { return Err(error.into()) };
+                let process = Arc::new(process::waited_for(process).context("cannot watch the lane")?);
+                return Ok(Met::Silent(Self { pid, process, talk, life: 0 }, format!("{error:#}")));
+            }
             Err(error) => return Err(error),
         };
         // The kernel has told its number. While it is there the number is its own; had it gone, it could be another's.
@@ -163,18 +201,26 @@ impl LaneProcess {
 
     /// Whether it has ended, or does so soon.
     pub async fn ended_within(&self, patience: Duration) -> bool {
-        let _ = tokio::time::timeout(patience, self.process.readable()).await;
-        !self.is_alive()
+        self.handle().ended_within(patience).await
+    }
+
+    /// Its process, to end it whatever becomes of this.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle { pid: self.pid, process: Arc::clone(&self.process) }
     }
 
     /// Ends it at once, whatever it does. A successor finds everything where it stands.
     pub async fn end(self) {
-        if self.is_alive() {
-            if let Err(error) = process::kill(self.process.get_ref().as_fd()) {
-                tracing::warn!(pid = self.pid, %error, "a lane could not be killed");
-            }
-            self.ended_within(KILL_PATIENCE).await;
+        self.handle().end().await;
+    }
+
+    /// Ends it: asked to between two batches, in words that every version knows, and if that does not help, killed.
+    pub async fn end_at_edge(mut self) {
+        if self.talk.ask(Message::of(kind::STOP_AT_EDGE), &[], PATIENCE).await.is_ok() {
+            self.ended_within(PATIENCE).await;
         }
+        self.end().await;
     }
 
     /// Asks for something and waits until it is done.
@@ -239,7 +285,7 @@ impl LaneProcess {
     /// # Errors
     /// Why it does not hold the others.
     pub async fn hold_all(&mut self, held: &[(u64, Held)]) -> Result<(), (usize, anyhow::Error)> {
-        let one = |(tag, held): &(u64, Held)| (Message::hold(*tag, held.note.as_bytes()), held.fd.as_raw_fd());
+        let one = |(tag, held): &(u64, Held)| (Message::hold(*tag, held.note.as_bytes()), Some(held.fd.as_raw_fd()));
         let messages: Vec<_> = held.iter().map(one).collect();
         self.talk.ask_all(&messages, PATIENCE).await
     }
@@ -247,6 +293,13 @@ impl LaneProcess {
     /// Has the lane let a held descriptor go, if it has one of that tag.
     pub async fn forget(&mut self, tag: u64) -> anyhow::Result<()> {
         self.talk.ask(Message { tag, ..Message::of(kind::FORGET) }, &[], PATIENCE).await.map(drop)
+    }
+
+    /// Has the lane let go of all of these, with one deadline.
+    pub async fn forget_all(&mut self, tags: &[u64]) -> anyhow::Result<()> {
+        let one = |tag: &u64| (Message { tag: *tag, ..Message::of(kind::FORGET) }, None);
+        let messages: Vec<_> = tags.iter().map(one).collect();
+        self.talk.ask_all(&messages, PATIENCE).await.map_err(|(_, error)| error)
     }
 
     /// All that the lane has.
@@ -268,12 +321,11 @@ impl LaneProcess {
     pub async fn leave(self) {
         let Self { process, talk, pid, .. } = self;
         drop(talk);
-        if tokio::time::timeout(PATIENCE, process.readable()).await.is_err() {
+        let handle = Handle { pid, process };
+        if !handle.ended_within(PATIENCE).await {
             tracing::warn!(pid, "a lane whose place is taken does not end, and is killed");
-            let _ = process::kill(process.get_ref().as_fd());
-            let _ = tokio::time::timeout(KILL_PATIENCE, process.readable()).await;
         }
-        process::ending(process.get_ref().as_fd());
+        handle.end().await;
     }
 
     /// Has the lane end between two batches, with everything where it stands for a successor.

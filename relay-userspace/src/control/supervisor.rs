@@ -214,6 +214,26 @@ impl Supervisor {
                 self.shared.start(lane)?;
             }
         }
+        self.follow()
+    }
+
+    /// The same for lanes of which some run: one that does not start is tried again.
+    ///
+    /// # Errors
+    /// When no thread can be had.
+    pub fn begin_with_some(&mut self) -> anyhow::Result<()> {
+        for lane in 0..self.n_lanes() {
+            let is_down = self.edit(lane, |life| matches!(life.process, Process::Down { .. })).unwrap_or_default();
+            if is_down && let Err(error) = self.shared.start(lane) {
+                self.shared.is_down_again(lane);
+                let text = format!("{error:#}; trying again");
+                let _ = self.shared.events.send(Event::LaneTrouble { number: lane, text });
+            }
+        }
+        self.follow()
+    }
+
+    fn follow(&mut self) -> anyhow::Result<()> {
         for lane in 0..self.n_lanes() {
             let shared = Arc::clone(&self.shared);
             let thread = thread::Builder::new().name(format!("supervisor-{lane}"));

@@ -4,134 +4,49 @@
 use super::attach::Hold;
 use super::book::Book;
 use super::chaos;
-use super::crew::{self, Crew};
-use super::door;
-use super::event::Event;
+use super::crew::Crew;
 use super::facts;
 use super::membership::{Limits, Memberships};
-use super::memo::{Memo, Pages};
 use super::node::{Node, RunningProgram, Start, start_reports};
 use super::offloads::Offloads;
+use super::orphans::{Orphans, attached};
 use super::own_ports::OwnPorts;
-use super::process::{AdoptError, LaneProcess, Met};
 use super::reports::Begins;
-use super::talk::{self, Shown};
 use super::upgrade;
-use super::vault::{Held, Vault, tag};
+use super::vault::{Vault, tag};
 use crate::kernel::program::{Loading, Program, ProgramError};
-use crate::lane::handoff::Message;
 use crate::link::groups;
 use crate::link::neighbour::Neighbours;
 use crate::link::netlink::Netlink;
 use anyhow::Context as _;
-use relay_common::facts::Facts;
-use relay_common::plan::{Lanes, Plan};
+use relay_common::plan::Plan;
 use relay_common::table::Kernel;
-use std::collections::BTreeMap;
-use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Lanes that relay without a control, and what they hold.
-#[derive(Debug)]
-pub struct Orphans {
-    lanes: Vec<(LaneProcess, Shown)>,
-    vault: Vault,
-    memo: Pages,
-    /// What the dead control wrote down.
-    pub noted: Memo,
+/// Why lanes could not be taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum NotTaken {
+    /// What they show cannot be used: they are to be ended.
+    #[error("{0:#}")]
+    Unusable(anyhow::Error),
+    /// Something else is wrong; they relay on as they did.
+    #[error(transparent)]
+    Failed(#[from] anyhow::Error),
+}
+
+impl From<ProgramError> for NotTaken {
+    fn from(error: ProgramError) -> Self {
+        Self::Failed(error.into())
+    }
 }
 
 impl Orphans {
-    /// Looks for lanes that a dead control left. None of them is changed.
-    ///
-    /// # Errors
-    /// When there are lanes that cannot be taken over, with the remedy.
-    pub async fn find(start: &Start) -> anyhow::Result<Option<Self>> {
-        let (mut lanes, mut untrue) = (Vec::new(), Vec::new());
-        for (number, path) in door::find(&start.run_dir, door::namespace()?)? {
-            match LaneProcess::meet(&path).await {
-                Ok(Met::Lane(lane, shown)) => {
-                    crew::check_layout(&shown)?;
-                    match crew::check(number, &path, &shown) {
-                        Ok(()) => lanes.push((lane, *shown)),
-                        Err(problem) => untrue.push((number, lane, format!("{problem:#}"))),
-                    }
-                }
-                Ok(Met::Untrue(lane, problem)) => untrue.push((number, lane, problem)),
-                Err(AdoptError::Nobody) => {}
-                Err(error) => {
-                    return Err(error).with_context(|| {
-                        let path = path.display();
-                        format!("lane {number} relays without a control and cannot be taken over by its door {path}")
-                    });
-                }
-            }
-        }
-        let mut found = None;
-        if !lanes.is_empty() {
-            let (memo, noted) = memo_of(&lanes)?;
-            let noted = noted.unwrap_or_default();
-            let check = |shown: &Shown| {
-                crew::check_user(shown.sender.uid, &start.lane_user, &noted.lane_users)?;
-                crew::check_start(&shown.start, &noted.starts)
-            };
-            let said = |(lane, shown): (LaneProcess, Shown)| match check(&shown) {
-                Ok(()) => Ok((lane, shown)),
-                Err(problem) => Err((shown.number, lane, format!("{problem:#}"))),
-            };
-            let (mut sound, more): (Vec<_>, Vec<_>) = lanes.into_iter().map(said).partition(Result::is_ok);
-            untrue.extend(more.into_iter().filter_map(Result::err));
-            let mut lanes: Vec<(LaneProcess, Shown)> = sound.drain(..).filter_map(Result::ok).collect();
-            let mut vault = vault_of(&mut lanes);
-            vault.0.retain(|tag, held| crew::is_its_output(*tag, held, &noted.pipes));
-            found = (!lanes.is_empty()).then_some(Self { lanes, vault, memo, noted });
-        }
-        // Nothing speaks against going on now. They stand behind doors of ours, and the kernel says who they are.
-        for (number, lane, problem) in untrue {
-            let pid = lane.pid();
-            lane.end().await;
-            let _ = start.events.send(Event::LaneUntrue { number, pid, problem });
-        }
-        Ok(found)
-    }
-
-    /// How the lanes run: what the configuration says of it counts from the next start on.
-    #[must_use]
-    pub fn lanes(&self, configured: &Lanes) -> Lanes {
-        let starts: Vec<&Message> = self.lanes.iter().map(|(_, shown)| &shown.start).collect();
-        let running = crew::lanes(&starts, configured);
-        // A lane that has died since keeps its core.
-        if running.cores.len() < configured.cores.len() && configured.cores.starts_with(&running.cores) {
-            return Lanes { cores: configured.cores.clone(), ..running };
-        }
-        running
-    }
-
-    /// Ends the lanes: no new packet comes in, everything that came is sent, and nothing is left behind. Says how many.
-    ///
-    /// # Errors
-    /// When they cannot be reached.
-    pub async fn end(self, start: &Start) -> anyhow::Result<usize> {
-        for hold in attached(&self.vault).into_values() {
-            // A link that is gone has nothing to detach from.
-            let _ = hold.attached.detach();
-        }
-        let lanes = (self.lanes(&Lanes::default()), start.lane_user.clone());
-        let (facts, events) = (Facts::default(), start.events.clone());
-        let Self { lanes: found, vault, .. } = self;
-        let n = found.len();
-        let mut crew = Crew::taken_over(found, vault, lanes, &[], &facts, &start.run_dir, events)?;
-        crew.stop(super::node::STOP_PATIENCE).await?;
-        Offloads::open(&start.run_dir)?.restore(|_| false);
-        Ok(n)
-    }
-
     /// Goes on where the dead control stood. When this returns, what runs is what should.
     ///
     /// # Errors
-    /// When that cannot be; the lanes relay on as they did.
-    pub async fn take_over(self, book: &Book, start: &Start) -> anyhow::Result<Node> {
+    /// When that cannot be. Nothing has been done to the lanes.
+    pub async fn take_over(self, book: &Book, start: &Start) -> Result<Node, NotTaken> {
         let Self { lanes: found, vault, memo, noted } = self;
         let plan = book.plan();
         let netlink = Netlink::new().context("cannot ask the kernel for its links")?;
@@ -163,10 +78,12 @@ impl Orphans {
         }
         let kernel = if is_same_object { super::reach::found_in_kernel(&program)? } else { Kernel::default() };
         let kernel = Kernel { joins: memberships.joins(&facts), ..kernel };
+        let offloads = Offloads::open(&start.run_dir)?;
         let room = (plan.lanes.max_relays, plan.lanes.max_outputs);
         let events = start.events.clone();
         let (lanes, restarts) = ((plan.lanes.clone(), start.lane_user.clone()), &noted.restarts);
-        let mut crew = Crew::taken_over(found, vault, lanes, restarts, &facts, &start.run_dir, events)?;
+        let crew = Crew::taken_over(found, vault, lanes, restarts, &facts, &start.run_dir, events);
+        let mut crew = crew.map_err(NotTaken::Unusable)?;
         crew.rebinds = start.rebinds;
         let reports = start_reports(&memberships, start, Begins::AfterAnother);
         let mut node = Node {
@@ -184,7 +101,7 @@ impl Orphans {
             neighbours,
             netlink,
             attached,
-            offloads: Offloads::open(&start.run_dir)?,
+            offloads,
             noticed: Vec::new(),
             memo,
             lanes_run: noted.binary.clone(),
@@ -219,30 +136,6 @@ fn parts_at(vault: &Vault, place: usize) -> Vec<u64> {
     vault.0.range(first..first + tag::PROGRAM_SPAN).map(|(tag, _)| *tag).collect()
 }
 
-/// What the lanes hold, by its tag.
-fn vault_of(lanes: &mut [(LaneProcess, Shown)]) -> Vault {
-    let mut vault = Vault::default();
-    for talk::Held { tag, note, descriptor } in lanes.iter_mut().flat_map(|(_, shown)| std::mem::take(&mut shown.held))
-    {
-        let note = String::from_utf8_lossy(&note).into_owned();
-        vault.0.entry(tag).or_insert(Held { fd: Arc::new(descriptor), note });
-    }
-    vault
-}
-
-/// The memo that lanes hold, with what stands in it: only what the kernel says is one of this user's control.
-fn memo_of(lanes: &[(LaneProcess, Shown)]) -> anyhow::Result<(Pages, Option<Memo>)> {
-    let copy = |wanted: u64| -> anyhow::Result<OwnedFd> {
-        let mut held = lanes.iter().flat_map(|(_, shown)| &shown.held);
-        let held = held.find(|held| held.tag == wanted && crew::check_memo(held.descriptor.as_fd()).is_ok());
-        let held = held.context("the lanes that run hold no memo: end them (mcr stop) and start anew")?;
-        Ok(held.descriptor.try_clone()?)
-    };
-    let [first, second] = tag::MEMO;
-    Pages::taken_over([copy(first)?, copy(second)?])
-        .context("cannot write the memo of the lanes that run: start mcr as the user who started them")
-}
-
 /// The groups that the dead control joined, and the sockets of it that hold none.
 fn memberships(vault: &Vault) -> (Memberships, Vec<u64>) {
     let net = Path::new(groups::NET);
@@ -254,15 +147,6 @@ fn memberships(vault: &Vault) -> (Memberships, Vec<u64>) {
     Memberships::taken_over(Limits::read(), held, &listed.concat())
 }
 
-/// What is attached to links, as far as the lanes hold it.
-fn attached(vault: &Vault) -> BTreeMap<String, Hold> {
-    let one = |(tag, held): (u64, &Held)| {
-        let ifindex = u32::try_from(tag - tag::ATTACHED).ok()?;
-        Hold::taken_over(ifindex, held.fd.try_clone().ok()?, &held.note)
-    };
-    vault.range(tag::ATTACHED).filter_map(one).collect()
-}
-
 impl Node {
     /// Changes what differs from what should be. What is not needed is let go of at the end.
     async fn take_charge(&mut self, book: &Book, is_same_object: bool, needless: Vec<u64>) -> anyhow::Result<()> {
@@ -270,7 +154,7 @@ impl Node {
         // Before any lane is started: the next control compares what it says with this.
         let (table, place) = (self.table.clone(), self.place.clone());
         self.write_memo(&table, &place, &book.origins())?;
-        self.crew.start()?;
+        self.crew.start_the_missing()?;
         // Beside the parts of the program that runs, if it is another: until that one is replaced they count.
         let beside = if is_same_object { self.runs.place } else { (self.runs.place + 1) % 2 };
         self.hold_for_successors(beside).await?;
@@ -288,9 +172,7 @@ impl Node {
         } else {
             self.put_in_place(beside, book).await?;
         }
-        for tag in needless {
-            self.crew.forget(tag).await;
-        }
+        self.crew.forget_all(needless).await;
         self.renew_lanes(book).await;
         Ok(())
     }

@@ -4,6 +4,7 @@
 use super::process::AdoptError;
 use crate::kernel::passing::{self, Sender, Waits};
 use crate::kernel::process::waited_for;
+use crate::lane::LANE;
 use crate::lane::handoff::{self, Heard, Message, Outfit, Refusal, kind};
 use anyhow::{Context, bail};
 use std::io;
@@ -79,13 +80,8 @@ impl Talk {
         Ok(Self { socket: waited_for(socket).context("cannot talk to the lane")?, serial })
     }
 
-    /// Begins with whoever stands behind a door, if a process of this user made it: only control makes doors, and only
-    /// lanes are given them. The kernel says from here on who answers.
+    /// Begins with whoever stands behind a door. The kernel says from here on who answers.
     pub fn with_a_lane(connection: OwnedFd) -> anyhow::Result<Self> {
-        let uid = passing::peer_uid(connection.as_fd()).context("cannot tell whose lane it is")?;
-        if uid != nix::unistd::geteuid().as_raw() {
-            bail!("this door was made by user {uid}: start mcr as that user, or end what stands behind it");
-        }
         passing::ask_for_senders(connection.as_fd()).context("cannot tell who answers")?;
         Self::new(connection, 0)
     }
@@ -94,6 +90,15 @@ impl Talk {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         passing::is_connected(self.socket.get_ref().as_fd())
+    }
+
+    /// Who listens at the door by which this came, if it is a process that is there and has a lane's name.
+    #[must_use]
+    pub fn listener(&self) -> Option<(u32, OwnedFd)> {
+        let (pid, process) = passing::listener(self.socket.get_ref().as_fd())?;
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+        // A control listens there until its lane does. What is read of a number is of this process as long as it lives.
+        (name.starts_with(LANE) && !crate::kernel::process::has_ended(process.as_fd())).then_some((pid, process))
     }
 
     /// Asks for something and waits until it is done.
@@ -113,14 +118,14 @@ impl Talk {
         }
     }
 
-    /// Asks for many things, each with a descriptor and without waiting for the answer to the one before. Otherwise it says
+    /// Asks for many things, each with a descriptor or none and without waiting for the answer to the one before. Otherwise it says
     /// how many, in their order, were done.
     ///
     /// # Errors
     /// Why the next one was not.
     pub async fn ask_all(
         &mut self,
-        asked: &[(Message, RawFd)],
+        asked: &[(Message, Option<RawFd>)],
         patience: Duration,
     ) -> Result<(), (usize, anyhow::Error)> {
         let mut done = 0;
@@ -130,7 +135,7 @@ impl Talk {
                 if n >= UNDER_WAY {
                     self.hear_done(first, &mut done).await?;
                 }
-                self.say(*message, &[*fd]).await?;
+                self.say(*message, fd.as_slice()).await?;
             }
             while done < asked.len() {
                 self.hear_done(first, &mut done).await?;

@@ -112,6 +112,23 @@ pub fn lane_untrue(lane: u32, pid: u32, problem: &str) -> Event {
     Event::new(Kind::LaneUntrue, text).with("lane", lane).with("pid", pid).with("problem", problem.to_owned())
 }
 
+/// A lane was not taken over, because it could not be.
+#[must_use]
+pub fn lane_replaced(lane: u32, pid: u32, problem: &str) -> Event {
+    let text = format!("lane {lane} (pid {pid}) cannot be taken over: {problem}; it is ended, and another is started");
+    Event::new(Kind::LaneReplaced, text).with("lane", lane).with("pid", pid).with("problem", problem.to_owned())
+}
+
+/// No lane could be taken over.
+#[must_use]
+pub fn begun_anew(lanes: usize) -> Event {
+    let text = format!(
+        "none of the lanes ({lanes}) that a control before this one left could be taken over: they were ended, \
+         everything begins anew, and streams were interrupted"
+    );
+    Event::new(Kind::NodeBegunAnew, text).with("lanes", lanes)
+}
+
 /// The configuration file was refused at the start, and what ran before goes on, or runs again.
 #[must_use]
 pub fn refused_at_the_start(errors: &Errors, last_good: Option<&str>) -> Event {

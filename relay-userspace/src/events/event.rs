@@ -72,6 +72,8 @@ kinds! {
     NodeStopping = "node.stopping", Info, [];
     /// A control took the lanes of a dead one over.
     NodeTakenOver = "node.taken_over", Warn, [];
+    /// None of the lanes that a dead control left could be taken over: everything began anew, and streams were interrupted.
+    NodeBegunAnew = "node.begun_anew", Error, ["lanes"];
     /// A newer binary took over.
     NodeUpgraded = "node.upgraded", Info, ["from", "to"];
     /// A relay is new.
@@ -115,6 +117,8 @@ kinds! {
     LaneDied = "lane.died", Error, ["lane", "pid", "ending"];
     /// A lane that a dead control left showed what cannot be: it was ended, and another was started.
     LaneUntrue = "lane.untrue", Error, ["lane", "pid", "problem"];
+    /// A lane that a dead control left could not be taken over: it was ended, and another was started.
+    LaneReplaced = "lane.replaced", Error, ["lane", "pid", "problem"];
     /// A lane was started again.
     LaneStarted = "lane.started", Info, ["lane"];
     /// A lane does not come round.

@@ -102,6 +102,23 @@ pub fn peer_uid(socket: BorrowedFd<'_>) -> io::Result<u32> {
     Ok(getsockopt(&socket, sockopt::PeerCredentials)?.uid())
 }
 
+/// The process that began to listen where this end has connected to, by its number and as a descriptor; nothing when it is
+/// gone, and before Linux 6.5.
+#[must_use]
+pub fn listener(socket: BorrowedFd<'_>) -> Option<(u32, OwnedFd)> {
+    /// See unix(7).
+    const SO_PEERPIDFD: libc::c_int = 77;
+    let pid = getsockopt(&socket, sockopt::PeerCredentials).ok()?.pid();
+    let mut fd: libc::c_int = -1;
+    let mut length = libc::socklen_t::try_from(size_of::<libc::c_int>()).ok()?;
+    // SAFETY: there is room for a number at the one address, and its length stands at the other.
+    let asked = unsafe {
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, SO_PEERPIDFD, (&raw mut fd).cast(), &raw mut length)
+    };
+    // SAFETY: the kernel has just made this descriptor for us.
+    (asked == 0 && fd >= 0).then(|| (pid.cast_unsigned(), unsafe { OwnedFd::from_raw_fd(fd) }))
+}
+
 /// Whether the other end is there, whatever it has left to be read.
 #[must_use]
 pub fn is_connected(socket: BorrowedFd<'_>) -> bool {

@@ -21,6 +21,8 @@ pub const PROTOCOL: u32 = 4;
 /// What is held by tags from here on, by the number of its lane, are the counters of a lane, to be read by the others: what
 /// has come to them has not been lost. They are sealed to the length that counters have here.
 pub const COUNTERS: u64 = 3 << 32;
+/// Controls that wait at a lane's door to be let in. There is one at a time; the others are strangers.
+pub const WAITING: i32 = 8;
 /// The longest note that a held descriptor has.
 pub const NOTE: usize = 64;
 

@@ -25,3 +25,6 @@ mod fixtures;
 mod world;
 mod run;
 pub use run::{pin, run};
+
+/// What every lane's process is called, before its number.
+pub const LANE: &str = "mcr-lane-";

@@ -1,7 +1,8 @@
 //! The life of a lane: take what control hands over, finish what a predecessor began, give up all rights, relay.
 
+use super::LANE;
 use super::desk::Desk;
-use super::handoff::{self, Message, OUTFIT, Outfit, PROTOCOL, Refusal, kind};
+use super::handoff::{self, Message, OUTFIT, Outfit, PROTOCOL, Refusal, WAITING, kind};
 use super::ports::{Ports, Socket};
 use super::recount::recount;
 use super::round::Lane;
@@ -19,6 +20,7 @@ use crate::xsk::port::Port;
 use anyhow::{Context, bail, ensure};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::signal::{SigSet, Signal};
+use nix::sys::socket::{Backlog, listen};
 use nix::unistd::Pid;
 use relay_common::counters::LaneCounter;
 use relay_common::plan::Poll;
@@ -44,7 +46,7 @@ pub fn run(user: Option<(u32, u32)>) -> anyhow::Result<()> {
     sandbox::become_user(user).context("cannot give up the rights that control has")?;
     let (start, outfit) = expect_start(control.as_fd())?;
     // Its name in ps and top; without one it would be called after the link that it was started by.
-    let name = CString::new(format!("mcr-lane-{}", start.number))?;
+    let name = CString::new(format!("{LANE}{}", start.number))?;
     nix::sys::prctl::set_name(&name).context("cannot set this lane's name")?;
     if let Some(core) = start.h.checked_sub(1) {
         pin(core).with_context(|| {
@@ -56,6 +58,8 @@ pub fn run(user: Option<(u32, u32)>) -> anyhow::Result<()> {
     #[cfg(feature = "chaos")]
     super::late::prepare();
     let mut lane = take_up(&start, &outfit, ports, go.a.checked_sub(1))?;
+    // Again, as this process: whoever comes to the door and gets no answer can ask the kernel who should have given it.
+    listen(&outfit.door, Backlog::new(WAITING)?).context("cannot listen at this lane's door")?;
     #[cfg(feature = "chaos")]
     super::writes::prepare(start.number);
     #[cfg(feature = "chaos")]

@@ -18,7 +18,7 @@ fn mcr(relay: &Relay, arguments: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn done(relay: &Relay, arguments: &[&str]) -> String {
+pub(crate) fn done(relay: &Relay, arguments: &[&str]) -> String {
     let output = mcr(relay, arguments);
     assert!(output.status.success(), "{arguments:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
@@ -38,7 +38,7 @@ fn relays(relay: &Relay) -> Vec<(String, String, String)> {
 
 /// The next control of a relay, ready.
 #[track_caller]
-fn next(stage: &Stage, relay: &mut Relay) {
+pub(crate) fn next(stage: &Stage, relay: &mut Relay) {
     relay.process = stage.another(relay);
     let ready = relay.wait_until_ready();
     assert!(ready.is_ok(), "{}", relay.process.last_words());
@@ -46,7 +46,7 @@ fn next(stage: &Stage, relay: &mut Relay) {
 
 /// Ends what is there, and says what it said of that.
 #[track_caller]
-fn stop(stage: &Stage, relay: &Relay) -> String {
+pub(crate) fn stop(stage: &Stage, relay: &Relay) -> String {
     let mut mcr = stage.relay.command(binary());
     let output = mcr.arg("stop").arg("--run-dir").arg(relay.folder()).output().unwrap();
     assert!(output.status.success(), "{output:?}");

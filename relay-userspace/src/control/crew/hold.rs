@@ -77,6 +77,27 @@ impl Crew {
         }
     }
 
+    /// Has every lane let go of many descriptors, with one deadline for all of them.
+    pub async fn forget_all(&mut self, tags: Vec<u64>) {
+        // Ours close last: where closing waits in the kernel, no lane waits.
+        let _held: Vec<Held> = tags.iter().filter_map(|tag| self.supervisor.forget(*tag)).collect();
+        let lacked = |post: &mut Post| tags.iter().filter_map(|tag| post.lacks.remove(tag)).collect::<Vec<_>>();
+        let _lacked: Vec<Vec<Held>> = self.posts.iter_mut().map(lacked).collect();
+        if tags.is_empty() {
+            return;
+        }
+        for lane in self.present_lanes() {
+            let forgotten = match self.present(lane).await {
+                Ok(process) => process.forget_all(&tags).await,
+                Err(error) => Err(error),
+            };
+            // Whoever follows one that has died knows nothing of them.
+            if let Err(error) = forgotten {
+                tracing::warn!(lane, n = tags.len(), "a lane could not be told to let go: {error:#}");
+            }
+        }
+    }
+
     /// The lanes that run, or are being started.
     fn present_lanes(&self) -> Vec<u32> {
         let is_alive = |lane: &u32| self.supervisor.edit(*lane, |life| life.is_alive()).unwrap_or_default();

@@ -35,16 +35,13 @@ use tokio::sync::mpsc::UnboundedSender;
 /// Refuses lanes that this version cannot take over. Nothing is done to them.
 ///
 /// # Errors
-/// With the remedy.
+/// What differs.
 pub fn check_layout(shown: &Shown) -> anyhow::Result<()> {
     if (shown.protocol, shown.layout) != (PROTOCOL, LAYOUT) {
         bail!(
-            "lane {} is of a version that this mcr cannot take over (protocol {} and {PROTOCOL}, layout {} and {LAYOUT}): \
-             go on with that version, or end its lanes (kill -9 {}) and start this one afresh",
-            shown.number,
+            "it is of a version that this mcr cannot take over (protocol {} and {PROTOCOL}, layout {} and {LAYOUT})",
             shown.protocol,
-            shown.layout,
-            shown.sender.pid
+            shown.layout
         );
     }
     Ok(())

@@ -7,12 +7,16 @@ use crate::control::desk::{Asked, Desk};
 use crate::control::door;
 use crate::control::last_good::{LastGood, state_file_of};
 use crate::control::node::{Node, Start};
+use crate::control::orphans::{Found, Orphans, end_strays};
+use crate::control::process::Handle;
 use crate::control::sources;
 use crate::control::store::Store;
-use crate::control::takeover::Orphans;
+use crate::control::takeover::NotTaken;
 use crate::control::tell;
 use crate::control::view::ConfigState;
-use crate::events::EventLog;
+use crate::events::{Event, EventLog};
+use futures_util::future::join_all;
+use relay_common::plan::{Plan, Relay};
 use std::path::PathBuf;
 use tokio::sync::mpsc;
 
@@ -80,10 +84,11 @@ impl Control {
     pub(super) async fn begin(
         options: &Options,
         beginning: Beginning,
-        orphans: Option<Orphans>,
+        found: Found,
         start: &Start,
     ) -> anyhow::Result<(Self, mpsc::Receiver<Asked>)> {
         let Beginning { configuration, refused, last_good, last } = beginning;
+        let Found { orphans, strays } = found;
         let log = EventLog::open(&options.run_dir, door::namespace()?);
         let mut store = Store::open(&state_file(options, configuration.settings.state.file.clone()));
         let mut config = ConfigState { path: options.config.clone(), ..ConfigState::default() };
@@ -114,31 +119,19 @@ impl Control {
                 plan.lanes = running;
             }
         }
-        let (config_file, state_file) = (options.config.display(), store.file().display().to_string());
-        let clash = |errors: Errors| {
-            format!("the relays of {state_file} (made through the API) do not go with those of {config_file}: {errors}")
-        };
-        let book = match Book::new(options.config.clone(), plan.clone(), kept) {
-            Ok(book) => book,
-            // Lanes that run know better than either file which relays there are: nobody takes one away from them.
-            Err(errors) if orphans.is_some() => anyhow::bail!(clash(errors)),
-            Err(errors) => {
-                let clash = clash(errors);
-                store.leave_alone(&clash);
-                config.damaged = Some(clash);
-                Book::new(options.config.clone(), plan, [])?
-            }
-        };
+        let book = book(options, plan, kept, (&mut store, &mut config), orphans.is_some())?;
+        // Nothing speaks against going on now.
+        let n_strays = strays.len();
+        end_strays(strays, start).await;
         let (node, taken_over) = match orphans {
-            Some(orphans) => {
-                let event = tell::taken_over(&orphans.noted);
-                (orphans.take_over(&book, start).await?, Some(event))
-            }
+            Some(orphans) => take_over(orphans, &book, start, &log).await?,
             None => (Node::bring_up(&book, start).await?, None),
         };
         let took_over = taken_over.is_some();
-        if let Some(event) = taken_over {
-            log.record(event);
+        match taken_over {
+            Some(event) => log.record(event),
+            None if n_strays > 0 => log.record(tell::begun_anew(n_strays)),
+            None => {}
         }
         let (desk, asks) = Desk::open(node.view(&book, config.clone()), log);
         let file = sources::Watched::new(&options.config);
@@ -161,4 +154,52 @@ impl Control {
         };
         Ok((control, asks))
     }
+}
+
+/// All relays: those of the file, and those of the API unless the two do not go together.
+fn book(
+    options: &Options,
+    plan: Plan,
+    kept: Vec<Relay>,
+    (store, config): (&mut Store, &mut ConfigState),
+    lanes_run: bool,
+) -> anyhow::Result<Book> {
+    let (config_file, state_file) = (options.config.display(), store.file().display().to_string());
+    let clash = |errors: Errors| {
+        format!("the relays of {state_file} (made through the API) do not go with those of {config_file}: {errors}")
+    };
+    match Book::new(options.config.clone(), plan.clone(), kept) {
+        Ok(book) => Ok(book),
+        // Lanes that run know better than either file which relays there are: nobody takes one away from them.
+        Err(errors) if lanes_run => anyhow::bail!(clash(errors)),
+        Err(errors) => {
+            let clash = clash(errors);
+            store.leave_alone(&clash);
+            config.damaged = Some(clash);
+            Ok(Book::new(options.config.clone(), plan, [])?)
+        }
+    }
+}
+
+/// Takes lanes over. Those that cannot be are ended, and everything begins anew: a control that starts is in charge.
+async fn take_over(
+    orphans: Orphans,
+    book: &Book,
+    start: &Start,
+    log: &EventLog,
+) -> anyhow::Result<(Node, Option<Event>)> {
+    let (event, processes) = (tell::taken_over(&orphans.noted), orphans.processes());
+    let problem = match orphans.take_over(book, start).await {
+        Ok(node) => return Ok((node, Some(event))),
+        Err(NotTaken::Failed(error)) => return Err(error.context("the lanes relay on as they did, without a control")),
+        Err(NotTaken::Unusable(error)) => format!("{error:#}"),
+    };
+    let n = processes.len();
+    for (number, Handle { pid, .. }) in &processes {
+        log.record(tell::lane_replaced(*number, *pid, &problem));
+    }
+    join_all(processes.into_iter().map(|(_, process)| process.end())).await;
+    let node = Node::bring_up(book, start).await?;
+    log.record(tell::begun_anew(n));
+    Ok((node, None))
 }

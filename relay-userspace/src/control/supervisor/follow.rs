@@ -133,11 +133,7 @@ impl Shared {
         self.edit(lane, |life| life.restarts += 1);
         let failed = self.start(lane).err().map(|error| format!("{error:#}"));
         if failed.is_some() {
-            let now = now_ns();
-            self.edit(lane, |life| {
-                life.short_lives += 1;
-                life.process = Process::Down { due: due(now, life.short_lives) };
-            });
+            self.is_down_again(lane);
         }
         match (why, failed) {
             (Why::Died { pid, ending }, failed) => {
@@ -148,6 +144,15 @@ impl Shared {
                 self.tell(Event::LaneTrouble { number: lane, text: format!("{error}; trying again") });
             }
         }
+    }
+
+    /// A lane did not start: it is tried again, later and later.
+    pub(super) fn is_down_again(&self, lane: u32) {
+        let now = now_ns();
+        self.edit(lane, |life| {
+            life.short_lives += 1;
+            life.process = Process::Down { due: due(now, life.short_lives) };
+        });
     }
 
     /// Starts a lane from what stands in its life. When this returns it relays.

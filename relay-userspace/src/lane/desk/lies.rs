@@ -20,6 +20,11 @@ pub(super) fn tell(lane: u32, mut message: Message, descriptors: &[RawFd]) -> (M
         (kind::SHOWN, "held") | (kind::START, "relays") => &mut message.d,
         (kind::START, "outputs") | (kind::TAKE, "queue") => &mut message.e,
         (kind::START, "core") => &mut message.h,
+        (kind::SHOWN, "protocol") => &mut message.protocol,
+        (kind::HOLD, "memo") if crate::control::vault::tag::MEMO.contains(&message.tag) => {
+            message.tag += u64::from(number);
+            return (message, descriptors);
+        }
         (kind::START, "table") => {
             descriptors[2] = descriptors[3];
             return (message, descriptors);
