@@ -261,7 +261,7 @@ impl Crew {
     /// What each lane is started with, to be written down: see [`check_start`].
     #[must_use]
     pub fn starts(&self) -> Vec<[u32; 8]> {
-        self.posts.iter().map(|post| start_message(&post.station, &self.lanes).numbers()).collect()
+        self.posts.iter().map(|post| start_message(&post.station, &self.lanes).numbers).collect()
     }
 
     fn ring(&self) {

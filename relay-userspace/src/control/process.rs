@@ -6,7 +6,7 @@ use super::talk::{PATIENCE, Shown, Talk};
 use super::vault::Held;
 use crate::kernel::passing::Sender;
 use crate::kernel::process::{self, Ending};
-use crate::lane::handoff::{Message, kind};
+use crate::lane::handoff::{Message, kind, said};
 use anyhow::{Context, bail, ensure};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -252,13 +252,14 @@ impl LaneProcess {
     /// lane would not relay. Take its outputs out of the table first, and on a link that lives let the ring run empty.
     pub async fn drop_socket(&mut self, number: u16) -> anyhow::Result<u32> {
         let message = Message { number: number.into(), ..Message::of(kind::DROP) };
-        Ok(self.talk.ask(message, &[], PATIENCE).await?.a)
+        Ok(self.talk.ask(message, &[], PATIENCE).await?.says::<said::Done>().number)
     }
 
     /// Tells the lane that a socket sends for another output link from now on, or for none.
     pub async fn use_as(&mut self, number: u16, output: Option<u16>) -> anyhow::Result<()> {
-        let b = output.map_or(0, |output| u32::from(output) + 1);
-        self.talk.ask(Message { number: number.into(), b, ..Message::of(kind::USE) }, &[], PATIENCE).await.map(drop)
+        let used = said::Use { output: said::output(output), ..said::Use::default() };
+        let message = Message { number: number.into(), ..Message::of(kind::USE).saying(used) };
+        self.talk.ask(message, &[], PATIENCE).await.map(drop)
     }
 
     /// Ends it at once, and does not wait.
@@ -271,7 +272,7 @@ impl LaneProcess {
     /// Tells the lane that the kernel has let go of a socket that was dropped. Says how many frames came free.
     pub async fn reclaim(&mut self, number: u16) -> anyhow::Result<u32> {
         let message = Message { number: number.into(), ..Message::of(kind::RECLAIM) };
-        Ok(self.talk.ask(message, &[], PATIENCE).await?.a)
+        Ok(self.talk.ask(message, &[], PATIENCE).await?.says::<said::Done>().number)
     }
 
     /// Has the lane hold a descriptor, with a note of at most [`NOTE`](crate::lane::handoff::NOTE) bytes.
@@ -309,7 +310,7 @@ impl LaneProcess {
 
     /// Has the lane wait between two batches, with everything where it stands for another process. Says its turn.
     pub async fn pause(&mut self) -> anyhow::Result<u32> {
-        Ok(self.talk.ask(Message::of(kind::PAUSE), &[], PATIENCE).await?.a)
+        Ok(self.talk.ask(Message::of(kind::PAUSE), &[], PATIENCE).await?.says::<said::Done>().number)
     }
 
     /// Has a lane that waits go on. One that has gone on by itself, or whose place is taken, need not be asked.

@@ -2,7 +2,7 @@
 
 use super::door;
 use super::sockets::{Need, Uses};
-use crate::lane::handoff::{Message, Outfit, kind};
+use crate::lane::handoff::{Message, Outfit, kind, said};
 use crate::memory::counters::Counters;
 use crate::memory::log::Log;
 use crate::memory::{self, Mapping, whole_pages};
@@ -97,38 +97,37 @@ impl LaneSocket {
 /// What a lane is started with.
 #[must_use]
 pub fn start_message(station: &Station, lanes: &Lanes) -> Message {
-    Message {
-        number: station.number,
-        a: lanes.frame_size,
-        b: station.n_frames,
-        c: lanes.ring_size,
-        d: lanes.max_relays,
-        e: lanes.max_outputs,
-        f: match lanes.poll {
+    let start = said::Start {
+        frame_size: lanes.frame_size,
+        frames: station.n_frames,
+        ring_size: lanes.ring_size,
+        relays: lanes.max_relays,
+        outputs: lanes.max_outputs,
+        poll: match lanes.poll {
             Poll::Busy => 0,
             Poll::Adaptive => 1,
             Poll::Wait => 2,
         },
-        g: lanes.spin_us,
-        h: station.core.map_or(0, |core| core + 1),
-        ..Message::of(kind::START)
-    }
+        spin_us: lanes.spin_us,
+        core: station.core.map_or(0, |core| core + 1),
+    };
+    Message { number: station.number, ..Message::of(kind::START).saying(start) }
 }
 
 /// What a lane is told of a socket when it is handed over.
 #[must_use]
 pub fn take_message(number: u16, need: &Need, output: Option<u16>, busy_polled: bool) -> Message {
-    Message {
-        number: u32::from(number),
-        a: need.ifindex,
-        b: output.map_or(0, |output| u32::from(output) + 1),
-        c: u32::from(need.receives),
-        d: u32::from(busy_polled),
-        e: need.queue,
-        f: u32::from(need.sends),
-        g: u32::from(need.zero_copy),
-        ..Message::of(kind::TAKE)
-    }
+    let take = said::Take {
+        ifindex: need.ifindex,
+        output: said::output(output),
+        receives: u32::from(need.receives),
+        busy_polled: u32::from(busy_polled),
+        queue: need.queue,
+        transmits: u32::from(need.sends),
+        zero_copy: u32::from(need.zero_copy),
+        spare: 0,
+    };
+    Message { number: u32::from(number), ..Message::of(kind::TAKE).saying(take) }
 }
 
 impl Station {

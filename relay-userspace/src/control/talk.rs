@@ -5,7 +5,7 @@ use super::process::AdoptError;
 use crate::kernel::passing::{self, Sender, Waits};
 use crate::kernel::process::waited_for;
 use crate::lane::LANE;
-use crate::lane::handoff::{self, Heard, Message, Outfit, Refusal, kind};
+use crate::lane::handoff::{self, Heard, Message, Outfit, Refusal, kind, said};
 use anyhow::{Context, bail};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
@@ -183,11 +183,12 @@ impl Talk {
         if (first.kind, start.kind) != (kind::SHOWN, kind::START) {
             return Err(untrue(format!("it showed {} and {}", first.kind, start.kind)));
         }
+        let said::Shown { layout, sockets, held, .. } = first.says();
         let mut shown = Shown {
             number: first.number,
             sender,
             protocol: first.protocol,
-            layout: first.b,
+            layout,
             start,
             outfit,
             sockets: Vec::new(),
@@ -207,7 +208,7 @@ impl Talk {
                 (other, _) => return Err(untrue(format!("it showed {other} without a descriptor"))),
             }
         }
-        if (shown.sockets.len(), shown.held.len()) != (first.c as usize, first.d as usize) {
+        if (shown.sockets.len(), shown.held.len()) != (sockets as usize, held as usize) {
             return Err(untrue("it did not show as much as it said that it has".to_owned()));
         }
         Ok(shown)

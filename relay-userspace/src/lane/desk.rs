@@ -4,7 +4,7 @@
 //! One that says nothing, or nothing that makes sense, is shown out, and the door is open for others.
 
 use super::change::Why;
-use super::handoff::{self, Message, Outfit, PROTOCOL, Refusal, kind};
+use super::handoff::{self, Message, Outfit, PROTOCOL, Refusal, kind, said};
 use super::ports::{Socket, output};
 use super::round::Lane;
 use super::vault::Vault;
@@ -151,7 +151,7 @@ impl Desk {
             return Next::HangUp;
         }
         let done = || Ok(Message::of(kind::DONE));
-        let numbered = |n: u32| Message { a: n, ..Message::of(kind::DONE) };
+        let numbered = |n: u32| Message::of(kind::DONE).saying(said::Done::with(n));
         let one = <[OwnedFd; 1]>::try_from(descriptors).map_err(|_| Refusal::NoDescriptor);
         let answer = match message.kind {
             kind::SHOW => {
@@ -175,11 +175,12 @@ impl Desk {
             }
             kind::PAUSE if message.protocol == PROTOCOL => return self.pause(lane, message.serial),
             _ if message.protocol != PROTOCOL => Ok(Message::of(kind::UNKNOWN)),
-            kind::TAKE => {
-                one.and_then(|[descriptor]| take(lane, message, descriptor, self.start.c)).and_then(|()| done())
-            }
+            kind::TAKE => one
+                .and_then(|[descriptor]| take(lane, message, descriptor, self.start.says::<said::Start>().ring_size))
+                .and_then(|()| done()),
             kind::DROP => {
-                let why = if message.b == 0 { Why::NotNeeded } else { Why::LinkIsDown };
+                let is_down = message.says::<said::Drop>().link_is_down != 0;
+                let why = if is_down { Why::LinkIsDown } else { Why::NotNeeded };
                 number(message).map(|number| numbered(lane.drop_socket(number, why)))
             }
             kind::USE => number(message)
@@ -250,14 +251,14 @@ impl Desk {
 
     fn introduction(&self, n_sockets: usize) -> Message {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Message {
-            number: self.start.number,
-            a: std::process::id(),
-            b: LAYOUT,
-            c: count(n_sockets),
-            d: count(self.vault.len()),
-            ..Message::of(kind::SHOWN)
-        }
+        let shown = said::Shown {
+            pid: std::process::id(),
+            layout: LAYOUT,
+            sockets: count(n_sockets),
+            held: count(self.vault.len()),
+            ..said::Shown::default()
+        };
+        Message { number: self.start.number, ..Message::of(kind::SHOWN).saying(shown) }
     }
 
     /// Who comes in is control, if there is none and it is of the right user.
@@ -305,7 +306,8 @@ fn number(message: &Message) -> Result<u16, Refusal> {
 fn take(lane: &mut Lane, message: &Message, descriptor: OwnedFd, ring_size: u32) -> Result<(), Refusal> {
     number(message)?;
     let unmappable = |error: io::Error| Refusal::Unmappable(Errno::from_raw(error.raw_os_error().unwrap_or(0)));
-    let port = Port::open(descriptor, message.c != 0, message.f != 0, ring_size).map_err(unmappable)?;
+    let said::Take { receives, transmits, .. } = message.says();
+    let port = Port::open(descriptor, receives != 0, transmits != 0, ring_size).map_err(unmappable)?;
     let taken = lane.take(Socket::new(*message, port).ok_or(Refusal::NoSuchNumber)?);
     #[cfg(feature = "chaos")]
     super::late::answer();

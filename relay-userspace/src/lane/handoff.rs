@@ -12,9 +12,12 @@
 //! to one [`PROTOCOL`]: a lane answers [`kind::UNKNOWN`] where it is asked in another.
 
 use crate::kernel::passing::{self, Received, Sender, Waits};
+use said::{Numbers, Said};
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+pub mod said; // what messages of each kind say
 
 /// The version of everything here that is not frozen, and of the memory that is shared: table and counters.
 pub const PROTOCOL: u32 = 4;
@@ -38,27 +41,8 @@ pub struct Message {
     pub serial: u32,
     /// Start, shown: the lane's number. Take, drop, reclaim: the socket's number within the lane.
     pub number: u32,
-    /// Start: bytes per frame. Take: the link's index. Hold: bytes of the note. Shown: what the lane takes for its process;
-    /// control asks the kernel.
-    /// Done: how many frames came free by a reclaim, packets that went with a dropped socket, the turn of a lane that pauses
-    /// (see [`Journal::turn`](relay_common::journal::Journal::turn)). Go: the turn of the one that waits plus 1, or 0 where
-    /// there is none. Refused: see [`Refusal`].
-    pub a: u32,
-    /// Start: frames. Take, use: the output link's number plus 1, or 0 when it sends for none. Drop: 1 when its link is down,
-    /// so that what is under way is stale. Shown: the journal's layout. Refused: see [`Refusal`].
-    pub b: u32,
-    /// Start: ring size. Take: 1 when it receives. Shown: how many sockets follow.
-    pub c: u32,
-    /// Start: relays that the table has room for. Take: 1 when it is busy polled. Shown: held descriptors that follow.
-    pub d: u32,
-    /// Start: outputs that the table has room for. Take: the link's queue.
-    pub e: u32,
-    /// Start: how to wait (0 busy, 1 adaptive, 2 wait). Take: 1 when it has a transmit ring.
-    pub f: u32,
-    /// Start: microseconds to spin. Take: what was wanted of zero-copy (0 not, 1 tried, 2 demanded).
-    pub g: u32,
-    /// Start: the core to run on plus 1, or 0 for any.
-    pub h: u32,
+    /// What else is said, which depends on the kind: see [`said`].
+    pub numbers: Numbers,
     /// Not used yet.
     pub spare: [u32; 2],
     /// Hold, forget: by what the descriptor is known.
@@ -69,9 +53,8 @@ pub struct Message {
 
 impl Default for Message {
     fn default() -> Self {
-        let (a, b, c, d, e, f, g, h) = Default::default();
-        let (kind, serial, number, tag) = Default::default();
-        Self { kind, protocol: PROTOCOL, serial, number, a, b, c, d, e, f, g, h, spare: [0; 2], tag, note: [0; NOTE] }
+        let (kind, serial, number, tag, numbers) = Default::default();
+        Self { kind, protocol: PROTOCOL, serial, number, numbers, spare: [0; 2], tag, note: [0; NOTE] }
     }
 }
 
@@ -85,24 +68,35 @@ impl Message {
     /// A request to hold a descriptor. A longer note is cut.
     #[must_use]
     pub fn hold(tag: u64, note: &[u8]) -> Self {
-        let mut message = Self { tag, ..Self::of(kind::HOLD) };
+        let (mut message, mut note_len) = (Self { tag, ..Self::default() }, 0);
         for (place, byte) in message.note.iter_mut().zip(note) {
             *place = *byte;
-            message.a += 1;
+            note_len += 1;
         }
-        message
+        Self { kind: kind::HOLD, ..message }.saying(said::Hold { note_len, ..said::Hold::default() })
     }
 
-    /// What a message says in `a` to `h`.
+    /// The same message, saying that.
     #[must_use]
-    pub const fn numbers(&self) -> [u32; 8] {
-        [self.a, self.b, self.c, self.d, self.e, self.f, self.g, self.h]
+    pub fn saying(self, said: impl Said) -> Self {
+        let mut numbers = Numbers::default();
+        for (place, number) in numbers.as_mut_bytes().iter_mut().zip(said.as_bytes()) {
+            *place = *number;
+        }
+        Self { numbers, ..self }
+    }
+
+    /// What is said, of a message of the kind that says such.
+    #[must_use]
+    pub fn says<T: Said>(&self) -> T {
+        // Each of them is as long as the numbers are: a test sees to it.
+        T::read_from_prefix(self.numbers.as_bytes()).map_or_else(|_| T::new_zeroed(), |(said, _)| said)
     }
 
     /// The note of a held descriptor.
     #[must_use]
     pub fn note(&self) -> &[u8] {
-        &self.note[..(self.a as usize).min(NOTE)]
+        &self.note[..(self.says::<said::Hold>().note_len as usize).min(NOTE)]
     }
 }
 
@@ -188,7 +182,7 @@ impl Refusal {
     /// The answer that says so.
     #[must_use]
     pub fn message(self) -> Message {
-        let (a, b) = match self {
+        let (code, detail) = match self {
             Self::TooFewFrames { free } => (1, free),
             Self::Occupied => (2, 0),
             Self::Parked { frames } => (3, frames),
@@ -197,13 +191,14 @@ impl Refusal {
             Self::Unmappable(errno) => (6, (errno as i32).cast_unsigned()),
             Self::Other { code } => (code, 0),
         };
-        Message { a, b, ..Message::of(kind::REFUSED) }
+        Message::of(kind::REFUSED).saying(said::Refused { code, detail, ..said::Refused::default() })
     }
 
     /// What an answer says.
     #[must_use]
-    pub const fn of(message: &Message) -> Self {
-        match (message.a, message.b) {
+    pub fn of(message: &Message) -> Self {
+        let said::Refused { code, detail, .. } = message.says();
+        match (code, detail) {
             (1, free) => Self::TooFewFrames { free },
             (2, _) => Self::Occupied,
             (3, frames) => Self::Parked { frames },

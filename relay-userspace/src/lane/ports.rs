@@ -2,6 +2,7 @@
 
 use super::drain::Drain;
 use super::handoff::Message;
+use super::handoff::said::{self, Take};
 use crate::xsk::port::Port;
 use relay_common::abi::MAX_LINKS;
 use relay_common::journal::{MAX_SOCKETS, Queue, ring};
@@ -35,21 +36,31 @@ impl Socket {
     pub fn new(taken: Message, port: Port) -> Option<Self> {
         let number = u16::try_from(taken.number).ok().filter(|number| (*number as usize) < MAX_SOCKETS)?;
         let output = output(&taken)?;
-        let (ifindex, busy_polled) = (taken.a, taken.d != 0);
-        Some(Self { number, ifindex, output, busy_polled, demand: None, drain: Drain::default(), taken, port })
+        let Take { ifindex, busy_polled, .. } = taken.says();
+        Some(Self {
+            number,
+            ifindex,
+            output,
+            busy_polled: busy_polled != 0,
+            demand: None,
+            drain: Drain::default(),
+            taken,
+            port,
+        })
     }
 
     /// The queue that it is bound to.
     #[must_use]
-    pub const fn queue(&self) -> Queue {
-        Queue { ifindex: self.taken.a, number: self.taken.e }
+    pub fn queue(&self) -> Queue {
+        let Take { ifindex, queue, .. } = self.taken.says();
+        Queue { ifindex, number: queue }
     }
 }
 
-/// The output link's number that a message names in `b`, if any. `None` when no link can have it.
+/// The output link's number that a socket is taken or used for, if any. `None` when no link can have it.
 #[must_use]
 pub fn output(message: &Message) -> Option<Option<u16>> {
-    let Some(number) = message.b.checked_sub(1) else { return Some(None) };
+    let Some(number) = message.says::<said::Use>().output.checked_sub(1) else { return Some(None) };
     u16::try_from(number).ok().filter(|_| number < MAX_LINKS).map(Some)
 }
 
@@ -88,7 +99,8 @@ impl Ports {
         let Some(mut socket) = self.remove(number) else { return false };
         let can = socket.port.tx.is_some() || output.is_none();
         if can {
-            (socket.output, socket.taken.b) = (output, output.map_or(0, |output| u32::from(output) + 1));
+            let taken = Take { output: said::output(output), ..socket.taken.says() };
+            (socket.output, socket.taken) = (output, socket.taken.saying(taken));
         }
         self.add(socket);
         can

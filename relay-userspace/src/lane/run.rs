@@ -2,6 +2,7 @@
 
 use super::LANE;
 use super::desk::Desk;
+use super::handoff::said::{Go, Start, Take};
 use super::handoff::{self, Message, OUTFIT, Outfit, PROTOCOL, Refusal, WAITING, kind};
 use super::ports::{Ports, Socket};
 use super::recount::recount;
@@ -48,7 +49,8 @@ pub fn run(user: Option<(u32, u32)>) -> anyhow::Result<()> {
     // Its name in ps and top; without one it would be called after the link that it was started by.
     let name = CString::new(format!("{LANE}{}", start.number))?;
     nix::sys::prctl::set_name(&name).context("cannot set this lane's name")?;
-    if let Some(core) = start.h.checked_sub(1) {
+    let Start { core, poll, spin_us, .. } = start.says();
+    if let Some(core) = core.checked_sub(1) {
         pin(core).with_context(|| {
             format!("cannot run on core {core}: lanes.cores must name cores that this machine has and mcr may use")
         })?;
@@ -57,7 +59,7 @@ pub fn run(user: Option<(u32, u32)>) -> anyhow::Result<()> {
     let Begun { ports, held, go } = be_given(control.as_fd(), &start)?;
     #[cfg(feature = "chaos")]
     super::late::prepare();
-    let mut lane = take_up(&start, &outfit, ports, go.a.checked_sub(1))?;
+    let mut lane = take_up(&start, &outfit, ports, go.says::<Go>().turn.checked_sub(1))?;
     // Again, as this process: whoever comes to the door and gets no answer can ask the kernel who should have given it.
     listen(&outfit.door, Backlog::new(WAITING)?).context("cannot listen at this lane's door")?;
     #[cfg(feature = "chaos")]
@@ -67,12 +69,12 @@ pub fn run(user: Option<(u32, u32)>) -> anyhow::Result<()> {
     sandbox::give_up_calls(&outfit.doorbell).context("cannot give up this lane's system calls")?;
     // From here on control may die.
     let _ = answer(control.as_fd(), &go);
-    let how = [Poll::Busy, Poll::Adaptive, Poll::Wait][start.f.min(2) as usize];
+    let how = [Poll::Busy, Poll::Adaptive, Poll::Wait][poll.min(2) as usize];
     let mut desk = Desk::new(control, controls, start, outfit, now_ns());
     for (message, descriptor) in held {
         desk.hold(&mut lane, message, descriptor);
     }
-    relay(&mut lane, Waiting::new(how, start.g), desk);
+    relay(&mut lane, Waiting::new(how, spin_us), desk);
     // The kernel takes everything back; taking it apart here would need more system calls than a lane has.
     std::process::exit(0)
 }
@@ -138,7 +140,9 @@ fn answer(control: BorrowedFd<'_>, request: &Message) -> anyhow::Result<()> {
 }
 
 fn take(message: Message, start: &Message, fd: OwnedFd) -> anyhow::Result<Socket> {
-    let port = Port::open(fd, message.c != 0, message.f != 0, start.c).context("cannot map a socket's rings")?;
+    let Take { receives, transmits, .. } = message.says();
+    let ring_size = start.says::<Start>().ring_size;
+    let port = Port::open(fd, receives != 0, transmits != 0, ring_size).context("cannot map a socket's rings")?;
     Socket::new(message, port).with_context(|| format!("no socket can have number {}", message.number))
 }
 
@@ -151,12 +155,13 @@ pub(super) fn take_up(
     follows: Option<u32>,
 ) -> anyhow::Result<Lane> {
     let Outfit { frames, ledger, table, counters, tap, .. } = outfit;
-    let (frame_size, n_frames) = (start.a, start.b as usize);
+    let Start { frame_size, frames: n_frames, ring_size, relays, outputs, .. } = start.says();
+    let n_frames = n_frames as usize;
     let mut area = Mapping::shared(frames, n_frames * frame_size as usize).context("cannot map the frames")?;
     let words = Mapping::shared_at(ledger, whole_pages(n_frames * 4), Log::BYTES as i64)?;
     let mut log = Log::open(Mapping::shared(ledger, Log::BYTES)?)?;
-    let counters = Counters::open(counters, start.d, start.e).context("cannot map the counters")?;
-    let table = TableMemory::open(table, image_size(start.d, start.e)).context("cannot map the table")?;
+    let counters = Counters::open(counters, relays, outputs).context("cannot map the counters")?;
+    let table = TableMemory::open(table, image_size(relays, outputs)).context("cannot map the table")?;
     ensure!(log.take_turn(follows), "the process before this one has gone on by itself");
     if log.was_interrupted() {
         log.redo(&words, &mut area, |ring, to| ports.publish(ring, to));
@@ -169,7 +174,7 @@ pub(super) fn take_up(
     ports.iter().for_each(|socket| log.set_queue(socket.number, socket.queue()));
     let (frames, lost) = Frames::take_stock(area, words, frame_size);
     counters.set(LaneCounter::LostFrames, lost as u64);
-    let mut lane = Lane::new(ports, frames, log, counters, table, start.c);
+    let mut lane = Lane::new(ports, frames, log, counters, table, ring_size);
     lane.give_up_what_was_under_way();
     lane.set_tap(Some(TapWriter::open(tap).context("cannot map the tap")?));
     Ok(lane)

@@ -3,7 +3,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
 
 use super::fixtures::{HEADROOM, IFINDEX, MAX_OUTPUTS, MAX_RELAYS, SIZE, key, output, rewritten, sharing, table_of};
-use super::handoff::{Message, Outfit, kind};
+use super::handoff::{Message, Outfit, kind, said};
 use super::ports::{Ports, Socket};
 use super::round::Lane;
 use super::run::take_up;
@@ -115,8 +115,9 @@ impl World {
         for number in (0..SOCKETS).filter(|number| self.handed_over[usize::from(*number)]) {
             ports.add(self.socket(number));
         }
-        let (a, b, c, d, e) = (SIZE, N_FRAMES, RING, MAX_RELAYS, MAX_OUTPUTS);
-        let start = Message { a, b, c, d, e, ..Message::default() };
+        let (frame_size, frames, ring_size, relays, outputs) = (SIZE, N_FRAMES, RING, MAX_RELAYS, MAX_OUTPUTS);
+        let start = said::Start { frame_size, frames, ring_size, relays, outputs, ..said::Start::default() };
+        let start = Message::of(kind::START).saying(start);
         let clone = |fd: &OwnedFd| fd.try_clone().unwrap();
         let outfit = Outfit {
             frames: self.area.try_clone().unwrap().into(),
@@ -133,13 +134,9 @@ impl World {
     /// A socket as control hands it over: the first one receives, the others send.
     pub(super) fn socket(&self, number: u16) -> Socket {
         let output = u16::checked_sub(number, 1);
-        let message = Message {
-            number: number.into(),
-            a: IFINDEX,
-            b: output.map_or(0, |output| u32::from(output) + 1),
-            c: u32::from(output.is_none()),
-            ..Message::of(kind::TAKE)
-        };
+        let receives = u32::from(output.is_none());
+        let take = said::Take { ifindex: IFINDEX, output: said::output(output), receives, ..said::Take::default() };
+        let message = Message { number: number.into(), ..Message::of(kind::TAKE).saying(take) };
         let port = self.rings[usize::from(number)].port(output.is_none(), output.is_some());
         Socket::new(message, port).unwrap()
     }

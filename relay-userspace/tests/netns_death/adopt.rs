@@ -12,6 +12,7 @@ use relay_common::plan::ZeroCopy;
 use relay_userspace::control::door::{self as doors};
 use relay_userspace::control::process::{AdoptError, LaneProcess};
 use relay_userspace::control::talk::{PATIENCE, Shown};
+use relay_userspace::lane::handoff::said::{Start, Take};
 use relay_userspace::lane::handoff::{Message, Outfit, PROTOCOL, Refusal, kind};
 use relay_userspace::memory::frames::Census;
 use relay_userspace::memory::log::Log;
@@ -37,19 +38,20 @@ pub(crate) fn lost_before_lanes(stage: &Stage, relay: &Relay) -> u64 {
 }
 
 fn census(outfit: &Outfit, shown: &Shown) -> Census {
-    let n_frames = shown.start.b as usize;
+    let n_frames = shown.start.says::<Start>().frames as usize;
     let words = Mapping::shared_at(&outfit.ledger, whole_pages(n_frames * 4), Log::BYTES as i64).unwrap();
     Census::of(words.words32(0, n_frames))
 }
 
 /// Has the lane take a socket of a new link, drop it and take back its frames.
 async fn a_link_comes_and_goes(lane: &mut LaneProcess, outfit: &Outfit, shown: &Shown) {
-    let (frame_size, ring_size) = (shown.start.a, shown.start.c);
-    let frames = Mapping::shared(&outfit.frames, (shown.start.b * frame_size) as usize).unwrap();
+    let Start { frame_size, frames: n_frames, ring_size, .. } = shown.start.says();
+    let frames = Mapping::shared(&outfit.frames, (n_frames * frame_size) as usize).unwrap();
     let zero_copy = ZeroCopy::Never;
     let wanted = Wanted { link: "late0", queue: 0, receives: true, sends: true, zero_copy, ring_size, frame_size };
     let before = census(outfit, shown);
-    let take = Message { number: 7, a: 99, b: 2, c: 1, f: 1, ..Message::of(kind::TAKE) };
+    let take = Take { ifindex: 99, output: 2, receives: 1, transmits: 1, ..Take::default() };
+    let take = Message { number: 7, ..Message::of(kind::TAKE).saying(take) };
     let bound = loop {
         let socket = Unbound::prepare(&frames, &wanted, Tries::new(&wanted).mode()).unwrap();
         lane.take(take, socket.fd()).await.unwrap();
@@ -124,7 +126,7 @@ fn a_lane_is_taken_over_and_its_sockets_come_and_go_under_traffic() {
         let outfit = shown.take_outfit().unwrap();
         let census = census(&outfit, &shown);
         assert_eq!((census.transmit, census.lost), (0, 0));
-        assert_eq!(census.free + census.fill, u64::from(shown.start.b));
+        assert_eq!(census.free + census.fill, u64::from(shown.start.says::<Start>().frames));
         assert!(lane.is_alive());
         lane.end().await;
     });
@@ -185,7 +187,7 @@ fn a_lane_stops_at_the_edge_and_a_stale_door_is_removed() {
         assert!(!is_alive(pid));
         // Between two batches no word is in the air, whatever is under way.
         let census = census(&outfit, &shown);
-        assert_eq!(census.free + census.fill + census.transmit, u64::from(shown.start.b));
+        assert_eq!(census.free + census.fill + census.transmit, u64::from(shown.start.says::<Start>().frames));
         let found = doors::find(relay.folder(), doors::namespace().unwrap()).unwrap();
         assert_eq!(found, [(0, path.clone())]);
         // We have its door still, and nobody answers there.

@@ -5,6 +5,7 @@
 use crate::control::lane_user::LaneUser;
 use crate::control::talk::Shown;
 use crate::control::vault::{Held, tag};
+use crate::lane::handoff::said::{Start, Take};
 use crate::lane::handoff::{Message, OUTFIT, Outfit};
 use crate::memory::counters::Counters;
 use crate::memory::log::Log;
@@ -54,7 +55,7 @@ pub fn check_start(start: &Message, noted: &[[u32; 8]]) -> anyhow::Result<()> {
     if noted.is_empty() {
         return Ok(());
     }
-    let (noted, said) = (noted.get(start.number as usize), start.numbers());
+    let (noted, said) = (noted.get(start.number as usize), start.numbers);
     ensure!(noted == Some(&said), "it says that it was started with {said:?}, not {:?}", noted.unwrap_or(&[0; 8]));
     Ok(())
 }
@@ -88,7 +89,7 @@ pub fn check_memo(held: BorrowedFd<'_>) -> anyhow::Result<()> {
 }
 
 fn check_outfit(outfit: &Outfit<BorrowedFd<'_>>, start: &Message) -> anyhow::Result<()> {
-    let Message { a: frame_size, b: n_frames, d: max_relays, e: max_outputs, .. } = *start;
+    let Start { frame_size, frames: n_frames, relays: max_relays, outputs: max_outputs, .. } = start.says();
     ensure!((1..=MAX_RELAYS).contains(&max_relays), "it says that there is room for {max_relays} relays");
     ensure!((1..=MAX_OUTPUTS).contains(&max_outputs), "it says that there is room for {max_outputs} outputs");
     let area = u64::from(n_frames) * u64::from(frame_size);
@@ -124,7 +125,7 @@ fn check_memory(fd: BorrowedFd<'_>, name: &str, len: Option<u64>) -> anyhow::Res
 fn check_sockets(shown: &Shown) -> anyhow::Result<()> {
     let mut numbers = BTreeSet::new();
     for (taken, fd) in &shown.sockets {
-        let Message { number, b: output, .. } = *taken;
+        let (number, Take { output, .. }) = (taken.number, taken.says());
         let is_number = (number as usize) < MAX_SOCKETS && numbers.insert(number);
         ensure!(is_number, "it shows a socket of number {number}, twice or beyond {MAX_SOCKETS}");
         ensure!(output <= MAX_LINKS, "socket {number} sends for output link {output}: there are {MAX_LINKS}");

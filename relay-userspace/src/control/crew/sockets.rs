@@ -6,7 +6,7 @@ use crate::control::sockets::{Need, Uses};
 use crate::control::station::{self, LaneSocket, Station};
 use crate::control::supervisor::Life;
 use crate::lane::change::Why;
-use crate::lane::handoff::{Message, Refusal, kind};
+use crate::lane::handoff::{Message, Refusal, kind, said};
 use crate::xsk::port::Port;
 use crate::xsk::socket::{SocketError, Tries, Unbound, Wanted, finish};
 use relay_common::plan::{Lanes, ZeroCopy};
@@ -234,8 +234,8 @@ impl Crew {
     /// When the lane does not answer.
     pub async fn use_as(&mut self, need: &Need, output: Option<u16>) -> Result<(), Trouble> {
         let Some(socket) = self.socket(need) else { return Ok(()) };
-        let b = output.map_or(0, |output| u32::from(output) + 1);
-        let message = Message { b, ..of_socket(kind::USE, socket.number) };
+        let used = said::Use { output: said::output(output), ..said::Use::default() };
+        let message = of_socket(kind::USE, socket.number).saying(used);
         let changed = Arc::new(LaneSocket { output, ..LaneSocket::clone(&socket) });
         self.change(&socket, message, |sockets, at| drop(std::mem::replace(&mut sockets[at], Arc::clone(&changed))))
             .await
@@ -286,7 +286,8 @@ impl Crew {
 
     async fn finish_drop(&mut self, socket: &Arc<LaneSocket>, why: Why) -> Result<(), Trouble> {
         let (lane, number) = (socket.need.lane, socket.number);
-        let message = Message { b: u32::from(why == Why::LinkIsDown), ..of_socket(kind::DROP, number) };
+        let dropped = said::Drop { link_is_down: u32::from(why == Why::LinkIsDown), ..said::Drop::default() };
+        let message = of_socket(kind::DROP, number).saying(dropped);
         self.change(socket, message, |sockets, at| drop(sockets.remove(at))).await?;
         self.supervisor.edit(lane, |life| life.leaving.remove(&number));
         self.park(lane, number, Parked::on([socket.need.queue()]));

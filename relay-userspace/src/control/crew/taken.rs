@@ -12,6 +12,7 @@ use crate::control::station::{self, LaneSocket, Station};
 use crate::control::supervisor::{Life, Supervisor};
 use crate::control::talk::Shown;
 use crate::control::vault::Vault;
+use crate::lane::handoff::said::{Start, Take};
 use crate::lane::handoff::{Message, Outfit, PROTOCOL};
 use crate::memory::counters::Counters;
 use crate::memory::log::Log;
@@ -51,8 +52,9 @@ pub fn check_layout(shown: &Shown) -> anyhow::Result<()> {
 #[must_use]
 pub fn lanes(starts: &[&Message], configured: &Lanes) -> Lanes {
     let Some(first) = starts.first() else { return configured.clone() };
+    let Start { frame_size, ring_size, relays, outputs, poll, spin_us, .. } = first.says();
     let pinned: Option<BTreeMap<u32, u32>> =
-        starts.iter().map(|start| Some((start.number, start.h.checked_sub(1)?))).collect();
+        starts.iter().map(|start| Some((start.number, start.says::<Start>().core.checked_sub(1)?))).collect();
     let pinned = pinned.unwrap_or_default();
     // One that died with its control had the core that the configuration says.
     let core = |number: u32| {
@@ -61,12 +63,12 @@ pub fn lanes(starts: &[&Message], configured: &Lanes) -> Lanes {
     };
     Lanes {
         cores: pinned.keys().last().map_or_else(Vec::new, |last| (0..=*last).map(core).collect()),
-        poll: [Poll::Busy, Poll::Adaptive, Poll::Wait][first.f.min(2) as usize],
-        spin_us: first.g,
-        frame_size: first.a,
-        ring_size: first.c,
-        max_relays: first.d,
-        max_outputs: first.e,
+        poll: [Poll::Busy, Poll::Adaptive, Poll::Wait][poll.min(2) as usize],
+        spin_us,
+        frame_size,
+        ring_size,
+        max_relays: relays,
+        max_outputs: outputs,
         ..configured.clone()
     }
 }
@@ -88,7 +90,7 @@ impl Crew {
         for (process, mut shown) in found {
             let outfit = shown.take_outfit().context("a lane does not show its memory")?;
             table.get_or_insert(outfit.table.try_clone()?);
-            n_frames = shown.start.b;
+            n_frames = shown.start.says::<Start>().frames;
             let door_path = door::path(run_dir, namespace, shown.number);
             let life = life_of(&shown, outfit, &lanes, facts, door_path)?;
             let watched = process.watched().context("no descriptor left: raise LimitNOFILE")?;
@@ -124,7 +126,7 @@ fn life_of(
     facts: &Facts,
     door_path: std::path::PathBuf,
 ) -> anyhow::Result<Life> {
-    let n_frames = shown.start.b;
+    let Start { frames: n_frames, core, .. } = shown.start.says();
     let counters = Arc::new(Counters::open(&outfit.counters, lanes.max_relays, lanes.max_outputs)?);
     let sockets = shown.sockets.iter().map(|(taken, fd)| socket_of(shown.number, taken, fd, facts));
     let sockets: Vec<Arc<LaneSocket>> = sockets.collect::<anyhow::Result<_>>()?;
@@ -148,7 +150,7 @@ fn life_of(
     let Outfit { frames, ledger, counters: counters_fd, doorbell, door, tap, .. } = outfit;
     let station = Station {
         number: shown.number,
-        core: shown.start.h.checked_sub(1),
+        core: core.checked_sub(1),
         n_frames,
         huge: crate::memory::is_huge(&frames),
         frames,
@@ -166,23 +168,24 @@ fn life_of(
 }
 
 fn socket_of(lane: u32, taken: &Message, fd: &OwnedFd, facts: &Facts) -> anyhow::Result<Arc<LaneSocket>> {
-    let link = facts.links.iter().find(|link| link.ifindex == taken.a);
+    let Take { ifindex, output, receives, busy_polled, queue, transmits, zero_copy, .. } = taken.says();
+    let link = facts.links.iter().find(|link| link.ifindex == ifindex);
     let need = Need {
         lane,
         // A link that is gone has no name any more; nobody needs its sockets.
-        link: link.map_or_else(|| format!("(gone: {})", taken.a), |link| link.name.clone()),
-        ifindex: taken.a,
-        queue: taken.e,
-        receives: taken.c != 0,
-        sends: taken.f != 0,
-        zero_copy: u8::try_from(taken.g).unwrap_or_default(),
+        link: link.map_or_else(|| format!("(gone: {ifindex})"), |link| link.name.clone()),
+        ifindex,
+        queue,
+        receives: receives != 0,
+        sends: transmits != 0,
+        zero_copy: u8::try_from(zero_copy).unwrap_or_default(),
     };
     let zero_copy = is_zero_copy(fd.as_fd()).unwrap_or_default();
     Ok(Arc::new(LaneSocket {
         number: u16::try_from(taken.number)?,
         need,
-        output: taken.b.checked_sub(1).map(u16::try_from).transpose()?,
-        busy_polled: taken.d != 0,
+        output: output.checked_sub(1).map(u16::try_from).transpose()?,
+        busy_polled: busy_polled != 0,
         bound: Arc::new(Bound { fd: fd.try_clone()?, zero_copy }),
         rings: None,
     }))
@@ -191,12 +194,16 @@ fn socket_of(lane: u32, taken: &Message, fd: &OwnedFd, facts: &Facts) -> anyhow:
 #[cfg(test)]
 mod tests {
     use super::lanes;
+    use crate::lane::handoff::said::Start;
     use crate::lane::handoff::{Message, kind};
     use relay_common::plan::Lanes;
 
     #[test]
     fn whichever_lanes_are_left_each_has_its_core() {
-        let start = |number: u32, core: u32| Message { number, h: core + 1, ..Message::of(kind::START) };
+        let start = |number: u32, core: u32| {
+            let start = Start { core: core + 1, ..Start::default() };
+            Message { number, ..Message::of(kind::START).saying(start) }
+        };
         let configured = Lanes { cores: vec![2, 4, 6], ..Lanes::default() };
         let cores = |starts: &[&Message]| lanes(starts, &configured).cores;
         assert_eq!(cores(&[&start(0, 2), &start(1, 4), &start(2, 6)]), [2, 4, 6]);

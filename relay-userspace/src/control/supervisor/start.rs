@@ -7,7 +7,7 @@ use crate::control::talk::START_PATIENCE;
 use crate::control::vault::Vault;
 use crate::kernel::passing::Waits;
 use crate::kernel::process;
-use crate::lane::handoff::{self, Message, Refusal, kind};
+use crate::lane::handoff::{self, Message, Refusal, kind, said};
 use anyhow::{Context as _, bail};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -168,8 +168,8 @@ impl Line {
         for socket in sockets {
             self.ask(socket.take_message(), &[socket.bound.fd.as_raw_fd()])?;
         }
-        let a = turn.map_or(0, |turn| turn.wrapping_add(1));
-        self.ask(Message { a, ..Message::of(kind::GO) }, &[])?;
+        let go = said::Go { turn: turn.map_or(0, |turn| turn.wrapping_add(1)), ..said::Go::default() };
+        self.ask(Message::of(kind::GO).saying(go), &[])?;
         self.finish()
     }
 

@@ -2,6 +2,7 @@
 //!
 //! `LANE:PLACE=VALUE`, where the place is one of those below, or `LANE:table=counters`.
 
+use crate::lane::handoff::said::{Said, Shown, Start, Take};
 use crate::lane::handoff::{Message, kind};
 use std::os::fd::RawFd;
 
@@ -12,25 +13,32 @@ pub(super) fn tell(lane: u32, mut message: Message, descriptors: &[RawFd]) -> (M
     let lie = wanted.strip_prefix(&format!("{lane}:")).and_then(|lie| lie.split_once('='));
     let Some((place, value)) = lie else { return (message, descriptors) };
     let number = value.parse().unwrap_or_default();
-    let said = match (message.kind, place) {
-        (kind::SHOWN, "number") | (kind::START, "start-number") | (kind::TAKE, "socket") => &mut message.number,
-        (kind::SHOWN, "pid") | (kind::START, "frame-size") => &mut message.a,
-        (kind::START, "frames") | (kind::TAKE, "output") => &mut message.b,
-        (kind::SHOWN, "sockets") | (kind::START, "ring-size") => &mut message.c,
-        (kind::SHOWN, "held") | (kind::START, "relays") => &mut message.d,
-        (kind::START, "outputs") | (kind::TAKE, "queue") => &mut message.e,
-        (kind::START, "core") => &mut message.h,
-        (kind::SHOWN, "protocol") => &mut message.protocol,
+    match (message.kind, place) {
+        (kind::SHOWN, "number") | (kind::START, "start-number") | (kind::TAKE, "socket") => message.number = number,
+        (kind::SHOWN, "pid") => message = says(message, |shown: &mut Shown| shown.pid = number),
+        (kind::SHOWN, "sockets") => message = says(message, |shown: &mut Shown| shown.sockets = number),
+        (kind::SHOWN, "held") => message = says(message, |shown: &mut Shown| shown.held = number),
+        (kind::START, "frame-size") => message = says(message, |start: &mut Start| start.frame_size = number),
+        (kind::START, "frames") => message = says(message, |start: &mut Start| start.frames = number),
+        (kind::START, "ring-size") => message = says(message, |start: &mut Start| start.ring_size = number),
+        (kind::START, "relays") => message = says(message, |start: &mut Start| start.relays = number),
+        (kind::START, "outputs") => message = says(message, |start: &mut Start| start.outputs = number),
+        (kind::START, "core") => message = says(message, |start: &mut Start| start.core = number),
+        (kind::SHOWN, "protocol") => message.protocol = number,
         (kind::HOLD, "memo") if crate::control::vault::tag::MEMO.contains(&message.tag) => {
             message.tag += u64::from(number);
-            return (message, descriptors);
         }
-        (kind::START, "table") => {
-            descriptors[2] = descriptors[3];
-            return (message, descriptors);
-        }
-        _ => return (message, descriptors),
-    };
-    *said = number;
+        (kind::START, "table") => descriptors[2] = descriptors[3],
+        (kind::TAKE, "output") => message = says(message, |take: &mut Take| take.output = number),
+        (kind::TAKE, "queue") => message = says(message, |take: &mut Take| take.queue = number),
+        _ => {}
+    }
     (message, descriptors)
+}
+
+/// The message, saying something else.
+fn says<T: Said>(message: Message, lie: impl FnOnce(&mut T)) -> Message {
+    let mut said = message.says();
+    lie(&mut said);
+    message.saying(said)
 }

@@ -4,6 +4,7 @@
 use super::{Desk, Next};
 use crate::clock::now_ns;
 use crate::kernel::passing::Waits;
+use crate::lane::handoff::said::Done;
 use crate::lane::handoff::{self, Message, kind};
 use crate::lane::round::Lane;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -17,7 +18,7 @@ impl Desk {
     /// Waits. Everything is committed: a successor finds all as it needs it.
     pub(super) fn pause(&mut self, lane: &mut Lane, serial: u32) -> Next {
         let turn = lane.log.turn();
-        if self.say(Message { a: turn, ..Message::of(kind::DONE) }, serial, &[]).is_err() {
+        if self.say(Message::of(kind::DONE).saying(Done::with(turn)), serial, &[]).is_err() {
             return go_on_from(lane, turn, Next::HangUp);
         }
         let until = now_ns().saturating_add(PATIENCE_NS);

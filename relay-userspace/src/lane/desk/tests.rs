@@ -2,7 +2,7 @@
 
 use super::{CONVERSATION_NS, Desk, LOOK_AGAIN_NS, LOOK_NS, PATIENCE_NS};
 use crate::kernel::passing::Waits;
-use crate::lane::handoff::{self, Message, Outfit, Refusal, kind, receive};
+use crate::lane::handoff::{self, Message, Outfit, Refusal, kind, receive, said};
 use crate::lane::round::Lane;
 use crate::lane::world::{RING, World};
 use nix::sys::socket::{
@@ -44,7 +44,8 @@ impl Stage {
             door,
             tap: part(),
         };
-        let start = Message { number: 3, c: RING, ..Message::of(kind::START) };
+        let start = said::Start { ring_size: RING, ..said::Start::default() };
+        let start = Message { number: 3, ..Message::of(kind::START).saying(start) };
         let uid = nix::unistd::geteuid().as_raw();
         Self { world, lane, desk: Desk::new(theirs, uid, start, outfit, 0), control, address, now: 0 }
     }
@@ -126,9 +127,9 @@ fn what_is_held_is_shown_and_what_is_forgotten_is_closed() {
     let kinds: Vec<u32> = shown.iter().map(|(message, _)| message.kind).collect();
     assert_eq!(kinds[..5], [kind::SHOWN, kind::START, kind::TAKE, kind::TAKE, kind::TAKE]);
     let first = &shown[0].0;
-    assert_eq!((first.number, first.a, first.b), (3, std::process::id(), LAYOUT));
-    assert_eq!((first.c, first.d), (3, 399));
-    assert_eq!((shown[1].1.len(), shown[1].0.c), (handoff::OUTFIT, RING));
+    let said::Shown { pid, layout, sockets, held, .. } = first.says();
+    assert_eq!((first.number, pid, layout, sockets, held), (3, std::process::id(), LAYOUT, 3, 399));
+    assert_eq!((shown[1].1.len(), shown[1].0.says::<said::Start>().ring_size), (handoff::OUTFIT, RING));
     let held = &shown[5..shown.len() - 1];
     assert_eq!(held.len(), 399);
     assert!(held.iter().all(|(message, fds)| fds.len() == 1 && message.tag != 9));
@@ -170,7 +171,7 @@ fn what_cannot_be_done_is_refused_with_its_reason() {
     let dropped = stage.ask(Message { number: 1, ..Message::of(kind::DROP) }, &[]);
     assert_eq!((dropped.kind, stage.lane.ports.iter().count()), (kind::DONE, 2));
     let reclaimed = stage.ask(Message { number: 1, ..Message::of(kind::RECLAIM) }, &[]);
-    assert_eq!((reclaimed.kind, reclaimed.a), (kind::DONE, RING));
+    assert_eq!((reclaimed.kind, reclaimed.says::<said::Done>().number), (kind::DONE, RING));
 }
 
 #[test]
@@ -264,7 +265,7 @@ fn a_lane_that_pauses_goes_on_when_it_is_told_to() {
     stage.say(kind::RESUME);
     assert!(!stage.look(), "it ends");
     let paused = stage.hear();
-    assert_eq!((paused.kind, paused.a), (kind::DONE, turn));
+    assert_eq!((paused.kind, paused.says::<said::Done>().number), (kind::DONE, turn));
     assert_eq!([stage.hear().kind, stage.hear().kind], [kind::UNKNOWN, kind::DONE], "nothing else is done meanwhile");
     assert_ne!(stage.lane.log.turn(), turn, "whoever was to follow finds its turn gone");
     assert_eq!(stage.ask(Message::of(kind::FORGET), &[]).kind, kind::DONE);

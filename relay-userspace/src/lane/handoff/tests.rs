@@ -1,6 +1,6 @@
 //! What other versions rely on stays as it is.
 
-use super::{Message, NOTE, Outfit, Refusal, kind};
+use super::{Message, NOTE, Outfit, Refusal, kind, said};
 use std::mem::offset_of;
 use zerocopy::IntoBytes as _;
 
@@ -12,7 +12,7 @@ fn what_is_frozen_stays_as_it_is() {
         offset_of!(Message, protocol),
         offset_of!(Message, serial),
         offset_of!(Message, number),
-        offset_of!(Message, a),
+        offset_of!(Message, numbers),
         offset_of!(Message, tag),
         offset_of!(Message, note),
     ];
@@ -29,12 +29,33 @@ fn what_is_frozen_stays_as_it_is() {
 }
 
 #[test]
+fn what_is_said_comes_back() {
+    use said::{Done, Drop, Go, Hold, Numbers, Refused, Shown, Start, Take, Use};
+    let length = size_of::<Numbers>();
+    assert_eq!([size_of::<Start>(), size_of::<Take>(), size_of::<Shown>(), size_of::<Done>()], [length; 4]);
+    assert_eq!([size_of::<Use>(), size_of::<Drop>(), size_of::<Go>()], [length; 3]);
+    assert_eq!([size_of::<Hold>(), size_of::<Refused>()], [length; 2]);
+    let numbers = [1, 2, 3, 4, 5, 6, 7, 8];
+    let [frame_size, frames, ring_size, relays, outputs, poll, spin_us, core] = numbers;
+    let start = Start { frame_size, frames, ring_size, relays, outputs, poll, spin_us, core };
+    let message = Message::of(kind::START).saying(start);
+    assert_eq!((message.numbers, message.says::<Start>()), (numbers, start));
+    // A lane remembers by this what its socket sends for: the place is that of a taken one.
+    let used = Message::of(kind::USE).saying(Use { output: 4, ..Use::default() });
+    assert_eq!(used.says::<Take>().output, 4);
+}
+
+#[test]
 fn notes_come_back_and_longer_ones_are_cut() {
     for length in [0, 1, NOTE, NOTE + 9] {
         let note = vec![b'x'; length];
         assert_eq!(Message::hold(1, &note).note(), &note[..length.min(NOTE)]);
     }
-    assert_eq!(Message { a: u32::MAX, ..Message::hold(1, b"") }.note().len(), NOTE, "a length that cannot be");
+    assert_eq!(
+        Message::hold(1, b"").saying(said::Hold { note_len: u32::MAX, ..said::Hold::default() }).note().len(),
+        NOTE,
+        "a length that cannot be"
+    );
 }
 
 #[test]

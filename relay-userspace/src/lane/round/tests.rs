@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::lane::fixtures::{IFINDEX, SIZE, key, output};
-use crate::lane::handoff::{Message, kind};
+use crate::lane::handoff::{Message, kind, said};
 use crate::lane::world::{N_FRAMES, RING, SOCKETS, World, packet};
 use crate::xsk::port::fake::{Kernel, Rings};
 use crate::xsk::ring::Descriptor;
@@ -131,7 +131,8 @@ fn a_round_polls_each_receive_ring_once() {
     let n = 4;
     for number in SOCKETS..SOCKETS + n {
         let rings = Rings::new(RING, 0);
-        let taken = Message { number: number.into(), a: IFINDEX, c: 1, d: 1, ..Message::of(kind::TAKE) };
+        let take = said::Take { ifindex: IFINDEX, receives: 1, busy_polled: 1, ..said::Take::default() };
+        let taken = Message { number: number.into(), ..Message::of(kind::TAKE).saying(take) };
         lane.take(Socket::new(taken, rings.port(true, false)).unwrap()).unwrap();
         // Each has a packet.
         let Kernel { fill, rx, .. } = &mut rings.kernel();
