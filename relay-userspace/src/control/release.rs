@@ -130,7 +130,11 @@ fn ask(wanted: &Receiver<Wanted>, events: &UnboundedSender<Event>) {
 
 /// What is asked for already is asked for sooner.
 fn enter(all: &mut Vec<Wanted>, one: Wanted) {
-    match all.iter_mut().find(|other| Arc::ptr_eq(&other.parked.0, &one.parked.0)) {
+    // Several numbers of a lane may wait for the same queues, and each is told of.
+    let is_same = |other: &&mut Wanted| {
+        (other.lane, other.number) == (one.lane, one.number) && Arc::ptr_eq(&other.parked.0, &one.parked.0)
+    };
+    match all.iter_mut().find(is_same) {
         Some(known) => {
             known.due = known.due.min(one.due);
             known.hurried_until = known.hurried_until.max(one.hurried_until);
@@ -183,7 +187,7 @@ fn tell(one: &Wanted, why: Option<&SocketError>) {
 
 #[cfg(test)]
 mod tests {
-    use super::Parked;
+    use super::{Parked, Wanted, enter};
     use relay_common::journal::Queue;
 
     #[test]
@@ -195,5 +199,25 @@ mod tests {
         assert!(!parked.is_released());
         parked.clone().release(queue(1));
         assert!(parked.is_released() && Parked::on([]).is_released());
+    }
+
+    /// Two sockets that went together wait for the same queues.
+    #[test]
+    fn each_number_is_told_of_and_once() {
+        let parked = Parked::on([Queue { ifindex: 7, number: 0 }]);
+        let wanted = |number, due| Wanted {
+            lane: 0,
+            number,
+            parked: parked.clone(),
+            since: 0,
+            due,
+            pause: 1,
+            hurried_until: 0,
+            is_late: false,
+        };
+        let mut all = Vec::new();
+        [wanted(1, 5), wanted(2, 5), wanted(1, 3)].into_iter().for_each(|one| enter(&mut all, one));
+        let found: Vec<(u16, u64)> = all.iter().map(|one| (one.number, one.due)).collect();
+        assert_eq!(found, [(1, 3), (2, 5)]);
     }
 }

@@ -3,6 +3,7 @@
 use crate::stage::{SOON, Stage, frames_are_all_there, kill_now, wait_for_frames};
 use bench::Relay;
 use bench::links::{End, Veth, ip};
+use nix::sys::signal::Signal;
 
 /// So slow that the receive ring holds what comes in while a lane is started on a busy machine.
 const RATE: u64 = 5_000;
@@ -39,4 +40,31 @@ fn a_link_and_the_lane_go_together_twenty_times_and_every_frame_comes_back() {
     assert!(report.lanes("dropped_with_socket") > 0, "nothing lay on the ring of a link that went");
     account.balance(&report, 1);
     frames_are_all_there(&report, 1);
+}
+
+/// Control stands still meanwhile, so that the lane's successor finds both sockets gone.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn two_links_and_the_lane_go_together_and_the_frames_of_both_come_back() {
+    let stage = Stage::new(1);
+    let links =
+        ["late0", "more0"].map(|link| format!("{{ interface = \"{link}\", group = \"239.9.1.1\", port = 5001 }}"));
+    let more = format!("ttl = 7 }}, {}", links.join(", "));
+    for (number, names) in (1..).zip([["late0", "late1"], ["more0", "more1"]]) {
+        let (near, far) = (End::new(&stage.relay, names[0]), End::new(&stage.source, names[1]));
+        let near = near.address(&format!("10.9.{number}.1/24"));
+        Veth::new(near, far.address(&format!("10.9.{number}.2/24"))).create().unwrap();
+    }
+    let relay = Relay::start(&stage.relay, &stage.config().replace("ttl = 7 }", &more)).unwrap();
+    wait_for_frames(&relay, 3);
+    let mark = relay.process.mark();
+    relay.process.signal(Signal::SIGSTOP).unwrap();
+    for link in ["late0", "more0"] {
+        ip(&["-n", stage.relay.name(), "link", "del", link]).unwrap();
+    }
+    kill_now(relay.lanes()[0]);
+    relay.process.signal(Signal::SIGCONT).unwrap();
+    relay.process.wait_for_after(mark, "lane died: it is started again", SOON).unwrap();
+    wait_for_frames(&relay, 1);
+    frames_are_all_there(&relay.stop().unwrap(), 1);
 }
