@@ -20,6 +20,11 @@ const FOR_LANES: [Capability; 2] = [
     Capability::CAP_SETPCAP, // lanes give up even what they could gain
     Capability::CAP_KILL,    // lanes that hang are ended, and they are another user's
 ];
+/// Needed by the thread that asks whether a queue is free.
+const TO_BIND: [Capability; 2] = [
+    Capability::CAP_NET_RAW,  // AF_XDP sockets
+    Capability::CAP_IPC_LOCK, // their frames stay in memory
+];
 /// Needed by lanes in their first moment, to become their user. Whoever starts them passes this on, and cannot use it.
 const TO_SWITCH: [Capability; 2] = [Capability::CAP_SETUID, Capability::CAP_SETGID];
 /// Ports below this are for whoever may.
@@ -51,6 +56,14 @@ pub fn keep_what_is_needed(http: &Http) -> anyhow::Result<()> {
 /// When the kernel does not let it.
 pub fn keep_what_lanes_take() -> anyhow::Result<()> {
     keep(&FOR_LANES.into_iter().chain(TO_SWITCH).collect())
+}
+
+/// As [`keep_what_is_needed`], in a thread that does nothing but bind sockets.
+///
+/// # Errors
+/// When the kernel does not let it.
+pub fn keep_what_a_bind_takes() -> anyhow::Result<()> {
+    keep(&TO_BIND.into())
 }
 
 /// Gives up everything, in a thread that needs nothing.
@@ -123,7 +136,10 @@ pub fn held() -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FOR_LANES, TO_SWITCH, held, keep_what_is_needed, keep_what_lanes_take, let_lanes_switch, wanted};
+    use super::{
+        FOR_LANES, TO_BIND, TO_SWITCH, held, keep_what_a_bind_takes, keep_what_is_needed, keep_what_lanes_take,
+        let_lanes_switch, wanted,
+    };
     use crate::config::Http;
     use caps::{CapSet, Capability};
 
@@ -149,6 +165,16 @@ mod tests {
         let after = after.join().unwrap();
         let kept = |name: &String| FOR_LANES.iter().chain(&TO_SWITCH).any(|one| one.to_string() == *name);
         assert!(after.iter().all(kept), "{after:?}");
+    }
+
+    #[test]
+    fn a_thread_that_binds_does_nothing_else() {
+        let after = std::thread::spawn(|| {
+            keep_what_a_bind_takes().unwrap();
+            held()
+        });
+        let after = after.join().unwrap();
+        assert!(after.iter().all(|name| TO_BIND.iter().any(|one| one.to_string() == *name)), "{after:?}");
     }
 
     /// What makes a user of another is passed on to lanes, and no thread of control can use it.

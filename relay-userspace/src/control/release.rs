@@ -5,6 +5,7 @@
 
 use super::event::Event;
 use crate::clock::now_ns;
+use crate::rights;
 use crate::xsk::release::{is_free, name_of};
 use crate::xsk::socket::SocketError;
 use anyhow::Context as _;
@@ -79,7 +80,14 @@ impl Asker {
     pub fn start(events: UnboundedSender<Event>) -> anyhow::Result<Self> {
         let (sender, wanted) = channel();
         let thread = std::thread::Builder::new().name("release".to_owned());
-        thread.spawn(move || ask(&wanted, &events)).context("no thread to ask for frames")?;
+        let work = move || {
+            // It was started before control gave up the rest, and rights are a thread's own.
+            if let Err(error) = rights::keep_what_a_bind_takes() {
+                tracing::warn!("the thread that asks for frames has rights that it does not need: {error:#}");
+            }
+            ask(&wanted, &events);
+        };
+        thread.spawn(work).context("no thread to ask for frames")?;
         Ok(Self(sender))
     }
 
