@@ -47,13 +47,19 @@ impl Crew {
         }
     }
 
-    /// Waits until the frames of a socket that was dropped a moment ago are back; says whether there was one and they are.
+    /// Waits until the frames of any socket that was dropped are back; says whether there was one and they are. One that
+    /// the kernel does not let go of holds up nobody who could have those of another.
     pub(super) async fn wait_for_frames(&mut self, lane: u32) -> bool {
-        let first = self.supervisor.edit(lane, |life| life.parked.keys().next().copied()).flatten();
-        match first {
-            Some(number) => self.wait_for(lane, number).await,
-            None => false,
+        let deadline = now_ns().saturating_add(HURRY_NS);
+        let parked = self.supervisor.edit(lane, |life| life.parked.clone()).unwrap_or_default();
+        parked.iter().for_each(|(number, one)| self.asker.hurry(lane, *number, one.clone()));
+        while !parked.is_empty() && now_ns() <= deadline {
+            if let Some((number, _)) = parked.iter().find(|(_, one)| one.is_released()) {
+                return self.take_back(lane, *number).await;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
+        false
     }
 
     /// Waits until the kernel has let go of a socket that is gone and its frames are back, but only so long; says whether
@@ -69,6 +75,11 @@ impl Crew {
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
+        self.take_back(lane, number).await
+    }
+
+    /// Reclaims, and says whether that was done.
+    async fn take_back(&mut self, lane: u32, number: u16) -> bool {
         self.reclaim(lane, number).await;
         self.supervisor.edit(lane, |life| !life.parked.contains_key(&number)).unwrap_or_default()
     }
