@@ -20,6 +20,8 @@ const USER: u32 = 64_001;
 const GROUP: u32 = 64_002;
 const NOBODY: u32 = 65_534;
 const SOON: Duration = Duration::from_secs(20);
+/// Where the unit finds mcr.
+const INSTALLED: &str = "/usr/local/bin/mcr";
 
 fn unit() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/mcr.service")).unwrap()
@@ -92,6 +94,16 @@ impl Installed {
     fn done(&self, arguments: &[&str]) -> String {
         let socket = self.folder.file("run").join("mcr.sock");
         printed(self.command(&[], arguments).env("MCR_SOCKET", socket))
+    }
+
+    /// The last command that the unit has for this, with its binary here in the place of the installed one.
+    fn of_unit(&self, key: &str) -> Command {
+        let unit = unit();
+        let line = values(&unit, key).last().unwrap();
+        let arguments: Vec<&str> = line.strip_prefix(INSTALLED).unwrap_or_else(|| panic!("{line}")).split_whitespace().collect();
+        let mut command = self.command(&[], &arguments);
+        command.env("MCR_SOCKET", self.folder.file("run").join("mcr.sock"));
+        command
     }
 
     /// Waits until systemd is told that.
@@ -169,11 +181,19 @@ fn the_steps_of_the_unit_work_with_its_user_and_its_rights() {
     assert!(node.done(&["health"]).contains("ok"));
     node.done(&["relay", "add", "two", "--in", "in0/239.1.1.2:5000", "--out", "out0/239.2.1.2:5001"]);
 
-    // ExecReload.
+    // ExecReload. What it says on standard error is what `systemctl reload` fails with.
+    let reload = |text: &str| {
+        fs::write(node.folder.file("relay.toml"), text).unwrap();
+        node.of_unit("ExecReload").output().unwrap()
+    };
     let mark = control.mark();
-    fs::write(node.folder.file("relay.toml"), ONE.replace("port = 5001", "port = 5009")).unwrap();
-    control.signal(Signal::SIGHUP).unwrap();
+    let reloaded = reload(&ONE.replace("port = 5001", "port = 5009"));
+    assert!(reloaded.status.success(), "{reloaded:?}");
     control.wait_for_after(mark, "relay \"one\" has changed", SOON).unwrap();
+    let refused = reload(&ONE.replace("port = 5001", "port = 500x"));
+    let why = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && why.contains("relay.toml"), "{refused:?}");
+    assert!(reload(ONE).status.success());
 
     // A crash: KillMode=process leaves lanes alone, Restart=always starts the next control.
     control.signal(Signal::SIGKILL).unwrap();
@@ -272,4 +292,21 @@ fn the_unit_is_locked_up_as_far_as_it_can_be() {
     let security = ["security", "--offline=true", "--no-pager", "--threshold=28"];
     let said = printed(Command::new("systemd-analyze").args(security).arg(unit));
     assert!(said.contains("Overall exposure level"), "{said}");
+}
+
+/// A key that systemd does not know is passed over with a warning that nobody reads.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn systemd_knows_every_key_of_the_unit() {
+    let folder = Folder::new("verify");
+    // It wants to see what is to be started; that is not installed here.
+    let mcr = bench::relay::binary().display().to_string();
+    for (name, text) in [("mcr.service", unit()), ("wrong.service", unit().replace("LimitCORE=", "LimitCor="))] {
+        fs::write(folder.file(name), text.replace(INSTALLED, &mcr)).unwrap();
+        let said = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(folder.file(name)).output().unwrap();
+        let warnings = String::from_utf8_lossy(&said.stderr);
+        assert!(said.status.success(), "{said:?}");
+        assert_eq!(warnings.contains("LimitCor"), name == "wrong.service", "{warnings}");
+        assert_eq!(warnings.is_empty(), name == "mcr.service", "{warnings}");
+    }
 }
