@@ -125,7 +125,7 @@ impl Verdict {
             Self::Malformed => "lengths that contradict each other: look for a faulty sender or cable",
             Self::LongHeader => "more than 128 bytes of headers: the sender's IPv6 extension headers are too many",
             Self::WrongSource => "a relay's group and port from a source that no relay names: find the second sender",
-            Self::NoSocket => "no lane serves the queue: restart after changing the link's queues, or see its lane",
+            Self::NoSocket => "no lane serves the queue: `mcr health` says which and why, or `queues` leaves it out",
             Self::Loop => "our own output came back as an input: look for a loop behind the output link",
             Self::TagBeside => {
                 "VLAN tags that travel beside the frame, where a lane cannot see them: `ethtool -K IFACE txvlan off` on the peer of the link"

@@ -11,6 +11,9 @@ pub const STALLED_NS: u64 = 1_000_000_000;
 /// Control comes round several times a second. When its last turn, or its last look at what the kernel holds, is older
 /// than this, what it says of the node is not to be believed.
 pub const STALE_NS: u64 = 5_000_000_000;
+/// Ends control and nothing else: systemd starts another, which takes the lanes over, and no packet is lost. Without
+/// `--kill-whom=main` the lanes would be killed too.
+pub const RENEW_CONTROL: &str = "systemctl kill --kill-whom=main -s KILL mcr";
 /// So many things that are wrong are named; the rest is counted.
 const NAMED: usize = 4;
 
@@ -147,7 +150,7 @@ fn control(evidence: &Evidence<'_>) -> Vec<String> {
     let looked = match evidence.looked_age {
         None => Some("what the kernel holds was not looked at yet: ask again in a second".to_string()),
         Some(age) if age > STALE_NS => {
-            Some(format!("what the kernel holds was last looked at {} ago: see the log; restart mcr", seconds(age)))
+            Some(format!("what the kernel holds was last looked at {} ago: {}", seconds(age), renew()))
         }
         Some(_) => None,
     };
@@ -159,7 +162,7 @@ fn turned(evidence: &Evidence<'_>) -> Option<String> {
     match evidence.turned_age {
         None => Some("control has not come round yet: ask again in a second".to_string()),
         Some(age) if age > STALE_NS => {
-            Some(format!("control has not come round for {}: it hangs; see the log, and restart mcr", seconds(age)))
+            Some(format!("control has not come round for {}: it hangs: {}", seconds(age), renew()))
         }
         Some(_) => None,
     }
@@ -185,7 +188,7 @@ fn lane_fault(lane: &Lane, in_force: u64) -> Option<String> {
     }
     // A lane is ahead while a change is on its way: it is in force when every lane has confirmed it.
     (*generation < in_force).then(|| {
-        format!("lane {number} runs generation {generation} where {in_force} is in force: see the log; restart mcr")
+        format!("lane {number} runs generation {generation} where {in_force} is in force: {}", renew())
     })
 }
 
@@ -194,6 +197,10 @@ fn config(evidence: &Evidence<'_>) -> Vec<String> {
     let refused = evidence.refused.map(|why| format!("{file} as it is now is not in force: {why}"));
     let failed = evidence.failed.map(|why| format!("the last change was not applied: {why}"));
     refused.into_iter().chain(failed).collect()
+}
+
+fn renew() -> String {
+    format!("see the log; another control takes the lanes over without a loss: {RENEW_CONTROL}")
 }
 
 fn seconds(ns: u64) -> String {

@@ -56,10 +56,8 @@ fn a_node_at_its_limits_is_well() {
 fn a_control_that_hangs() {
     let evidence = Evidence { turned_age: Some(STALE_NS + 100_000_000), ..well() };
     let (name, text) = fault(&evidence);
-    assert_eq!(
-        (name.as_str(), text.as_str()),
-        ("control", "control has not come round for 5.1 s: it hangs; see the log, and restart mcr",)
-    );
+    assert_eq!(name, "control");
+    assert!(text.starts_with("control has not come round for 5.1 s: it hangs: see the log; "), "{text}");
     assert!(!is_ok(&live(&evidence)));
     // It did not look either: that is no second fault.
     let evidence = Evidence { looked_age: Some(u64::MAX), ..evidence };
@@ -128,8 +126,8 @@ fn many_faults_are_counted_behind_the_first() {
 #[test]
 fn what_control_found_fails_the_check_it_names() {
     for name in ["program", "maps", "sockets", "lanes", "something"] {
-        let evidence = Evidence { found: vec![(name, "in0: gone: restart mcr")], ..well() };
-        assert_eq!(fault(&evidence), (name.to_string(), "in0: gone: restart mcr".to_string()));
+        let evidence = Evidence { found: vec![(name, "in0: gone: put it back")], ..well() };
+        assert_eq!(fault(&evidence), (name.to_string(), "in0: gone: put it back".to_string()));
     }
     let found = vec![("maps", "one"), ("program", "two"), ("maps", "three")];
     let failing = failing(&health(&Evidence { found, ..well() }));

@@ -6,6 +6,7 @@ use super::evidence::{Attachment, Evidence, Lane, Membership, rise};
 use super::step::{Finding, Stage};
 use super::words;
 use crate::drops::Drop;
+use crate::health::RENEW_CONTROL;
 use crate::plan::Input;
 use crate::table::{Part, PendingReason};
 use alloc::{format, string::String};
@@ -96,17 +97,19 @@ fn joined(evidence: &Evidence) -> Finding {
         Membership::Unknown => Finding::unknown("nobody looked at the memberships"),
         Membership::Group { device, is_held: false, is_in_kernel, .. } => {
             let other = if *is_in_kernel { ", only another process has" } else { "" };
-            let remedy = "look for \"cannot join\" in the log of mcr, mend what it says, and restart mcr";
+            let remedy =
+                format!("look for \"cannot join\" in the log of mcr, mend what it says, then {}", words::anew(evidence));
             Finding::broken(format!("mcr has not joined {destination} on \"{device}\"{other}"), remedy)
         }
         Membership::Group { device, is_in_kernel: false, .. } => {
-            let remedy = format!("restart mcr to join anew; `ip maddr show dev {device}` lists what is joined");
+            let anew = words::anew(evidence);
+            let remedy = format!("{anew} to join anew; `ip maddr show dev {device}` lists what is joined");
             Finding::broken(format!("the kernel has lost {destination} on \"{device}\""), remedy)
         }
         Membership::Group { device, missing_sources, .. } if !missing_sources.is_empty() => {
             let missing = words::list(missing_sources);
-            let remedy =
-                format!("restart mcr to join anew; `grep {device} /proc/net/mcfilter*` lists who is asked for");
+            let anew = words::anew(evidence);
+            let remedy = format!("{anew} to join anew; `grep {device} /proc/net/mcfilter*` lists who is asked for");
             Finding::broken(format!("{destination} on \"{device}\" is not asked for from {missing}"), remedy)
         }
         Membership::Group { device, .. } => {
@@ -123,15 +126,15 @@ fn attached(evidence: &Evidence) -> Finding {
         Attachment::Ours { mode } => Finding::ok(format!("our XDP program runs on \"{name}\" in {mode} mode")),
         Attachment::Never => Finding::broken(
             format!("our XDP program is not on \"{name}\""),
-            "look for \"cannot attach\" in the log of mcr, mend what it says, and restart mcr",
+            "mend what mcr health says of it: mcr tries again every few seconds",
         ),
         Attachment::Detached => Finding::broken(
             format!("something detached our XDP program from \"{name}\""),
-            format!("restart mcr; find out who did it (`bpftool link detach`, or \"{name}\" made anew)"),
+            format!("mcr attaches it again; find out who did it (`bpftool link detach`, or \"{name}\" made anew)"),
         ),
         Attachment::Replaced { program } => Finding::broken(
             format!("XDP program {program} has taken the place of ours on \"{name}\""),
-            format!("end what put it there (`bpftool prog show id {program}` names it), then restart mcr"),
+            format!("mcr puts its own back; end what put it there (`bpftool prog show id {program}` names it)"),
         ),
     }
 }
@@ -145,7 +148,7 @@ fn matched(evidence: &Evidence, is_broken: bool) -> Finding {
         Some(false) if is_broken => Finding::not_reached(),
         Some(false) => Finding::broken(
             format!("the program does not know {input}: its entry in the map INPUTS is gone"),
-            "restart mcr, which writes it anew; find out who deleted it",
+            "mcr writes it anew within a second; find out who deleted it",
         ),
     }
 }
@@ -169,7 +172,7 @@ fn lane(evidence: &Evidence) -> Finding {
                       else kill it, and mcr starts another that loses nothing";
         return Finding::broken(format!("lane {number} has not come round for {age}"), remedy);
     }
-    let remedy = "apply the configuration again; if that fails, restart mcr";
+    let remedy = format!("see the log; another control brings it up to date without a loss: {RENEW_CONTROL}");
     Finding::broken(format!("lane {number} runs generation {generation}, {in_force} is in force"), remedy)
 }
 

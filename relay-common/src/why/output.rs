@@ -2,7 +2,7 @@
 
 use super::evidence::{Evidence, Mute, OutputCounts, rise};
 use super::step::{Finding, Stage};
-use super::words::seconds;
+use super::words::{self, seconds};
 use crate::counters::{LaneCounter, output};
 use crate::drops::Drop;
 use crate::plan::Output;
@@ -115,7 +115,7 @@ fn sent(evidence: &Evidence, i: usize) -> Finding {
     }
     Finding::broken(
         format!("{} packets came in within {window}, and none was sent", evidence.risen()),
-        "restart mcr, and report it with what `mcr status --json` says",
+        format!("report it with what `mcr status --json` says; {} may help", words::anew(evidence)),
     )
 }
 

@@ -210,7 +210,7 @@ fn a_queue_without_a_socket_is_named() {
         passes(evidence, &[("10.0.0.1", [0, 0], Some(5000), 90)]);
         risen(evidence, Verdict::NoSocket, 90);
     });
-    breaks(&empty, Stage::Socket, &["queue 1 of \"in0\" has no socket", "restart mcr"]);
+    breaks(&empty, Stage::Socket, &["queue 1 of \"in0\" has no socket", "mcr health"]);
     let unserved = with(empty, |evidence| evidence.queues.truncate(1));
     breaks(&unserved, Stage::Socket, &["that no lane serves", "ethtool -L in0 combined 1"]);
     let lucky = with(works(), |evidence| evidence.queues[1].has_socket = false);

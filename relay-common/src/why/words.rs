@@ -46,6 +46,15 @@ pub(super) fn sources(frames: &[&WireFrames]) -> String {
     list(sources)
 }
 
+/// How one relay is begun anew, with its groups, and no other is touched.
+pub(super) fn anew(evidence: &Evidence) -> String {
+    let name = &evidence.relay.name;
+    match &evidence.file {
+        None => format!("`mcr relay disable {name}` and `mcr relay enable {name}`"),
+        Some(file) => format!("`enabled = false` for it in {file}, `mcr reload`, and the same back"),
+    }
+}
+
 /// Queues without a socket.
 pub(super) fn empty_queues(evidence: &Evidence) -> Vec<u32> {
     let empty = |queue: &&Queue| !queue.has_socket;

@@ -10,6 +10,7 @@ use crate::link::groups::{self, NET};
 use crate::link::netlink::{Netlink, Reading};
 use anyhow::Context as _;
 use caps::CapSet;
+use relay_common::health::RENEW_CONTROL;
 use relay_common::report::{Reporter, Returns, reports};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -62,7 +63,7 @@ impl Reports {
                 }
             };
             if let Err(error) = runtime.block_on(work) {
-                tracing::error!("groups are not reported any more when a carrier returns: {error:#}; restart mcr");
+                tracing::error!("groups are not reported any more when a carrier returns: {error:#}; {RENEW_CONTROL}");
             }
         })?;
         Ok(Self { _end: end })

@@ -5,6 +5,7 @@ use super::event::Event;
 use crate::link::event::LinkEvents;
 use anyhow::Context as _;
 use nix::sys::signal::SigSet;
+use relay_common::health::RENEW_CONTROL;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -50,7 +51,7 @@ pub fn links(events: &UnboundedSender<Event>) -> anyhow::Result<()> {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(%error, "the kernel's notices of links have ended: restart mcr");
+                    tracing::error!(%error, "the kernel's notices of links have ended: {RENEW_CONTROL}");
                     return;
                 }
             }

@@ -177,7 +177,7 @@ pub(super) fn socket(evidence: &Evidence) -> Finding {
                     "it comes on a queue of \"{interface}\" that no lane serves: {lost} frames passed as no_socket"
                 ),
                 format!(
-                    "serve it (queues = \"all\" for this interface), or `ethtool -L {interface} combined {n}`, then restart mcr"
+                    "serve it (queues = \"all\" for this interface), or `ethtool -L {interface} combined {n}`"
                 ),
             );
         }
@@ -192,7 +192,7 @@ pub(super) fn socket(evidence: &Evidence) -> Finding {
     }
     Finding::broken(
         format!("queue {queues} of \"{interface}\" has no socket: what comes there is not relayed"),
-        "restart mcr, which binds it; its log says why it could not, or find out who deleted the entry",
+        "mend what mcr health says of it: mcr tries again every few seconds; or find out who deleted the entry",
     )
 }
 
