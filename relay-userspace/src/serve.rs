@@ -11,6 +11,7 @@ use crate::control::desk::Desk;
 use crate::control::node::Node;
 use crate::events::logging::LogHandle;
 use crate::kernel::verdicts::VerdictReader;
+use crate::observe::health::Minimum;
 use crate::observe::metrics::{self, Family};
 use crate::observe::{self, Rates};
 use crate::rights;
@@ -90,12 +91,12 @@ impl Sight for Eyes {
         observe::live(&self.desk, now_ns())
     }
 
-    fn health(&self) -> model::Health {
-        observe::health(&self.desk, now_ns())
+    fn health(&self, minimum: Option<&Minimum>) -> model::Health {
+        observe::health(&self.desk, minimum, now_ns())
     }
 
-    fn ready(&self) -> model::Health {
-        observe::ready(&self.desk, now_ns())
+    fn ready(&self, minimum: Option<&Minimum>) -> model::Health {
+        observe::ready(&self.desk, minimum, now_ns())
     }
 
     fn status(&self) -> model::Status {

@@ -97,8 +97,10 @@ fn joined(evidence: &Evidence) -> Finding {
         Membership::Unknown => Finding::unknown("nobody looked at the memberships"),
         Membership::Group { device, is_held: false, is_in_kernel, .. } => {
             let other = if *is_in_kernel { ", only another process has" } else { "" };
-            let remedy =
-                format!("look for \"cannot join\" in the log of mcr, mend what it says, then {}", words::anew(evidence));
+            let remedy = format!(
+                "look for \"cannot join\" in the log of mcr, mend what it says, then {}",
+                words::anew(evidence)
+            );
             Finding::broken(format!("mcr has not joined {destination} on \"{device}\"{other}"), remedy)
         }
         Membership::Group { device, is_in_kernel: false, .. } => {
@@ -126,7 +128,7 @@ fn attached(evidence: &Evidence) -> Finding {
         Attachment::Ours { mode } => Finding::ok(format!("our XDP program runs on \"{name}\" in {mode} mode")),
         Attachment::Never => Finding::broken(
             format!("our XDP program is not on \"{name}\""),
-            "mend what mcr health says of it: mcr tries again every few seconds",
+            "look for \"cannot attach\" in the log of mcr and mend what it says: mcr tries again every few seconds",
         ),
         Attachment::Detached => Finding::broken(
             format!("something detached our XDP program from \"{name}\""),

@@ -1,7 +1,9 @@
 //! What goes over the wire, as JSON: the same types for the server, its OpenAPI document and the command line.
 
+mod health; // how the node is
 mod http; // where the API answers, and whom it lets in
 
+pub use health::{Check, Health, Partial, Share};
 pub use http::{Certificate, Http, Token};
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -139,26 +141,6 @@ impl fmt::Display for Fault {
         }
         write!(f, "{}: {}", self.problem, self.remedy)
     }
-}
-
-/// How healthy the node is: the body of /healthz and /readyz.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Health {
-    /// `ok` or `failing`.
-    pub status: String,
-    /// Every check, failing ones first.
-    pub checks: Vec<Check>,
-}
-
-/// One check.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Check {
-    /// Its stable name: `control`, `lanes`, `program`, `maps`, `sockets`, `config`; for readiness also `role`, `pending`.
-    pub name: String,
-    /// Whether all is well.
-    pub ok: bool,
-    /// What is wrong and what to do; empty when all is well.
-    pub text: String,
 }
 
 /// A node at a glance.

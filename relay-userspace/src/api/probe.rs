@@ -4,12 +4,19 @@ use super::model::Health;
 use super::problem::Problem;
 use super::request::Params;
 use super::shared::Api;
+use crate::observe::health::Minimum;
 use crate::observe::metrics;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use relay_common::health::Share;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
+/// The longest list of patterns: each is held against the name of every relay.
+const LONGEST: usize = 256;
+const MIN: &str = "min: is no percentage: send 0 to 100, as in 90 or 99.5";
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const OPENMETRICS: HeaderValue = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
@@ -20,23 +27,59 @@ pub(super) async fn livez(State(api): State<Api>) -> Response {
     verdict(api.sight.live())
 }
 
-/// Whether packets can flow, this node is active and nothing is pending.
-#[utoipa::path(get, path = "/readyz", tag = "probes",
+/// How much of which relays must work besides.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    /// Only these relays count: names or patterns (`*`, `?`), with commas between.
+    relay: Option<String>,
+    /// How much of them must work, in percent: `90`, `99.5`. As much as `health.ready_min` says where this does not.
+    min: Option<String>,
+}
+
+impl Asked {
+    /// Nothing where nothing is asked.
+    fn minimum(self) -> Result<Option<Minimum>, Problem> {
+        if self.relay.is_none() && self.min.is_none() {
+            return Ok(None);
+        }
+        let relays: Vec<String> = self.relay.iter().flat_map(|all| all.split(',')).map(str::to_owned).collect();
+        if self.relay.is_some_and(|all| all.len() > LONGEST) || relays.iter().any(String::is_empty) {
+            let detail = format!("relay: names or patterns with commas between, {LONGEST} characters at most");
+            return Err(Problem::malformed(detail));
+        }
+        let min = self.min.map(|min| Share::parse(&min).ok_or_else(|| Problem::malformed(MIN))).transpose()?;
+        Ok(Some(Minimum { relays, min }))
+    }
+}
+
+/// Whether packets can flow, this node is the one to send, and enough of its relays works.
+///
+/// All of them, or as much as `health.ready_min` says, or what is asked for.
+#[utoipa::path(get, path = "/readyz", tag = "probes", params(Asked),
     responses((status = 200, body = Health), (status = 503, body = Health, description = "Not all of that.")))]
-pub(super) async fn readyz(State(api): State<Api>) -> Response {
-    verdict(api.sight.ready())
+pub(super) async fn readyz(State(api): State<Api>, Params(asked): Params<Asked>) -> Result<Response, Problem> {
+    match asked.minimum()? {
+        None => Ok(verdict(api.sight.ready(None))),
+        Some(minimum) => Ok(verdict(api.apart(move |api| api.sight.ready(Some(&minimum))).await?)),
+    }
 }
 
 /// Whether packets can flow.
-#[utoipa::path(get, path = "/healthz", tag = "probes",
+///
+/// Asked for a minimum of some relays, also whether so much of them works, whoever sends now: what chooses between nodes.
+#[utoipa::path(get, path = "/healthz", tag = "probes", params(Asked),
     responses((status = 200, body = Health), (status = 503, body = Health, description = "They cannot.")))]
-pub(super) async fn healthz(State(api): State<Api>) -> Response {
-    verdict(api.sight.health())
+pub(super) async fn healthz(State(api): State<Api>, Params(asked): Params<Asked>) -> Result<Response, Problem> {
+    match asked.minimum()? {
+        None => Ok(verdict(api.sight.health(None))),
+        Some(minimum) => Ok(verdict(api.apart(move |api| api.sight.health(Some(&minimum))).await?)),
+    }
 }
 
 fn verdict(health: Health) -> Response {
-    let is_well = health.checks.iter().all(|check| check.ok);
-    let status = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if health.status == "ok" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(health)).into_response()
 }
 

@@ -2,21 +2,22 @@
 
 use super::limits::Counts;
 use super::model;
+use crate::observe::health::Minimum;
 use crate::observe::metrics::Family;
 use axum::body::Bytes;
 use std::io::{self, Write};
 use std::pin::Pin;
 use tokio::sync::mpsc;
 
-/// Sees the node. `live`, `health` and `ready` are called where every other client waits meanwhile, so they must be
-/// quick whatever hangs; the others are called on threads of their own.
+/// Sees the node. `live`, and `health` and `ready` without a minimum, are called where every other client waits meanwhile,
+/// so they must be quick whatever hangs; the others are called on threads of their own.
 pub trait Sight: Send + Sync + 'static {
     /// Whether control's loop turns.
     fn live(&self) -> model::Health;
-    /// Whether packets can flow.
-    fn health(&self) -> model::Health;
-    /// Whether packets can flow, this node is active and nothing is pending.
-    fn ready(&self) -> model::Health;
+    /// Whether packets can flow; with a minimum, also whether so much of these relays works.
+    fn health(&self, minimum: Option<&Minimum>) -> model::Health;
+    /// Whether packets can flow, this node is the one to send, and enough of its relays, or of these, works.
+    fn ready(&self, minimum: Option<&Minimum>) -> model::Health;
     /// The node at a glance.
     fn status(&self) -> model::Status;
     /// All relays, by name.

@@ -4,6 +4,7 @@ use super::node::{Node, duration};
 use crate::events::{After, unix_ms_of};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
+use relay_common::health::Share;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -178,15 +179,30 @@ fn since(text: &str) -> Result<String, String> {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  mcr health                          0: all is well; 1: a check fails, and which; 3: mcr does not answer
-  mcr health --ready                  the same, and this node is active and nothing is pending
-  mcr health --quiet --timeout 500ms  for a vrrp_script of keepalived
+  mcr health                               0: packets can flow; 1: they cannot, and why; 3: mcr does not answer
+  mcr health --quiet --timeout 500ms       for a vrrp_script of keepalived
+  mcr health --relay 'sport-*' --min 90%   the same, and 90% of these relays work
+  mcr health --weight                      a number for a track_file of keepalived
+  mcr health --ready                       the same as /readyz: this node sends, and enough of its relays works
+
+A check that fails gives a verdict. fault: packets cannot be carried. drift: they can, but what was asked of the node is not
+in force or not kept; that is shown and is no failure. partial: a part waits for a link, a neighbour or an address; that is
+shown, and a failure where --min or --ready demand more than is left.
 
 It never takes longer than the timeout, whatever mcr does.")]
 pub struct Health {
-    /// Whether the node is ready too: active, and nothing pending.
+    /// Whether the node is ready too: the one to send, and as much of its relays works as health.ready_min says.
     #[arg(long)]
     pub ready: bool,
+    /// Only these relays count; * stands for anything. Can be given more than once.
+    #[arg(long, value_name = "PATTERN", value_parser = pattern)]
+    pub relay: Vec<String>,
+    /// How much of the relays must work [default with --relay: health.ready_min]
+    #[arg(long, value_name = "PERCENT", value_parser = share)]
+    pub min: Option<Share>,
+    /// Print one number: 0 when all works, down to -100 by the percents that do not, and -254 where the exit code is not 0.
+    #[arg(long, conflicts_with_all = ["quiet", "json"])]
+    pub weight: bool,
     /// How long it may take in all.
     #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = duration)]
     pub timeout: Duration,
@@ -199,4 +215,16 @@ pub struct Health {
     /// Which mcr.
     #[command(flatten)]
     pub node: Node,
+}
+
+fn share(text: &str) -> Result<Share, String> {
+    Share::parse(text).ok_or_else(|| format!("\"{text}\" is no percentage: write 0% to 100%, as in 90% or 99.5%"))
+}
+
+/// Commas stand between patterns on their way.
+fn pattern(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains(',') {
+        return Err("is no pattern: give each by an option of its own".to_owned());
+    }
+    Ok(text.to_owned())
 }

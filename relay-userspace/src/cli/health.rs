@@ -1,40 +1,83 @@
 //! `mcr health`: whether packets can flow, as an exit code, within a time.
 
-use super::client::{Client, Question};
+use super::client::{Client, Question, encoded};
 use super::exit::Exit;
 use super::screen::{Paint, Screen, Tone, plain};
 use crate::api::model::{Check, Health};
 use crate::args;
 use hyper::StatusCode;
+use hyper::body::Bytes;
 use std::io::Write;
+
+/// What keepalived takes for a fault: less than any priority can be lowered by.
+const FAULT: i64 = -254;
 
 /// `mcr health`.
 pub(super) async fn run<O: Write, E: Write>(asked: &args::Health, screen: &mut Screen<O, E>) -> anyhow::Result<Exit> {
+    let found = find(asked).await;
+    if asked.weight {
+        let weight = found.as_ref().map_or(FAULT, |(health, _)| weight(health));
+        writeln!(screen.out, "{weight}")?;
+    }
+    let (health, body) = found?;
+    if asked.json {
+        screen.json(&body)?;
+    } else if !asked.quiet && !asked.weight {
+        writeln!(screen.out, "{}", paint_status(&health, screen.paint))?;
+        write!(screen.out, "{}", failing(&health, screen.paint))?;
+    }
+    Ok(if health.status == "ok" { Exit::Done } else { Exit::Failed })
+}
+
+/// How the node is, and the same as it came.
+async fn find(asked: &args::Health) -> anyhow::Result<(Health, Bytes)> {
     let client = Client::new(&asked.node)?.patient(asked.timeout);
-    let answer = client.answer(Question::get(if asked.ready { "/readyz" } else { "/healthz" })).await?;
+    let answer = client.answer(Question::get(path(asked))).await?;
     if !matches!(answer.status, StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE) {
         answer.granted()?;
         anyhow::bail!("the answer is none of a health check: are both mcr of one version?");
     }
-    let well = answer.status == StatusCode::OK;
-    if asked.json {
-        screen.json(&answer.body)?;
-    } else if !asked.quiet {
-        let health: Health = answer.read()?;
-        writeln!(screen.out, "{}", paint_status(&health, screen.paint))?;
-        write!(screen.out, "{}", failing(&health, screen.paint))?;
-    }
-    Ok(if well { Exit::Done } else { Exit::Failed })
+    Ok((answer.read()?, answer.body))
 }
 
-/// The status in its colour.
+/// Who asks for a minimum chooses between nodes, whichever sends now; only readiness takes that into account.
+fn path(asked: &args::Health) -> String {
+    let patterns: Vec<String> = asked.relay.iter().map(|pattern| encoded(pattern)).collect();
+    let relay = (!patterns.is_empty()).then(|| format!("relay={}", patterns.join(",")));
+    let min = asked.min.map(|min| format!("min={}", min.percent()));
+    let query: Vec<String> = relay.into_iter().chain(min).collect();
+    let path = if asked.ready { "/readyz" } else { "/healthz" };
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) }
+}
+
+/// What a track_file of keepalived, of weight 1, takes from the priority of this node.
+fn weight(health: &Health) -> i64 {
+    let missing = health.partial.as_ref().map_or(0, |partial| i64::from(partial.missing));
+    if health.status == "ok" { -missing } else { FAULT }
+}
+
+/// The status in its colour, with the verdicts that are given: `ok`, `ok (drift)`, `failing (fault, partial)`.
 pub(super) fn paint_status(health: &Health, paint: Paint) -> String {
-    let tone = if health.status == "ok" { Tone::Good } else { Tone::Bad };
-    paint.paint(tone, &plain(&health.status))
+    let tone = match (health.status.as_str(), health.verdicts.is_empty()) {
+        ("ok", true) => Tone::Good,
+        ("ok", false) => Tone::Warn,
+        _ => Tone::Bad,
+    };
+    let verdicts =
+        if health.verdicts.is_empty() { String::new() } else { format!(" ({})", health.verdicts.join(", ")) };
+    paint.paint(tone, &plain(&format!("{}{verdicts}", health.status)))
 }
 
-/// A line for each check that fails.
+/// A line for each check that fails, after the verdict that it gives.
 pub(super) fn failing(health: &Health, paint: Paint) -> String {
-    let line = |check: &Check| format!("  {}: {}\n", paint.paint(Tone::Bad, &plain(&check.name)), plain(&check.text));
+    let line = |check: &Check| {
+        let verdict = check.verdict.as_deref().map_or_else(String::new, |verdict| format!("{}: ", plain(verdict)));
+        format!("  {verdict}{}: {}\n", paint.paint(tone(check), &plain(&check.name)), plain(&check.text))
+    };
     health.checks.iter().filter(|check| !check.ok).map(line).collect()
+}
+
+/// Only a fault is a reason to get up at night.
+pub(super) fn tone(check: &Check) -> Tone {
+    if matches!(check.verdict.as_deref(), Some("fault") | None) { Tone::Bad } else { Tone::Warn }
 }

@@ -7,8 +7,9 @@ use super::number::{counted, span};
 use super::relay::tone;
 use super::screen::{Paint, Screen, Tone, plain};
 use super::table::{Cell, Table};
-use crate::api::model::{Http, Lane, Status, Token};
+use crate::api::model::{Health, Http, Lane, Partial, Status, Token};
 use crate::args;
+use relay_common::health;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write;
@@ -40,6 +41,9 @@ fn text(status: &Status, paint: Paint) -> String {
     let mut line = |name: &str, value: &str| _ = writeln!(text, "{name:<8}{value}");
     line("health", &paint_status(&status.health, paint));
     line("ready", &paint_status(&status.ready, paint));
+    if let Some(partial) = status.ready.partial.as_ref().filter(|partial| partial.missing > 0) {
+        line("works", &paint.paint(Tone::Warn, &works(partial)));
+    }
     let config = &status.config;
     let in_force = match (&config.error, config.in_force) {
         (_, true) => paint.paint(Tone::Good, "in force"),
@@ -70,11 +74,7 @@ fn text(status: &Status, paint: Paint) -> String {
     line("rights", &rights(&status.rights));
     let warnings: String = status.warnings.iter().map(|warning| format!("  {}\n", plain(warning))).collect();
     text.push_str(&section("warnings", &warnings, paint));
-    // What keeps it from being healthy keeps it from being ready too; it is told once.
-    text.push_str(&section("not healthy", &failing(&status.health, paint), paint));
-    let mut ready = status.ready.clone();
-    ready.checks.retain(|check| !status.health.checks.contains(check));
-    text.push_str(&section("not ready", &failing(&ready, paint), paint));
+    text.push_str(&verdicts(&status.ready, paint));
     let pending: String = status
         .pending
         .iter()
@@ -93,6 +93,30 @@ fn text(status: &Status, paint: Paint) -> String {
         let _ = write!(text, "\n{}", lanes(&status.lanes, *generation).show(paint));
     }
     text
+}
+
+/// What fails, verdict by verdict. What waits is listed by itself.
+fn verdicts(ready: &Health, paint: Paint) -> String {
+    let of = |verdict: Option<&str>| {
+        let mut health = ready.clone();
+        health.checks.retain(|check| check.verdict.as_deref() == verdict);
+        health.checks.iter_mut().for_each(|check| check.verdict = None);
+        failing(&health, paint)
+    };
+    [("fault", Some("fault")), ("drift, packets flow", Some("drift")), ("not ready", None)]
+        .map(|(name, verdict)| section(name, &of(verdict), paint))
+        .concat()
+}
+
+/// How much works: `97.5% of 120 relays, 3 of 4 links`.
+fn works(Partial { relays, links, .. }: &Partial) -> String {
+    let share = health::Share::parse(&relays.percent.to_string()).unwrap_or(health::Share::NONE);
+    format!(
+        "{share} of {}, {} of {}",
+        counted(relays.of as usize, "relay"),
+        links.whole,
+        counted(links.of as usize, "link")
+    )
 }
 
 /// Whom control and lanes run as; nothing of a node that does not tell.
@@ -177,10 +201,18 @@ mod tests {
     use serde_json::json;
 
     fn status(well: bool) -> Status {
-        let check = |name: &str, text: &str| json!({ "name": name, "ok": well, "text": if well { "" } else { text } });
-        let stuck = check("lanes", "lane 1 has not come round for 2100 ms: is it stopped?");
-        let pending = check("pending", "1 part cannot work yet");
+        let check = |name: &str, verdict: &str, text: &str| json!({ "name": name, "verdict": verdict, "ok": well, "text": if well { "" } else { text } });
+        let stuck = check("lanes", "fault", "lane 1 has not come round for 2100 ms: is it stopped?");
+        let typo = check("config", "drift", "/etc/mcr/relay.toml as it is now is not in force: line 4: is missing");
+        let pending = check("pending", "partial", "1 part cannot work yet");
         let word = if well { "ok" } else { "failing" };
+        let verdicts = if well { json!([]) } else { json!(["fault", "drift", "partial"]) };
+        let share = |percent: f64, whole: u32, of: u32| json!({ "percent": percent, "whole": whole, "of": of });
+        let partial = if well {
+            json!({ "relays": share(100.0, 10, 10), "links": share(100.0, 2, 2), "min": 100.0, "missing": 0 })
+        } else {
+            json!({ "relays": share(98.75, 10, 11), "links": share(50.0, 1, 2), "min": 100.0, "missing": 2 })
+        };
         let socket =
             |mode: &str| json!({ "link": "ens1f0", "queue": 0, "receives": true, "sends": true, "mode": mode });
         let lane = |number: u32, age: u64| {
@@ -190,8 +222,8 @@ mod tests {
         let waiting = json!([{ "relay": "ch2", "part": "outputs[0]", "reason": "link_down", "text": "ens1f2 is down: ip link set ens1f2 up" }]);
         serde_json::from_value(json!({
             "version": "0.1.0", "pid": 4242, "uptime_s": 200_000.0, "role": "standalone", "generation": 7,
-            "health": { "status": word, "checks": [stuck] },
-            "ready": { "status": word, "checks": [stuck, pending] },
+            "health": { "status": word, "verdicts": verdicts, "partial": partial, "checks": [stuck, typo, pending] },
+            "ready": { "status": word, "verdicts": verdicts, "partial": partial, "checks": [stuck, typo, pending] },
             "config": { "file": "/etc/mcr/relay.toml", "in_force": well,
                         "error": if well { None } else { Some("relay.toml:4: relay \"a\" name: is missing: add it\nrelay.toml:9: no") } },
             "relays": { "running": 10, "pending": if well { 0 } else { 1 } },

@@ -4,13 +4,22 @@ use super::error::Fault;
 use super::number::describe;
 use super::value::{Kind, Value};
 
-/// The shortest and the longest silence that a stream can be allowed, in milliseconds.
+/// The shortest and the longest time that can be said, in milliseconds.
 const SHORTEST_MS: u32 = 10;
 const LONGEST_MS: u32 = 3_600_000;
 const UNITS: [(&str, u32); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
 
 /// How long a stream may be silent, in milliseconds; `None` for ever.
 pub(super) fn silence_after(value: &Value) -> Result<Option<u32>, Fault> {
+    time_or_off(value)
+}
+
+/// How long a node is held down after a fault, in milliseconds; 0 for not at all.
+pub(super) fn hold_down(value: &Value) -> Result<u32, Fault> {
+    Ok(time_or_off(value)?.unwrap_or(0))
+}
+
+fn time_or_off(value: &Value) -> Result<Option<u32>, Fault> {
     const REMEDY: &str = "use \"10ms\" to \"1h\" (ms, s, m or h), or \"off\"";
     match &value.kind {
         Kind::Text(word) if word == "off" => Ok(None),

@@ -3,6 +3,7 @@
 use super::address::{Ids, groups, host, hosts, input_vlan, interface, link, output_vlan};
 use super::duration::silence_after;
 use super::error::{At, Errors, Fault, Place};
+use super::health::{HEALTH, read_health};
 use super::http::{HTTP, STATE, read_http, read_state};
 use super::lane_user::{Look, user};
 use super::number::{describe, power_of_two, within, within_or};
@@ -21,6 +22,7 @@ use std::num::{NonZeroU8, NonZeroU16};
 /// Every section and its keys. `config/relay.toml` shows each of them.
 pub const SCHEMA: &[(&str, &[&str])] = &[
     ("", ROOT),
+    ("health", HEALTH),
     ("http", HTTP),
     ("http.tokens", TOKEN),
     ("interface", INTERFACE),
@@ -30,7 +32,7 @@ pub const SCHEMA: &[(&str, &[&str])] = &[
     ("relay.outputs", OUTPUT),
     ("state", STATE),
 ];
-const ROOT: &[&str] = &["http", "interface", "lanes", "relay", "state"];
+const ROOT: &[&str] = &["health", "http", "interface", "lanes", "relay", "state"];
 const INTERFACE: &[&str] = &["name", "mode", "zero_copy", "queues"];
 const LANES: &[&str] = &[
     "cores",
@@ -130,6 +132,9 @@ pub(super) fn read(root: &Value, look: Option<Look>, errors: &mut Errors) -> Fil
     }
     for (i, value) in section.elements("relay", errors).iter().enumerate() {
         file.relays.push(read_relay(value, i, errors));
+    }
+    if let Some(health) = section.value("health").and_then(|value| Section::open(value, "health", HEALTH, errors)) {
+        file.settings.health = read_health(&health, errors);
     }
     if let Some(http) = section.value("http").and_then(|value| Section::open(value, "http", HTTP, errors)) {
         file.settings.http = read_http(&http, errors);

@@ -8,6 +8,7 @@ mod cross; // what only all relays together can get wrong
 mod duration; // how long
 mod error;
 mod file;
+mod health; // how health is judged
 mod http; // where the API answers
 mod lane_user; // whom lanes run as
 mod json; // a relay as the API shows it
@@ -23,7 +24,7 @@ mod value;
 pub use error::{ConfigError, Errors};
 pub use file::SCHEMA;
 pub use json::relay_to_json;
-pub use settings::{Access, Http, Reads, Settings, State, Tls, Token};
+pub use settings::{Access, Health, Http, Reads, Settings, State, Tls, Token};
 
 use crate::users;
 use relay_common::plan::{Plan, Relay};

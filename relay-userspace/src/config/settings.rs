@@ -1,5 +1,6 @@
 //! What concerns control alone and no packet: where it answers, what it keeps, what it says.
 
+use relay_common::health::Share;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -10,6 +11,8 @@ pub struct Settings {
     pub http: Http,
     /// What control keeps on disk.
     pub state: State,
+    /// How health is judged.
+    pub health: Health,
 }
 
 /// Where the API answers, and whom it lets write.
@@ -164,4 +167,19 @@ pub struct Tls {
 pub struct State {
     /// The relays that were made through the API; `relays.toml` in the state folder without.
     pub file: Option<PathBuf>,
+}
+
+/// How health is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// A node is healthy again only when it was without a fault for so long, in milliseconds; at once with 0.
+    pub hold_down_ms: u32,
+    /// How much of its relays must work for a node to be ready.
+    pub ready_min: Share,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { hold_down_ms: 10_000, ready_min: Share::ALL }
+    }
 }

@@ -6,13 +6,14 @@ use super::http::HttpDesk;
 use super::problem::Problem;
 use super::view::View;
 use crate::clock::now_ns;
-use crate::config::Errors;
+use crate::config::{Errors, Health};
 use crate::events::EventLog;
 use arc_swap::ArcSwap;
+use relay_common::health::HoldDown;
 use relay_common::plan::Relay;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, oneshot};
 
 /// Who asks: the name in the audit line.
@@ -200,6 +201,8 @@ pub struct Desk {
     pub pulse: Arc<Pulse>,
     /// Whom the API lets in.
     pub http: HttpDesk,
+    /// How health is judged: what the configuration file says of it.
+    pub health: Arc<ArcSwap<Health>>,
     /// When control opened the desk, in nanoseconds of the monotonic clock.
     pub started: u64,
 }
@@ -213,6 +216,8 @@ pub struct Pulse {
     pub applied: Durations,
     /// What control last found wrong in the kernel.
     pub found: ArcSwap<Findings>,
+    /// The last fault that anybody saw who looked at the node's health.
+    pub hold_down: Mutex<HoldDown>,
 }
 
 /// What control found when it last looked whether the kernel holds what it should.
@@ -230,7 +235,8 @@ impl Desk {
     pub fn open(view: View, events: EventLog) -> (Self, mpsc::Receiver<Asked>) {
         let (asks, taken) = mpsc::channel(QUEUE);
         let view = Arc::new(ArcSwap::from_pointee(view));
-        (Self { asks, view, events, pulse: Arc::default(), http: HttpDesk::default(), started: now_ns() }, taken)
+        let (pulse, http, health) = Default::default();
+        (Self { asks, view, events, pulse, http, health, started: now_ns() }, taken)
     }
 
     /// The node as it is now.

@@ -190,12 +190,11 @@ impl Control {
 
     /// Tells when packets can flow no more, and when they can again.
     fn tell_health(&mut self, now: u64) {
-        let health = observe::health(&self.desk, now);
-        if self.health.as_ref().is_none_or(|before| before.status != health.status) {
-            if self.health.is_some() {
-                self.record(tell::health(&health));
-            }
-            self.health = Some(health);
+        let health = observe::health(&self.desk, None, now);
+        if let Some(before) = self.health.replace(health)
+            && let Some(now) = &self.health
+        {
+            tell::health(&self.desk.events, &before, now);
         }
     }
 

@@ -34,7 +34,7 @@ use relay_common::table::{Kernel, Pending, Placement, Table, compile};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -209,6 +209,7 @@ impl Node {
             config,
             user: self.crew.lane_user().name_of(nix::unistd::geteuid().as_raw()),
             warnings: self.warnings(),
+            works: OnceLock::new(),
         }
     }
 

@@ -82,6 +82,15 @@ impl Problem {
         }
     }
 
+    /// The link that it is about, if it is about one.
+    #[must_use]
+    pub fn link(&self) -> Option<&str> {
+        match self {
+            Self::Program { link, .. } | Self::Socket { link, .. } => Some(link),
+            Self::Maps(_) => None,
+        }
+    }
+
     /// What is wrong with the program on this link, if this is about it.
     #[must_use]
     pub fn of_program(&self, of: &str) -> Option<&ProgramFault> {

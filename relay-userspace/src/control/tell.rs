@@ -6,12 +6,13 @@ use super::memo::Memo;
 use super::node::Node;
 use super::problem::{Problem, ProgramFault};
 use super::reach::pending_changes;
-use crate::api::model::Health;
+use crate::api::model::{Check, Health};
 use crate::config::Errors;
 use crate::events::{Event, EventLog, Kind, Level};
 use crate::link::event::LinkEvent;
 use crate::link::neighbour::Learned;
 use relay_common::facts::Facts;
+use relay_common::health::Verdict;
 use relay_common::table::Pending;
 use relay_common::written::Line;
 
@@ -140,15 +141,29 @@ pub fn refused_at_the_start(errors: &Errors, last_good: Option<&str>) -> Event {
     Event::new(Kind::ConfigRefused, text).with("error", errors.to_string())
 }
 
-/// Packets can flow no more, or again.
-#[must_use]
-pub fn health(health: &Health) -> Event {
-    let failing: Vec<&str> = health.checks.iter().filter(|check| !check.ok).map(|check| check.text.as_str()).collect();
-    let event = match failing.as_slice() {
-        [] => Event::new(Kind::HealthChanged, "healthy: packets can flow").at(Level::Info),
-        failing => Event::new(Kind::HealthChanged, format!("not healthy: {}", failing.join("; "))),
+/// A verdict on the node is given, or not any more; as long as it is the same nothing is told.
+pub fn health(log: &EventLog, before: &Health, now: &Health) {
+    for verdict in Verdict::ALL {
+        let is_given = |health: &Health| health.verdicts.iter().any(|name| name == verdict.name());
+        if is_given(before) != is_given(now) {
+            log.record(health_changed(now, verdict));
+        }
+    }
+}
+
+fn health_changed(health: &Health, verdict: Verdict) -> Event {
+    let fails = |check: &&Check| !check.ok && check.verdict.as_deref() == Some(verdict.name());
+    let failing: Vec<&str> = health.checks.iter().filter(fails).map(|check| check.text.as_str()).collect();
+    let (well, wrong) = match verdict {
+        Verdict::Fault => ("healthy: packets can flow", "not healthy"),
+        Verdict::Drift => ("no drift any more: what was asked for is in force and kept", "drift, packets flow"),
+        Verdict::Partial => ("all that is wanted works", "partial"),
     };
-    event.with("ok", failing.is_empty())
+    let event = match failing.as_slice() {
+        [] => Event::new(Kind::HealthChanged, well).at(Level::Info),
+        failing => Event::new(Kind::HealthChanged, format!("{wrong}: {}", failing.join("; "))),
+    };
+    event.with("verdict", verdict.name()).with("ok", failing.is_empty())
 }
 
 /// A lane's process ended.

@@ -2,6 +2,7 @@
 //! never waits for control and control never waits for them.
 
 use super::station::LaneSocket;
+use super::works::Works;
 use crate::config::Errors;
 use crate::control::membership::Held;
 use crate::kernel::link::Hook;
@@ -18,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 /// Where a relay was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,6 +70,15 @@ pub struct View {
     pub user: String,
     /// What falls away on this machine, and is no fault of the node.
     pub warnings: Vec<String>,
+    /// See [`View::works`].
+    pub works: OnceLock<Works>,
+}
+
+impl View {
+    /// How much of this works. Who asks first finds it out.
+    pub fn works(&self) -> &Works {
+        self.works.get_or_init(|| Works::of(self))
+    }
 }
 
 /// One lane, as others may see it.
@@ -205,9 +215,10 @@ pub struct ConfigState {
 }
 
 impl ConfigState {
-    /// What is wrong besides a file that was refused: the first of it.
+    /// Why the file as it is now is not in force, all of it; `None` when it is.
     #[must_use]
-    pub fn trouble(&self) -> Option<&str> {
-        self.damaged.as_deref().or(self.torn.as_deref()).or(self.failed.as_deref())
+    pub fn not_in_force(&self) -> Option<String> {
+        let refused = self.refused.as_ref().map(ToString::to_string);
+        refused.or_else(|| self.failed.clone()).or_else(|| self.torn.clone())
     }
 }

@@ -129,8 +129,8 @@ kinds! {
     ProgramDetached = "program.detached", Error, ["link", "program"];
     /// The kernel did not hold what it should.
     KernelDiffers = "kernel.differs", Error, ["check"];
-    /// The node's health has changed: a check fails, or passes again.
-    HealthChanged = "health.changed", Warn, ["ok"];
+    /// A verdict on the node is given by a check that fails, or not any more (`ok`): `fault`, `drift` or `partial`.
+    HealthChanged = "health.changed", Warn, ["verdict", "ok"];
 }
 
 impl Kind {

@@ -1,7 +1,7 @@
 //! The node as the API shows it, in the types that go over the wire.
 
 use super::access;
-use super::health::{document, ready_checks};
+use super::health::of_node;
 use super::rates::{Rate, Rates};
 use super::round_trip;
 use super::stream::{self, State};
@@ -18,7 +18,6 @@ use crate::rights;
 use relay_common::counters::{LaneCounter, output, relay as place};
 use relay_common::drops::Drop;
 use relay_common::facts::{Link, LinkCounts};
-use relay_common::health::READY_CHECKS;
 use relay_common::table::{Pending, SlotRelay};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -32,10 +31,9 @@ type ByRelay<'a> = BTreeMap<&'a str, Vec<&'a Pending>>;
 #[must_use]
 pub fn status(desk: &Desk, now: u64) -> model::Status {
     let view = desk.view();
-    let checks = ready_checks(desk, &view, now);
-    let of_health = checks.iter().filter(|check| !READY_CHECKS.contains(&check.name.as_str())).cloned().collect();
+    let [health, ready] = [false, true].map(|ready| of_node(desk, &view, ready, now).document());
     let config = &view.config;
-    let error = config.refused.as_ref().map(ToString::to_string).or_else(|| config.trouble().map(str::to_owned));
+    let error = config.not_in_force();
     model::Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
@@ -43,8 +41,8 @@ pub fn status(desk: &Desk, now: u64) -> model::Status {
         started_ns: desk.started,
         role: "standalone".to_owned(),
         generation: view.table.generation,
-        health: document(of_health),
-        ready: document(checks),
+        health,
+        ready,
         http: access::document(&desk.http, unix_ms()),
         config: model::Config {
             file: config.path.display().to_string(),

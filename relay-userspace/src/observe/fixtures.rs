@@ -57,6 +57,7 @@ impl Node {
             own_ports: std::collections::BTreeSet::new(),
             user: "mcr".to_owned(),
             warnings: vec!["this kernel lacks something".into()],
+            works: std::sync::OnceLock::new(),
             config: ConfigState { path: "/etc/mcr/relay.toml".into(), taken: 3, ..ConfigState::default() },
         };
         Self { view }

@@ -1,8 +1,10 @@
 //! What is shown: tables, health, why, events, captures.
 
 use crate::stage::{Stage, ran};
+use serde_json::json;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 #[test]
 fn tables_are_for_people_and_fit() {
@@ -30,11 +32,56 @@ fn health_and_why_are_exit_codes() {
     stage.play.with(|state| (state.healthy, state.verdict) = (false, "dark"));
     // A busy machine must not make this the test of the timeout.
     let ran = stage.run("health --timeout 1m");
-    assert_eq!((ran.code, ran.out.as_str()), (1, "failing\n  lanes: lane 0 has not come round for 2100 ms\n"));
+    assert_eq!((ran.code, ran.out.as_str()), (1, "failing\n  fault: lanes: lane 0 has not come round for 2100 ms\n"));
     let ran = stage.run("why ch1");
     assert_eq!(ran.code, 1);
     assert!(ran.out.contains("BROKEN") && ran.out.contains("what to do: join it"), "{ran:?}");
     assert_eq!(stage.run("why none").code, 1);
+}
+
+#[test]
+fn what_is_no_fault_is_shown_and_fails_nobody_over() {
+    let stage = Stage::new();
+    let check =
+        |name: &str, verdict: &str| json!({ "name": name, "verdict": verdict, "ok": false, "text": "it is so" });
+    stage.play.with(|state| state.checks = vec![check("config", "drift"), check("pending", "partial")]);
+    let told = "ok (drift, partial)\n  drift: config: it is so\n  partial: pending: it is so\n";
+    assert_eq!(stage.out("health --timeout 1m"), told);
+    assert_eq!(stage.out("health --quiet --timeout 1m"), "");
+}
+
+#[test]
+fn a_minimum_is_asked_for_where_one_chooses_between_nodes() {
+    let stage = Stage::new();
+    for (line, path) in [
+        ("health --relay sport-* --relay news-? --min 90%", "/healthz?relay=sport-%2A,news-%3F&min=90"),
+        ("health --ready --min 99.5", "/readyz?min=99.5"),
+        ("health --ready", "/readyz"),
+        ("health --relay a", "/healthz?relay=a"),
+    ] {
+        stage.out(&format!("{line} --timeout 1m"));
+        assert_eq!(stage.play.asked().last().unwrap(), &format!("GET {path}"));
+    }
+    for wrong in ["--min 101", "--min x", "--relay a,b", "--weight --json", "--weight --quiet"] {
+        assert_eq!(stage.run(&format!("health {wrong}")).code, 2, "{wrong}");
+    }
+}
+
+/// A track_file of weight 1 takes this from the priority, and -254 is a fault whatever the priority.
+#[test]
+fn the_weight_is_a_number_whatever_happens() {
+    let stage = Stage::new();
+    let weight = |line: &str| {
+        let ran = stage.run(line);
+        (ran.code, ran.out)
+    };
+    assert_eq!(weight("health --weight --timeout 1m"), (0, "0\n".to_owned()));
+    stage.play.with(|state| state.missing = 3);
+    assert_eq!(weight("health --weight --timeout 1m"), (0, "-3\n".to_owned()));
+    stage.play.with(|state| state.healthy = false);
+    assert_eq!(weight("health --weight --timeout 1m"), (1, "-254\n".to_owned()));
+    stage.play.with(|state| state.delay = Duration::from_secs(3600));
+    assert_eq!(weight("health --weight --timeout 50ms"), (3, "-254\n".to_owned()));
 }
 
 fn message(id: u64, kind: &str, relay: &str) -> String {

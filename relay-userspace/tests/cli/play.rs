@@ -32,6 +32,9 @@ pub(crate) struct State {
     /// How long every answer takes.
     pub(crate) delay: Duration,
     pub(crate) healthy: bool,
+    /// What a healthy node has besides: checks that fail, and percents that are missing.
+    pub(crate) checks: Vec<Value>,
+    pub(crate) missing: u32,
     pub(crate) verdict: &'static str,
     /// The events of each connection in turn, and the capture.
     pub(crate) streams: Vec<Vec<&'static str>>,
@@ -354,7 +357,12 @@ impl State {
         let status = if self.healthy { "ok" } else { "failing" };
         let text = if self.healthy { "" } else { "lane 0 has not come round for 2100 ms" };
         let check = if name == "healthz" { "lanes" } else { "pending" };
-        json!({ "status": status, "checks": [{ "name": check, "ok": self.healthy, "text": text }] })
+        let first = json!({ "name": check, "verdict": "fault", "ok": self.healthy, "text": text });
+        let checks: Vec<&Value> = std::iter::once(&first).chain(&self.checks).collect();
+        let verdicts: Vec<&Value> = self.checks.iter().map(|check| &check["verdict"]).collect();
+        let share = json!({ "percent": 100 - self.missing, "whole": 1, "of": 2 });
+        json!({ "status": status, "verdicts": verdicts, "checks": checks,
+                "partial": { "relays": share, "links": share, "missing": self.missing } })
     }
 
     fn status(&self) -> Value {

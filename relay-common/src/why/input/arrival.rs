@@ -176,9 +176,7 @@ pub(super) fn socket(evidence: &Evidence) -> Finding {
                 format!(
                     "it comes on a queue of \"{interface}\" that no lane serves: {lost} frames passed as no_socket"
                 ),
-                format!(
-                    "serve it (queues = \"all\" for this interface), or `ethtool -L {interface} combined {n}`"
-                ),
+                format!("serve it (queues = \"all\" for this interface), or `ethtool -L {interface} combined {n}`"),
             );
         }
         return match n {

@@ -230,19 +230,21 @@ function showRelays(now) {
 
 // The node.
 function showNode() {
-  const { health, ready, ...status } = node.status;
-  const failing = health.checks.filter((check) => !check.ok);
-  const unready = ready.checks.filter((check) => !check.ok && !failing.some(({ name }) => name === check.name));
+  const { ready, ...status } = node.status;
+  const failing = ready.checks.filter((check) => !check.ok);
+  const of = (verdict) => failing.filter((check) => check.verdict === verdict);
   const names = (checks) => checks.map((check) => check.name).join(", ");
-  mark(at("health"), failing.length ? `failing: ${names(failing)}` : "well", failing.length ? "bad" : "good");
-  say(at("ready"), unready.length ? `not ready: ${names(unready)}` : failing.length ? "not ready" : "ready");
-  const list = [...failing.map((check) => ["bad", check]), ...unready.map((check) => ["warn", check])];
+  const [fault, drift, partial] = [of("fault"), of("drift"), of("partial")];
+  const given = [[fault, "fault"], [drift, "drift"]].filter(([checks]) => checks.length)
+    .map(([checks, word]) => `${word}: ${names(checks)}`);
+  mark(at("health"), given.length ? given.join(", ") : "well", fault.length ? "bad" : drift.length ? "warn" : "good");
+  say(at("ready"), (ready.status === "ok" ? "ready" : "not ready") + (partial.length ? `, partial: ${names(partial)}` : ""));
   const failed = at("failing");
-  while (failed.children.length > list.length) failed.lastElementChild.remove();
-  list.forEach(([look, { name, text }], i) => {
+  while (failed.children.length > failing.length) failed.lastElementChild.remove();
+  failing.forEach(({ name, verdict, text }, i) => {
     const item = failed.children[i] ?? failed.appendChild(make("li", make("b"), make("span")));
-    item.className = look;
-    say(item.firstChild, name);
+    item.className = verdict === "fault" ? "bad" : "warn";
+    say(item.firstChild, verdict ? `${verdict}: ${name}` : name);
     say(item.lastChild, text);
   });
   fillFacts("facts", [
@@ -261,8 +263,8 @@ function showNode() {
     `${span(of.heartbeat_age_ms / 1000)} ago`, count(of.generation), count(of.restarts),
     `${count(of.free_frames)} of ${count(of.frames)}`, of.sockets.map(socket).join(", ") || "none",
   ]));
-  tell(failing.length ? `Failing: ${names(failing)}` : "The node is well.");
-  document.title = `${failing.length ? "failing" : "well"} · ${location.host} · MCR`;
+  tell(given.length ? `The node: ${given.join(", ")}` : "The node is well.");
+  document.title = `${fault.length ? "failing" : "well"} · ${location.host} · MCR`;
 }
 
 // Read aloud: what has changed for better or worse, not each second of it.

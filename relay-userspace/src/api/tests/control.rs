@@ -64,6 +64,7 @@ impl Control {
             config: ConfigState { path: PathBuf::from("/etc/mcr/relay.toml"), ..ConfigState::default() },
             user: "mcr".to_owned(),
             warnings: Vec::new(),
+            works: std::sync::OnceLock::new(),
         }
     }
 

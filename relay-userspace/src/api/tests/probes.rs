@@ -22,6 +22,28 @@ async fn probes_tell_by_status_and_in_words() {
     }
 }
 
+/// What is asked by name and percentage comes to who judges it, and what fails without making the answer a failing one is
+/// no 503.
+#[tokio::test]
+async fn a_minimum_can_be_asked_for() {
+    let stage = Stage::new();
+    for path in ["/readyz", "/healthz"] {
+        for (query, seen) in [
+            ("relay=sport-*,news-1&min=90", "sport-*+news-1>=Some(90.0)"),
+            ("min=99.5%25", ">=Some(99.5)"),
+            ("relay=sport-%3F", "sport-?>=None"),
+        ] {
+            let answer = stage.tcp.get(&format!("{path}?{query}")).await;
+            assert_eq!((answer.status.as_u16(), &answer.json()["checks"][1]["name"]), (200, &json!(seen)), "{path}");
+        }
+        let long = format!("relay={}", "a*".repeat(129));
+        for wrong in ["min=101", "min=", "min=many", "relay=", "relay=a,,b", "relays=a", &long] {
+            let (status, kind, detail) = stage.tcp.get(&format!("{path}?{wrong}")).await.problem();
+            assert_eq!((status, kind.as_str()), (400, "malformed"), "{wrong}: {detail}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn numbers_come_in_the_form_that_is_asked_for() {
     let stage = Stage::new();

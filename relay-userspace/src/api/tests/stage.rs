@@ -11,7 +11,9 @@ use crate::control::desk::Desk;
 use crate::control::http::HttpDesk;
 use crate::control::tag;
 use crate::control::view::{Origin, View};
+use crate::observe::health::Minimum;
 use crate::observe::metrics::Family;
+use relay_common::health::Share;
 use relay_common::plan;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -160,11 +162,25 @@ fn noise(n: usize) -> Vec<u8> {
 }
 
 impl FakeSight {
-    fn verdict(&self, name: &str) -> Health {
+    fn verdict(&self, name: &str, minimum: Option<&Minimum>) -> Health {
         let ok = self.well.load(Relaxed);
         let text = if ok { String::new() } else { format!("{name}: broken") };
         let status = if ok { "ok" } else { "failing" }.to_owned();
-        Health { status, checks: vec![Check { name: name.to_owned(), ok, text }] }
+        let verdict = Some("fault".to_owned());
+        let asked = minimum.map(|minimum| Check {
+            name: format!("{}>={:?}", minimum.relays.join("+"), minimum.min.map(Share::percent)),
+            verdict: Some("partial".to_owned()),
+            ok: false,
+            text: "asked".to_owned(),
+        });
+        let check = Check { name: name.to_owned(), verdict, ok, text };
+        Health {
+            status,
+            verdicts: Vec::new(),
+            partial: None,
+            away_s: None,
+            checks: std::iter::once(check).chain(asked).collect(),
+        }
     }
 }
 
@@ -176,15 +192,15 @@ fn shown(view: &View, relay: &plan::Relay) -> Relay {
 
 impl Sight for FakeSight {
     fn live(&self) -> Health {
-        self.verdict("control")
+        self.verdict("control", None)
     }
 
-    fn health(&self) -> Health {
-        self.verdict("lanes")
+    fn health(&self, minimum: Option<&Minimum>) -> Health {
+        self.verdict("lanes", minimum)
     }
 
-    fn ready(&self) -> Health {
-        self.verdict("pending")
+    fn ready(&self, minimum: Option<&Minimum>) -> Health {
+        self.verdict("pending", minimum)
     }
 
     fn status(&self) -> Status {
@@ -196,8 +212,8 @@ impl Sight for FakeSight {
             started_ns: 1,
             role: "standalone".to_owned(),
             generation: view.table.generation,
-            health: self.health(),
-            ready: self.ready(),
+            health: self.health(None),
+            ready: self.ready(None),
             http: Default::default(),
             config: Config {
                 file: view.config.path.display().to_string(),

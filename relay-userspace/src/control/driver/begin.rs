@@ -18,6 +18,7 @@ use crate::events::{Event, EventLog};
 use futures_util::future::join_all;
 use relay_common::plan::{Plan, Relay};
 use std::path::PathBuf;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// A configuration to begin with.
@@ -134,6 +135,7 @@ impl Control {
             None => {}
         }
         let (desk, asks) = Desk::open(node.view(&book, config.clone()), log);
+        desk.health.store(Arc::new(configuration.settings.health));
         let file = sources::Watched::new(&options.config);
         let (found, streams, health, links_due, ticks) = Default::default();
         let control = Self {

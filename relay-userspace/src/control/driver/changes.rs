@@ -13,6 +13,7 @@ use crate::control::{tell, upgrade};
 use crate::events::audit::audit;
 use relay_common::plan::{Lanes, Plan, Relay};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 impl Control {
     pub(super) async fn asked(&mut self, who: &Who, ask: &Ask, dry: bool) -> Result<Applied, Refusal> {
@@ -121,6 +122,7 @@ impl Control {
         }
         carry_out(&mut self.node, &mut self.config, new.clone(), &after.origins()).await?;
         let of_http = self.desk.http.take(http);
+        self.desk.health.store(Arc::new(settings.health));
         (self.book, self.text) = (after, text);
         if is_mended {
             // Not before: a file whose relays are not in force is nobody's to overwrite.

@@ -10,13 +10,12 @@ use crate::events::Count;
 use crate::link::traffic::{self, NET};
 use crate::memory::frames::Census;
 use crate::observe::documents::{by_relay, state};
-use crate::observe::health::ready_checks;
+use crate::observe::health::{Said, of_node};
 use crate::observe::stream::{self, State};
 use crate::xsk::levels::{Levels, levels};
 use crate::xsk::options::{Statistics, statistics};
 use relay_common::decide::Verdict;
 use relay_common::facts::LinkCounts;
-use relay_common::health::Check;
 use relay_common::silence::Seen;
 use relay_common::table::SlotRelay;
 use std::cell::LazyCell;
@@ -83,7 +82,9 @@ pub(super) struct Scrape<'a> {
     pub(super) links: Lazy<'a, Vec<LinkRow>>,
     pub(super) verdicts: Lazy<'a, Vec<(Verdict, u64)>>,
     pub(super) events: Lazy<'a, Vec<Count>>,
-    pub(super) checks: Lazy<'a, Vec<Check>>,
+    /// What `/healthz` says, and what `/readyz` does.
+    pub(super) health: Lazy<'a, Said>,
+    pub(super) ready: Lazy<'a, Said>,
     pub(super) process: Lazy<'a, Process>,
 }
 
@@ -108,7 +109,8 @@ impl<'a> Scrape<'a> {
             links: lazy(move || links(view)),
             verdicts: lazy(move || (sources.verdicts)()),
             events: lazy(move || desk.events.counts()),
-            checks: lazy(move || ready_checks(desk, view, now)),
+            health: lazy(move || of_node(desk, view, false, now)),
+            ready: lazy(move || of_node(desk, view, true, now)),
             process: lazy(Process::own),
         }
     }

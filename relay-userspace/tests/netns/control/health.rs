@@ -8,6 +8,8 @@ use bench::sys::traced::Traced;
 use std::fs;
 use std::time::Duration;
 
+/// What is mended is well at once.
+const AT_ONCE: &str = "[health]\nhold_down = \"off\"\n";
 const ONE: &str = r#"
 [[relay]]
 name = "one"
@@ -30,7 +32,7 @@ fn wait_until_it_flows(show: &Show<'_>) {
 #[ignore = "needs root: cargo xtask test netns"]
 fn a_stopped_lane_is_told_until_it_goes_on_and_loses_nothing() {
     let rig = Rig::new(1);
-    let mut show = rig.start(ONE);
+    let mut show = rig.start(&format!("{}{ONE}", AT_ONCE.replace("off", "1500ms")));
     let flow = show.expect(1, 0, "239.2.1.1:5001");
     show.listen(0, vec![flow]);
     let desk = Desk::of(&show.mcr);
@@ -43,6 +45,8 @@ fn a_stopped_lane_is_told_until_it_goes_on_and_loses_nothing() {
         let text = desk.wait_until_failing("lanes");
         drop(held);
         assert!(text.starts_with("lane 0 has not come round for"), "{text}");
+        let text = desk.wait_until_failing("hold_down");
+        assert!(text.starts_with("held down for ") && text.contains("s more: lanes failed until"), "{text}");
         desk.wait_until_well();
     }
     let sent = source.stop().unwrap();
@@ -55,7 +59,7 @@ fn a_stopped_lane_is_told_until_it_goes_on_and_loses_nothing() {
 #[ignore = "needs root: cargo xtask test netns"]
 fn what_others_take_out_of_the_kernel_is_told_and_put_back() {
     let rig = Rig::new(1);
-    let mut show = rig.start(ONE);
+    let mut show = rig.start(&format!("{AT_ONCE}{ONE}"));
     let flow = show.expect(1, 0, "239.2.1.1:5001");
     show.listen(0, vec![flow]);
     let desk = Desk::of(&show.mcr);

@@ -85,7 +85,7 @@ fn what_the_lanes_know_mends_a_damaged_file() {
     let whole = fs::read(&state).unwrap();
     fs::write(&state, "broken = [").unwrap();
     kill_and_start(&mut show);
-    let text = desk.wait_until_failing("config");
+    let text = desk.wait_until_failing("state");
     assert!(text.contains(&state.display().to_string()), "{text}");
     assert_eq!(desk.names(), set(&["ours"]));
     desk.done(&["reload"]);
@@ -94,7 +94,7 @@ fn what_the_lanes_know_mends_a_damaged_file() {
     // The same by any change.
     fs::write(&state, "broken = [").unwrap();
     kill_and_start(&mut show);
-    desk.wait_until_failing("config");
+    desk.wait_until_failing("state");
     let other = ["relay", "add", "late", "--in", "in0/239.1.1.3:5000", "--out", "out0/239.2.1.3:5001"];
     desk.done(&other);
     desk.wait_until_well();
@@ -158,7 +158,7 @@ fn a_damaged_state_file_is_told_and_left_alone() {
         let flow = show.expect(1, 0, "239.2.1.1:5001");
         show.listen(0, vec![flow]);
         let desk = Desk::of(&show.mcr);
-        let text = desk.wait_until_failing("config");
+        let text = desk.wait_until_failing("state");
         assert!(text.contains(&state.display().to_string()), "{what}: {text}");
         let why = desk.refused(&add("another"));
         assert!(why.contains("mend it or move it away"), "{what}: {why}");

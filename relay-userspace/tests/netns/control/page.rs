@@ -15,6 +15,8 @@ const SEEN: Duration = Duration::from_secs(20);
 /// What a name of a relay must not be able to do.
 const MARKUP: &str = "<img src=x onerror=document.title=1>";
 const CONFIG: &str = r#"
+[health]
+hold_down = "off"
 [http]
 listen = "127.0.0.1:9280"
 [[relay]]
@@ -92,7 +94,7 @@ fn rates_are_shown_as_they_are_and_as_they_change() {
     let show = rig.start(CONFIG);
     let browser = visit(&rig, &show);
     assert_eq!(browser.text("#health"), "well");
-    assert!(browser.text("#ready").contains("not ready: pending"));
+    assert!(browser.text("#ready").contains("not ready, partial: pending"));
     let number = |relay: &str, place: usize| format!("Number({}.textContent.replaceAll(',', ''))", cell(relay, place));
     assert_eq!(browser.run(&format!("return {}", number("news-hd", 2))), 0);
     let playing = sources(&rig, &show);
@@ -166,10 +168,10 @@ fn what_is_wrong_is_told_at_once_and_only_ever_text() {
     let says = |id: &str, words: &str| is(&format!("document.getElementById('{id}').innerText.includes('{words}')"));
     // As a debugger holds it: one that hangs by itself would be ended.
     let held = Traced::hold(show.mcr.lanes()[0]).unwrap();
-    says("health", "failing: lanes");
+    says("health", "fault: lanes");
     says("failing", "lane 0 has not come round for");
     says("lanes", "does not come round");
-    says("told", "Failing: lanes");
+    says("told", "The node: fault: lanes");
     // Control tells on a look of its own, a little after the page has seen it.
     says("events", "lane.stalled");
     drop(held);

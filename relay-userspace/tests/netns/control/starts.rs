@@ -63,7 +63,7 @@ fn kept_relays_that_clash_with_the_file_are_told_and_left_alone() {
 
     let show = rig.start(&config(&state, &relay("both", 1)));
     let desk = Desk::of(&show.mcr);
-    let text = desk.wait_until_failing("config");
+    let text = desk.wait_until_failing("state");
     assert!(text.contains(&state.display().to_string()) && text.contains("another relay of this name"), "{text}");
     let all = desk.done(&["relay", "ls"]);
     assert!(all.contains("in0/239.1.1.1:5000") && !all.contains("239.1.1.7"), "{all}");

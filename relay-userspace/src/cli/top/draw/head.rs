@@ -2,7 +2,7 @@
 
 use super::super::state::{Page, Pane, State};
 use super::paint::{Brush, Line};
-use crate::api::model::{Health, Status};
+use crate::api::model::{Check, Health, Status};
 use crate::cli::number::span;
 use crate::cli::screen::Tone;
 use ratatui::layout::Rect;
@@ -60,18 +60,26 @@ fn node(state: &State) -> Vec<Line> {
     words
 }
 
-/// How the node is, with the checks that fail.
+/// How the node is, with the checks that fail: those that keep it from being healthy, else those that keep it from being
+/// ready, and what is not as it should be although packets flow.
 fn health(status: &Status) -> (String, Tone) {
-    let failing = |health: &Health| -> Option<String> {
-        let failing: Vec<&str> =
-            health.checks.iter().filter(|check| !check.ok).map(|check| check.name.as_str()).collect();
-        (health.status != "ok").then(|| failing.join(", "))
+    let drift = |check: &&Check| check.verdict.as_deref() == Some("drift");
+    let failing = |health: &Health, is_drift: bool| -> String {
+        let failing = health.checks.iter().filter(|check| !check.ok && drift(check) == is_drift);
+        failing.map(|check| check.name.as_str()).collect::<Vec<_>>().join(", ")
     };
-    match (failing(&status.health), failing(&status.ready)) {
-        (Some(failing), _) => (format!("NOT HEALTHY: {failing}"), Tone::Bad),
-        (None, Some(failing)) => (format!("healthy, NOT READY: {failing}"), Tone::Warn),
-        (None, None) => ("healthy, ready".to_owned(), Tone::Good),
+    if status.health.status != "ok" {
+        return (format!("NOT HEALTHY: {}", failing(&status.health, false)), Tone::Bad);
     }
+    let (mut text, mut tone) = ("healthy, ready".to_owned(), Tone::Good);
+    if status.ready.status != "ok" {
+        (text, tone) = (format!("healthy, NOT READY: {}", failing(&status.ready, false)), Tone::Warn);
+    }
+    let drift = failing(&status.ready, true);
+    if !drift.is_empty() {
+        (text, tone) = (format!("{text}, DRIFT: {drift}"), Tone::Warn);
+    }
+    (text, tone)
 }
 
 fn title(state: &State, brush: &mut Brush<'_>, row: Rect) {

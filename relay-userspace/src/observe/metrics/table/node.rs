@@ -6,7 +6,7 @@ use super::super::scrape::Scrape;
 use super::{counter, gauge, histogram, info};
 use crate::events::{Kind, logging};
 use crate::observe::documents::count_states;
-use relay_common::health::{Check, READY_CHECKS};
+use relay_common::health::Verdict;
 use relay_common::table::PendingReason;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -35,19 +35,38 @@ pub(super) const FAMILIES: &[Family] = &[
         "Time since control started.",
         Read::Node(|scrape| Value::seconds(scrape.now.saturating_sub(scrape.desk.started))),
     ),
+    gauge("mcr_healthy", &[], "1 while /healthz is 200.", Read::Node(|scrape| scrape.health.judgement.is_ok.into())),
+    gauge("mcr_ready", &[], "1 while /readyz is 200.", Read::Node(|scrape| scrape.ready.judgement.is_ok.into())),
     gauge(
-        "mcr_healthy",
-        &[],
-        "1 while /healthz is 200.",
-        Read::Node(|scrape| scrape.is_ok(|name| !READY_CHECKS.contains(&name))),
+        "mcr_health_verdict",
+        &["verdict"],
+        "1 while a check fails that gives this verdict: `fault` (packets cannot be carried), `drift` (they can, but what \
+         was asked of the node is not in force or not kept), `partial` (a part waits).",
+        Read::NodeBy(|scrape, tell| {
+            let gives = |verdict: &Verdict| scrape.ready.judgement.gives(*verdict).into();
+            Verdict::ALL.iter().for_each(|verdict| tell(verdict.name(), gives(verdict)));
+        }),
     ),
-    gauge("mcr_ready", &[], "1 while /readyz is 200.", Read::Node(|scrape| scrape.is_ok(|_| true))),
     gauge(
         "mcr_health_check",
-        &["check"],
-        "1 for a check of health or readiness that is passed.",
+        &["check", "verdict"],
+        "1 for a check that is passed; `verdict` is what it gives when it fails.",
+        Read::Other(|scrape, out| {
+            for check in &scrape.ready.judgement.checks {
+                let verdict = check.verdict.map_or("", Verdict::name);
+                out.sample(&labels(&[("check", &check.name), ("verdict", verdict)]), check.is_ok().into());
+            }
+        }),
+    ),
+    gauge(
+        "mcr_working_ratio",
+        &["of"],
+        "How much works, from 0 to 1: of the enabled `relays` (each as much as it has outputs that can send), of the \
+         `links` that they use.",
         Read::NodeBy(|scrape, tell| {
-            scrape.checks.iter().for_each(|check| tell(&check.name, check.is_ok().into()));
+            for (of, sum) in [("relays", scrape.ready.relays), ("links", scrape.ready.links)] {
+                tell(of, Value::Real(sum.share.ratio()));
+            }
         }),
     ),
     gauge(
@@ -87,10 +106,7 @@ pub(super) const FAMILIES: &[Family] = &[
         "mcr_config_in_force",
         &[],
         "1 while the configuration file as it is now is in force.",
-        Read::Node(|scrape| {
-            let config = &scrape.view.config;
-            (config.refused.is_none() && config.trouble().is_none()).into()
-        }),
+        Read::Node(|scrape| scrape.view.config.not_in_force().is_none().into()),
     ),
     counter(
         "mcr_config_reads",
@@ -216,13 +232,6 @@ pub(super) const FAMILIES: &[Family] = &[
 fn sample(out: &mut Exposition<'_>, value: Option<Value>) {
     if let Some(value) = value {
         out.sample("", value);
-    }
-}
-
-impl Scrape<'_> {
-    /// Whether all checks of such a name are passed.
-    fn is_ok(&self, counts: impl Fn(&str) -> bool) -> Value {
-        self.checks.iter().filter(|check| counts(&check.name)).all(Check::is_ok).into()
     }
 }
 
