@@ -33,6 +33,7 @@ pub struct Ledger {
     corrupt: u64,
     descriptions: Vec<String>,
     latencies: Histogram<u64>,
+    last_ns: u64,
 }
 
 impl Ledger {
@@ -51,6 +52,7 @@ impl Ledger {
             corrupt: 0,
             descriptions: Vec::new(),
             latencies,
+            last_ns: 0,
         }
     }
 
@@ -82,6 +84,7 @@ impl Ledger {
         }
         self.highest = self.highest.max(Some(stamp.sequence));
         self.latencies.saturating_record(arrived_ns.saturating_sub(stamp.sent_ns));
+        self.last_ns = self.last_ns.max(arrived_ns);
     }
 
     /// Enters a packet that arrived in this place but is not what was sent; the first few are described in reports.
@@ -145,6 +148,11 @@ impl Ledger {
     /// What was wrong with the first corrupt packets.
     pub fn descriptions(&self) -> &[String] {
         &self.descriptions
+    }
+
+    /// When the last one arrived, by the clock of [`monotonic_ns`](crate::clock::monotonic_ns); 0 before the first.
+    pub fn last_ns(&self) -> u64 {
+        self.last_ns
     }
 
     /// Nanoseconds between sending and arriving.
