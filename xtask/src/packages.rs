@@ -28,7 +28,7 @@ pub(crate) const PACKAGES: [Package; 13] = [
     Package { name: "ethtool", program: "ethtool", wanted_for: "checksum and VLAN offloads of the veth pairs" },
     Package { name: "bpftool", program: "bpftool", wanted_for: "taking away what mcr put into the kernel" },
     Package { name: "strace", program: "strace", wanted_for: "the system calls that the unit must let through" },
-    Package { name: "systemd", program: "systemd-analyze", wanted_for: "judging the unit; nothing of it is started" },
+    Package { name: "systemd", program: "systemd-analyze", wanted_for: "judging the unit" },
     Package { name: "tcpdump", program: "tcpdump", wanted_for: "a second opinion on what was sent" },
     Package { name: "tshark", program: "tshark", wanted_for: "reading captures, checksums verified" },
     Package { name: "ffmpeg", program: "ffmpeg", wanted_for: "a real transport stream, made and played" },
@@ -51,6 +51,13 @@ pub(crate) const BROWSING: [Package; 2] = [
     Package { name: "chromium", program: "chromium", wanted_for: "looking at the page as people do" },
     Package { name: "chromium-driver", program: "chromedriver", wanted_for: "driving the browser" },
 ];
+
+/// What a booted systemd needs to run in.
+pub(crate) const CONTAINERS: [Package; 1] = [Package {
+    name: "systemd-container",
+    program: "systemd-nspawn",
+    wanted_for: "the unit under a booted systemd, in a container",
+}];
 
 /// What fuzzing needs: libFuzzer is C++.
 pub(crate) const FUZZING: [Package; 1] =

@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::{Result, bail};
 
 use crate::{
-    packages::{self, BROWSING, COUNTING, MEASURING, PACKAGES},
+    packages::{self, BROWSING, CONTAINERS, COUNTING, MEASURING, PACKAGES},
     toolchain,
     workspace::Workspace,
 };
@@ -36,6 +36,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         packages::install_missing(&MEASURING)?;
         packages::install_missing(&COUNTING)?;
         packages::install_missing(&BROWSING)?;
+        packages::install_missing(&CONTAINERS)?;
     }
     let findings = look(workspace);
     print(&findings)?;
@@ -68,7 +69,8 @@ fn look(workspace: &Workspace) -> Vec<Finding> {
             wanted_for: "building the eBPF program",
         },
     ];
-    findings.extend(PACKAGES.iter().chain(&MEASURING).chain(&COUNTING).chain(&BROWSING).map(|package| Finding {
+    let packages = [&PACKAGES[..], &MEASURING, &COUNTING, &BROWSING, &CONTAINERS];
+    findings.extend(packages.into_iter().flatten().map(|package| Finding {
         what: package.name,
         found: package.found().map(|path| path.display().to_string()),
         wanted_for: package.wanted_for,

@@ -13,23 +13,25 @@ use crate::{
 
 use self::{
     busy::BusyCores,
-    root_suite::Suite,
+    root_suite::{Run, Suite},
     table::{Outcome, Row},
     tally::Tally,
 };
 
+mod archive; // Debian's packages, verified by apt
 mod busy; // every core kept busy
 mod features; // what this kernel can do
 mod fuzz;
 mod instructions; // what the pure functions cost
 mod program; // compiled, and found
 mod root_suite; // compiled by the user, run by root
+mod systemd; // the unit under a booted systemd
 mod table; // what is printed at the end
 mod tally; // counting what libtest says
 mod unit;
 mod vm; // real drivers on emulated NICs
 
-/// Run the tests: unit and vm need nothing, instructions valgrind, kernel and netns root and a kernel with AF_XDP.
+/// Run the tests: unit and vm need nothing, instructions valgrind, the others root and a kernel with AF_XDP.
 ///
 /// Installs what is missing, compiles as you, runs as root what needs root, and says what it skips and why.
 /// It ends with a table and fails when any test failed.
@@ -38,6 +40,8 @@ pub(crate) struct Args {
     /// Which tests.
     #[arg(value_enum, default_value = "all")]
     pub(crate) suite: Choice,
+    /// Only the tests whose names contain this.
+    pub(crate) filter: Option<String>,
     /// With loaded: run the suites so many times in a row.
     #[arg(long, default_value_t = 1)]
     pub(crate) rounds: u32,
@@ -58,11 +62,15 @@ pub(crate) enum Choice {
     Netns,
     /// Zero-copy on virtio_net and igb, in virtual machines: no rights. Brings an emulator and kernels to target/vm.
     Vm,
+    /// The unit under a booted systemd, in containers: this machine's systemd, and those of Debian 12 and 13, which are
+    /// brought to target/systemd.
+    Systemd,
     /// unit, instructions, kernel, netns and vm.
     All,
     /// netns with a busy loop on every core: finds tests that pass only on a quiet machine.
     Loaded,
-    /// netns again and again with longer runs, once more with every core busy, then a minute of fuzzing each target.
+    /// netns and systemd with longer runs, netns again and again and once more with every core busy, then a minute of
+    /// fuzzing each target.
     Long,
 }
 
@@ -76,31 +84,27 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     if args.rounds != 1 && args.suite != Choice::Loaded {
         bail!("only loaded is run in rounds: cargo xtask test loaded --rounds {}", args.rounds);
     }
+    if args.filter.is_some() && args.suite == Choice::Instructions {
+        bail!("instructions are counted all together: leave the name out");
+    }
+    let filter = args.filter.as_deref();
     let mut rows = Vec::new();
     if args.suite == Choice::All {
         // The unit tests have promtool judge where it is; without the right to install they say what they leave out.
         let _ = packages::install_missing(&PACKAGES);
     }
     if matches!(args.suite, Choice::Unit | Choice::All) {
-        rows.push(timed("unit", || unit::run(workspace)));
+        rows.push(timed("unit", || unit::run(workspace, filter)));
     }
     if matches!(args.suite, Choice::Instructions | Choice::All) {
         rows.push(instructions::run(workspace, args.record));
     }
-    let mut suites = Vec::new();
-    if matches!(args.suite, Choice::Kernel | Choice::All) {
-        suites.push(Suite::kernel());
-    }
-    if matches!(args.suite, Choice::Netns | Choice::All | Choice::Long) {
-        suites.extend(Suite::netns(workspace)?);
-    }
-    let rounds = if args.suite == Choice::Long { ROUNDS } else { 1 };
-    rows.extend(privileged(workspace, &suites, rounds));
+    rows.extend(privileged(workspace, args)?);
     if matches!(args.suite, Choice::Loaded | Choice::Long) {
-        rows.extend(loaded(workspace, args.rounds)?);
+        rows.extend(loaded(workspace, args.rounds, filter)?);
     }
     if matches!(args.suite, Choice::Vm | Choice::All) {
-        rows.push(vm::run(workspace));
+        rows.push(vm::run(workspace, filter));
     }
     if args.suite == Choice::Long {
         rows.extend(fuzz::run(workspace));
@@ -110,7 +114,18 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
 }
 
 /// The suites that root runs, against a release build of mcr; skipped where they cannot run, with the reason.
-fn privileged(workspace: &Workspace, suites: &[Suite], rounds: u32) -> Vec<Row> {
+fn privileged(workspace: &Workspace, args: &Args) -> Result<Vec<Row>> {
+    let mut suites = Vec::new();
+    if matches!(args.suite, Choice::Kernel | Choice::All) {
+        suites.push(Suite::kernel());
+    }
+    if matches!(args.suite, Choice::Netns | Choice::All | Choice::Long) {
+        suites.extend(Suite::netns(workspace)?);
+    }
+    if matches!(args.suite, Choice::Systemd | Choice::Long) {
+        suites.push(Suite::systemd());
+    }
+    let rounds = if args.suite == Choice::Long { ROUNDS } else { 1 };
     let mut rows = Vec::new();
     let mut prepared = None; // Once, and only for a suite that is there.
     for suite in suites {
@@ -120,19 +135,24 @@ fn privileged(workspace: &Workspace, suites: &[Suite], rounds: u32) -> Vec<Row> 
             Ok(false) => rows.push(Row::new(&name, Outcome::Missing, 0.0)),
             Ok(true) => match prepared.get_or_insert_with(|| prepare(workspace)) {
                 Ok(rights) => {
-                    let round = |_| timed(&name, || suite.run(workspace, *rights, rounds > 1));
-                    rows.extend((0..rounds).map(round));
+                    let run = Run { rights: *rights, long: rounds > 1, filter: args.filter.as_deref(), env: &[] };
+                    if suite == Suite::systemd() {
+                        rows.push(systemd::own(workspace, &run));
+                        rows.extend(systemd::others(workspace, &run));
+                        continue;
+                    }
+                    rows.extend((0..rounds).map(|_| timed(&name, || suite.run(workspace, &run))));
                 }
                 Err(outcome) => rows.push(Row::new(&name, outcome.clone(), 0.0)),
             },
         }
     }
-    rows
+    Ok(rows)
 }
 
 /// The suites of the relay between network namespaces, with a busy loop on every core. Those of the laboratory measure,
 /// and say nothing about a loaded machine.
-fn loaded(workspace: &Workspace, rounds: u32) -> Result<Vec<Row>> {
+fn loaded(workspace: &Workspace, rounds: u32, filter: Option<&str>) -> Result<Vec<Row>> {
     let suites: Vec<Suite> = Suite::netns(workspace)?.into_iter().filter(Suite::is_of_relay).collect();
     let mut rows = Vec::new();
     let rights = match prepare(workspace) {
@@ -144,7 +164,7 @@ fn loaded(workspace: &Workspace, rounds: u32) -> Result<Vec<Row>> {
             let run = || {
                 suite.compile(workspace)?;
                 let _busy = BusyCores::start();
-                suite.run(workspace, rights, false)
+                suite.run(workspace, &Run { rights, long: false, filter, env: &[] })
             };
             rows.push(timed(&format!("{} loaded", suite.name()), run));
         }

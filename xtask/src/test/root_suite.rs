@@ -8,6 +8,18 @@ use crate::{rights::Rights, step, workspace::Workspace};
 
 use super::{program, tally::Tally};
 
+/// How a suite is run.
+#[derive(Clone, Copy)]
+pub(super) struct Run<'a> {
+    pub(super) rights: Rights,
+    /// Longer than usual.
+    pub(super) long: bool,
+    /// Only the tests whose names contain this.
+    pub(super) filter: Option<&'a str>,
+    /// What the suite is told besides.
+    pub(super) env: &'a [(&'a str, &'a OsStr)],
+}
+
 /// A test target whose ignored tests root runs.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Suite {
@@ -19,6 +31,11 @@ impl Suite {
     /// The XDP program and its maps in this kernel.
     pub(super) fn kernel() -> Self {
         Self { package: "relay-userspace", target: "kernel".to_owned() }
+    }
+
+    /// The unit under a booted systemd.
+    pub(super) fn systemd() -> Self {
+        Self { package: "relay-userspace", target: "systemd".to_owned() }
     }
 
     /// Everything that needs network namespaces: the targets of the relay and of the laboratory named so.
@@ -54,17 +71,18 @@ impl Suite {
 
     /// Runs its tests one at a time: they share the kernel. The relay under test is the release build; a build that
     /// can be made to die in a commit lies beside the tests.
-    pub(super) fn run(&self, workspace: &Workspace, rights: Rights, long: bool) -> Result<Tally> {
+    pub(super) fn run(&self, workspace: &Workspace, run: &Run<'_>) -> Result<Tally> {
         eprintln!("xtask: compiling the tests of {} …", self.name());
         let program = self.compile(workspace)?;
         let package = workspace.root().join(self.package);
         let mcr = workspace.mcr();
         let mut env = vec![("MCR", mcr.as_os_str()), ("CARGO_MANIFEST_DIR", package.as_os_str())];
-        if long {
+        env.extend(run.env);
+        if run.long {
             env.push(("MCR_LONG", OsStr::new("1")));
         }
-        let mut tests = rights.command(program, &env);
-        tests.current_dir(&package).args(["--ignored", "--test-threads=1"]);
+        let mut tests = run.rights.command(program, &env);
+        tests.current_dir(&package).args(["--ignored", "--test-threads=1"]).args(run.filter);
         eprintln!("xtask: running {} as root …", self.name());
         let (status, printed) = step::watch(&mut tests)?;
         Ok(Tally::read(&printed, status))

@@ -13,15 +13,14 @@ use anyhow::{Context, Result};
 
 use crate::{build, rights::Rights, step, workspace::Workspace};
 
-use self::archive::Archive;
 use super::{
+    archive::Archive,
     program,
     table::{Outcome, Row},
     tally::Tally,
     timed,
 };
 
-mod archive; // Debian's packages, verified by apt
 mod proof; // the table of what was proved
 
 const SUITE: &str = "vm";
@@ -55,7 +54,7 @@ fn is_kernel(package: &str) -> bool {
 }
 
 /// Runs the suite, or says why it cannot run here.
-pub(super) fn run(workspace: &Workspace) -> Row {
+pub(super) fn run(workspace: &Workspace, filter: Option<&str>) -> Row {
     let home = workspace.target().join("vm");
     if let Err(reason) = bring(&home) {
         return Row::new(SUITE, Outcome::Skipped(reason), 0.0);
@@ -66,7 +65,7 @@ pub(super) fn run(workspace: &Workspace) -> Row {
         if table.exists() {
             fs::remove_dir_all(&table).context("cannot remove the table of an earlier run")?;
         }
-        let tally = run_guests(workspace, &home);
+        let tally = run_guests(workspace, &home, filter);
         proof::print(&table)?;
         tally
     })
@@ -86,18 +85,18 @@ fn bring(home: &Path) -> Result<(), String> {
     }
     let archive = Archive::open(&home.join("apt"))?;
     for Part { folder, suite, package, keep } in missing {
-        let brought = archive.unpack(package, suite, *keep, &home.join(folder));
+        let brought = archive.unpack(&[package], suite, *keep, &home.join(folder));
         brought.map_err(|error| format!("{package} of {suite} is not to be had: {error:#}"))?;
     }
     Ok(())
 }
 
-fn run_guests(workspace: &Workspace, home: &Path) -> Result<Tally> {
+fn run_guests(workspace: &Workspace, home: &Path, filter: Option<&str>) -> Result<Tally> {
     eprintln!("xtask: compiling the tests of {SUITE} …");
     let mut tests = in_own_network(program::compile_test(workspace, "bench", SUITE)?);
     let package = workspace.root().join("bench");
     tests.current_dir(&package).env("CARGO_MANIFEST_DIR", &package).env("MCR_VM", home).env("MCR", workspace.mcr());
-    tests.args(["--ignored", GUESTS_AT_ONCE]);
+    tests.args(["--ignored", GUESTS_AT_ONCE]).args(filter);
     let (status, printed) = step::watch(&mut tests)?;
     Ok(Tally::read(&printed, status))
 }

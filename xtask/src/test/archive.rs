@@ -42,10 +42,11 @@ impl Archive {
         Ok(archive)
     }
 
-    /// Unpacks those of a package and what it needs that are to be kept. The folder is there whole or not at all.
-    pub(super) fn unpack(&self, package: &str, suite: &str, keep: fn(&str) -> bool, to: &Path) -> Result<()> {
+    /// Unpacks those of some packages and of what they need that are to be kept. The folder is there whole or not at all.
+    pub(super) fn unpack(&self, packages: &[&str], suite: &str, keep: fn(&str) -> bool, to: &Path) -> Result<()> {
         let mut asking = self.apt("apt-get");
-        asking.args(["install", "--simulate", "-qq", "--no-install-recommends", "--target-release", suite, package]);
+        asking.args(["install", "--simulate", "-qq", "--no-install-recommends", "--target-release", suite]);
+        asking.args(packages);
         let needed = to_install(&step::capture(&mut asking)?);
         let wanted: Vec<&String> = needed.iter().filter(|one| keep(one.split('=').next().unwrap_or(one))).collect();
         ensure!(!wanted.is_empty(), "apt names no package to install");
@@ -56,7 +57,8 @@ impl Archive {
             }
             fs::create_dir_all(folder)?;
         }
-        let what = format!("fetching {package} of {suite} and what it needs, {} packages", wanted.len());
+        let what =
+            format!("fetching {} of {suite} and what that needs, {} packages", packages.join(", "), wanted.len());
         step(&what, self.apt("apt-get").args(["download", "-qq"]).args(wanted).current_dir(&fetched))?;
         for file in fs::read_dir(&fetched)? {
             let mut unpacking = Command::new("dpkg-deb");

@@ -1,0 +1,82 @@
+//! Control or a lane is killed, or hangs: systemd brings control back, and no packet knows.
+
+use crate::stage::{Stage, wait_until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+#[test]
+#[ignore = "needs root: cargo xtask test systemd"]
+fn control_is_killed_again_and_again_and_no_packet_is_lost() {
+    let stage = Stage::started();
+    let container = &stage.container;
+    let lanes = container.lanes();
+    let traffic = stage.stream();
+    traffic.flows();
+    for restarts in 1..=5 {
+        container.signal_control("KILL");
+        container.wait_for_restarts(restarts);
+        assert_eq!(container.lanes(), lanes);
+        assert!(stage.mcr(&["health"]).contains("ok"));
+    }
+    traffic.pass(200);
+    traffic.arrives_whole();
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test systemd"]
+fn a_lane_is_killed_and_the_unit_does_not_notice() {
+    let stage = Stage::started();
+    let container = &stage.container;
+    let traffic = stage.stream();
+    traffic.flows();
+    let killed = container.lanes()[0];
+    kill(Pid::from_raw(killed), Signal::SIGKILL).unwrap();
+    let failure = || format!("no other lane: {:?}, {}", container.lanes(), container.journal());
+    wait_until(failure, || matches!(container.lanes()[..], [lane] if lane != killed));
+    traffic.pass(200);
+    traffic.arrives_whole();
+    assert_eq!((container.show("NRestarts").as_str(), container.show("SubState").as_str()), ("0", "running"));
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test systemd"]
+fn a_control_that_hangs_is_replaced_by_the_watchdog_and_streams_go_on() {
+    let stage = Stage::boot();
+    let container = &stage.container;
+    // As the unit has it, but for the time: the test is not to take longer than it must.
+    container.override_unit("[Service]\nWatchdogSec=4s\n");
+    container.done("systemctl", &["start", "mcr"]);
+    let lanes = container.lanes();
+    let traffic = stage.stream();
+    traffic.flows();
+    let hung = container.processes("mcr").into_iter().find(|pid| !lanes.contains(pid)).unwrap();
+    kill(Pid::from_raw(hung), Signal::SIGSTOP).unwrap();
+    container.wait_for_restarts(1);
+    let journal = container.journal();
+    assert!(journal.contains("Watchdog timeout"), "{journal}");
+    assert_eq!(container.lanes(), lanes);
+    traffic.pass(200);
+    traffic.arrives_whole();
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test systemd"]
+fn systemd_itself_may_be_started_anew_meanwhile() {
+    let stage = Stage::boot();
+    let container = &stage.container;
+    container.override_unit("[Service]\nRestartSec=5s\n");
+    container.done("systemctl", &["start", "mcr"]);
+    let lanes = container.lanes();
+    let traffic = stage.stream();
+    traffic.flows();
+    container.signal_control("KILL");
+    container.wait_for_state("auto-restart");
+    container.done("systemctl", &["daemon-reload"]);
+    container.done("systemctl", &["daemon-reexec"]);
+    traffic.flows();
+    assert_eq!(container.show("SubState"), "auto-restart", "too late to show anything");
+    assert_eq!(container.lanes(), lanes);
+    container.wait_for_restarts(1);
+    assert_eq!(container.lanes(), lanes);
+    traffic.arrives_whole();
+}
