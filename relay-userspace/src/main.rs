@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use clap::Parser;
+use nix::sys::signal::{SigSet, Signal};
 use relay_common::plan::Plan;
 use relay_common::table::Placement;
 use relay_userspace::args::{Check, Cli, Command, LogFormat, Run};
@@ -66,6 +67,9 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn run(options: &Run) -> anyhow::Result<ExitCode> {
+    // A stop that comes while mcr starts waits until somebody listens (`control::sources`), and takes down what was begun:
+    // who dies here leaves lanes that relay.
+    SigSet::from(Signal::SIGTERM).thread_block().context("cannot block signals")?;
     let log = start_log(options.log_format, options.debug_ebpf)?;
     let code = match relay(options, &log) {
         // A program that reads the log reads its last line too.

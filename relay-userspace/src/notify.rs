@@ -1,6 +1,11 @@
 //! What systemd is told (sd_notify): nothing happens without it.
 
+use crate::kernel::passing::{self, Waits};
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
 use std::env;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -12,15 +17,45 @@ pub fn alive() {
     }
 }
 
+/// Whether anybody wants to be told.
+#[must_use]
+pub fn is_wanted() -> bool {
+    env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 /// Tells systemd a state such as `READY=1`, if it wants to know.
 pub fn notify(state: &str) {
-    let Some(path) = env::var_os("NOTIFY_SOCKET") else { return };
+    if is_wanted()
+        && let Err(error) = connected().and_then(|systemd| systemd.send(state.as_bytes()))
+    {
+        tracing::warn!(%error, "cannot tell systemd {state}");
+    }
+}
+
+/// Has systemd keep a descriptor until the unit is neither active nor to be started again.
+pub fn keep(name: &str, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+    tell_with(&format!("FDSTORE=1\nFDNAME={name}"), descriptor)
+}
+
+/// What hangs up when systemd has dealt with everything that it was told before.
+pub fn until_read() -> io::Result<OwnedFd> {
+    let (ours, theirs) = pipe2(OFlag::O_CLOEXEC)?;
+    tell_with("BARRIER=1", theirs.as_fd())?;
+    Ok(ours)
+}
+
+/// systemd is not waited for: what it has no room for now is an error.
+fn tell_with(state: &str, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+    passing::send(connected()?.as_fd(), state.as_bytes(), &[descriptor.as_raw_fd()], Waits::No)
+}
+
+fn connected() -> io::Result<UnixDatagram> {
+    let path = env::var_os("NOTIFY_SOCKET").ok_or(io::ErrorKind::NotFound)?;
     let address = match path.as_bytes() {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
         _ => SocketAddr::from_pathname(&path),
     };
-    let sent = address.and_then(|address| UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &address));
-    if let Err(error) = sent {
-        tracing::warn!(%error, "cannot tell systemd {state}");
-    }
+    let socket = UnixDatagram::unbound()?;
+    socket.connect_addr(&address?)?;
+    Ok(socket)
 }

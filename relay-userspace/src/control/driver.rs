@@ -312,6 +312,7 @@ impl Control {
         for (lane, n, error) in self.node.crew.give_what_lacks().await {
             tracing::debug!(lane, "a lane still lacks {n} descriptors: {error:#}");
         }
+        self.node.follow_unit().await;
         self.node.mend_programs_found(&self.found).await;
         let problems = self.node.inspect().await;
         for problem in &problems {

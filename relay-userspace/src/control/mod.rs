@@ -24,6 +24,7 @@ pub mod own_ports; // sockets that have the ports of unicast inputs
 pub mod reports; // groups are reported when a carrier returns
 pub mod advice; // what hurts on the links in use
 pub mod vault; // descriptors that must outlive control
+pub mod unit; // lanes learn that systemd has stopped the unit
 pub mod station; // what one lane works with
 pub mod release; // has the kernel let go of a socket that is gone?
 pub mod door; // where a later control comes in

@@ -19,6 +19,7 @@ use super::problem::Problem;
 use super::reports::{Begins, Reports};
 use super::sockets::{Need, Uses, needs, would_be_cut};
 use super::station::Station;
+use super::unit::{Told, Unit};
 use super::vault::tag;
 use super::view::View;
 use crate::kernel::program::{Loading, Program};
@@ -90,6 +91,8 @@ pub struct Node {
     pub(super) lanes_run: String,
     /// What the memo says of the program that runs on links.
     pub(super) runs: RunningProgram,
+    /// The unit that this runs in.
+    pub(super) unit: Unit,
 }
 
 /// A program as a successor knows it.
@@ -106,6 +109,7 @@ impl Node {
     pub async fn bring_up(book: &Book, start: &Start) -> anyhow::Result<Self> {
         let plan = book.plan();
         crew::check_cores(&plan.lanes)?;
+        let unit = Unit::ask();
         let netlink = Netlink::new().context("cannot ask the kernel for its links")?;
         let mut neighbours = Neighbours::new();
         let facts = facts::read(&netlink, &mut neighbours, &plan).await?;
@@ -145,6 +149,7 @@ impl Node {
             memo: Pages::new().context("no memory for the memo")?,
             lanes_run: super::upgrade::own_binary(),
             runs: RunningProgram { object: super::reach::object(), place: 0 },
+            unit,
             plan: Plan { relays: Vec::new(), ..plan.clone() },
         };
         match node.begin(book, &plan).await {
@@ -188,8 +193,22 @@ impl Node {
         for (tag, (name, part)) in (tag::PROGRAM[place % 2]..).zip(self.program.parts()) {
             held.push((tag, owned(part)?, name.to_owned()));
         }
+        match self.unit.wait() {
+            Some(ours) => held.push(of_unit(ours)),
+            // What they have from another control may have hung up, or say nothing of this one.
+            None => self.crew.forget(tag::UNIT).await,
+        }
         self.crew.hold_all(held).await;
         Ok(())
+    }
+
+    /// Has the lanes know of the unit what there is to know by now.
+    pub async fn follow_unit(&mut self) {
+        match self.unit.look() {
+            Some(Told::Hold(ours)) => self.crew.hold_all(vec![of_unit(ours)]).await,
+            Some(Told::Forget) => self.crew.forget(tag::UNIT).await,
+            None => {}
+        }
     }
 
     /// What everybody may see of it.
@@ -219,7 +238,8 @@ impl Node {
         let lacks = lacks.into_iter().map(|feature| {
             format!("this kernel lacks {}: {}; remedy: {}", feature.name(), feature.cost(), feature.remedy())
         });
-        lacks.chain(self.crew.lane_user().warning().map(str::to_owned)).collect()
+        let warnings = [self.crew.lane_user().warning(), self.unit.warning()];
+        lacks.chain(warnings.into_iter().flatten().map(str::to_owned)).collect()
     }
 
     /// Takes a notice of a neighbour to heart.
@@ -266,6 +286,10 @@ impl Node {
     pub const fn program_mut(&mut self) -> &mut Program {
         &mut self.program
     }
+}
+
+fn of_unit(ours: Arc<OwnedFd>) -> ToHold {
+    (tag::UNIT, ours, "unit".to_owned())
 }
 
 fn owned(fd: impl AsFd) -> anyhow::Result<Arc<OwnedFd>> {

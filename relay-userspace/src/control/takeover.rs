@@ -12,6 +12,7 @@ use super::offloads::Offloads;
 use super::orphans::{Orphans, attached};
 use super::own_ports::OwnPorts;
 use super::reports::Begins;
+use super::unit::Unit;
 use super::upgrade;
 use super::vault::{Vault, tag};
 use crate::kernel::program::{Loading, Program, ProgramError};
@@ -47,7 +48,10 @@ impl Orphans {
     /// # Errors
     /// When that cannot be. Nothing has been done to the lanes.
     pub async fn take_over(self, book: &Book, start: &Start) -> Result<Node, NotTaken> {
-        let Self { lanes: found, vault, memo, noted } = self;
+        let Self { lanes: found, mut vault, memo, noted } = self;
+        // Lanes are not believed in this: systemd is asked.
+        vault.0.remove(&tag::UNIT);
+        let unit = Unit::ask();
         let plan = book.plan();
         let netlink = Netlink::new().context("cannot ask the kernel for its links")?;
         let mut neighbours = Neighbours::new();
@@ -106,6 +110,7 @@ impl Orphans {
             memo,
             lanes_run: noted.binary.clone(),
             runs,
+            unit,
         };
         chaos::at("takeover.found");
         if !is_same_object {

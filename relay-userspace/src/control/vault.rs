@@ -9,6 +9,8 @@ use std::sync::Arc;
 pub mod tag {
     /// The two copies of the memo.
     pub const MEMO: [u64; 2] = [1, 2];
+    /// The end of a pipe that hangs up when the unit that mcr runs in is not active any more.
+    pub const UNIT: u64 = crate::lane::handoff::UNIT;
     /// The parts of the program, in the order of `Program::parts`: two places, which take turns. The memo says which one
     /// counts, so that at no moment parts of two programs are taken for one.
     pub const PROGRAM: [u64; 2] = [16, 48];

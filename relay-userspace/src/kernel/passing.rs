@@ -119,6 +119,14 @@ pub fn listener(socket: BorrowedFd<'_>) -> Option<(u32, OwnedFd)> {
     (asked == 0 && fd >= 0).then(|| (pid.cast_unsigned(), unsafe { OwnedFd::from_raw_fd(fd) }))
 }
 
+/// Whether nobody has the other end of a pipe any more. What cannot be told is taken for no.
+#[must_use]
+pub fn has_hung_up(end: BorrowedFd<'_>) -> bool {
+    let mut fds = [PollFd::new(end, PollFlags::empty())];
+    let gone = PollFlags::POLLHUP | PollFlags::POLLERR;
+    poll(&mut fds, PollTimeout::ZERO).is_ok() && fds[0].revents().is_some_and(|found| found.intersects(gone))
+}
+
 /// Whether the other end is there, whatever it has left to be read.
 #[must_use]
 pub fn is_connected(socket: BorrowedFd<'_>) -> bool {

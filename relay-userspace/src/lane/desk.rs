@@ -2,6 +2,9 @@
 //!
 //! When control is gone the lane relays on, and whoever of the same user comes in by the door is the next control.
 //! One that says nothing, or nothing that makes sense, is shown out, and the door is open for others.
+//!
+//! A lane that is left alone by its control is left alone by systemd too once the unit is stopped, and ends then:
+//! `docs/decisions/0027-systemctl-stop-is-a-fence.md`.
 
 use super::change::Why;
 use super::handoff::{self, Message, Outfit, PROTOCOL, Refusal, kind, said};
@@ -86,12 +89,19 @@ impl Desk {
         &self.outfit.doorbell
     }
 
-    /// What a sleeping lane waits for: the door, unless it is shut for now, and control, if there is one.
+    /// What a sleeping lane waits for: the door, unless it is shut for now, and control, or, if there is none, the end of the
+    /// unit.
     pub fn descriptors(&self, now: u64) -> impl Iterator<Item = BorrowedFd<'_>> {
         let door = (now >= self.door_shut_until).then(|| self.outfit.door.as_fd());
         // While an answer waits to be read the lane looks again by itself.
         let channel = self.channel.as_ref().filter(|channel| channel.showing.is_none());
-        door.into_iter().chain(channel.map(|channel| channel.socket.as_fd()))
+        door.into_iter().chain(channel.map(|channel| channel.socket.as_fd())).chain(self.unit())
+    }
+
+    /// What hangs up when systemd has stopped the unit, as long as no control is there whose business that is.
+    fn unit(&self) -> Option<BorrowedFd<'_>> {
+        let is_alone = self.channel.as_ref().is_none_or(|channel| channel.is_stranger);
+        is_alone.then(|| self.vault.of(handoff::UNIT))?
     }
 
     /// Whether it is time to look.
@@ -117,6 +127,9 @@ impl Desk {
                 Err(Next::StopAtEdge) => return true,
                 Err(_) => self.channel = None,
             }
+        }
+        if self.unit().is_some_and(passing::has_hung_up) {
+            return true;
         }
         #[cfg(feature = "chaos")]
         super::writes::at_a_look(self.channel.is_some());

@@ -26,6 +26,9 @@ pub const PROTOCOL: u32 = 4;
 pub const COUNTERS: u64 = 3 << 32;
 /// Controls that wait at a lane's door to be let in. There is one at a time; the others are strangers.
 pub const WAITING: i32 = 8;
+/// What is held by this tag is the reading end of a pipe, whose other end systemd keeps as long as the unit is active, or to be
+/// started again. A lane without a control ends when it has hung up.
+pub const UNIT: u64 = 8;
 /// The longest note that a held descriptor has.
 pub const NOTE: usize = 64;
 

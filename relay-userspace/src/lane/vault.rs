@@ -23,6 +23,12 @@ impl Vault {
         self.held.retain(|(held, _)| held.tag != tag);
     }
 
+    /// The descriptor of that tag.
+    #[must_use]
+    pub fn of(&self, tag: u64) -> Option<BorrowedFd<'_>> {
+        self.held.iter().find(|(held, _)| held.tag == tag).map(|(_, descriptor)| descriptor.as_fd())
+    }
+
     /// How many are held.
     #[must_use]
     pub const fn len(&self) -> usize {

@@ -11,9 +11,9 @@ const NAP_MS: u8 = 1;
 /// While packets wait for a link that takes nothing, it comes round to ask again or to throw them away.
 const DOZE_MS: u8 = 10;
 
-/// Descriptors that wake a lane: the doorbell, the door and control, and sockets. A lane with more comes round for
-/// the rest.
-const MAX_FDS: usize = 3 + relay_common::journal::MAX_SOCKETS;
+/// Descriptors that wake a lane: the doorbell, the door, control and the unit's end, and sockets. A lane with more comes
+/// round for the rest.
+const MAX_FDS: usize = 4 + relay_common::journal::MAX_SOCKETS;
 
 /// Spin, or sleep, or a while of one and then the other.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ pub fn sleep<'a>(
 ) -> bool {
     let mut fds: [_; MAX_FDS] = std::array::from_fn(|_| PollFd::new(doorbell.as_fd(), PollFlags::POLLIN));
     let mut n = 1;
-    for descriptor in desk.take(2) {
+    for descriptor in desk.take(3) {
         fds[n] = PollFd::new(descriptor, PollFlags::POLLIN);
         n += 1;
     }

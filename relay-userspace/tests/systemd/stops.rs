@@ -1,10 +1,14 @@
-//! `systemctl stop` is a fence: when it has returned, nothing is sent any more, whatever control was doing.
+//! `systemctl stop` is a fence: when it has returned, nothing is sent any more, whatever control was doing. Where control
+//! was dead, lanes have a moment more.
 
 use crate::container::Container;
 use crate::stage::{Stage, Traffic, now};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::time::Duration;
+
+/// Where systemd runs no command of ours, lanes have so long to find out.
+const UNASKED: Duration = Duration::from_millis(200);
 
 /// Stops the unit, and demands that nothing is sent later than that.
 fn stop(stage: &Stage, traffic: &Traffic, allowed: Duration) {
@@ -46,4 +50,72 @@ fn while_control_hangs() {
     traffic.flows();
     kill(Pid::from_raw(control(&stage.container).unwrap()), Signal::SIGSTOP).unwrap();
     stop(&stage, &traffic, Duration::ZERO);
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test systemd"]
+fn while_control_starts_over_lanes_that_relay() {
+    let stage = Stage::started();
+    let container = &stage.container;
+    let traffic = stage.stream();
+    traffic.flows();
+    container.signal_control("KILL");
+    // The next control is held as early as possible; systemd lets it go on when it tells it to end.
+    let held = loop {
+        if let Some(next) = control(container) {
+            break next;
+        }
+    };
+    kill(Pid::from_raw(held), Signal::SIGSTOP).unwrap();
+    assert_eq!(container.show("SubState"), "start", "too late to show anything");
+    // It may not have come as far as to hold the signal back, and dies of it.
+    stop(&stage, &traffic, UNASKED);
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test systemd"]
+fn while_the_unit_waits_for_its_restart() {
+    let stage = Stage::boot();
+    let container = &stage.container;
+    container.override_unit("[Service]\nRestartSec=60s\n");
+    container.done("systemctl", &["start", "mcr"]);
+    let traffic = stage.stream();
+    traffic.flows();
+    container.signal_control("KILL");
+    container.wait_for_state("auto-restart");
+    traffic.flows();
+    stop(&stage, &traffic, UNASKED);
+}
+
+/// The binary is gone: systemd starts control again and again, and each start fails.
+#[test]
+#[ignore = "needs root: cargo xtask test systemd"]
+fn while_control_cannot_start() {
+    let stage = Stage::started();
+    let container = &stage.container;
+    let traffic = stage.stream();
+    traffic.flows();
+    std::fs::remove_file(container.file("/usr/local/bin/mcr")).unwrap();
+    container.signal_control("KILL");
+    container.wait_for_state("auto-restart");
+    traffic.flows();
+    stop(&stage, &traffic, UNASKED);
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test systemd"]
+fn at_any_moment_after_a_death() {
+    let stage = Stage::boot();
+    let container = &stage.container;
+    container.override_unit("[Service]\nRestartSec=300ms\n");
+    let rounds: u32 = if std::env::var_os("MCR_LONG").is_some() { 100 } else { 6 };
+    for round in 0..rounds {
+        container.done("systemctl", &["start", "mcr"]);
+        let traffic = stage.stream();
+        traffic.flows();
+        container.signal_control("KILL");
+        // From right after the death to when the next control has taken over.
+        std::thread::sleep(Duration::from_millis(600) * round / rounds);
+        stop(&stage, &traffic, UNASKED);
+    }
 }

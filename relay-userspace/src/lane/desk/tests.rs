@@ -301,3 +301,27 @@ fn a_lane_whose_place_was_taken_ends() {
         assert!(stage.look(), "two would relay");
     }
 }
+
+#[test]
+fn a_lane_that_is_alone_ends_with_the_unit() {
+    for control_goes_first in [true, false] {
+        let mut stage = Stage::new();
+        let (ours, systemds) = pipe().unwrap();
+        assert_eq!(stage.ask(Message::hold(handoff::UNIT, b"unit"), &[&ours]).kind, kind::DONE);
+        let n_descriptors = |stage: &Stage| stage.desk.descriptors(stage.now).count();
+        assert_eq!(n_descriptors(&stage), 2);
+        let control = std::mem::replace(&mut stage.control, ours);
+        if control_goes_first {
+            drop(control);
+            assert!(!stage.look(), "the unit is to be started again");
+            // It wakes a lane that sleeps.
+            assert_eq!(n_descriptors(&stage), 2);
+            drop(systemds);
+        } else {
+            drop(systemds);
+            assert!(!stage.look(), "control is there to say what is to be done");
+            drop(control);
+        }
+        assert!(stage.look());
+    }
+}
