@@ -87,6 +87,7 @@ fn describe(path: &str, operation: &mut Operation, sort: Sort) {
         Kind::TokenNeeded | Kind::Forbidden | Kind::TooMany => takes_token,
         Kind::TooSlow | Kind::TooLong | Kind::NotJson => body,
         Kind::Invalid | Kind::DoesNotFit | Kind::Exists | Kind::OfFile | Kind::NotKept => is_write,
+        Kind::NotOfFile => path.ends_with("/adopt"),
         Kind::Changed => sort == Sort::Conditional && path.starts_with("/api/v1/relays"),
     };
     let kinds: Vec<Kind> = Kind::ALL.iter().copied().filter(by_kind).collect();

@@ -31,7 +31,8 @@ pub struct Relay {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RelayStatus {
     /// `running`, `silent` (nothing comes in), `pending` (its input cannot work yet, or
-    /// packets come in and none of its outputs can send), `muted` or `disabled`.
+    /// packets come in and none of its outputs can send), `muted`, `disabled`, or `shadowed` (it came through the API and does
+    /// not run, because the configuration file has its name, its input or its place).
     pub state: String,
     /// What of it cannot work yet.
     pub pending: Vec<Pending>,
@@ -81,7 +82,7 @@ pub struct Traffic {
 pub struct Relays {
     /// The tag of the set that `PUT /api/v1/relays` replaces.
     pub tag: String,
-    /// All relays, by name.
+    /// All relays, by name. A name is there twice where a relay of the API is shadowed by one of the file.
     pub relays: Vec<Relay>,
 }
 

@@ -57,6 +57,8 @@ kinds! {
     Exists = "exists", CONFLICT;
     /// The relay stands in the configuration file.
     OfFile = "of-file", CONFLICT;
+    /// The relay does not stand in the configuration file.
+    NotOfFile = "not-of-file", CONFLICT;
     /// What is in force is not what was expected.
     Changed = "changed", PRECONDITION_FAILED;
     /// The body is too long.
@@ -151,6 +153,7 @@ impl From<Refusal> for Problem {
             Refusal::NotFound(_) => Kind::NoSuchRelay,
             Refusal::Exists(_) => Kind::Exists,
             Refusal::OfFile { .. } => Kind::OfFile,
+            Refusal::NotOfFile { .. } => Kind::NotOfFile,
             Refusal::Failed(_) => Kind::Failed,
             Refusal::NotKept { .. } => Kind::NotKept,
             Refusal::Unavailable(_) => Kind::Unavailable,

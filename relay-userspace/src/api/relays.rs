@@ -149,6 +149,20 @@ pub(super) async fn remove(
     ask(&api, who, Ask::Remove { name, expected }, dry).await.map(Json)
 }
 
+/// The relay is the configuration file's alone: what the API has of it is forgotten.
+#[utoipa::path(post, path = "/api/v1/relays/{name}/adopt", tag = "relays", params(("name" = String, Path), Dry),
+    responses((status = 200, body = Applied)))]
+pub(super) async fn adopt(
+    State(api): State<Api>,
+    Asking(who): Asking,
+    Name(name): Name,
+    Params(dry): Params<Dry>,
+    headers: HeaderMap,
+) -> Result<Json<Applied>, Problem> {
+    unconditional(&headers)?;
+    ask(&api, who, Ask::Adopt { name }, dry).await.map(Json)
+}
+
 macro_rules! switches {
     ($($(#[doc = $doc:literal])+ $name:ident at $path:literal is $switch:expr;)*) => {$(
         $(#[doc = $doc])+

@@ -23,6 +23,7 @@ fn all() -> OpenApiRouter<Api> {
         .routes(routes!(relays::disable))
         .routes(routes!(relays::mute))
         .routes(routes!(relays::unmute))
+        .routes(routes!(relays::adopt))
         .routes(routes!(node::status))
         .routes(routes!(node::links))
         .routes(routes!(stream::events))

@@ -40,6 +40,12 @@ pub enum Relay {
     /// Send again.
     #[command(after_help = "Examples:\n  mcr relay unmute ch1")]
     Unmute(Names),
+    /// Let the configuration file have relays that came through the API.
+    ///
+    /// A relay that stands in the file and came through the API runs as the file says; the API's is shown as shadowed until
+    /// it is forgotten by this. The stream loses no packet.
+    #[command(after_help = ADOPT_EXAMPLES)]
+    Adopt(Names),
 }
 
 /// The form of inputs and outputs, for the help.
@@ -81,6 +87,12 @@ Examples:
   mcr relay ls --origin api --json > relays.json    a backup; mcr apply relays.json brings it back
 
 OUT is outputs that work/outputs; DROPS is what was not passed on since the start, at the input and all outputs.";
+
+const ADOPT_EXAMPLES: &str = "\
+Examples:
+  write ch1 into /etc/mcr/relay.toml, then:
+  mcr reload && mcr relay adopt ch1
+  mcr relay ls --state shadowed          what the file keeps from running";
 
 const SHOW_EXAMPLES: &str = "\
 Examples:
@@ -205,8 +217,8 @@ pub struct List {
     /// Only relays with such a name; * stands for anything, ? for one character.
     #[arg(value_name = "PATTERN")]
     pub patterns: Vec<String>,
-    /// Only relays in this state: running, silent, pending, muted or disabled.
-    #[arg(long, value_name = "STATE", value_parser = ["running", "silent", "pending", "muted", "disabled"])]
+    /// Only relays in this state: running, silent, pending, muted, disabled or shadowed.
+    #[arg(long, value_name = "STATE", value_parser = ["running", "silent", "pending", "muted", "disabled", "shadowed"])]
     pub state: Vec<String>,
     /// Only relays from there.
     #[arg(long, value_name = "ORIGIN", value_parser = ["file", "api"])]

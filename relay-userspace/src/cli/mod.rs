@@ -74,5 +74,6 @@ async fn relay<O: Write, E: Write>(asked: &Relay, screen: &mut Screen<O, E>) -> 
         Relay::Disable(asked) => relay::each(asked, relay::Deed::Disable, screen).await,
         Relay::Mute(asked) => relay::each(asked, relay::Deed::Mute, screen).await,
         Relay::Unmute(asked) => relay::each(asked, relay::Deed::Unmute, screen).await,
+        Relay::Adopt(asked) => relay::each(asked, relay::Deed::Adopt, screen).await,
     }
 }

@@ -97,6 +97,7 @@ pub(super) enum Deed {
     Disable,
     Mute,
     Unmute,
+    Adopt,
 }
 
 impl Deed {
@@ -108,6 +109,7 @@ impl Deed {
             Self::Disable => "disable",
             Self::Mute => "mute",
             Self::Unmute => "unmute",
+            Self::Adopt => "adopt",
         };
         Question::of(Method::POST, format!("{path}/{switch}"))
     }
@@ -119,6 +121,7 @@ impl Deed {
             Self::Disable => "disabled",
             Self::Mute => "muted",
             Self::Unmute => "unmuted",
+            Self::Adopt => "the configuration file's alone",
         }
     }
 }

@@ -6,6 +6,7 @@ use relay_common::circles::circles;
 use relay_common::plan::{Input, Plan};
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 
 /// Where everything in a plan was written.
 #[derive(Debug, Default)]
@@ -94,8 +95,7 @@ fn check_inputs(plan: &Plan, origins: &Origins, errors: &mut Errors) {
     let mut owners: HashMap<_, Owners> = HashMap::new();
     let mut told = HashSet::new();
     for (i, relay) in plan.relays.iter().enumerate().filter(|(_, relay)| relay.enabled) {
-        let Input { interface, vlans, destination, port, sources } = &relay.input;
-        let Some((owner, source)) = owners.entry((interface, vlans, destination, port)).or_default().add(i, sources)
+        let Some((owner, source)) = owners.entry(channel(&relay.input)).or_default().add(i, &relay.input.sources)
         else {
             continue;
         };
@@ -103,21 +103,39 @@ fn check_inputs(plan: &Plan, origins: &Origins, errors: &mut Errors) {
         if told.insert((origins.relays[owner], origin)) {
             let place = &origins.places[origin].input;
             let other = on_line(&origins.places[origins.relays[owner]].input);
-            let name = &plan.relays[owner].name;
-            let from = source.map_or_else(String::new, |source| format!(" from {source}"));
-            let problem = format!("{destination} port {port}{from} is the input of relay \"{name}\" already{other}");
-            let remedy = match source {
-                Some(source) => format!("name {source} in one of them, or move the outputs to relay \"{name}\""),
-                None => format!("move the outputs to relay \"{name}\", or name different sources in both"),
-            };
-            errors.add(place, Fault::new(problem, remedy));
+            errors.add(place, input_fault(&relay.input, source, &plan.relays[owner].name, &other));
         }
     }
 }
 
+/// What two relays cannot both take in, unless their sources differ.
+pub(super) type Channel<'a> = (&'a str, [u16; 2], IpAddr, NonZeroU16);
+
+pub(super) fn channel(input: &Input) -> Channel<'_> {
+    (&input.interface, input.vlans, input.destination, input.port)
+}
+
+/// Another relay takes in what comes to this input, from that source if both name theirs.
+pub(super) fn input_fault(input: &Input, source: Option<IpAddr>, owner: &str, other: &str) -> Fault {
+    let Input { destination, port, .. } = input;
+    let from = source.map_or_else(String::new, |source| format!(" from {source}"));
+    let problem = format!("{destination} port {port}{from} is the input of relay \"{owner}\" already{other}");
+    let remedy = match source {
+        Some(source) => format!("name {source} in one of them, or move the outputs to relay \"{owner}\""),
+        None => format!("move the outputs to relay \"{owner}\", or name different sources in both"),
+    };
+    Fault::new(problem, remedy)
+}
+
+/// The relays of a circle, in their order.
+pub(super) fn circle_fault<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Fault {
+    let names: Vec<&str> = names.clone().chain(names.take(1)).collect();
+    Fault::new(format!("closes a circle: {}", names.join(" -> ")), "use another group, port or interface")
+}
+
 /// Who takes in what comes to one group and port.
 #[derive(Default)]
-struct Owners {
+pub(super) struct Owners {
     of_any: Option<usize>,
     first: Option<usize>,
     by_source: HashMap<IpAddr, usize>,
@@ -125,10 +143,8 @@ struct Owners {
 
 impl Owners {
     /// Adds a relay, or says which one it meets, and at which source if both name theirs.
-    fn add(&mut self, relay: usize, sources: &[IpAddr]) -> Option<(usize, Option<IpAddr>)> {
-        let of_all = if sources.is_empty() { self.first } else { self.of_any };
-        let of_one = || sources.iter().find_map(|source| Some((*self.by_source.get(source)?, Some(*source))));
-        let met = of_all.map(|owner| (owner, None)).or_else(of_one);
+    pub(super) fn add(&mut self, relay: usize, sources: &[IpAddr]) -> Option<(usize, Option<IpAddr>)> {
+        let met = self.meets(sources);
         if met.is_none() {
             self.first.get_or_insert(relay);
             self.by_source.extend(sources.iter().map(|source| (*source, relay)));
@@ -137,6 +153,13 @@ impl Owners {
             }
         }
         met
+    }
+
+    /// Which one a relay with these sources would meet, and at which source if both name theirs.
+    pub(super) fn meets(&self, sources: &[IpAddr]) -> Option<(usize, Option<IpAddr>)> {
+        let of_all = if sources.is_empty() { self.first } else { self.of_any };
+        let of_one = || sources.iter().find_map(|source| Some((*self.by_source.get(source)?, Some(*source))));
+        of_all.map(|owner| (owner, None)).or_else(of_one)
     }
 }
 
@@ -148,9 +171,8 @@ fn check_circles(plan: &Plan, origins: &Origins, errors: &mut Errors) {
             continue;
         }
         let places = &origins.places[origins.relays[relay]];
-        let names = circle.iter().chain(circle.first()).map(|(relay, _)| plan.relays[*relay].name.as_str());
-        let problem = format!("closes a circle: {}", names.collect::<Vec<_>>().join(" -> "));
-        errors.add(&places.outputs[output], Fault::new(problem, "use another group, port or interface"));
+        let names = circle.iter().map(|(relay, _)| plan.relays[*relay].name.as_str());
+        errors.add(&places.outputs[output], circle_fault(names));
     }
 }
 

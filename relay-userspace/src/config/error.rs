@@ -54,6 +54,11 @@ impl Fault {
     pub(super) fn new(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { problem: problem.into(), remedy: remedy.into() }
     }
+
+    /// The error that this is at a key of no file.
+    pub(super) fn at(self, key: String) -> ConfigError {
+        ConfigError { line: None, key, problem: self.problem, remedy: self.remedy }
+    }
 }
 
 impl Errors {
@@ -64,6 +69,12 @@ impl Errors {
     /// The errors of what is no file: each tells its key, and no place.
     pub(super) fn of_no_file() -> Self {
         Self::new("")
+    }
+
+    /// Errors that were found by themselves, of no file.
+    #[must_use]
+    pub fn of(errors: Vec<ConfigError>) -> Self {
+        Self { errors, ..Self::of_no_file() }
     }
 
     /// Where an error stands, as `relay.toml:7`; nowhere when it is of no file.

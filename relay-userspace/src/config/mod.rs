@@ -4,6 +4,7 @@
 //! `file` is what the user wrote, value by value right; `plan` makes of it what is true.
 
 mod address; // groups, hosts and interfaces
+mod beside; // relays of the API beside those of the file
 mod cross; // what only all relays together can get wrong
 mod duration; // how long
 mod error;
@@ -21,6 +22,7 @@ mod token; // who may look and change over TCP
 mod suggest; // what an unknown key was meant to be
 mod value;
 
+pub use beside::clashes;
 pub use error::{ConfigError, Errors};
 pub use file::SCHEMA;
 pub use json::relay_to_json;

@@ -3,7 +3,7 @@
 use super::desk::{Applied, Ask, Expected, Refusal, Switch};
 use super::tag;
 use super::view::Origin;
-use crate::config::{self, Errors};
+use crate::config::{self, ConfigError, Errors};
 use relay_common::plan::{Interface, Lanes, Plan, Relay};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,26 +17,40 @@ pub struct Book {
     pub of_file: Plan,
     /// The relays that came through the API, by name.
     pub of_api: BTreeMap<String, Relay>,
+    /// Those of them that do not run, because they do not go with what the file says, and why.
+    pub shadowed: BTreeMap<String, ConfigError>,
 }
 
 impl Book {
-    /// A book with what the file says and what the API was told before.
-    ///
-    /// # Errors
-    /// What the two get wrong together.
-    pub fn new(file: PathBuf, of_file: Plan, of_api: impl IntoIterator<Item = Relay>) -> Result<Self, Errors> {
+    /// A book with what the file says and what the API was told before. Where the two do not go together the file wins, for
+    /// those relays alone.
+    #[must_use]
+    pub fn new(file: PathBuf, of_file: Plan, of_api: impl IntoIterator<Item = Relay>) -> Self {
         let of_api = of_api.into_iter().map(|relay| (relay.name.clone(), relay)).collect();
-        let book = Self { file, of_file, of_api };
-        config::check(&book.plan())?;
-        Ok(book)
+        Self { file, of_file, of_api, shadowed: BTreeMap::new() }.told_apart()
+    }
+
+    fn told_apart(self) -> Self {
+        let shadowed = config::clashes(&self.of_file, self.of_api.values());
+        Self { shadowed, ..self }
     }
 
     /// The plan that both make.
     #[must_use]
     pub fn plan(&self) -> Plan {
         let mut plan = self.of_file.clone();
-        plan.relays.extend(self.of_api.values().cloned());
+        plan.relays.extend(self.running().cloned());
         plan
+    }
+
+    /// The relays of the API that run.
+    fn running(&self) -> impl Iterator<Item = &Relay> {
+        self.of_api.values().filter(|relay| !self.shadowed.contains_key(&relay.name))
+    }
+
+    /// The relays of the API that do not run, with what is wrong.
+    pub fn shadowed(&self) -> impl Iterator<Item = (&Relay, &ConfigError)> {
+        self.shadowed.iter().filter_map(|(name, why)| Some((self.of_api.get(name)?, why)))
     }
 
     /// How the lanes run.
@@ -51,24 +65,23 @@ impl Book {
         &self.of_file.interfaces
     }
 
-    /// Where each relay came from.
+    /// Where each relay that runs came from.
     #[must_use]
     pub fn origins(&self) -> BTreeMap<String, Origin> {
         let of_file = self.of_file.relays.iter().map(|relay| (relay.name.clone(), Origin::File));
-        of_file.chain(self.of_api.keys().map(|name| (name.clone(), Origin::Api))).collect()
+        of_file.chain(self.running().map(|relay| (relay.name.clone(), Origin::Api))).collect()
     }
 
-    /// The relay of that name.
+    /// The relay of that name: the one that runs, if there are two.
     #[must_use]
     pub fn relay(&self, name: &str) -> Option<&Relay> {
-        self.of_api.get(name).or_else(|| self.of_file.relays.iter().find(|relay| relay.name == name))
+        let of_file = self.of_file.relays.iter().find(|relay| relay.name == name);
+        of_file.or_else(|| self.of_api.get(name))
     }
 
     /// The same book with another configuration file.
-    ///
-    /// # Errors
-    /// What it and the API's relays get wrong together.
-    pub fn with_file(&self, of_file: Plan) -> Result<Self, Errors> {
+    #[must_use]
+    pub fn with_file(&self, of_file: Plan) -> Self {
         Self::new(self.file.clone(), of_file, self.of_api.values().cloned())
     }
 
@@ -108,24 +121,60 @@ impl Book {
                 check_tag(expected, Some(tag::of_relays(self.of_api.values())))?;
                 book.of_api = BTreeMap::new();
                 for relay in relays {
-                    self.must_not_be_of_file(&relay.name)?;
+                    // One that does not run can be sent back as it was shown.
+                    if self.shadowed.get(&relay.name).is_none() || self.of_api.get(&relay.name) != Some(relay) {
+                        self.must_not_be_of_file(&relay.name)?;
+                    }
                     if book.of_api.insert(relay.name.clone(), relay.clone()).is_some() {
                         return Err(Refusal::Twice(relay.name.clone()));
                     }
                 }
             }
+            Ask::Adopt { name } => {
+                self.must_exist(name)?;
+                if !self.is_of_file(name) {
+                    return Err(Refusal::NotOfFile { name: name.clone(), file: self.file.clone() });
+                }
+                book.of_api.remove(name);
+            }
             Ask::Reload | Ask::Upgrade { .. } => {}
         }
-        config::check(&book.plan()).map_err(Refusal::Invalid)?;
-        Ok(book)
+        // Those of the API go together by themselves, whatever the file says.
+        config::check(&Plan { relays: book.of_api.values().cloned().collect(), ..self.of_file.clone() })
+            .map_err(Refusal::Invalid)?;
+        let book = book.told_apart();
+        let of_now = |(name, _): &(&String, &ConfigError)| {
+            !self.shadowed.contains_key(*name) || self.of_api.get(*name) != book.of_api.get(*name)
+        };
+        let new: Vec<ConfigError> = book.shadowed.iter().filter(of_now).map(|(_, why)| why.clone()).collect();
+        if new.is_empty() { Ok(book) } else { Err(Refusal::Invalid(Errors::of(new))) }
+    }
+
+    /// What of the relays differs in another book, those that do not run among them.
+    #[must_use]
+    pub fn differences(&self, after: &Self, generation: u64) -> Applied {
+        let mut applied = differences(&self.plan(), &after.plan(), generation);
+        for name in self.of_api.keys().filter(|name| !after.of_api.contains_key(*name)) {
+            if after.is_of_file(name) {
+                applied.changes.push(format!("adopt relay \"{name}\""));
+            } else if !applied.removed.contains(name) {
+                applied.changes.push(format!("remove relay \"{name}\""));
+                applied.removed.push(name.clone());
+            }
+        }
+        applied
     }
 
     fn must_exist(&self, name: &str) -> Result<(), Refusal> {
         self.relay(name).map(drop).ok_or_else(|| Refusal::NotFound(name.to_owned()))
     }
 
+    fn is_of_file(&self, name: &str) -> bool {
+        self.of_file.relays.iter().any(|relay| relay.name == name)
+    }
+
     fn must_not_be_of_file(&self, name: &str) -> Result<(), Refusal> {
-        if self.of_file.relays.iter().any(|relay| relay.name == name) {
+        if self.is_of_file(name) {
             return Err(Refusal::OfFile { name: name.to_owned(), file: self.file.clone() });
         }
         Ok(())

@@ -70,6 +70,11 @@ pub enum Ask {
         /// What the set in force must be.
         expected: Expected,
     },
+    /// A relay that stands in the configuration file is the file's alone: what the API has of it is forgotten.
+    Adopt {
+        /// Its name.
+        name: String,
+    },
     /// The configuration file as it is now.
     Reload,
     /// A newer binary in the place of this one, without losing a packet.
@@ -147,6 +152,14 @@ pub enum Refusal {
     /// The relay stands in the configuration file.
     #[error("relay \"{name}\" stands in {file}: change it there; the API changes only what came through it")]
     OfFile {
+        /// The relay.
+        name: String,
+        /// The file.
+        file: PathBuf,
+    },
+    /// The relay does not stand in the configuration file.
+    #[error("relay \"{name}\" does not stand in {file}: write it there, mcr reload, and then mcr relay adopt {name}")]
+    NotOfFile {
         /// The relay.
         name: String,
         /// The file.

@@ -217,6 +217,7 @@ impl Node {
         View {
             plan: self.plan.clone(),
             origins: book.origins(),
+            shadowed: book.shadowed().map(|(relay, why)| (relay.clone(), why.clone())).collect(),
             table: self.table.clone(),
             pending: self.pending.clone(),
             facts: self.facts.clone(),

@@ -69,11 +69,6 @@ impl Store {
         config::load(&self.file).map(|configuration| configuration.plan.relays)
     }
 
-    /// The file is not written to until its relays are in force.
-    pub fn leave_alone(&mut self, why: &str) {
-        self.damage = Some(format!("{why}; then send mcr a SIGHUP (mcr reload)"));
-    }
-
     /// Whether this node may write beside the file: no other uses it.
     #[must_use]
     pub const fn is_ours(&self) -> bool {

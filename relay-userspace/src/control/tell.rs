@@ -7,7 +7,7 @@ use super::node::Node;
 use super::problem::{Problem, ProgramFault};
 use super::reach::pending_changes;
 use crate::api::model::{Check, Health};
-use crate::config::Errors;
+use crate::config::{ConfigError, Errors};
 use crate::events::{Event, EventLog, Kind, Level};
 use crate::link::event::LinkEvent;
 use crate::link::neighbour::Learned;
@@ -139,6 +139,13 @@ pub fn refused_at_the_start(errors: &Errors, last_good: Option<&str>) -> Event {
     };
     let text = format!("the configuration file was not taken, {runs}: {errors}");
     Event::new(Kind::ConfigRefused, text).with("error", errors.to_string())
+}
+
+/// A relay of the API does not run beside those of the configuration file.
+#[must_use]
+pub fn shadowed(name: &str, why: &ConfigError) -> Event {
+    let text = format!("relay \"{name}\" came through the API and does not run beside the configuration file: {why}");
+    Event::new(Kind::RelayShadowed, text).with("relay", name.to_owned()).with("problem", why.to_string())
 }
 
 /// A verdict on the node is given, or not any more; as long as it is the same nothing is told.

@@ -3,7 +3,7 @@
 
 use super::station::LaneSocket;
 use super::works::Works;
-use crate::config::Errors;
+use crate::config::{ConfigError, Errors};
 use crate::control::membership::Held;
 use crate::kernel::link::Hook;
 use crate::memory::counters::Counters;
@@ -13,7 +13,7 @@ use crate::memory::{Mapping, whole_pages};
 use crate::xsk::options::{Statistics, statistics};
 use crate::xsk::socket::Bound;
 use relay_common::facts::Facts;
-use relay_common::plan::Plan;
+use relay_common::plan::{Plan, Relay};
 use relay_common::table::{Pending, Placement, Table};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -48,6 +48,8 @@ pub struct View {
     pub plan: Plan,
     /// Where each relay came from, by name.
     pub origins: BTreeMap<String, Origin>,
+    /// Relays of the API that do not run beside those of the file, and why.
+    pub shadowed: Vec<(Relay, ConfigError)>,
     /// The table in force.
     pub table: Table,
     /// What cannot work yet.

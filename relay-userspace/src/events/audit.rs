@@ -85,6 +85,7 @@ fn what(ask: &Ask) -> (&'static str, Option<&str>) {
             (what, Some(name))
         }
         Ask::PutAll { .. } => ("replace", None),
+        Ask::Adopt { name } => ("adopt", Some(name)),
         Ask::Reload => ("reload", None),
         Ask::Upgrade { .. } => ("upgrade", None),
     }

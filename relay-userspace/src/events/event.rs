@@ -82,6 +82,8 @@ kinds! {
     RelayChanged = "relay.changed", Info, ["relay", "generation"];
     /// A relay is gone.
     RelayRemoved = "relay.removed", Info, ["relay", "generation"];
+    /// A relay that came through the API does not run, because the configuration file has what it wants.
+    RelayShadowed = "relay.shadowed", Warn, ["relay", "problem"];
     /// A part of a relay cannot work yet.
     PartPending = "relay.pending", Warn, ["relay", "part", "reason"];
     /// A part of a relay works again.

@@ -8,7 +8,7 @@ use super::stream::{self, State};
 use super::warnings::{warnings, warnings_of};
 use crate::api::model;
 use crate::clock::unix_ms;
-use crate::config::relay_to_json;
+use crate::config::{ConfigError, relay_to_json};
 use crate::control::desk::Desk;
 use crate::control::tag;
 use crate::control::view::{LaneView, Origin, View};
@@ -18,6 +18,7 @@ use crate::rights;
 use relay_common::counters::{LaneCounter, output, relay as place};
 use relay_common::drops::Drop;
 use relay_common::facts::{Link, LinkCounts};
+use relay_common::plan::Relay;
 use relay_common::table::{Pending, SlotRelay};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -50,7 +51,7 @@ pub fn status(desk: &Desk, now: u64) -> model::Status {
             error,
             last_good: config.last_good.clone(),
         },
-        relays: states(&view, now).into_iter().map(|(state, n)| (state.name().to_owned(), n)).collect(),
+        relays: states(&view, now),
         pending: view.pending.iter().map(pending).collect(),
         lanes: view.lanes.iter().map(|of| lane(of, now)).collect(),
         user: view.user.clone(),
@@ -65,10 +66,15 @@ fn warnings_of_node(desk: &Desk, view: &View) -> Vec<String> {
     [view.warnings.clone(), access::warnings(&desk.http, unix_ms()), events].concat()
 }
 
+/// The state of relays of the API that do not run beside those of the configuration file.
+pub(super) const SHADOWED: &str = "shadowed";
+
 /// How many relays there are in each state.
-fn states(view: &View, now: u64) -> Vec<(State, u64)> {
+fn states(view: &View, now: u64) -> BTreeMap<String, u64> {
     let by_relay = by_relay(view);
-    count_states(view.table.slots().map(|(slot, relay)| state(view, slot, relay, &by_relay, now)))
+    let counts = count_states(view.table.slots().map(|(slot, relay)| state(view, slot, relay, &by_relay, now)));
+    let counts = counts.into_iter().map(|(state, n)| (state.name(), n));
+    counts.chain([(SHADOWED, view.shadowed.len() as u64)]).map(|(state, n)| (state.to_owned(), n)).collect()
 }
 
 /// How many there are of each state.
@@ -107,6 +113,7 @@ pub fn relays(desk: &Desk, rates: &Rates, now: u64) -> model::Relays {
             warnings.extend(comes_round(&view, of, now));
             document_of(&view, of, (&by_relay, warnings), rates, now)
         })
+        .chain(view.shadowed.iter().map(|(relay, why)| shadowed(relay, why)))
         .collect();
     let name = |relay: &model::Relay| relay.definition.get("name").and_then(Value::as_str).map(str::to_owned);
     relays.sort_by_cached_key(name);
@@ -118,10 +125,32 @@ pub fn relays(desk: &Desk, rates: &Rates, now: u64) -> model::Relays {
 #[must_use]
 pub fn relay(desk: &Desk, rates: &Rates, name: &str, now: u64) -> Option<model::Relay> {
     let view = desk.view();
-    let of = view.table.relay(name)?;
+    let Some(of) = view.table.relay(name) else {
+        return view.shadowed.iter().find(|(relay, _)| relay.name == name).map(|(relay, why)| shadowed(relay, why));
+    };
     let mut warnings = warnings_of(&view.plan.relays, name);
     warnings.extend(comes_round(&view, of, now));
     Some(document_of(&view, of, (&by_relay(&view), warnings), rates, now))
+}
+
+/// A relay of the API that does not run.
+fn shadowed(relay: &Relay, why: &ConfigError) -> model::Relay {
+    let definition = relay_to_json(relay);
+    let tag = tag::of_definition(&definition);
+    let Value::Object(definition) = definition else { unreachable!("a relay is an object") };
+    let nothing = |at| model::Traffic { at, ..model::Traffic::default() };
+    model::Relay {
+        definition,
+        origin: Origin::Api.name().to_owned(),
+        tag,
+        status: model::RelayStatus {
+            state: SHADOWED.to_owned(),
+            pending: Vec::new(),
+            warnings: vec![format!("it does not run beside the configuration file: {why}")],
+            input: nothing(stream::input(relay)),
+            outputs: relay.outputs.iter().map(|output| nothing(stream::output(output))).collect(),
+        },
+    }
 }
 
 fn comes_round(view: &View, (slot, built): (u32, &SlotRelay), now: u64) -> Option<String> {
@@ -159,7 +188,7 @@ fn sum(lanes: &[Arc<LaneView>], read: impl Fn(&Counters) -> u64) -> u64 {
     lanes.iter().map(|lane| read(&lane.counters)).sum()
 }
 
-fn input(view: &View, slot: u32, relay: &relay_common::plan::Relay, rates: &Rates, now: u64) -> model::Traffic {
+fn input(view: &View, slot: u32, relay: &Relay, rates: &Rates, now: u64) -> model::Traffic {
     let seen = stream::seen(&view.lanes, slot);
     let Rate { pps, bps } = rates.relay(slot);
     let age = now.saturating_sub(seen.last) as f64 / 1e9;

@@ -47,6 +47,7 @@ impl Node {
         let view = View {
             origins: plan.relays.iter().map(|relay| (relay.name.clone(), Origin::Api)).collect(),
             plan,
+            shadowed: Vec::new(),
             table: compiled.table,
             pending: compiled.pending,
             facts,

@@ -18,6 +18,7 @@ mod takeover; // the next control goes on where a dead one stood
 mod told; // what was told outlives whoever told it
 mod refused; // the configuration file is refused when a control starts
 mod orphans; // lanes that no control can go on with
+mod shadowed; // file and API have the same relay
 mod moments; // control is killed at any moment of a start and of an upgrade
 #[cfg(feature = "chaos")]
 mod lane_output; // what lanes write

@@ -12,7 +12,7 @@ use std::process::{Command, Output};
 const BROKEN: &str = "[[relay]\nname = \"one\"\n";
 
 /// Asks the running node.
-fn mcr(relay: &Relay, arguments: &[&str]) -> Output {
+pub(crate) fn mcr(relay: &Relay, arguments: &[&str]) -> Output {
     let mut mcr = Command::new(binary());
     mcr.env("MCR_SOCKET", relay.folder().join("mcr.sock")).args(arguments).output().unwrap()
 }
@@ -24,12 +24,12 @@ pub(crate) fn done(relay: &Relay, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn status(relay: &Relay) -> Value {
+pub(crate) fn status(relay: &Relay) -> Value {
     serde_json::from_str(&done(relay, &["status", "--json"])).unwrap()
 }
 
 /// The names of all relays, with where they come from and how they do.
-fn relays(relay: &Relay) -> Vec<(String, String, String)> {
+pub(crate) fn relays(relay: &Relay) -> Vec<(String, String, String)> {
     let all: Value = serde_json::from_str(&done(relay, &["relay", "ls", "--json"])).unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let one = |relay: &Value| (text(&relay["name"]), text(&relay["origin"]), text(&relay["status"]["state"]));

@@ -14,7 +14,7 @@ pub(in crate::api) fn check_change(who: &Who, ask: &Ask) -> Result<(), Problem> 
     }
     let relay = match ask {
         Ask::Create(relay) | Ask::Put { relay, .. } => Some(&relay.name),
-        Ask::Remove { name, .. } | Ask::Switch { name, .. } => Some(name),
+        Ask::Remove { name, .. } | Ask::Switch { name, .. } | Ask::Adopt { name } => Some(name),
         Ask::PutAll { .. } | Ask::Reload | Ask::Upgrade { .. } => None,
     };
     let detail = match relay {

@@ -16,14 +16,14 @@ const SELDOM = 10; // Links and latency are looked at every so many looks: they 
 const MOST_ROWS = 200; // A browser draws so many each second with ease; the filter finds the others.
 const MOST_EVENTS = 200;
 const EVENTS = [
-  "node.ready", "node.stopping", "node.taken_over", "node.upgraded", "relay.created", "relay.changed", "relay.removed",
-  "relay.pending", "relay.works", "stream.interrupted", "stream.restored", "loop.detected", "loop.ended",
-  "config.applied", "config.refused", "config.failed", "audit.change", "events.lost", "audit.denied", "link.lost",
-  "link.returned", "link.reported", "lane.died", "lane.untrue", "lane.started", "lane.stalled", "lane.resumed",
-  "program.detached", "kernel.differs", "health.changed",
+  "node.ready", "node.stopping", "node.taken_over", "node.begun_anew", "node.upgraded", "relay.created",
+  "relay.changed", "relay.removed", "relay.shadowed", "relay.pending", "relay.works", "stream.interrupted",
+  "stream.restored", "loop.detected", "loop.ended", "config.applied", "config.refused", "config.failed", "audit.change",
+  "events.lost", "audit.denied", "link.lost", "link.returned", "link.reported", "lane.died", "lane.untrue", "lane.replaced",
+  "lane.started", "lane.stalled", "lane.resumed", "program.detached", "kernel.differs", "health.changed",
 ];
 const LOOKS = { // A class for each word; the word is always there too.
-  running: "good", silent: "bad", pending: "warn", muted: "off", disabled: "off", up: "good", down: "bad",
+  running: "good", silent: "bad", pending: "warn", shadowed: "warn", muted: "off", disabled: "off", up: "good", down: "bad",
   "no carrier": "bad", info: "off", warn: "warn", error: "bad", flows: "good", partly: "warn", dark: "bad",
   ok: "good", broken: "bad", unknown: "warn", not_reached: "off",
 };

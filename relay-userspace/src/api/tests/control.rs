@@ -54,6 +54,7 @@ impl Control {
             place: Placement::new(&plan, &facts, None),
             plan,
             origins,
+            shadowed: Vec::new(),
             table,
             pending: Vec::new(),
             facts,
@@ -135,6 +136,12 @@ impl Control {
                     return Err(Refusal::Twice(relay.name.clone()));
                 }
                 api = relays;
+            }
+            Ask::Adopt { name } => {
+                if self.not_of_file(&name).is_ok() {
+                    return Err(Refusal::NotOfFile { name, file: PathBuf::from("/etc/mcr/relay.toml") });
+                }
+                api.retain(|relay| relay.name != name);
             }
             Ask::Reload | Ask::Upgrade { .. } => {}
         }

@@ -72,7 +72,7 @@ pub(in crate::cli) fn tone(state: &str) -> Tone {
     match state {
         "running" => Tone::Good,
         "silent" => Tone::Bad,
-        "pending" | "muted" => Tone::Warn,
+        "pending" | "muted" | "shadowed" => Tone::Warn,
         _ => Tone::Dim,
     }
 }

@@ -79,7 +79,7 @@ impl Order {
 
 /// How soon somebody should look.
 fn rank(state: &str) -> usize {
-    let worst_first = ["silent", "pending", "muted", "disabled", "running"];
+    let worst_first = ["silent", "pending", "shadowed", "muted", "disabled", "running"];
     worst_first.iter().position(|known| *known == state).unwrap_or(worst_first.len())
 }
 

@@ -5,7 +5,7 @@ use crate::config::parse;
 use crate::control::desk::{Ask, Expected, Refusal, Switch};
 use crate::control::tag;
 use crate::control::view::Origin;
-use relay_common::plan::Relay;
+use relay_common::plan::{Plan, Relay};
 use std::path::PathBuf;
 
 fn relay(name: &str, last: u8) -> Relay {
@@ -19,7 +19,7 @@ fn relay(name: &str, last: u8) -> Relay {
 fn book() -> Book {
     let mut of_file = parse("test", "").unwrap().plan;
     of_file.relays = vec![relay("fixed", 1)];
-    Book::new(PathBuf::from("relay.toml"), of_file, [relay("made", 2)]).unwrap()
+    Book::new(PathBuf::from("relay.toml"), of_file, [relay("made", 2)])
 }
 
 fn put(relay: Relay, expected: Expected) -> Ask {
@@ -97,13 +97,60 @@ fn a_set_replaces_the_set_and_nothing_of_the_file() {
     assert!(matches!(book().after(&stale), Err(Refusal::Changed { .. })));
 }
 
+/// The book with a file that has these relays.
+fn with_file(relays: &[Relay]) -> Book {
+    let of_file = Plan { relays: relays.to_vec(), ..book().of_file };
+    book().with_file(of_file)
+}
+
 #[test]
-fn another_file_is_checked_against_the_relays_of_the_api() {
-    let mut plan = book().of_file;
-    plan.relays[0].name = "made".to_owned();
-    assert!(book().with_file(plan.clone()).unwrap_err().to_string().contains("another relay of this name"));
-    plan.relays[0].name = "other".to_owned();
-    let after = book().with_file(plan).unwrap();
-    let applied = differences(&book().plan(), &after.plan(), 1);
-    assert_eq!((applied.created, applied.removed), (vec!["other".to_owned()], vec!["fixed".to_owned()]));
+fn where_the_file_and_the_api_clash_the_file_wins_for_those_relays_alone() {
+    let mut more = book();
+    more.of_api.insert("third".to_owned(), relay("third", 3));
+    // One has the name of an API's relay, the other the input of another.
+    let of_file = Plan { relays: vec![relay("made", 9), relay("other", 3)], ..more.of_file.clone() };
+    let after = more.with_file(of_file);
+    assert_eq!(after.plan().relays, [relay("made", 9), relay("other", 3)]);
+    assert_eq!(after.shadowed.keys().collect::<Vec<_>>(), ["made", "third"]);
+    assert_eq!(after.of_api.len(), 2, "nothing is forgotten");
+    assert_eq!(after.origins().values().collect::<Vec<_>>(), [&Origin::File, &Origin::File]);
+    assert_eq!(after.relay("made"), Some(&relay("made", 9)));
+    // They run again when the file gives way.
+    let back = after.with_file(book().of_file);
+    assert_eq!(back.plan().relays, [relay("fixed", 1), relay("made", 2), relay("third", 3)]);
+}
+
+#[test]
+fn what_is_shadowed_is_adopted_by_the_file_or_changed_or_removed() {
+    let adopt = |name: &str| Ask::Adopt { name: name.to_owned() };
+    let shadowed = with_file(&[relay("made", 9)]);
+    let after = shadowed.after(&adopt("made")).unwrap();
+    assert!(after.of_api.is_empty() && after.shadowed.is_empty());
+    assert_eq!(shadowed.differences(&after, 1).changes, ["adopt relay \"made\""]);
+    assert_eq!(after.after(&adopt("made")).unwrap(), after, "it can be asked twice");
+    let refused = book().after(&adopt("made")).unwrap_err();
+    assert!(refused.to_string().contains("does not stand in relay.toml: write it there"), "{refused}");
+    assert!(matches!(book().after(&adopt("nobody")), Err(Refusal::NotFound(_))));
+    // Another name, the same input.
+    let shadowed = with_file(&[relay("other", 2)]);
+    let refused = shadowed.after(&put(relay("made", 2), Expected::Anything)).map(drop);
+    assert!(refused.is_ok(), "as it is it may be sent again: {refused:?}");
+    assert!(matches!(
+        shadowed.after(&put(Relay { muted: true, ..relay("made", 2) }, Expected::Anything)),
+        Err(Refusal::Invalid(_))
+    ));
+    let after = shadowed.after(&put(relay("made", 7), Expected::Anything)).unwrap();
+    assert_eq!(after.plan().relays, [relay("other", 2), relay("made", 7)]);
+    let after = shadowed.after(&remove("made")).unwrap();
+    assert_eq!(shadowed.differences(&after, 1).removed, ["made"]);
+    // The whole set is sent back as it was shown.
+    let all = Ask::PutAll { relays: vec![relay("made", 2)], expected: Expected::Anything };
+    assert_eq!(shadowed.after(&all).unwrap(), shadowed);
+}
+
+#[test]
+fn nothing_that_runs_is_shadowed_by_a_change_of_the_api() {
+    let shadowed = with_file(&[relay("other", 2)]);
+    let Err(Refusal::Invalid(errors)) = shadowed.after(&Ask::Create(relay("new", 2))) else { panic!("accepted") };
+    assert!(errors.to_string().contains("is the input of relay \"made\" already"), "{errors}");
 }

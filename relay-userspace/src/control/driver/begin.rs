@@ -16,7 +16,6 @@ use crate::control::tell;
 use crate::control::view::ConfigState;
 use crate::events::{Event, EventLog};
 use futures_util::future::join_all;
-use relay_common::plan::{Plan, Relay};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -120,7 +119,8 @@ impl Control {
                 plan.lanes = running;
             }
         }
-        let book = book(options, plan, kept, (&mut store, &mut config), orphans.is_some())?;
+        let book = Book::new(options.config.clone(), plan, kept);
+        book.shadowed.iter().for_each(|(name, why)| log.record(tell::shadowed(name, why)));
         // Nothing speaks against going on now.
         let n_strays = strays.len();
         end_strays(strays, start).await;
@@ -155,31 +155,6 @@ impl Control {
             took_over,
         };
         Ok((control, asks))
-    }
-}
-
-/// All relays: those of the file, and those of the API unless the two do not go together.
-fn book(
-    options: &Options,
-    plan: Plan,
-    kept: Vec<Relay>,
-    (store, config): (&mut Store, &mut ConfigState),
-    lanes_run: bool,
-) -> anyhow::Result<Book> {
-    let (config_file, state_file) = (options.config.display(), store.file().display().to_string());
-    let clash = |errors: Errors| {
-        format!("the relays of {state_file} (made through the API) do not go with those of {config_file}: {errors}")
-    };
-    match Book::new(options.config.clone(), plan.clone(), kept) {
-        Ok(book) => Ok(book),
-        // Lanes that run know better than either file which relays there are: nobody takes one away from them.
-        Err(errors) if lanes_run => anyhow::bail!(clash(errors)),
-        Err(errors) => {
-            let clash = clash(errors);
-            store.leave_alone(&clash);
-            config.damaged = Some(clash);
-            Ok(Book::new(options.config.clone(), plan, [])?)
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Control;
 use crate::clock::now_ns;
 use crate::config::{self, Configuration};
-use crate::control::book::differences;
+use crate::control::book::{Book, differences};
 use crate::control::desk::{Applied, Ask, Refusal, Who};
 use crate::control::node::Node;
 use crate::control::reach::Unreached;
@@ -35,7 +35,7 @@ impl Control {
         let one = |name: &str| self.book.relay(name).cloned().into_iter().collect();
         match ask {
             Ask::Create(relay) | Ask::Put { relay, .. } => one(&relay.name),
-            Ask::Remove { name, .. } | Ask::Switch { name, .. } => one(name),
+            Ask::Remove { name, .. } | Ask::Switch { name, .. } | Ask::Adopt { name } => one(name),
             Ask::PutAll { .. } => self.book.of_api.values().cloned().collect(),
             Ask::Reload => self.book.of_file.relays.clone(),
             Ask::Upgrade { .. } => Vec::new(),
@@ -45,8 +45,7 @@ impl Control {
     fn upgrade(&self, binary: &std::path::Path) -> Result<Applied, Refusal> {
         let layouts = upgrade::check(binary).map_err(|error| Refusal::Conflict(vec![format!("{error:#}")]))?;
         // The newer control begins with the file as it is now; one that it refuses would leave the lanes without any.
-        let configuration = config::load(&self.config.path).map_err(Refusal::Invalid)?;
-        self.book.with_file(configuration.plan).map_err(Refusal::Invalid)?;
+        config::load(&self.config.path).map_err(Refusal::Invalid)?;
         let change = format!("upgrade from mcr {} to mcr {}", env!("CARGO_PKG_VERSION"), layouts.version);
         let plan = &self.node.plan;
         Ok(Applied { changes: vec![change], ..differences(plan, plan, self.node.table.generation) })
@@ -58,21 +57,21 @@ impl Control {
         let (old, new) = (self.book.plan(), after.plan());
         if dry {
             self.node.would_fit(&new).map_err(Refusal::Conflict)?;
-            return Ok(differences(&old, &new, self.node.table.generation));
+            return Ok(self.book.differences(&after, self.node.table.generation));
         }
         let store = &self.store;
         let prepared = store.prepare(after.of_api.values())?;
-        carry_out(&mut self.node, &mut self.config, new.clone(), &after.origins()).await?;
+        carry_out(&mut self.node, &mut self.config, new, &after.origins()).await?;
         if let Err(refusal) = prepared.commit() {
             let back = self.node.change(old, &self.book.origins()).await;
             self.config.torn = back.err().map(|error| error.to_string());
             self.show();
             return Err(refusal);
         }
-        self.book = after;
+        let before = self.take_book(after);
         // What could not be read before is written anew.
         self.config.damaged = None;
-        Ok(self.in_force(&old, &new))
+        Ok(self.in_force(&before))
     }
 
     /// The configuration file as it is now; and a state file that could not be read before.
@@ -113,17 +112,18 @@ impl Control {
         if let Some(kept) = kept {
             book.of_api = kept.into_iter().map(|relay| (relay.name.clone(), relay)).collect();
         }
-        let after = book.with_file(plan).map_err(Refusal::Invalid)?;
+        let after = book.with_file(plan);
         let http = self.desk.http.prepare(&settings.http).map_err(|problem| Refusal::Conflict(vec![problem]))?;
-        let (old, new) = (self.book.plan(), after.plan());
+        let new = after.plan();
         if dry {
             self.node.would_fit(&new).map_err(Refusal::Conflict)?;
-            return Ok(differences(&old, &new, self.node.table.generation).with(http.changes));
+            return Ok(self.book.differences(&after, self.node.table.generation).with(http.changes));
         }
-        carry_out(&mut self.node, &mut self.config, new.clone(), &after.origins()).await?;
+        carry_out(&mut self.node, &mut self.config, new, &after.origins()).await?;
         let of_http = self.desk.http.take(http);
         self.desk.health.store(Arc::new(settings.health));
-        (self.book, self.text) = (after, text);
+        self.text = text;
+        let before = self.take_book(after);
         if is_mended {
             // Not before: a file whose relays are not in force is nobody's to overwrite.
             self.store.forget_damage();
@@ -133,13 +133,21 @@ impl Control {
             let written = self.store.prepare(self.book.of_api.values()).and_then(Prepared::commit);
             self.config.damaged = written.err().map(|refusal| refusal.to_string());
         }
-        Ok(self.in_force(&old, &new).with(of_http))
+        Ok(self.in_force(&before).with(of_http))
     }
 
-    fn in_force(&mut self, old: &Plan, new: &Plan) -> Applied {
+    /// Another book is in force; gives back the one before. Tells which relays of the API it does not let run.
+    fn take_book(&mut self, book: Book) -> Book {
+        for (name, why) in book.shadowed.iter().filter(|one| self.book.shadowed.get(one.0) != Some(one.1)) {
+            self.record(tell::shadowed(name, why));
+        }
+        std::mem::replace(&mut self.book, book)
+    }
+
+    fn in_force(&mut self, before: &Book) -> Applied {
         self.config.torn = None;
         self.desk.pulse.applied.record(self.config.last_apply_ns);
-        let applied = differences(old, new, self.node.table.generation);
+        let applied = before.differences(&self.book, self.node.table.generation);
         tell::relays(&self.desk.events, &applied);
         self.show();
         applied

@@ -5,7 +5,7 @@ use super::super::family::{Family, Read, Tell};
 use super::super::scrape::Scrape;
 use super::{counter, gauge, histogram, info};
 use crate::events::{Kind, logging};
-use crate::observe::documents::count_states;
+use crate::observe::documents::{SHADOWED, count_states};
 use relay_common::health::Verdict;
 use relay_common::table::PendingReason;
 use std::sync::atomic::Ordering::Relaxed;
@@ -82,6 +82,7 @@ pub(super) const FAMILIES: &[Family] = &[
         Read::NodeBy(|scrape, tell| {
             let counts = count_states(scrape.relays.iter().map(|row| row.state));
             counts.iter().for_each(|(state, n)| tell(state.name(), Value::Count(*n)));
+            tell(SHADOWED, Value::Count(scrape.view.shadowed.len() as u64));
         }),
     ),
     gauge(
