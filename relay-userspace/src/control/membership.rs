@@ -39,6 +39,19 @@ pub enum MembershipError {
     /// No socket.
     #[error("cannot open a socket for group memberships: {0}; raise the limit of open files (LimitNOFILE)")]
     Socket(#[source] io::Error),
+    /// As many are in use as may be, but for those that are kept free.
+    #[error(
+        "{needed} more sockets for group memberships would take descriptors that mcr needs to go on: {open} of {limit} are open; \
+         raise the limit of open files (LimitNOFILE)"
+    )]
+    Descriptors {
+        /// How many sockets.
+        needed: usize,
+        /// How many descriptors are open.
+        open: u64,
+        /// How many may be.
+        limit: u64,
+    },
     /// The kernel refused.
     #[error("cannot join {group} on interface {ifindex}: {source}")]
     Join {
@@ -140,6 +153,31 @@ impl Memberships {
             self.leave_part((ifindex, group), &part);
         }
         self.roll.strike((ifindex, group));
+    }
+
+    /// Gives up the sockets that hold no group: by what the lanes know them, for them to let go.
+    pub fn give_up_empty(&mut self) -> Vec<u64> {
+        if self.sockets.iter().all(|socket| socket.groups > 0) {
+            return Vec::new();
+        }
+        let (mut places, mut gone) = (Vec::with_capacity(self.sockets.len()), Vec::new());
+        for socket in std::mem::take(&mut self.sockets) {
+            if socket.groups == 0 {
+                places.push(None);
+                gone.push(socket.tag);
+            } else {
+                places.push(Some(self.sockets.len()));
+                self.sockets.push(socket);
+            }
+        }
+        for part in self.held.values_mut().flatten() {
+            part.socket = places[part.socket].unwrap_or(part.socket);
+        }
+        self.with_room = [BTreeSet::new(), BTreeSet::new()];
+        for socket in 0..self.sockets.len() {
+            self.look_for_room(socket);
+        }
+        gone
     }
 
     /// What is held, in order.

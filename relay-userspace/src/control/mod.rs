@@ -18,6 +18,7 @@ pub mod sockets; // which sockets each lane must have
 // What is held, and how it changes.
 pub mod lock; // one control per network namespace
 pub mod facts; // what the kernel says of links and neighbours
+pub mod descriptors; // those that are kept free
 pub mod membership; // group joins that follow the table
 pub mod offloads; // features of links that are off while we relay
 pub mod own_ports; // sockets that have the ports of unicast inputs

@@ -98,6 +98,8 @@ impl Node {
         if brought.is_err() {
             self.place.note_tried(&place);
         }
+        // Also what a change that failed has opened.
+        self.crew.forget_all(self.memberships.give_up_empty()).await;
         brought?;
         (self.plan, self.facts, self.place) = (plan, facts, place.settled());
         Ok(())
@@ -248,9 +250,7 @@ impl Node {
             tracing::info!(generation = compiled.table.generation, changes = changes.len(), "applied");
             compiled.table.generation = self.crew.generation();
         }
-        for tag in self.own_ports.release(&wanted_ports) {
-            self.crew.forget(tag).await;
-        }
+        self.crew.forget_all(self.own_ports.release(&wanted_ports)).await;
         self.table = compiled.table;
         self.pending = compiled.pending;
         Ok(())

@@ -112,3 +112,37 @@ fn a_lane_that_hangs_is_waited_for_once_while_two_thousand_groups_are_joined() {
     kill_control(&mut relay);
     assert_eq!(n_joined(&stage), 2000);
 }
+
+/// A file with many groups is refused for lack of descriptors; whoever asks afterwards finds as many as before.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn descriptors_that_a_refused_change_took_are_given_back() {
+    let stage = Stage::new(1);
+    stage.relay.sysctl("net/ipv4/igmp_max_memberships", "20").unwrap();
+    let good = stage.config().replace("[lanes]", "[lanes]\nmax_relays = 8192\nmax_outputs = 8192");
+    let relay = Relay::start(&stage.relay, &good).unwrap();
+    let pid = relay.process.pid();
+    let open = || std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+    let before = open();
+    let limit = before + 150;
+    let limited = Command::new("prlimit").args([format!("--pid={pid}"), format!("--nofile={limit}:{limit}")]).output();
+    assert!(limited.as_ref().is_ok_and(|output| output.status.success()), "{limited:?}");
+    // 200 sockets.
+    let many = "[[relay]]\nname = \"many\"\ninput = { interface = \"in0\", group = \"239.7.0.0-239.7.15.159\", port = 5000 }\n\
+                outputs = [{ interface = \"out0\", group = \"239.9.1.1\", port = 5001 }]\n";
+    std::fs::write(relay.config(), format!("{good}\n{many}")).unwrap();
+    let refused = mcr(&relay, &["reload"]);
+    assert!(!refused.status.success(), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("LimitNOFILE"), "{refused:?}");
+    assert_eq!(n_joined(&stage), 0, "something of it stays joined");
+    for last in 2..6 {
+        let (name, input) = (format!("more-{last}"), format!("in0/239.1.1.{last}:5000"));
+        let added = mcr(&relay, &["relay", "add", &name, "--in", &input, "--out", "out0/239.9.1.1:5001"]);
+        assert!(added.status.success(), "{added:?}");
+    }
+    std::fs::write(relay.config(), good).unwrap();
+    let taken = mcr(&relay, &["reload"]);
+    assert!(taken.status.success(), "{taken:?}");
+    assert!(open() < before + 40, "{} descriptors were open, {} are", before, open());
+    relay.stop().unwrap();
+}

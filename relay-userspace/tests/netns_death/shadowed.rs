@@ -36,7 +36,10 @@ fn a_relay_that_file_and_api_have_is_the_file_s_and_keeps_no_control_from_starti
     let found = relays(&relay);
     assert_eq!(found.len(), 4, "{found:?}");
     assert_eq!(named(&found, "shadowed"), [("two", "api")]);
-    assert_eq!((&status(&relay)["config"]["in_force"], &status(&relay)["relays"]["shadowed"]), (&true.into(), &1.into()));
+    assert_eq!(
+        (&status(&relay)["config"]["in_force"], &status(&relay)["relays"]["shadowed"]),
+        (&true.into(), &1.into())
+    );
     assert!(done(&relay, &["relay", "show", "two"]).contains("239.9.1.9"), "the file's runs");
     assert!(done(&relay, &["events", "--json"]).contains("relay.shadowed"));
     // The file gives way, and the API's runs again, after a start of everything too.

@@ -36,31 +36,16 @@ impl Memberships {
             let of_family: Vec<usize> = (0..sockets.len()).filter(|at| sockets[*at].v4 == v4).collect();
             find(&mut sockets, &of_family, listed.iter().filter(|one| one.group.is_ipv4() == v4), &mut found);
         }
-        // Those without a group make room for what the kernel still counts on them: groups of links that are gone.
-        let mut places = Vec::with_capacity(sockets.len());
-        for socket in sockets {
-            if socket.groups == 0 {
-                needless.push(socket.tag);
-                places.push(None);
-            } else {
-                places.push(Some(memberships.sockets.len()));
-                memberships.sockets.push(socket);
-            }
-        }
-        for at in 0..memberships.sockets.len() {
-            memberships.look_for_room(at);
-        }
-        for (group, mut parts) in found {
-            parts.retain_mut(|part| match places[part.socket] {
-                Some(place) => {
-                    part.socket = place;
-                    true
-                }
-                None => false,
-            });
+        memberships.sockets = sockets;
+        for (group, parts) in found {
             let sources: BTreeSet<IpAddr> = parts.iter().flat_map(|part| part.sources.iter().copied()).collect();
             memberships.roll.enter(group, sources.into_iter().collect());
             memberships.held.insert(group, parts);
+        }
+        // Those without a group make room for what the kernel still counts on them: groups of links that are gone.
+        needless.extend(memberships.give_up_empty());
+        for at in 0..memberships.sockets.len() {
+            memberships.look_for_room(at);
         }
         (memberships, needless)
     }

@@ -3,6 +3,7 @@
 
 use super::socket::Limits;
 use super::{MembershipError, Memberships, Refused, family};
+use crate::control::descriptors::{self, Short};
 use relay_common::table::Join;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -11,20 +12,27 @@ impl Memberships {
     /// Opens the sockets that these joins will need beside those that are there, so that all can be held in one go.
     ///
     /// # Errors
-    /// When the kernel has no more sockets for us.
+    /// When the kernel has no more sockets for us, or they would take the descriptors that are kept free.
     pub fn make_room<'a>(&mut self, joins: impl Iterator<Item = &'a Join>) -> Result<(), MembershipError> {
         let mut needed = [0, 0];
         for join in joins {
             needed[family(join.group.is_ipv4())] += self.parts_needed(join);
         }
-        for (v4, needed) in [(true, needed[0]), (false, needed[1])] {
+        let lacking = |v4: bool| {
             let places = self.with_room[family(v4)].iter().map(|socket| &self.sockets[*socket]);
-            let mut free: usize = places.map(|socket| socket.room - socket.groups).sum();
-            while free < needed {
+            let free: usize = places.map(|socket| socket.room - socket.groups).sum();
+            needed[family(v4)].saturating_sub(free).div_ceil(self.limits.groups)
+        };
+        let lacking = [true, false].map(|v4| (v4, lacking(v4)));
+        let needed = lacking[0].1 + lacking[1].1;
+        if let Err(Short { open, limit }) = descriptors::room_for(needed) {
+            return Err(MembershipError::Descriptors { needed, open, limit });
+        }
+        for (v4, lacking) in lacking {
+            for _ in 0..lacking {
                 self.open(v4).map_err(|error| match error {
                     Refused::Socket(source) | Refused::Join(source) => MembershipError::Socket(source),
                 })?;
-                free += self.limits.groups;
             }
         }
         Ok(())
