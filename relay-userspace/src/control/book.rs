@@ -122,7 +122,7 @@ impl Book {
                 book.of_api = BTreeMap::new();
                 for relay in relays {
                     // One that does not run can be sent back as it was shown.
-                    if self.shadowed.get(&relay.name).is_none() || self.of_api.get(&relay.name) != Some(relay) {
+                    if !self.shadowed.contains_key(&relay.name) || self.of_api.get(&relay.name) != Some(relay) {
                         self.must_not_be_of_file(&relay.name)?;
                     }
                     if book.of_api.insert(relay.name.clone(), relay.clone()).is_some() {
