@@ -27,7 +27,7 @@ pub use diff::{Change, diff, towards};
 pub use frames::{FrameBudget, HEADROOM, frame_budget, frames_needed, longest_mtu, longest_mtu_in_kilobytes};
 pub use numbers::Numbers;
 pub use owners::{Lines, NewOwners};
-pub use pending::{Part, Pending, PendingReason};
+pub use pending::{Part, Pending, PendingReason, pending_changes};
 pub use place::{InputPlace, Placement};
 
 use crate::abi::{Address, InputKey, InputValue, MAX_LINKS, MacKey, SourceKey};

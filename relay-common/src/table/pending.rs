@@ -1,5 +1,9 @@
 //! Why an input or an output cannot work yet.
 
+mod compare; // between two looks
+
+pub use compare::pending_changes;
+
 use crate::abi::MAX_LINKS;
 use alloc::string::String;
 use core::fmt;

@@ -16,7 +16,7 @@ use anyhow::Context as _;
 use relay_common::abi::{InputKey, InputValue, MacKey, SourceKey};
 use relay_common::facts::Facts;
 use relay_common::plan::Plan;
-use relay_common::table::{Change, Join, Kernel, Lines, NewOwners, Pending, Placement, Table, compile, diff, towards};
+use relay_common::table::{Change, Join, Kernel, Lines, NewOwners, Placement, Table, compile, diff, towards};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -367,15 +367,6 @@ async fn hold_memberships(crew: &mut Crew, memberships: &mut Memberships) {
     if !new.is_empty() {
         crew.hold_all(new).await;
     }
-}
-
-/// What has become pending, and what works again, between two looks.
-#[must_use]
-pub fn pending_changes<'a>(before: &'a [Pending], now: &'a [Pending]) -> (Vec<&'a Pending>, Vec<&'a Pending>) {
-    let new = now.iter().filter(|new| !before.contains(new)).collect();
-    let is_pending = |old: &Pending| now.iter().any(|new| (&new.relay, new.part) == (&old.relay, old.part));
-    let works = before.iter().filter(|old| !is_pending(old)).collect();
-    (new, works)
 }
 
 /// What a successor finds in the kernel's maps.

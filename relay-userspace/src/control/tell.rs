@@ -5,7 +5,6 @@ use super::desk::{Applied, Refusal};
 use super::memo::Memo;
 use super::node::Node;
 use super::problem::{Problem, ProgramFault};
-use super::reach::pending_changes;
 use crate::api::model::{Check, Health};
 use crate::config::{ConfigError, Errors};
 use crate::events::{Event, EventLog, Kind, Level};
@@ -13,7 +12,7 @@ use crate::link::event::LinkEvent;
 use crate::link::neighbour::Learned;
 use relay_common::facts::Facts;
 use relay_common::health::Verdict;
-use relay_common::table::Pending;
+use relay_common::table::{Pending, pending_changes};
 use relay_common::written::Line;
 
 /// Whether a notice of the kernel can change the table.
