@@ -2,14 +2,28 @@
 //! watches it sees no death), the lanes relay on meanwhile, the new control takes them over and renews them one by one,
 //! each at the edge of a batch.
 
+use crate::clock::now_ns;
 use crate::lane::handoff::PROTOCOL;
 use anyhow::{Context as _, bail, ensure};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use relay_common::journal;
 use serde::{Deserialize, Serialize};
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// A binary that is asked for its layouts answers in milliseconds.
+const ANSWERS_WITHIN_NS: u64 = 2_000_000_000;
+/// How often it is looked whether it has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+/// Layouts take a hundred bytes.
+const LONGEST: u64 = 64 << 10;
 
 /// What must be the same in two binaries for one to take over from the other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,15 +59,14 @@ pub fn own_binary() -> String {
     )
 }
 
-/// Asks another binary for its layouts and refuses one that could not take over.
+/// Asks another binary for its layouts and refuses one that could not take over, or that does not answer in time:
+/// that one is ended.
 ///
 /// # Errors
 /// Why it cannot, with the remedy.
 pub fn check(binary: &Path) -> anyhow::Result<Layouts> {
     ensure!(binary.is_absolute(), "{} is not an absolute path: name the binary by one", binary.display());
-    let asked = Command::new(binary).arg("layouts").stdin(Stdio::null()).stderr(Stdio::null()).output();
-    let asked = asked.with_context(|| format!("cannot start {}", binary.display()))?;
-    let layouts: Option<Layouts> = serde_json::from_slice(&asked.stdout).ok().filter(|_| asked.status.success());
+    let layouts: Option<Layouts> = ask(binary)?.and_then(|printed| serde_json::from_slice(&printed).ok());
     let Some(layouts) = layouts else {
         bail!("{} is no mcr that can take over: end this one (mcr stop) and start that", binary.display())
     };
@@ -73,6 +86,65 @@ pub fn check(binary: &Path) -> anyhow::Result<Layouts> {
     Ok(layouts)
 }
 
+/// What a binary prints when it is asked for its layouts; nothing when it fails.
+fn ask(binary: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+    let deadline = now_ns() + ANSWERS_WITHIN_NS;
+    let left = || Duration::from_nanos(deadline.saturating_sub(now_ns()));
+    let late =
+        || format!("{} did not answer within {} s: is it mcr?", binary.display(), ANSWERS_WITHIN_NS / 1_000_000_000);
+    let (children, started) = mpsc::channel();
+    let (pages, printed) = mpsc::channel();
+    let path = binary.to_owned();
+    let starts = move || {
+        let child = start(&path).map(|mut child| (child.stdout.take(), child));
+        let (stdout, child) = match child {
+            Ok((stdout, child)) => (stdout, Ok(child)),
+            Err(error) => (None, Err(error)),
+        };
+        if let Err(mpsc::SendError(Ok(child))) = children.send(child) {
+            // Nobody waits for it any more.
+            end(child);
+            return;
+        }
+        let mut page = Vec::new();
+        let is_read = stdout.is_some_and(|stdout| stdout.take(LONGEST).read_to_end(&mut page).is_ok());
+        let _ = pages.send(if is_read { page } else { Vec::new() });
+    };
+    // To start it, too, can take for ever: its file may lie where nobody answers.
+    thread::Builder::new().name("mcr-layouts".to_owned()).spawn(starts).context("no thread to ask it")?;
+    let child = started.recv_timeout(left()).map_err(|_| anyhow::Error::msg(late()))?;
+    let mut child = child.with_context(|| format!("cannot start {}", binary.display()))?;
+    let page = printed.recv_timeout(left()).ok();
+    let mut status = child.try_wait()?;
+    while page.is_some() && status.is_none() && !left().is_zero() {
+        thread::sleep(LOOK_AGAIN);
+        status = child.try_wait()?;
+    }
+    let Some((page, status)) = page.zip(status) else {
+        end(child);
+        bail!(late());
+    };
+    Ok(status.success().then_some(page))
+}
+
+/// In a process group of its own: what it starts ends with it.
+fn start(binary: &Path) -> io::Result<Child> {
+    let mut command = Command::new(binary);
+    command.arg("layouts").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0).spawn()
+}
+
+/// Ends a child and what it has started. One that hangs in the kernel is let alone.
+fn end(mut child: Child) {
+    // It is not buried yet, so nobody else has its number.
+    let _ = killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL);
+    for _ in 0..100 {
+        if !matches!(child.try_wait(), Ok(None)) {
+            return;
+        }
+        thread::sleep(LOOK_AGAIN);
+    }
+}
+
 /// Becomes another binary, with the arguments that this one was started with. Returns only if that failed.
 #[must_use]
 pub fn become_binary(binary: &Path) -> std::io::Error {
@@ -81,8 +153,12 @@ pub fn become_binary(binary: &Path) -> std::io::Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{Layouts, check};
+    use super::{LOOK_AGAIN, Layouts, check};
+    use crate::clock::now_ns;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
+    use std::time::Duration;
 
     #[test]
     fn only_equal_layouts_fit() {
@@ -98,5 +174,32 @@ mod tests {
         assert!(refused("/bin/true").contains("is no mcr that can take over: end this one (mcr stop)"));
         assert!(refused("/nonexistent/mcr").contains("cannot start /nonexistent/mcr"));
         assert!(refused("mcr").contains("absolute"));
+    }
+
+    #[test]
+    fn one_that_does_not_answer_is_ended_with_all_that_it_started() {
+        let folder = std::env::temp_dir().join(format!("mcr-upgrade-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (script, pids) = (folder.join("mcr"), folder.join("pids"));
+        // Neither ends by itself, and the second holds the pipe open.
+        let text = format!("#!/bin/sh\nsleep 1000 &\necho $$ $! > {}\nwait\n", pids.display());
+        fs::write(&script, text).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+        let began = now_ns();
+        let refused = format!("{:#}", check(&script).unwrap_err());
+        let took = Duration::from_nanos(now_ns() - began);
+        assert!(refused.contains("did not answer within 2 s"), "{refused}");
+        assert!(took < Duration::from_secs(20), "{took:?}");
+        let started = fs::read_to_string(&pids).unwrap();
+        let is_there = |pid: &str| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
+        };
+        // The second was handed to whoever buries orphans.
+        while started.split_whitespace().any(is_there) {
+            assert!(Duration::from_nanos(now_ns() - began) < Duration::from_secs(20), "{started}");
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        fs::remove_dir_all(folder).unwrap();
     }
 }
