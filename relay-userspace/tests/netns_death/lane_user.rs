@@ -130,7 +130,8 @@ fn the_user_of_lanes_reaches_neither_control_nor_another_lane_nor_anybody() {
     let tries = format!("1:{}", bystander.0.id());
     let relay = Relay::launch(chaos, &stage.relay, &config(&stage, "64123"), &[("MCR_TRIES", &tries)]).unwrap();
     relay.wait_until_ready().unwrap();
-    // By now the API's socket is there, too.
+    // What the first one tried is told a moment later. By now the API's socket is there, too.
+    relay.process.wait_for("tries: ", SOON).unwrap();
     let mark = relay.process.mark();
     kill_now(relay.lanes()[1]);
     let said = relay.process.wait_for_after(mark, "tries: ", SOON).unwrap();
