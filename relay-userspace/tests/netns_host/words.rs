@@ -50,10 +50,16 @@ fn run(line: &Line, socket: &Socket, options: &[&str]) -> (Vec<String>, Output) 
     (told, output)
 }
 
+/// The next state; what it gives systemd to keep is none.
 fn hear(systemd: &UnixDatagram) -> String {
     let mut buffer = [0; 200];
-    let length = systemd.recv(&mut buffer).expect("mcr tells systemd in time");
-    String::from_utf8(buffer[..length].to_vec()).unwrap()
+    loop {
+        let length = systemd.recv(&mut buffer).expect("mcr tells systemd in time");
+        let said = String::from_utf8(buffer[..length].to_vec()).unwrap();
+        if !said.starts_with("FDSTORE=") && said != "BARRIER=1" {
+            return said;
+        }
+    }
 }
 
 /// What mcr warns of on a machine that has no user for lanes: such as this may be.
