@@ -145,7 +145,7 @@ fn document(judgement: Judgement) -> model::Health {
         text: check.text,
     };
     let checks = judgement.checks.into_iter().map(check).collect();
-    model::Health { status: status.to_owned(), verdicts, partial: None, away_s: None, checks }
+    model::Health { status: status.to_owned(), verdicts, partial: None, checks }
 }
 
 #[cfg(test)]
