@@ -10,7 +10,7 @@ use crate::clock::{now_ns, unix_ms};
 use relay_common::throttle::{Answer, Rate, Said, Throttle};
 use std::collections::VecDeque;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast;
 
@@ -29,6 +29,8 @@ const PER_TOPIC: Rate = Rate { burst: 200, every: SECOND / 20 };
 /// Of the requests of one client that changed nothing, and of those of all.
 const PER_CLIENT: Rate = Rate { burst: 20, every: 5 * SECOND };
 const ALL_CLIENTS: Rate = Rate { burst: 100, every: 2 * SECOND };
+/// So long after events could not be written down it is tried again.
+pub(super) const RETRY: u64 = 5 * SECOND;
 /// Clients that are told apart.
 const MAX_CLIENTS: usize = 1024;
 /// Subjects that are told apart: more than any node has relays, links and lanes by default.
@@ -67,6 +69,10 @@ struct State {
     last: Id,
     /// Where events outlive this control; if they do not, why. Nothing where nobody asked for it.
     journal: Result<Journal, String>,
+    /// The folder and the name of the journal, if it is to be one.
+    place: Option<(PathBuf, String)>,
+    /// Without a journal it is tried again from then on, in nanoseconds of the monotonic clock.
+    retry_at: u64,
     throttle: Throttle<Happened>,
     clients: Throttle<Happened>,
     counts: Vec<Count>,
@@ -90,7 +96,7 @@ pub struct Followed {
 impl Default for EventLog {
     /// A log that ends with this process.
     fn default() -> Self {
-        Self::begin(Err(String::new()), Vec::new())
+        Self::begin(Err(String::new()), None, Vec::new())
     }
 }
 
@@ -98,17 +104,20 @@ impl EventLog {
     /// The log of a node: what was told before this control is in it.
     #[must_use]
     pub fn open(folder: &Path, node: u64) -> Self {
-        match Journal::open(folder, &format!("events.{node}")) {
-            Ok((journal, found)) => Self::begin(Ok(journal), found),
+        let name = format!("events.{node}");
+        let opened = Journal::open(folder, &name);
+        let place = Some((folder.to_owned(), name));
+        match opened {
+            Ok((journal, found)) => Self::begin(Ok(journal), place, found),
             Err(error) => {
                 let trouble = trouble(&error);
                 tracing::warn!("{trouble}");
-                Self::begin(Err(trouble), Vec::new())
+                Self::begin(Err(trouble), place, Vec::new())
             }
         }
     }
 
-    fn begin(journal: Result<Journal, String>, found: Vec<Logged>) -> Self {
+    fn begin(journal: Result<Journal, String>, place: Option<(PathBuf, String)>, found: Vec<Logged>) -> Self {
         let (followers, _) = broadcast::channel(BEHIND);
         let new = || Id { history: History::new(), number: 0 };
         let mut state = State {
@@ -116,6 +125,8 @@ impl EventLog {
             kept_bytes: 0,
             last: journal.as_ref().map_or_else(|_| new(), Journal::last),
             journal,
+            place,
+            retry_at: now_ns() + RETRY,
             throttle: Throttle::new(PER_SUBJECT, PER_TOPIC, MAX_SUBJECTS),
             clients: Throttle::new(PER_CLIENT, ALL_CLIENTS, MAX_CLIENTS),
             counts: vec![Count::default(); Kind::ALL.len()],
@@ -146,16 +157,16 @@ impl EventLog {
         };
         rest.sort_by_key(|said| said.thing.unix_ms);
         for said in rest {
-            self.say(said, unix_ms());
+            self.say(said, now_ns(), unix_ms());
         }
     }
 
-    fn record_at(&self, event: Event, now: u64, unix_ms: u64) {
+    pub(super) fn record_at(&self, event: Event, now: u64, unix_ms: u64) {
         let (kind, client) = (event.kind, event.client.clone());
         let subject = client.clone().unwrap_or_else(|| event.subject());
         let thing = Happened { unix_ms, event };
         if client.is_none() && kind.is_always_said() {
-            return self.say(Said { thing, held_back: 0 }, unix_ms);
+            return self.say(Said { thing, held_back: 0 }, now, unix_ms);
         }
         let said = {
             let mut state = self.state();
@@ -167,7 +178,7 @@ impl EventLog {
             said
         };
         for said in said {
-            self.say(said, unix_ms);
+            self.say(said, now, unix_ms);
         }
     }
 
@@ -177,11 +188,11 @@ impl EventLog {
             [state.throttle.due(now), state.clients.due(now)].concat()
         };
         for said in due {
-            self.say(said, unix_ms);
+            self.say(said, now, unix_ms);
         }
     }
 
-    fn say(&self, said: Said<Happened>, told_ms: u64) {
+    fn say(&self, said: Said<Happened>, now: u64, told_ms: u64) {
         let Said { thing: Happened { unix_ms, mut event }, held_back } = said;
         if held_back > 0 {
             event.fields.insert(HELD_BACK.to_owned(), held_back.into());
@@ -190,7 +201,8 @@ impl EventLog {
         write_line(&event, (told_ms != unix_ms).then_some(unix_ms));
         let mut state = self.state();
         state.counts[event.kind.index()].said += 1;
-        for logged in state.write_down(|id| Logged::new(id, unix_ms, told_ms, &event)) {
+        state.try_again(now);
+        for logged in state.write_down(now, |id| Logged::new(id, unix_ms, told_ms, &event)) {
             let logged = Arc::new(logged);
             state.keep(Arc::clone(&logged));
             // Nobody follows: nothing to tell.
@@ -231,7 +243,7 @@ impl EventLog {
 impl State {
     /// Gives an event its name, and writes it down where it outlives this control. What another control has written before
     /// it comes first.
-    fn write_down(&mut self, make: impl Fn(Id) -> Logged) -> Vec<Logged> {
+    fn write_down(&mut self, now: u64, make: impl Fn(Id) -> Logged) -> Vec<Logged> {
         let written = self.journal.as_mut().map(|journal| journal.append(&make));
         let told = match written {
             Ok(Ok(told)) => told,
@@ -240,12 +252,30 @@ impl State {
                 let trouble = trouble(&error);
                 tracing::error!("{trouble}");
                 (self.journal, self.last) = (Err(trouble), Id { history: History::new(), number: 0 });
+                self.retry_at = now + RETRY;
                 vec![make(self.next())]
             }
             Err(_) => vec![make(self.next())],
         };
         self.last = told.last().map_or(self.last, |logged| logged.id);
         told
+    }
+
+    /// Writes events down again, once what kept it from that is over. What was told meanwhile is a history of its own.
+    fn try_again(&mut self, now: u64) {
+        if self.journal.is_ok() || now < self.retry_at {
+            return;
+        }
+        let Some((folder, name)) = &self.place else { return };
+        self.retry_at = now + RETRY;
+        match Journal::open(folder, name) {
+            Ok((journal, _)) => {
+                tracing::info!("events outlive this control again");
+                self.last = journal.last();
+                self.journal = Ok(journal);
+            }
+            Err(error) => self.journal = Err(trouble(&error)),
+        }
     }
 
     const fn next(&self) -> Id {
@@ -306,7 +336,8 @@ fn missing(before: Id, next: Id, now_ms: u64) -> Option<Logged> {
 
 fn trouble(error: &std::io::Error) -> String {
     format!(
-        "events are kept in memory only and end with this control: {error}: make room in the run folder, or mend it"
+        "events are kept in memory only and end with this control: {error}: make room in the run folder, or mend it; it is \
+         tried again"
     )
 }
 

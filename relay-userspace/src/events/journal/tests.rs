@@ -1,7 +1,8 @@
 //! Events outlive whoever wrote them, whatever befalls the files.
 
 use super::{Journal, LONGEST_FILE, SEGMENT};
-use crate::events::log::EventLog;
+use crate::clock::now_ns;
+use crate::events::log::{EventLog, RETRY};
 use crate::events::{After, Event, Id, Kind, Logged};
 use proptest::prelude::*;
 use std::fs;
@@ -171,6 +172,18 @@ fn who_holds_the_lock_for_long_holds_nobody_up() {
     holder.lock().unwrap();
     assert_eq!(record(&log, "two").number, 1, "another history");
     assert!(log.trouble().unwrap().contains("another mcr holds its lock"));
+    let later = |n: u64, text| log.record_at(Event::new(Kind::Audit, text), now_ns() + n * RETRY, 0);
+    // It is held still, and then no more.
+    later(1, "three");
+    assert!(log.trouble().is_some());
+    drop(holder);
+    later(2, "four");
+    assert_eq!(log.trouble(), None);
+    let ids: Vec<String> = log.follow(None).since.iter().map(|logged| logged.id.to_string()).collect();
+    let history = |id: &String| id.split('-').next().unwrap().to_owned();
+    assert_eq!((history(&ids[0]), history(&ids[1])), (history(&ids[3]), history(&ids[2])), "{ids:?}");
+    let (_, known) = folder.control();
+    assert_eq!(known.iter().map(Id::to_string).collect::<Vec<_>>(), [ids[0].clone(), ids[3].clone()]);
 }
 
 proptest! {
