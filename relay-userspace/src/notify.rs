@@ -9,11 +9,17 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
+
+/// Control waits no longer than this for a systemd that hangs to take a state.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// A sign of life comes every second: the next one does as well.
+const LITTLE_PATIENCE: Duration = Duration::from_millis(1);
 
 /// Tells systemd that control lives, if it watches.
 pub fn alive() {
     if env::var_os("WATCHDOG_USEC").is_some() {
-        notify("WATCHDOG=1");
+        notify_within("WATCHDOG=1", LITTLE_PATIENCE);
     }
 }
 
@@ -25,11 +31,20 @@ pub fn is_wanted() -> bool {
 
 /// Tells systemd a state such as `READY=1`, if it wants to know.
 pub fn notify(state: &str) {
+    notify_within(state, PATIENCE);
+}
+
+fn notify_within(state: &str, patience: Duration) {
     if is_wanted()
-        && let Err(error) = connected().and_then(|systemd| systemd.send(state.as_bytes()))
+        && let Err(error) = connected().and_then(|systemd| tell(&systemd, state, patience))
     {
         tracing::warn!(%error, "cannot tell systemd {state}");
     }
+}
+
+fn tell(systemd: &UnixDatagram, state: &str, patience: Duration) -> io::Result<()> {
+    systemd.set_write_timeout(Some(patience))?;
+    systemd.send(state.as_bytes()).map(drop)
 }
 
 /// Has systemd keep a descriptor until the unit is neither active nor to be started again.
@@ -58,4 +73,21 @@ fn connected() -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
     socket.connect_addr(&address?)?;
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LITTLE_PATIENCE, tell};
+    use std::io::ErrorKind;
+    use std::os::unix::net::UnixDatagram;
+
+    #[test]
+    fn a_systemd_that_reads_nothing_holds_nobody_up() {
+        let (control, systemd) = UnixDatagram::pair().unwrap();
+        // Far more than it has room for.
+        let full = (0..100_000).find_map(|_| tell(&control, "WATCHDOG=1", LITTLE_PATIENCE).err());
+        assert_eq!(full.unwrap().kind(), ErrorKind::WouldBlock);
+        systemd.recv(&mut [0; 16]).unwrap();
+        tell(&control, "READY=1", LITTLE_PATIENCE).unwrap();
+    }
 }

@@ -9,6 +9,7 @@ use crate::notify;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::pipe2;
+use relay_common::health::RENEW_CONTROL;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
@@ -75,11 +76,11 @@ impl Unit {
                 None
             }
             State::Asked { ours, .. } if has_hung_up(ours.as_fd()) => {
-                self.warn(
-                    "a stop of the unit at a moment at which mcr itself is dead or not yet started again does not end its \
-                     lanes, since systemd keeps nothing for the unit; remedy: FileDescriptorStoreMax=16 in the unit, as \
-                     deploy/mcr.service has it, and another start of mcr",
-                );
+                self.warn(&format!(
+                    "if the unit is stopped while mcr itself is down, its lanes go on relaying: systemd keeps no descriptor \
+                     for the unit; remedy: set FileDescriptorStoreMax=16 in the unit, as deploy/mcr.service does, then \
+                     systemctl daemon-reload; {RENEW_CONTROL} (no packet is lost)"
+                ));
                 None
             }
             State::Asked { ours, .. } => {
@@ -113,8 +114,8 @@ impl Unit {
         match keep_one_end() {
             Ok((ours, until_read)) => self.state = State::Asked { ours, until_read },
             Err(error) => self.warn(&format!(
-                "a stop of the unit at a moment at which mcr itself is dead does not end its lanes, since systemd could not be \
-                 asked to keep a descriptor: {error}"
+                "if the unit is stopped while mcr itself is down, its lanes go on relaying: systemd could not be asked to keep \
+                 a descriptor for the unit: {error}"
             )),
         }
     }

@@ -64,7 +64,7 @@ fn hear(systemd: &UnixDatagram) -> String {
 
 /// What mcr warns of on a machine that has no user for lanes, such as this may be, and where systemd keeps nothing, as the
 /// one here.
-const WARNED: [&str; 2] = ["lanes run as nobody,", "systemd keeps nothing for the unit"];
+const WARNED: [&str; 2] = ["lanes run as nobody,", "systemd keeps no descriptor for the unit"];
 
 fn is_warned(said: &str) -> bool {
     WARNED.iter().any(|warned| said.contains(warned))
