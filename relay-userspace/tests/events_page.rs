@@ -44,8 +44,9 @@ machine is booted; another begins then, with number 1.
 The last 4096 events (4 MiB of them) are kept, and replayed to whoever follows. Who names the last one that it saw (`Last-Event-ID`, `after`)
 gets everything after it, and where events are missing, because they were pushed out before or belong to a history that is gone, one
 that says so: `events.lost`, `from` and `to` which, whatever kinds were asked for. They outlive control, and also lanes and `mcr stop`, in the run
-folder: `events.NAMESPACE.jsonl` and `events.NAMESPACE.old.jsonl` are these events, one a line, for `jq` when no mcr runs. What must be kept for
-longer belongs into a log store (the journal, Loki): every event is a line of the log too.
+folder: `events.NAMESPACE.jsonl` and `events.NAMESPACE.old.jsonl` are these events, one a line, for `jq` when no mcr runs. Where nothing can
+be written there, events are kept in memory only, in a history of their own; `mcr status` says so, and writing is tried again every five
+seconds. What must be kept for longer belongs into a log store (the journal, Loki): every event is a line of the log too.
 
 `time` is when it happened, `told_at` when it was told: later where events came too fast and this one was held back (a line of the log has
 `told_at` only then). So a wave of interruptions has one time, however long it takes to tell of it.
