@@ -1,10 +1,12 @@
 //! Holds the kernel's lock of all network settings (rtnl) for some seconds, from the moment on when one of the kernel's own
-//! workers wants it: `hold-rtnl SECONDS FUNCTION`, the function in which that worker waits.
+//! workers wants it: `hold-rtnl SECONDS FUNCTION FILE`, the function in which that worker waits. It goes on holding until
+//! the file is there, so that whoever looks meanwhile has looked in time, however slow the machine is.
 //!
 //! Two threads hand the lock on to each other, so that a worker that comes finds somebody before it, while others who want
 //! the lock get it between two turns.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -16,13 +18,13 @@ use bench::sys::rtnl::Lock;
 
 /// How long a turn is.
 const TURN: Duration = Duration::from_millis(50);
-/// A worker that has not come by then does not come.
+/// A worker that has not come by then does not come, and nobody looks for longer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() -> Result<()> {
     let mut words = env::args().skip(1);
-    let mut word = || words.next().context("usage: hold-rtnl SECONDS FUNCTION");
-    let (seconds, function) = (Duration::from_secs(word()?.parse()?), word()?);
+    let mut word = || words.next().context("usage: hold-rtnl SECONDS FUNCTION FILE");
+    let (seconds, function, file) = (Duration::from_secs(word()?.parse()?), word()?, PathBuf::from(word()?));
     let (deadline, is_over) = (Deadline::after(PATIENCE), AtomicBool::new(false));
     let take_turns = || -> Result<()> {
         let lock = Lock::new().context("make a page that is missing (userfaultfd)")?;
@@ -32,9 +34,13 @@ fn main() -> Result<()> {
             if !is_over.load(Ordering::Relaxed) && waits(&function)? {
                 say(&format!("{function} waits"))?;
                 thread::sleep(seconds);
-                ensure!(waits(&function)?, "{function} has not waited for {seconds:?}");
+                while !file.exists() {
+                    ensure!(!deadline.passed(), "{} has not come within {PATIENCE:?}", file.display());
+                    thread::sleep(TURN);
+                }
+                ensure!(waits(&function)?, "{function} has not waited for so long");
                 is_over.store(true, Ordering::Relaxed);
-                say(&format!("{function} has waited for {seconds:?}"))?;
+                say(&format!("{function} has waited for {seconds:?} and more"))?;
             }
         }
         Ok(())

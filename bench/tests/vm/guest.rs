@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,8 +30,6 @@ pub(crate) struct Guest {
     shell: BufReader<UnixStream>,
     monitor: UnixStream,
     wires: Vec<(&'static str, Wire)>,
-    /// The emulator finds our ends by their paths, with each frame.
-    _sockets: Sockets,
 }
 
 impl Guest {
@@ -39,7 +38,7 @@ impl Guest {
         let folder = parts.folder(name)?;
         let first = folder.join("initramfs");
         fs::write(&first, parts.file_system(kernel, include_str!("init.sh"))?).context("write the initramfs")?;
-        let mut wires = Vec::new();
+        let (mut wires, mut inherited) = (Vec::new(), Vec::new());
         // Names of sockets are short: the folder of a build may be deep, and 107 bytes are all there is.
         let sockets = Sockets::new()?;
         let mut command = parts.emulator();
@@ -52,14 +51,22 @@ impl Guest {
         // A kernel that is emulated on a busy machine finds its timer too slow, and would give up.
         let mut line = "console=ttyS0 panic=-1 quiet mitigations=off no_timer_check".to_owned();
         for (number, nic) in nics.iter().enumerate() {
-            let (theirs, ours) = (sockets.path(&format!("{}.q", nic.name)), sockets.path(&format!("{}.h", nic.name)));
-            command.args(nic.arguments(number, &theirs, &ours));
+            let (wire, network) = if let Some(tap) = nic.tap() {
+                let options = "queues=2,script=no,downscript=no,vhost=off";
+                (Wire::tap(tap)?, format!("tap,ifname={tap},{options}"))
+            } else {
+                let (wire, socket) = Wire::pair()?;
+                let network = format!("dgram,local.type=fd,local.str={}", socket.as_raw_fd());
+                inherited.push(socket);
+                (wire, network)
+            };
+            command.args(nic.arguments(number, &network));
             write!(line, " mcr.nic={},{}", nic.mac(number), nic.name)?;
-            let wire = nic.tap().map_or_else(|| Wire::open(&theirs, &ours), Wire::tap)?;
             wires.push((nic.name, wire));
         }
         command.arg("-append").arg(line);
         let emulator = Process::start("the emulator", command)?;
+        drop(inherited);
         let deadline = Deadline::after(BOOTS_WITHIN);
         let connect = |name: &str| loop {
             match UnixStream::connect(sockets.path(name)) {
@@ -70,7 +77,7 @@ impl Guest {
         };
         let said = || format!("the emulator said:\n{}", emulator.last_words());
         let (shell, monitor) = (connect("shell").with_context(said)?, connect("monitor").with_context(said)?);
-        let mut guest = Self { emulator, shell: BufReader::new(shell), monitor, wires, _sockets: sockets };
+        let mut guest = Self { emulator, shell: BufReader::new(shell), monitor, wires };
         guest.shell.get_ref().set_read_timeout(Some(BOOTS_WITHIN))?;
         guest.answer().context("the guest does not boot")?;
         guest.shell.get_ref().set_read_timeout(Some(ANSWERS_WITHIN))?;
@@ -118,7 +125,10 @@ impl Guest {
         loop {
             let mut line = String::new();
             match self.shell.read_line(&mut line) {
-                Ok(0) => bail!("the guest is gone:\n{}", self.emulator.last_words()),
+                Ok(0) => {
+                    let words = self.emulator.last_words();
+                    bail!("the guest is gone: {}\n{words}", words.lines().last().unwrap_or_default());
+                }
                 Ok(_) => {}
                 Err(error) => bail!("{error}; it printed:\n{printed}\nits console:\n{}", self.emulator.last_words()),
             }

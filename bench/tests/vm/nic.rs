@@ -1,7 +1,6 @@
 //! A NIC of a guest, as the emulator is told of it.
 
 use std::env;
-use std::path::Path;
 
 /// What a NIC is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,20 +57,17 @@ impl Nic {
     }
 
     /// All arguments of the emulator for this NIC: its network, a port that it can be unplugged from, itself.
-    pub(crate) fn arguments(&self, number: usize, theirs: &Path, ours: &Path) -> Vec<String> {
-        let Self { name, model } = self;
-        let network = match model {
-            Model::VirtioPairs { tap } => {
-                format!("tap,id={name},ifname={tap},queues=2,script=no,downscript=no,vhost=off")
-            }
-            Model::Virtio { .. } | Model::Igb => format!(
-                "dgram,id={name},local.type=unix,local.path={},remote.type=unix,remote.path={}",
-                theirs.display(),
-                ours.display()
-            ),
-        };
+    pub(crate) fn arguments(&self, number: usize, network: &str) -> Vec<String> {
+        let name = self.name;
         let port = format!("pcie-root-port,id=port-{name},chassis={},slot={0}", number + 1);
-        vec!["-netdev".into(), network, "-device".into(), port, "-device".into(), self.device(number)]
+        vec![
+            "-netdev".into(),
+            format!("{network},id={name}"),
+            "-device".into(),
+            port,
+            "-device".into(),
+            self.device(number),
+        ]
     }
 
     /// The device itself, as the monitor too is told when it is plugged in again.

@@ -27,7 +27,7 @@ const UNDER_WAY: u64 = 192;
 /// Bytes of a payload: not much less than seven TS packets.
 const LENGTH: usize = 1_200;
 /// Frames of the last moment are under way for so long at most.
-const TAIL: Duration = Duration::from_secs(15);
+pub(crate) const TAIL: Duration = Duration::from_secs(15);
 /// Where nothing has arrived for so long, nothing is under way.
 const SILENCE: Duration = Duration::from_secs(2);
 

@@ -12,7 +12,7 @@ use crate::guest::Guest;
 use crate::mcr;
 use crate::play::{Case, Played, begin};
 
-/// How long the lock is held, in seconds.
+/// How long the lock is held at least, in seconds; then until the look has been.
 const HELD: u64 = 3;
 /// Within that time, and after the second that the kernel was given once.
 const LOOK_AFTER: Duration = Duration::from_secs(2);
@@ -42,12 +42,13 @@ fn under_traffic(guest: &mut Guest, case: &Case, from: &str, to: &str) -> Result
     let second = Load::new(vec![Stream::new(9, headers, 1_200)]).rate(RATE);
     let second = guest.wire(from)?.source(second)?;
     let with_it = free_frames(guest)?;
-    guest.run(&format!("hold-rtnl {HELD} xp_release_deferred >/tmp/rtnl.log 2>&1 &"))?;
+    guest.run(&format!("rm -f /tmp/looked; hold-rtnl {HELD} xp_release_deferred /tmp/looked >/tmp/rtnl.log 2>&1 &"))?;
     guest.run("wait_for_text 100 /tmp/rtnl.log holding")?;
     guest.run("mcr relay rm second")?;
     guest.run("wait_for_text 600 /tmp/rtnl.log waits")?;
     thread::sleep(LOOK_AFTER);
     let while_held = free_frames(guest)?;
+    guest.run("touch /tmp/looked")?;
     guest.run("wait_for_text 600 /tmp/rtnl.log has.waited").context("the kernel did not wait for the lock")?;
     let free = |guest: &mut Guest| -> Result<u64> {
         for _ in 0..200 {

@@ -1,6 +1,5 @@
 //! virtio-net in one guest: all that can be said of zero-copy with it.
 
-use std::env;
 use std::thread;
 use std::time::Duration;
 
@@ -13,7 +12,8 @@ use crate::nic::Nic;
 use crate::parts::Parts;
 use crate::play::{Case, RATE, Through, play, play_with};
 use crate::table::Table;
-use crate::{down, kills, mcr, reclaim, unplug};
+use crate::wire::owns_network;
+use crate::{backlog, down, kills, mcr, reclaim, unplug};
 
 /// The last two have two queue pairs, and taps as their networks: they are there where taps can be had.
 const NICS: [Nic; 8] = [
@@ -31,7 +31,7 @@ const NICS: [Nic; 8] = [
 #[ignore = "needs an emulator and kernels: cargo xtask test vm"]
 fn virtio_net_relays_in_zero_copy() {
     let parts = Parts::find().unwrap();
-    let taps = env::var_os("MCR_VM_TAPS").is_some();
+    let taps = owns_network();
     let nics = if taps { &NICS[..] } else { &NICS[..NICS.len() - 2] };
     let mut guest = Guest::boot(&parts, "virtio", "kernel-zero-copy", nics).unwrap();
     let kernel = set_up(&mut guest, nics).unwrap();
@@ -44,6 +44,7 @@ fn virtio_net_relays_in_zero_copy() {
     for case in plain() {
         table.played(&case, play(&mut guest, &case));
     }
+    table.seen("a backlog", backlog::play(&mut guest, "in0", "out1", false));
     let turned = Case { name: "the output becomes an input", ..plain()[0].clone() };
     table.played(&turned, play_with(&mut guest, &turned, 0, receives_on_its_output));
     let (lanes, both_ways) = (two_lanes(), both_ways());

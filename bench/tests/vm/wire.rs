@@ -1,19 +1,27 @@
-//! The network of an emulated NIC: two Unix sockets of which each datagram is one frame, or a tap device.
+//! The network of an emulated NIC: a pair of Unix sockets of which each datagram is one frame, or a tap device.
 
 use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{env, fs};
 
 use anyhow::{Context, Result};
 use bench::links::ip;
 use bench::sink::Flow;
 use bench::source::Load;
 use bench::{Sink, Source, sys};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::socket::{setsockopt, sockopt};
 
 /// A guest that takes no frame for so long takes none any more.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Datagrams that lie in a socket until they are read, where that can be said. An emulator that finds its socket full keeps
+/// the frame, and ends (QEMU 10: an assertion, `async_tx`) when the driver resets the queue just then. By default ten fit in,
+/// and a sink that does not run for two milliseconds is enough.
+const QUEUED: &str = "4096";
+/// Room for as many of them, as the kernel counts it.
+const ROOM: usize = 16 << 20;
 
 /// What is at the other end of a NIC.
 #[derive(Debug)]
@@ -26,17 +34,27 @@ pub(crate) struct Wire {
 
 #[derive(Debug)]
 enum End {
-    /// Where the NIC receives, and where we do.
-    Datagrams { nic: PathBuf, here: UnixDatagram },
+    /// Our end of the pair.
+    Datagrams(UnixDatagram),
     /// The index of the tap device.
     Tap(u32),
 }
 
 impl Wire {
-    /// Opens our end; `nic` and `here` are what the emulator is told.
-    pub(crate) fn open(nic: &Path, here: &Path) -> Result<Self> {
-        let socket = UnixDatagram::bind(here).with_context(|| format!("bind {}", here.display()))?;
-        Self::new(End::Datagrams { nic: nic.to_owned(), here: socket })
+    /// Opens a pair; the other end is the emulator's, which inherits it.
+    pub(crate) fn pair() -> Result<(Self, OwnedFd)> {
+        if owns_network() {
+            fs::write("/proc/sys/net/unix/max_dgram_qlen", QUEUED).context("make room for datagrams")?;
+        }
+        let (here, theirs) = UnixDatagram::pair().context("open a pair of sockets")?;
+        for end in [&here, &theirs] {
+            if owns_network() {
+                setsockopt(end, sockopt::SndBufForce, &ROOM).context("make room for frames")?;
+            }
+        }
+        fcntl(&theirs, FcntlArg::F_SETFD(FdFlag::empty())).context("have the emulator inherit a socket")?;
+        here.set_write_timeout(Some(PATIENCE))?;
+        Ok((Self::new(End::Datagrams(here))?, OwnedFd::from(theirs)))
     }
 
     /// Makes a tap device for a NIC with several queues. It goes with the network namespace.
@@ -59,12 +77,7 @@ impl Wire {
     /// Starts sending into the NIC.
     pub(crate) fn source(&self, load: Load) -> Result<Source> {
         match &self.end {
-            End::Datagrams { nic, .. } => {
-                let socket = UnixDatagram::unbound()?;
-                socket.connect(nic).context("reach the NIC")?;
-                socket.set_write_timeout(Some(PATIENCE))?;
-                Source::over(OwnedFd::from(socket), load)
-            }
+            End::Datagrams(here) => Source::over(OwnedFd::from(here.try_clone()?), load),
             End::Tap(index) => Source::over(sys::frame_sender(*index).context("open a packet socket")?, load),
         }
     }
@@ -73,7 +86,7 @@ impl Wire {
     pub(crate) fn sink(&self, flows: Vec<Flow>) -> Result<Sink> {
         self.idle.take();
         match &self.end {
-            End::Datagrams { here, .. } => Sink::over(OwnedFd::from(here.try_clone()?), flows),
+            End::Datagrams(here) => Sink::over(OwnedFd::from(here.try_clone()?), flows),
             End::Tap(index) => {
                 Sink::over_packets(sys::frame_receiver(*index).context("open a packet socket")?, 0, flows)
             }
@@ -88,4 +101,9 @@ impl Wire {
         }
         Ok(())
     }
+}
+
+/// Whether the suite has a network namespace of its own, and root in it.
+pub(crate) fn owns_network() -> bool {
+    env::var_os("MCR_VM_TAPS").is_some()
 }

@@ -40,7 +40,7 @@ fn linux_6_12_copies_and_says_so() {
     table.played(&one, play(&mut guest, &one));
     table.seen("what mcr says", says_so(&mut guest));
     table.seen("zero_copy = \"always\"", refuses(&mut guest));
-    table.seen("a backlog", backlog::play(&mut guest, "in0", "out1"));
+    table.seen("a backlog", backlog::play(&mut guest, "in0", "out1", true));
     table.seen("a bond in native mode", bonded(&mut guest));
     let through = Through::new("239.1.1.1:5000", &[("out1", "239.2.1.1:5001")]);
     let bond = ONE.replace("in0", "bond0");
