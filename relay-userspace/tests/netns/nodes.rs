@@ -1,7 +1,7 @@
 //! Two nodes that feed each other: a packet must not go round for ever.
 
 use crate::rig::{TAIL, frame, payload};
-use bench::clock::Deadline;
+use bench::clock::{Deadline, monotonic_ns};
 use bench::links::{End, Port, Veth, ip};
 use bench::packet::Headers;
 use bench::source::send_frames;
@@ -11,8 +11,8 @@ use std::time::Duration;
 
 /// A loop that is not found is never silent for so long.
 const SILENCE: Duration = Duration::from_millis(500);
-/// A loop is found within a second; a busy machine may need longer.
-const FOUND: Duration = Duration::from_secs(20);
+/// A loop is found within a second; a busy machine may need ten times as long.
+const FOUND: Duration = Duration::from_secs(10);
 /// A loop that is gone is known to be gone after 13 seconds.
 const GONE: Duration = Duration::from_secs(60);
 /// What a node says of a loop, and when it is gone.
@@ -92,10 +92,13 @@ fn found(nodes: &[Relay; 2]) -> Vec<usize> {
 }
 
 fn wait_until_found(nodes: &[Relay; 2]) -> usize {
-    let deadline = Deadline::after(FOUND);
+    let (deadline, begin) = (Deadline::after(FOUND), monotonic_ns());
     loop {
         match found(nodes).first() {
-            Some(node) => return *node,
+            Some(node) => {
+                eprintln!("    found within {} ms of the silence", (monotonic_ns() - begin) / 1_000_000);
+                return *node;
+            }
             None => assert!(!deadline.passed(), "nobody says it: {:?}", nodes[0].process.lines()),
         }
         std::thread::sleep(Duration::from_millis(5));

@@ -1,7 +1,7 @@
 //! A carrier returns, and the switch, which has forgotten the port, hears of every group at once.
 
 use crate::groups::joined;
-use crate::line::{Line, ONE};
+use crate::line::{INPUT, Line, ONE, OUTPUT};
 use crate::query::{Record, Router, record};
 use bench::clock::monotonic_ns;
 use bench::links::{End, Veth, ip};
@@ -64,8 +64,9 @@ fn every_group_is_reported_when_the_carrier_returns() {
 
     // A stream of another link, which must not notice.
     let ledger = Ledger::shared("steady", 1);
-    let flow = Flow::new("239.255.0.1:9".parse().unwrap(), &ledger);
-    let sink = Sink::start(&line.receiver, "rx0", vec![flow]).unwrap();
+    let back = Ledger::shared("back", 2);
+    let flows = [("239.255.0.1:9", &ledger), (OUTPUT, &back)].map(|(to, of)| Flow::new(to.parse().unwrap(), of));
+    let sink = Sink::start(&line.receiver, "rx0", flows.into()).unwrap();
     let headers = Headers::new("10.3.0.1:4000".parse().unwrap(), "239.1.2.1:5000".parse().unwrap()).from_mac(src1.mac);
     let load = Load::new(vec![Stream::new(1, headers, 1316)]).rate(2_000);
     let source = Source::start(&line.source, "src1", load).unwrap();
@@ -74,6 +75,12 @@ fn every_group_is_reported_when_the_carrier_returns() {
     let up_at = lose_carrier(&line, &mcr);
     // Joins have other records, and so have the reports that the kernel itself sends of IPv6 groups.
     let kinds = [record::IS_INCLUDE, record::IS_EXCLUDE];
+    router.hears_until("each group once", |heard| {
+        groups.iter().all(|group| times(heard, &kinds, *group).next().is_some())
+    });
+    // The stream that the carrier brought back, which must not notice that the rest is said twice more.
+    let load = Load::new(vec![Stream::new(2, line.headers(INPUT), 1316)]).rate(2_000);
+    let back_source = Source::start(&line.source, "src0", load).unwrap();
     router.hears_until("each group three times", |heard| {
         groups.iter().all(|group| times(heard, &kinds, *group).count() >= 3)
     });
@@ -99,10 +106,12 @@ fn every_group_is_reported_when_the_carrier_returns() {
     assert_eq!(told.len(), 1, "one line, however many groups: {told:?}");
     assert!(told[0].contains("504 groups") && told[0].contains("link.reported"), "{told:?}");
 
-    source.stop().unwrap().enter(std::slice::from_ref(&ledger));
-    ledger::wait_for_tail(std::slice::from_ref(&ledger), Duration::from_secs(2));
+    let ledgers = [ledger, back];
+    source.stop().unwrap().enter(&ledgers[..1]);
+    back_source.stop().unwrap().enter(&ledgers[1..]);
+    ledger::wait_for_tail(&ledgers, Duration::from_secs(2));
     sink.stop().unwrap().check().unwrap();
-    ledger::lock(&ledger).check(0).unwrap();
+    ledgers.iter().for_each(|ledger| ledger::lock(ledger).check(0).unwrap());
     mcr.stop().unwrap();
 }
 
