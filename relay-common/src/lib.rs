@@ -58,6 +58,10 @@ pub mod throttle; // how often something is said
 pub mod written; // what a process writes, as lines for a log
 #[cfg(feature = "alloc")]
 pub mod pattern; // names with stars
+#[cfg(feature = "alloc")]
+pub mod label; // what people sort relays by
+#[cfg(feature = "alloc")]
+pub mod selector; // which relays are meant
 
 // Beside both.
 #[cfg(any(feature = "fixtures", test))]

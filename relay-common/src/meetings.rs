@@ -83,6 +83,8 @@ mod tests {
     fn relay(name: &str, ports: &[u16]) -> Relay {
         Relay {
             name: name.to_string(),
+            description: alloc::string::String::new(),
+            labels: Default::default(),
             enabled: true,
             muted: false,
             silence_after_ms: None,

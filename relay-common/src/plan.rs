@@ -1,5 +1,6 @@
 //! The configuration that is true: what the user wrote, checked, expanded and with every default filled in.
 
+use crate::label::Labels;
 use alloc::{collections::BTreeSet, string::String, vec::Vec};
 use core::net::IpAddr;
 use core::num::{NonZeroU8, NonZeroU16};
@@ -170,6 +171,10 @@ impl Lanes {
 pub struct Relay {
     /// Its name.
     pub name: String,
+    /// What it is, for people.
+    pub description: String,
+    /// What people sort it by.
+    pub labels: Labels,
     /// Whether it runs.
     pub enabled: bool,
     /// Whether it is received and measured, and not sent.

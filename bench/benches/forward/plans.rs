@@ -43,6 +43,8 @@ fn relay(n: usize, changed: bool) -> Relay {
     let outputs = (0..OUTPUTS_PER_RELAY).map(|i| output(n + i, i, [c, d], changed)).collect();
     Relay {
         name: format!("channel-{n}"),
+        description: String::new(),
+        labels: Default::default(),
         enabled: true,
         muted: false,
         silence_after_ms: Some(1000),

@@ -25,6 +25,8 @@ fn relay(from: u8, to: &[u8]) -> Relay {
     let input = Input { interface: interface.clone(), vlans: [0, 0], destination: group(from), port, sources: vec![] };
     Relay {
         name: format!("r{from}"),
+        description: alloc::string::String::new(),
+        labels: Default::default(),
         enabled: true,
         muted: false,
         silence_after_ms: None,

@@ -60,6 +60,8 @@ pub(super) fn output(destination: &str) -> Output {
 pub(super) fn relay(name: &str, group: &str, outputs: &[&str]) -> Relay {
     Relay {
         name: String::from(name),
+        description: String::new(),
+        labels: Default::default(),
         enabled: true,
         muted: false,
         silence_after_ms: Some(1000),

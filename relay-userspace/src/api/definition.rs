@@ -1,6 +1,7 @@
 //! A relay's definition and a set of them, as the document describes them. config/relay.toml says what each key means.
 
 use serde::Serialize;
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// One rule: an input and its outputs, with a name. Ranges are for the configuration file: each relay is sent by itself.
@@ -11,6 +12,13 @@ pub struct Relay {
     /// has it.
     #[schema(example = "ch1")]
     pub name: Option<String>,
+    /// What it is, for people: one line of up to 256 characters.
+    #[schema(default = "", max_length = 256, example = "News HD from the north uplink")]
+    pub description: Option<String>,
+    /// What people sort it by: up to 16 labels. A key has up to 32 letters, digits and `_`, the first a letter; a value 1 to 63
+    /// letters, digits and `-_.:/@+`.
+    #[schema(example = json!({ "group": "news" }))]
+    pub labels: Option<BTreeMap<String, String>>,
     /// Whether it runs.
     #[schema(default = true)]
     pub enabled: Option<bool>,

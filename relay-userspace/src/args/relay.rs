@@ -66,6 +66,7 @@ Examples:
   mcr relay add ch2 --in ens1f0/232.1.1.1:5000,sources=10.0.0.5+10.0.0.6 \\
                     --out ens1f1/239.2.1.2:5001,ttl=8,dscp=34 --out ens1f1/10.1.1.9:6000
   mcr relay add ch6 --in 'ens1f0.100/[ff3e::1]:5000' --out 'ens1f1/[ff3e::2]:5001,vlan=200'
+  mcr relay add ch5 --in ens1f0/239.1.1.5:5000 --out ens1f1/239.2.1.5:5001 --label group=news --label site=north
   mcr relay add --file ch3.toml            one [[relay]], or JSON
   mcr relay show ch1 --json | mcr relay add ch1-spare --disabled --file -";
 
@@ -75,6 +76,7 @@ Examples:
   mcr relay set ch1 --add-out ens1f2/239.2.1.1:5001,ttl=8
   mcr relay set ch1 --remove-out 239.2.1.1:5001
   mcr relay set ch1 --remove-out 0 --dry-run
+  mcr relay set ch1 --label group=sport --label site- --description 'Sport-1-HD'
   mcr relay set ch1 --file ch1.toml
 
 The short form of inputs and outputs is in mcr relay add --help.";
@@ -122,6 +124,12 @@ pub struct Parts {
     /// Take the definition from a file with a single relay, or from JSON; - reads standard input.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["input", "outputs"])]
     pub file: Option<PathBuf>,
+    /// What it is, in a line for people; "" takes it away.
+    #[arg(long, value_name = "TEXT")]
+    pub description: Option<String>,
+    /// A label, as group=news; group- takes one away. Can be given more than once.
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub labels: Vec<String>,
     /// Do not let it run yet: mcr relay enable does.
     #[arg(long)]
     pub disabled: bool,

@@ -2,6 +2,7 @@
 
 use super::document::{self, Definition};
 use super::failure::Failure;
+use super::relay::labels;
 use super::short;
 use crate::args::{Add, Parts, Set};
 use serde_json::{Value, json};
@@ -22,6 +23,7 @@ pub(super) fn of(add: &Add) -> anyhow::Result<Definition> {
         definition.insert("outputs".to_owned(), read_outputs("--out", &add.outputs)?.into());
     }
     switches(&mut definition, &add.parts);
+    labels::change(&mut definition, &add.parts.labels)?;
     Ok(definition)
 }
 
@@ -30,7 +32,7 @@ pub(super) fn says_something(set: &Set) -> bool {
     let Set { name: _, input, outputs, add_outputs, remove_outputs, parts } = set;
     let mut of_parts = Definition::new();
     switches(&mut of_parts, parts);
-    let lists = [outputs, add_outputs, remove_outputs];
+    let lists = [outputs, add_outputs, remove_outputs, &parts.labels];
     input.is_some() || lists.iter().any(|list| !list.is_empty()) || !of_parts.is_empty() || parts.file.is_some()
 }
 
@@ -58,7 +60,7 @@ pub(super) fn change(definition: &mut Definition, set: &Set) -> Result<(), Failu
     }
     definition.insert("outputs".to_owned(), outputs.into());
     switches(definition, &set.parts);
-    Ok(())
+    labels::change(definition, &set.parts.labels)
 }
 
 fn switches(definition: &mut Definition, parts: &Parts) {
@@ -67,6 +69,7 @@ fn switches(definition: &mut Definition, parts: &Parts) {
             definition.insert(key.to_owned(), value);
         }
     };
+    set("description", parts.description.as_deref().map(Value::from));
     set("enabled", parts.disabled.then(|| false.into()));
     set("muted", parts.muted.then(|| true.into()));
     set("silence_after", parts.silence_after.as_deref().map(Value::from));

@@ -1,5 +1,6 @@
 //! `mcr relay`: adds, changes, removes and switches relays.
 
+pub(super) mod labels; // what people sort them by
 mod list; // all of them
 mod show; // one of them
 

@@ -5,6 +5,7 @@ use super::duration::silence_after;
 use super::error::{At, Errors, Fault, Place};
 use super::health::{HEALTH, read_health};
 use super::http::{HTTP, STATE, read_http, read_state};
+use super::labels::{description, labels};
 use super::lane_user::{Look, user};
 use super::number::{describe, power_of_two, within, within_or};
 use super::range::{Run, ports};
@@ -13,6 +14,7 @@ use super::settings::Settings;
 use super::token::TOKEN;
 use super::value::{Kind, Value};
 use relay_common::abi::MAX_QUEUES;
+use relay_common::label::Labels;
 use relay_common::plan::{
     Interface, Lanes, MAX_NAME, MAX_OUTPUTS, MAX_RELAYS, Meters, Mode, Poll, Queues, SILENCE_AFTER_MS, Source, ZeroCopy,
 };
@@ -47,7 +49,18 @@ const LANES: &[&str] = &[
     "max_outputs",
     "user",
 ];
-const RELAY: &[&str] = &["name", "enabled", "muted", "silence_after", "meters", "allow_link_local", "input", "outputs"];
+const RELAY: &[&str] = &[
+    "name",
+    "description",
+    "labels",
+    "enabled",
+    "muted",
+    "silence_after",
+    "meters",
+    "allow_link_local",
+    "input",
+    "outputs",
+];
 const INPUT: &[&str] = &["interface", "group", "address", "port", "sources", "vlan"];
 const OUTPUT: &[&str] = &["interface", "group", "address", "port", "ttl", "dscp", "source", "source_port", "vlan"];
 
@@ -74,6 +87,8 @@ pub(super) struct File {
 pub(super) struct FileRelay {
     pub(super) place: Place,
     pub(super) name: Option<At<String>>,
+    pub(super) description: String,
+    pub(super) labels: Labels,
     pub(super) enabled: bool,
     pub(super) muted: bool,
     pub(super) silence_after_ms: Option<u32>,
@@ -222,6 +237,8 @@ pub(super) fn read_relay(value: &Value, i: usize, errors: &mut Errors) -> FileRe
     let mut relay = FileRelay {
         place: Place { line: value.line, key: path.clone() },
         name: None,
+        description: String::new(),
+        labels: Labels::new(),
         enabled: true,
         muted: false,
         silence_after_ms: Some(SILENCE_AFTER_MS),
@@ -233,6 +250,9 @@ pub(super) fn read_relay(value: &Value, i: usize, errors: &mut Errors) -> FileRe
     };
     let Some(section) = Section::open(value, &path, RELAY, errors) else { return relay };
     relay.name = section.require("name", name, "\"channel-1\"", errors);
+    set(&mut relay.description, section.read("description", description, errors));
+    relay.labels =
+        section.value("labels").map(|value| labels(value, &section.path("labels"), errors)).unwrap_or_default();
     set(&mut relay.enabled, section.read("enabled", boolean, errors));
     set(&mut relay.muted, section.read("muted", boolean, errors));
     set(&mut relay.silence_after_ms, section.read("silence_after", silence_after, errors));

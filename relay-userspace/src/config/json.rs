@@ -34,10 +34,12 @@ pub(super) fn read_sent(json: &Value, i: usize, errors: &mut Errors) -> Option<R
 /// Every key of a relay, at its value in force.
 #[must_use]
 pub fn relay_to_json(relay: &Relay) -> Value {
-    let Relay { name, enabled, muted, silence_after_ms, meters, input, outputs } = relay;
+    let Relay { name, description, labels, enabled, muted, silence_after_ms, meters, input, outputs } = relay;
     let mut all = std::iter::once(input.destination).chain(outputs.iter().map(|output| output.destination));
     json!({
         "name": name,
+        "description": description,
+        "labels": labels,
         "enabled": enabled,
         "muted": muted,
         "silence_after": silence_after_ms.map_or_else(|| "off".to_owned(), |ms| format!("{ms}ms")),
@@ -103,6 +105,8 @@ mod tests {
         let text = r#"
             [[relay]]
             name = "all"
+            description = "Everything \"that\" there is: é"
+            labels = { group = "news", site = "a/b" }
             enabled = false
             muted = true
             silence_after = "1500ms"

@@ -11,6 +11,7 @@ mod error;
 mod file;
 mod health; // how health is judged
 mod http; // where the API answers
+mod labels; // what people sort relays by
 mod lane_user; // whom lanes run as
 mod json; // a relay as the API shows it
 mod number; // ports, TTLs and all that is counted

@@ -197,6 +197,8 @@ fn expand(relay: &FileRelay, length: u32) -> impl Iterator<Item = Relay> {
         let is_range = lengths(input.destination.as_ref(), input.port.as_ref()).next().is_some();
         Some(Relay {
             name: if is_range { format!("{name}/{i}") } else { name.clone() },
+            description: relay.description.clone(),
+            labels: relay.labels.clone(),
             enabled: relay.enabled,
             muted: relay.muted,
             silence_after_ms: relay.silence_after_ms,

@@ -228,7 +228,7 @@ impl Control {
         loop {
             let event = tokio::select! {
                 event = events.recv() => event.unwrap_or(Event::Stop),
-                Some(asked) = asks.recv() => Event::Asked(asked),
+                Some(asked) = asks.recv() => Event::Asked(Box::new(asked)),
                 _ = ticks.tick() => Event::Tick,
             };
             match event {
@@ -254,7 +254,8 @@ impl Control {
                 Event::SocketGone { lane, number } => self.node.crew.reclaim(lane, number).await,
                 Event::Reload => _ = self.asked(&Who::File, &Ask::Reload, false).await,
                 Event::Tick => self.tick(sender).await,
-                Event::Asked(Asked { who, ask, dry, answer }) => {
+                Event::Asked(asked) => {
+                    let Asked { who, ask, dry, answer } = *asked;
                     let said = self.asked(&who, &ask, dry).await;
                     let becomes = match (&ask, &said) {
                         (Ask::Upgrade { binary }, Ok(_)) if !dry => Some(binary.clone()),

@@ -77,7 +77,7 @@ pub enum Event {
         number: u16,
     },
     /// Somebody asks for a change.
-    Asked(Asked),
+    Asked(Box<Asked>),
     /// Somebody wants the configuration file read again (SIGHUP).
     Reload,
     /// A burst of notices of links has settled.

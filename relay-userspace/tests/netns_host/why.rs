@@ -148,6 +148,8 @@ fn relay(destination: &str, vlans: [u16; 2], sources: &[&str]) -> Relay {
     };
     Relay {
         name: "one".to_owned(),
+        description: String::new(),
+        labels: Default::default(),
         enabled: true,
         muted: false,
         silence_after_ms: Some(1000),

@@ -72,6 +72,16 @@ fn what_only_lanes_look_at_is_only_published() {
 }
 
 #[test]
+fn what_only_people_look_at_changes_nothing() {
+    let a = || relay("a", "239.1.1.1", &["239.2.1.1"]);
+    let first = table(vec![a()], None);
+    let labelled = Relay { description: "News".into(), labels: [("group".into(), "news".into())].into(), ..a() };
+    let second = table(vec![labelled.clone()], Some(&first));
+    assert_eq!(diff(&first, &second), []);
+    assert_eq!(second.relay("a").unwrap().1.relay, labelled, "and is known");
+}
+
+#[test]
 fn a_renamed_relay_is_never_unmatched() {
     let first = table(vec![relay("a", "239.1.1.1", &["239.2.1.1"])], None);
     let second = table(vec![relay("b", "239.1.1.1", &["239.2.1.1"])], Some(&first));

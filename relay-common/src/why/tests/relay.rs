@@ -64,6 +64,8 @@ pub(super) fn works() -> Evidence {
     Evidence {
         relay: Relay {
             name: "ch1".to_string(),
+            description: alloc::string::String::new(),
+            labels: Default::default(),
             enabled: true,
             muted: false,
             silence_after_ms: None,

@@ -168,9 +168,12 @@ function drawTrace(trace, points, now) {
 const rows = new Map();
 const filter = at("filter");
 
+// A node of another version may know none.
+const labelsOf = ({ labels = {} }) => Object.entries(labels).map(([key, value]) => `${key}=${value}`).join(", ");
+
 function matches(relay, words) {
   const ends = [relay.status.input, ...relay.status.outputs].map((end) => end.at);
-  const text = [relay.name, relay.status.state, relay.origin, ...ends].join(" ").toLowerCase();
+  const text = [relay.name, relay.status.state, relay.origin, relay.description ?? "", labelsOf(relay), ...ends].join(" ").toLowerCase();
   return words.every((word) => text.includes(word));
 }
 
@@ -330,7 +333,9 @@ function showDetail(now) {
   mark(at("detail-state"), word);
   drawTrace(at("wide"), past.get(opened) ?? [], now);
   const sources = relay.input.sources ?? [];
+  const known = [["Description", relay.description ?? ""], ["Labels", labelsOf(relay)]].filter(([, text]) => text !== "");
   fillFacts("input", [
+    ...known,
     ["Input", input.at], ["Sources", sources.join(", ") || "any"], ["VLAN", String(relay.input.vlan)],
     ["Packets/s", pps(input.pps)], ["Mbit/s", mbit(input.bps)], ["Packets", count(input.packets)],
     ["Last packet", input.last_packet_age_s === null ? "none yet" : `${span(input.last_packet_age_s)} ago`],

@@ -89,3 +89,19 @@ fn an_output_that_is_not_there_cannot_go() {
     );
     assert!(changed(&["--remove-out", "x"]).unwrap_err().starts_with("--remove-out x: \"x\" names no port: "));
 }
+
+#[test]
+fn labels_are_set_and_taken_away() {
+    let mut definition = relay();
+    let mut labels = |options: &[&str]| {
+        change(&mut definition, &set(options)).map(|()| definition.get("labels").cloned().unwrap_or_default())
+    };
+    assert_eq!(labels(&["--muted"]).unwrap(), json!(null), "an older node knows no labels");
+    assert_eq!(
+        labels(&["--label", "group=news", "--label", "site=a"]).unwrap(),
+        json!({ "group": "news", "site": "a" })
+    );
+    assert_eq!(labels(&["--label", "group=sport", "--label", "site-"]).unwrap(), json!({ "group": "sport" }));
+    assert!(labels(&["--label", "group"]).unwrap_err().to_string().starts_with("--label group: is no label: write"));
+    assert!(says_something(&set(&["--label", "a-"])) && says_something(&set(&["--description", ""])));
+}

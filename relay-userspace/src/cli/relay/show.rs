@@ -1,5 +1,6 @@
 //! `mcr relay show`: one relay, with all that is known of it.
 
+use super::labels::{labels, said};
 use super::list::{name, tone};
 use crate::api::model::{Relay, Traffic};
 use crate::args;
@@ -33,13 +34,20 @@ pub(in crate::cli) fn text(relay: &Relay, paint: Paint) -> String {
     let from = if relay.origin == "file" { "the configuration file" } else { "the API" };
     let state = paint.paint(tone(&status.state), &plain(&status.state));
     let mut text = format!("{}: {state}, from {from}\n", paint.paint(Tone::Head, &plain(name(relay))));
+    // Writing to a String cannot fail.
+    if let Some(description) = relay.definition.get("description").and_then(Value::as_str).filter(|d| !d.is_empty()) {
+        let _ = writeln!(text, "{:<14}{}", "description", plain(description));
+    }
+    let labels = labels(relay);
+    if !labels.is_empty() {
+        let _ = writeln!(text, "{:<14}{}", "labels", plain(&said(&labels)));
+    }
     let none = Vec::new();
     let outputs = relay.definition.get("outputs").and_then(Value::as_array).unwrap_or(&none);
     end(&mut text, "input", relay.definition.get("input"), &status.input, paint);
     for (i, traffic) in status.outputs.iter().enumerate() {
         end(&mut text, &format!("outputs[{i}]"), outputs.get(i), traffic, paint);
     }
-    // Writing to a String cannot fail.
     for key in ["muted", "silence_after", "meters", "allow_link_local"] {
         match relay.definition.get(key) {
             None | Some(Value::Bool(false)) => {}
@@ -89,7 +97,7 @@ mod tests {
                     "last_packet_age_s": age, "drops": { "wrong_source": 3, "ttl": 0 } })
         };
         let relay: Relay = serde_json::from_value(json!({
-            "name": "ch1", "enabled": true, "muted": false, "silence_after": "2s", "allow_link_local": false,
+            "name": "ch1", "description": "News HD\u{1b}[2J", "labels": { "group": "news", "site": "a" }, "enabled": true, "muted": false, "silence_after": "2s", "allow_link_local": false,
             "input": { "interface": "ens1f0", "group": "239.1.1.1", "port": 5000, "sources": ["10.0.0.5"], "vlan": "none" },
             "outputs": [
                 { "interface": "ens1f1", "group": "239.2.1.1", "port": 5001, "ttl": 16, "dscp": 34, "source": "keep" },

@@ -13,6 +13,7 @@ mod dark;
 mod file;
 mod health;
 mod kept;
+mod labels;
 mod losses;
 mod owners;
 mod page;

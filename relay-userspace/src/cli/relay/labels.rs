@@ -1,0 +1,42 @@
+//! The labels of relays that are shown, and labels on the command line.
+
+use crate::api::model::Relay;
+use crate::cli::document::Definition;
+use crate::cli::failure::Failure;
+use relay_common::label::Labels;
+use serde_json::{Map, Value};
+
+/// The labels of a relay; none where its node is older.
+pub(in crate::cli) fn labels(relay: &Relay) -> Labels {
+    let labels = relay.definition.get("labels").and_then(Value::as_object);
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    labels.into_iter().flatten().filter_map(|(key, value)| Some((key.clone(), text(value)?))).collect()
+}
+
+/// Labels for people.
+pub(in crate::cli) fn said(labels: &Labels) -> String {
+    labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+}
+
+/// Changes the labels of a definition by words as `group=news`, and `group-`, which takes one away.
+pub(in crate::cli) fn change(definition: &mut Definition, words: &[String]) -> Result<(), Failure> {
+    if words.is_empty() {
+        return Ok(());
+    }
+    let mut labels = match definition.remove("labels") {
+        Some(Value::Object(labels)) => labels,
+        _ => Map::new(),
+    };
+    for word in words {
+        if let Some((key, value)) = word.split_once('=') {
+            labels.insert(key.to_owned(), value.into());
+        } else if let Some(key) = word.strip_suffix('-') {
+            labels.remove(key);
+        } else {
+            let remedy = "write group=news to set one, group- to take one away";
+            return Err(Failure::usage(format!("--label {word}: is no label: {remedy}")));
+        }
+    }
+    definition.insert("labels".to_owned(), labels.into());
+    Ok(())
+}
