@@ -10,6 +10,7 @@
 pub mod links; // veth pairs between namespaces
 pub mod netns; // network namespaces that vanish with their maker
 pub mod process; // a child process and its lines
+pub mod probes;
 pub mod relay; // the relay under test
 pub mod terminal; // a terminal, with a command in it
 

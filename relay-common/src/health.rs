@@ -3,6 +3,7 @@
 //!
 //! An input without packets fails nothing: the other node would not have them either.
 
+pub mod away; // while control is away
 mod hold_down; // healthy again only after a while
 mod share; // how much of it works
 

@@ -23,10 +23,11 @@ pub(crate) struct Package {
 }
 
 /// What tests and demo need beyond a tool-chain.
-pub(crate) const PACKAGES: [Package; 13] = [
+pub(crate) const PACKAGES: [Package; 14] = [
     Package { name: "iproute2", program: "ip", wanted_for: "namespaces and veth pairs of tests and demo" },
     Package { name: "ethtool", program: "ethtool", wanted_for: "checksum and VLAN offloads of the veth pairs" },
     Package { name: "bpftool", program: "bpftool", wanted_for: "taking away what mcr put into the kernel" },
+    Package { name: "keepalived", program: "keepalived", wanted_for: "choosing between nodes by what mcr says" },
     Package { name: "strace", program: "strace", wanted_for: "the system calls that the unit must let through" },
     Package { name: "systemd", program: "systemd-analyze", wanted_for: "judging the unit" },
     Package { name: "tcpdump", program: "tcpdump", wanted_for: "a second opinion on what was sent" },

@@ -189,6 +189,10 @@ A check that fails gives a verdict. fault: packets cannot be carried. drift: the
 in force or not kept; that is shown and is no failure. partial: a part waits for a link, a neighbour or an address; that is
 shown, and a failure where --min or --ready demand more than is left.
 
+While control is away (it died, or another is about to begin) the lanes relay on, and are asked how they are: 0 as long as
+they come round, 1 when one does not, 3 when there is none. Only their user and root may ask them. Without --min nothing is
+demanded of the relays then.
+
 It never takes longer than the timeout, whatever mcr does.")]
 pub struct Health {
     /// Whether the node is ready too: the one to send, and as much of its relays works as health.ready_min says.
@@ -206,6 +210,12 @@ pub struct Health {
     /// How long it may take in all.
     #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = duration)]
     pub timeout: Duration,
+    /// Control may be away for so long while its lanes relay; then that is a fault. Without, for ever.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub away_limit: Option<Duration>,
+    /// Where the doors of lanes lie, which are asked while control is away [default: the folder of the Unix socket]
+    #[arg(long, value_name = "DIR")]
+    pub run_dir: Option<PathBuf>,
     /// Say nothing: only the exit code.
     #[arg(short, long)]
     pub quiet: bool,

@@ -175,7 +175,7 @@ impl Client {
     }
 
     fn too_slow(&self) -> anyhow::Error {
-        Failure::Unreachable(unreachable::too_slow(&self.target, self.patience)).into()
+        Failure::Silent(unreachable::too_slow(&self.target, self.patience)).into()
     }
 
     async fn whole(&self, question: Question) -> anyhow::Result<Answer> {

@@ -58,7 +58,12 @@ async fn go_on<O: Write, E: Write>(
             };
             match client.stream(again).await {
                 Ok(stream) => break stream,
-                Err(error) if matches!(error.downcast_ref::<Failure>(), Some(Failure::Unreachable(_))) => {
+                Err(error)
+                    if matches!(
+                        error.downcast_ref::<Failure>(),
+                        Some(Failure::Unreachable(_) | Failure::Silent(_))
+                    ) =>
+                {
                     pause = (pause * 2).min(longest);
                 }
                 Err(error) => return Err(error),

@@ -23,7 +23,7 @@ impl Exit {
     #[must_use]
     pub fn of(error: &anyhow::Error) -> Self {
         match error.downcast_ref::<Failure>() {
-            Some(Failure::Unreachable(_)) => Self::Unreachable,
+            Some(Failure::Unreachable(_) | Failure::Silent(_)) => Self::Unreachable,
             Some(Failure::Usage(_)) => Self::Usage,
             Some(Failure::Refused(_)) | None => Self::Failed,
         }

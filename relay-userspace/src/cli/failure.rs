@@ -8,8 +8,10 @@ use std::fmt;
 pub(super) enum Failure {
     /// Control said no.
     Refused(Box<Problem>),
-    /// Control cannot be reached, or does not answer in time.
+    /// Control cannot be reached.
     Unreachable(String),
+    /// Control is there and does not answer in time.
+    Silent(String),
     /// The command line is wrong.
     Usage(String),
 }
@@ -32,7 +34,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable(text) | Self::Usage(text) => f.write_str(text),
+            Self::Unreachable(text) | Self::Silent(text) | Self::Usage(text) => f.write_str(text),
             Self::Refused(problem) if problem.errors.is_empty() => f.write_str(&problem.detail),
             // The detail would say the same once more.
             Self::Refused(problem) => {

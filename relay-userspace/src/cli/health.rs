@@ -2,13 +2,21 @@
 
 use super::client::{Client, Question, encoded};
 use super::exit::Exit;
+use super::failure::Failure;
 use super::screen::{Paint, Screen, Tone, plain};
 use crate::api::model::{Check, Health};
 use crate::args;
+use crate::clock::now_ns;
+use crate::control::away;
+use crate::observe;
+use anyhow::Context as _;
 use hyper::StatusCode;
 use hyper::body::Bytes;
 use std::io::Write;
+use std::time::Duration;
 
+/// Lanes have so long to answer, however long it took to find out that control is away.
+const LEAST: Duration = Duration::from_millis(50);
 /// What keepalived takes for a fault: less than any priority can be lowered by.
 const FAULT: i64 = -254;
 
@@ -29,9 +37,28 @@ pub(super) async fn run<O: Write, E: Write>(asked: &args::Health, screen: &mut S
     Ok(if health.status == "ok" { Exit::Done } else { Exit::Failed })
 }
 
-/// How the node is, and the same as it came.
+/// How the node is, and the same as it came. Where control is away its lanes are asked, within the same time.
 async fn find(asked: &args::Health) -> anyhow::Result<(Health, Bytes)> {
     let client = Client::new(&asked.node)?.patient(asked.timeout);
+    let begun = now_ns();
+    let away = match of_control(&client, asked).await {
+        Err(error) if matches!(error.downcast_ref(), Some(Failure::Unreachable(_))) => error,
+        answered => return answered,
+    };
+    let Some(folder) = asked.run_dir.as_deref().or_else(|| client.target().folder()) else { return Err(away) };
+    let left = asked.timeout.saturating_sub(Duration::from_nanos(now_ns() - begun)).max(LEAST);
+    match away::look(folder, left).await {
+        Ok(Some(seen)) => {
+            let health = observe::health::while_away(&seen, &asked.relay, asked.min, asked.away_limit);
+            let body = serde_json::to_vec(&health).context("cannot write JSON")?;
+            Ok((health, body.into()))
+        }
+        Ok(None) => Err(away),
+        Err(why) => Err(Failure::Unreachable(format!("{away:#}; {why:#}")).into()),
+    }
+}
+
+async fn of_control(client: &Client, asked: &args::Health) -> anyhow::Result<(Health, Bytes)> {
     let answer = client.answer(Question::get(path(asked))).await?;
     if !matches!(answer.status, StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE) {
         answer.granted()?;

@@ -45,7 +45,7 @@ pub(super) async fn upgrade<O: Write, E: Write>(asked: &Upgrade, screen: &mut Sc
     let question = Question::of(Method::POST, "/api/v1/upgrade").with(&json!({ "binary": binary }))?;
     match client.ask(question).await {
         Ok(_) => {}
-        Err(error) if matches!(error.downcast_ref(), Some(Failure::Unreachable(_))) => {}
+        Err(error) if matches!(error.downcast_ref(), Some(Failure::Unreachable(_) | Failure::Silent(_))) => {}
         Err(error) => return Err(error),
     }
     let Ok(followed) = timeout(SOON, follower(&client, &before)).await else {
@@ -72,7 +72,7 @@ async fn follower(client: &Client, before: &Status) -> anyhow::Result<(Answer, S
                     return Ok((answer, after));
                 }
             }
-            Err(error) if matches!(error.downcast_ref(), Some(Failure::Unreachable(_))) => {}
+            Err(error) if matches!(error.downcast_ref(), Some(Failure::Unreachable(_) | Failure::Silent(_))) => {}
             Err(error) => return Err(error),
         }
         sleep(LOOK).await;

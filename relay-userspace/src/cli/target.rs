@@ -4,7 +4,7 @@ use super::failure::Failure;
 use crate::args::Node;
 use hyper::Uri;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where the socket is unless told otherwise.
 pub(super) const SOCKET: &str = "/run/mcr/mcr.sock";
@@ -65,6 +65,14 @@ impl Target {
             return Err(wrong());
         }
         Ok(Self::Tcp { host: host.trim_start_matches('[').trim_end_matches(']').to_owned(), port, tls })
+    }
+
+    /// The folder of a Unix socket: that of lanes' doors too, unless the configuration has put the socket elsewhere.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Unix(path) => path.parent(),
+            Self::Tcp { .. } => None,
+        }
     }
 
     /// What stands in the Host header.

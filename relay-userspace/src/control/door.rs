@@ -44,13 +44,34 @@ pub fn make(path: &Path) -> anyhow::Result<OwnedFd> {
     Ok(door)
 }
 
-/// Goes to a door, if this user made it: only control makes doors, and only lanes are given them. `None` when nobody stands
-/// behind it; the file is removed then.
-pub fn open(path: &Path) -> anyhow::Result<Option<OwnedFd>> {
+/// What is behind a door.
+#[derive(Debug)]
+pub enum Knocked {
+    /// Somebody, who hears what is said here.
+    Open(OwnedFd),
+    /// Nobody.
+    Nobody,
+    /// Somebody who lets nobody in: too many wait.
+    Crowded,
+}
+
+/// Goes to a door, and leaves it as it is.
+pub fn knock(path: &Path) -> anyhow::Result<Knocked> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let connection = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).context("no socket")?;
     match connect(connection.as_raw_fd(), &address(path)?) {
-        Ok(()) => {
+        Ok(()) => Ok(Knocked::Open(connection)),
+        Err(Errno::ENOENT | Errno::ECONNREFUSED) => Ok(Knocked::Nobody),
+        Err(Errno::EAGAIN) => Ok(Knocked::Crowded),
+        Err(errno) => Err(errno).with_context(|| format!("cannot go to {}", path.display())),
+    }
+}
+
+/// Goes to a door, if this user made it: only control makes doors, and only lanes are given them. `None` when nobody stands
+/// behind it; the file is removed then.
+pub fn open(path: &Path) -> anyhow::Result<Option<OwnedFd>> {
+    match knock(path)? {
+        Knocked::Open(connection) => {
             // Who listens there may be a lane, which is another user.
             let uid = fs::symlink_metadata(path).with_context(|| format!("cannot look at {}", path.display()))?.uid();
             if uid != nix::unistd::geteuid().as_raw() {
@@ -58,13 +79,11 @@ pub fn open(path: &Path) -> anyhow::Result<Option<OwnedFd>> {
             }
             Ok(Some(connection))
         }
-        Err(Errno::ENOENT) => Ok(None),
-        Err(Errno::ECONNREFUSED) => {
+        Knocked::Nobody => {
             remove(path)?;
             Ok(None)
         }
-        Err(Errno::EAGAIN) => bail!("nobody answers at {}: too many wait there", path.display()),
-        Err(errno) => Err(errno).with_context(|| format!("cannot go to {}", path.display())),
+        Knocked::Crowded => bail!("nobody answers at {}: too many wait there", path.display()),
     }
 }
 

@@ -1,6 +1,10 @@
 //! The memo: what control writes down for a successor that it will not meet. It lies in memory that the lanes hold, in
 //! two copies that take turns, so that a death in mid-writing leaves the one before. A lane cannot write it.
 
+mod known; // what tells how the node is while control is away
+
+pub use known::{At, Definition, Known, KnownRelay};
+
 use super::view::Origin;
 use crate::config::{parse_relay, relay_to_json};
 use crate::memory;
@@ -61,6 +65,12 @@ pub struct RelayMemo {
     pub of_api: bool,
     /// The relay in the file's own form.
     pub definition: serde_json::Value,
+    /// Whether its input cannot take in; for whoever wants to know how the node is while control is away.
+    #[serde(default)]
+    pub dark: bool,
+    /// The outputs that cannot send, by their numbers.
+    #[serde(default)]
+    pub waits: Vec<usize>,
 }
 
 impl Memo {
@@ -72,6 +82,8 @@ impl Memo {
             counters: at.outputs.iter().map(|output| output.counter).collect(),
             of_api: origins.get(&at.relay.name) == Some(&Origin::Api),
             definition: relay_to_json(&at.relay),
+            dark: at.key.is_none(),
+            waits: (0..).zip(&at.outputs).filter(|(_, output)| output.pending.is_some()).map(|(i, _)| i).collect(),
         };
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -237,6 +249,8 @@ mod tests {
                 "input": { "interface": "in0", "group": format!("239.1.1.{}", slot % 200), "port": 5000 },
                 "outputs": [{ "interface": "out0", "group": "239.2.1.1", "port": 5001 }]
             }),
+            dark: false,
+            waits: Vec::new(),
         };
         let memo = Memo {
             inputs: links(&[3, 64, u32::MAX]),

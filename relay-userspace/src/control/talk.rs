@@ -63,6 +63,23 @@ impl Shown {
     }
 }
 
+/// How a lane is.
+#[derive(Debug)]
+pub enum Looked {
+    /// No control is there.
+    Alone {
+        /// Since when, in nanoseconds of the monotonic clock; 0 when it does not know.
+        since: u64,
+        /// The two copies of what the last control wrote down.
+        memo: Option<[OwnedFd; 2]>,
+    },
+    /// A control has it.
+    Taken {
+        /// Since when none was in charge before; 0 when one is.
+        since: u64,
+    },
+}
+
 /// A descriptor that a lane holds.
 #[derive(Debug)]
 pub struct Held {
@@ -167,6 +184,25 @@ impl Talk {
             Ok(shown) => shown,
             Err(_) => Err(anyhow::anyhow!("the lane does not answer").into()),
         }
+    }
+
+    /// Asks how the lane is, and takes nothing over.
+    ///
+    /// # Errors
+    /// When it does not answer in time, or does not know the question.
+    pub async fn look(&mut self, patience: Duration) -> anyhow::Result<Looked> {
+        let asked = async {
+            // One that is busy with another control has said so and hung up.
+            let said = self.say(Message::of(kind::LOOK), &[]).await;
+            let heard = self.hear(self.serial).await;
+            let (answer, descriptors, _) = if heard.is_ok() { heard? } else { said.and(heard)? };
+            match answer.kind {
+                kind::BUSY => Ok(Looked::Taken { since: answer.tag }),
+                kind::LOOKED => Ok(Looked::Alone { since: answer.tag, memo: descriptors.try_into().ok() }),
+                other => bail!("the lane answered {other}: it is of another version"),
+            }
+        };
+        tokio::time::timeout(patience, asked).await.context("the lane does not answer")?
     }
 
     async fn listen_to_all(&mut self) -> Result<Shown, AdoptError> {

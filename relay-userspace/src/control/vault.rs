@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// By what a held descriptor is known. The numbers are read by other versions: none is ever used for something else.
 pub mod tag {
     /// The two copies of the memo.
-    pub const MEMO: [u64; 2] = [1, 2];
+    pub const MEMO: [u64; 2] = crate::lane::handoff::MEMO;
     /// The end of a pipe that hangs up when the unit that mcr runs in is not active any more.
     pub const UNIT: u64 = crate::lane::handoff::UNIT;
     /// The parts of the program, in the order of `Program::parts`: two places, which take turns. The memo says which one

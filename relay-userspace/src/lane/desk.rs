@@ -7,7 +7,7 @@
 //! `docs/decisions/0027-systemctl-stop-is-a-fence.md`.
 
 use super::change::Why;
-use super::handoff::{self, Message, Outfit, PROTOCOL, Refusal, kind, said};
+use super::handoff::{self, MEMO, Message, Outfit, PROTOCOL, Refusal, kind, said};
 use super::ports::{Socket, output};
 use super::round::Lane;
 use super::vault::Vault;
@@ -45,6 +45,8 @@ pub struct Desk {
     look_at: u64,
     talked_at: u64,
     door_shut_until: u64,
+    /// Since when no control is in charge; 0 while one is, or was never missed.
+    left_at: u64,
 }
 
 /// The connection to control.
@@ -80,6 +82,7 @@ impl Desk {
             look_at: now,
             talked_at: now,
             door_shut_until: 0,
+            left_at: 0,
         }
     }
 
@@ -89,13 +92,21 @@ impl Desk {
         &self.outfit.doorbell
     }
 
-    /// What a sleeping lane waits for: the door, unless it is shut for now, and control, or, if there is none, the end of the
+    /// What a sleeping lane waits for: the door, unless nobody is let in for now, and control, or, if there is none, the end of the
     /// unit.
     pub fn descriptors(&self, now: u64) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let door = (now >= self.door_shut_until).then(|| self.outfit.door.as_fd());
+        let is_open = now >= self.door_shut_until && !self.has_a_stranger();
+        let door = is_open.then(|| self.outfit.door.as_fd());
         // While an answer waits to be read the lane looks again by itself.
         let channel = self.channel.as_ref().filter(|channel| channel.showing.is_none());
         door.into_iter().chain(channel.map(|channel| channel.socket.as_fd())).chain(self.unit())
+    }
+
+    /// Somebody came in who has not said yet what for. Others wait outside so long: whoever only looks must not make a control
+    /// that is to be in charge believe that another one is.
+    fn has_a_stranger(&self) -> bool {
+        let stranger = self.channel.as_ref().filter(|channel| channel.is_stranger);
+        stranger.is_some_and(|channel| passing::is_connected(channel.socket.as_fd()))
     }
 
     /// What hangs up when systemd has stopped the unit, as long as no control is there whose business that is.
@@ -125,7 +136,7 @@ impl Desk {
                 Ok(true) => self.talked_at = now,
                 Ok(false) => break,
                 Err(Next::StopAtEdge) => return true,
-                Err(_) => self.channel = None,
+                Err(_) => self.hang_up(now),
             }
         }
         if self.unit().is_some_and(passing::has_hung_up) {
@@ -136,6 +147,14 @@ impl Desk {
         let talks = now.saturating_sub(self.talked_at) < CONVERSATION_NS;
         self.look_at = now + if talks { LOOK_AGAIN_NS } else { LOOK_NS };
         false
+    }
+
+    /// Nobody is talked to any more. Whoever only looked was no control.
+    fn hang_up(&mut self, now: u64) {
+        let was_control = self.channel.take().is_some_and(|channel| !channel.is_stranger);
+        if was_control && self.left_at == 0 {
+            self.left_at = now;
+        }
     }
 
     /// One part of an answer, or one request. Says whether there may be more.
@@ -161,7 +180,15 @@ impl Desk {
     fn serve(&mut self, lane: &mut Lane, message: &Message, descriptors: Vec<OwnedFd>, now: u64) -> Next {
         let Some(channel) = &mut self.channel else { return Next::HangUp };
         if channel.is_stranger && message.kind != kind::SHOW {
+            if message.kind == kind::LOOK {
+                // It may have gone already.
+                let _ = self.say_how_it_is(message.serial);
+            }
             return Next::HangUp;
+        }
+        if message.kind != kind::SHOW {
+            // Whoever asks for more than what is here is in charge.
+            self.left_at = 0;
         }
         let done = || Ok(Message::of(kind::DONE));
         let numbered = |n: u32| Message::of(kind::DONE).saying(said::Done::with(n));
@@ -221,6 +248,14 @@ impl Desk {
         handoff::send(channel.socket.as_fd(), &Message { serial, ..message }, descriptors, Waits::No)
     }
 
+    fn say_how_it_is(&self, serial: u32) -> io::Result<()> {
+        let looked = Message { number: self.start.number, tag: self.left_at, ..Message::of(kind::LOOKED) };
+        match MEMO.map(|tag| self.vault.of(tag).map(|held| held.as_raw_fd())) {
+            [Some(one), Some(other)] => self.say(looked, serial, &[one, other]),
+            _ => self.say(looked, serial, &[]),
+        }
+    }
+
     /// Sends one part of what control asked to see. The last one ends it.
     fn show(&mut self, lane: &Lane, part: usize, serial: u32, now: u64) -> Result<bool, Next> {
         let n_sockets = lane.ports.iter().count();
@@ -276,7 +311,7 @@ impl Desk {
 
     /// Who comes in is control, if there is none and it is of the right user.
     fn answer_the_door(&mut self, now: u64) {
-        while now >= self.door_shut_until {
+        while now >= self.door_shut_until && !self.has_a_stranger() {
             let guest = match passing::accept(self.outfit.door.as_fd()) {
                 Ok(guest) => guest,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -290,9 +325,11 @@ impl Desk {
             }
             if self.channel.as_ref().is_some_and(|channel| passing::is_connected(channel.socket.as_fd())) {
                 // It may have gone already.
-                let _ = handoff::send(guest.as_fd(), &Message::of(kind::BUSY), &[], Waits::No);
+                let busy = Message { tag: self.left_at, ..Message::of(kind::BUSY) };
+                let _ = handoff::send(guest.as_fd(), &busy, &[], Waits::No);
                 continue;
             }
+            self.hang_up(now);
             let patience = Some(now + PATIENCE_NS);
             self.channel = Some(Channel { socket: guest, is_stranger: true, patience, showing: None });
             self.talked_at = now;

@@ -8,7 +8,7 @@
 //!
 //! A control takes over lanes of other versions. For that, [`Message`]'s length and the places of `kind`, `protocol`,
 //! `serial`, `number`, `tag` and `note` are frozen, and so are the numbers and the meaning of [`kind::HOLD`],
-//! [`kind::FORGET`], [`kind::SHOW`], [`kind::STOP_AT_EDGE`] and of every answer. A test pins them. The rest belongs
+//! [`kind::FORGET`], [`kind::SHOW`], [`kind::STOP_AT_EDGE`], [`kind::LOOK`] and of every answer. A test pins them. The rest belongs
 //! to one [`PROTOCOL`]: a lane answers [`kind::UNKNOWN`] where it is asked in another.
 
 use crate::kernel::passing::{self, Received, Sender, Waits};
@@ -26,6 +26,8 @@ pub const PROTOCOL: u32 = 4;
 pub const COUNTERS: u64 = 3 << 32;
 /// Controls that wait at a lane's door to be let in. There is one at a time; the others are strangers.
 pub const WAITING: i32 = 8;
+/// What is held by these tags are the two copies of what control writes down for its successor. Whoever looks is shown them.
+pub const MEMO: [u64; 2] = [1, 2];
 /// What is held by this tag is the reading end of a pipe, whose other end systemd keeps as long as the unit is active, or to be
 /// started again. A lane without a control ends when it has hung up.
 pub const UNIT: u64 = 8;
@@ -134,16 +136,21 @@ pub mod kind {
     pub const PAUSE: u32 = 11;
     /// Control, to a lane that pauses: go on.
     pub const RESUME: u32 = 12;
+    /// Whoever wants to know how the lane is, frozen: it says so with [`LOOKED`] and hangs up. Nothing is taken over.
+    pub const LOOK: u32 = 13;
     /// The lane, frozen: done.
     pub const DONE: u32 = 100;
     /// The lane, frozen: not done; see [`Refusal`](super::Refusal).
     pub const REFUSED: u32 = 101;
     /// The lane, frozen: this is who I am.
     pub const SHOWN: u32 = 102;
-    /// The lane, frozen, to who comes in by the door: control is here already.
+    /// The lane, frozen, to who comes in by the door: control is here already. In `tag` as [`LOOKED`] has it.
     pub const BUSY: u32 = 103;
     /// The lane, frozen: I do not know what you mean.
     pub const UNKNOWN: u32 = 104;
+    /// The lane, frozen: I come round, and no control is here. In `tag` is since when none was in charge, in nanoseconds of
+    /// the monotonic clock, or 0 when that is not known; beside it are the two copies of the memo, if both are held.
+    pub const LOOKED: u32 = 105;
 }
 
 /// Why a lane did not do what it was asked.

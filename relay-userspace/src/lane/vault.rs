@@ -23,7 +23,7 @@ impl Vault {
         self.held.retain(|(held, _)| held.tag != tag);
     }
 
-    /// The descriptor of that tag.
+    /// The descriptor of that tag, if there is one.
     #[must_use]
     pub fn of(&self, tag: u64) -> Option<BorrowedFd<'_>> {
         self.held.iter().find(|(held, _)| held.tag == tag).map(|(_, descriptor)| descriptor.as_fd())

@@ -3,6 +3,7 @@
 
 use crate::api::model;
 use crate::config::Errors;
+use crate::control::away::Seen;
 use crate::control::desk::{Desk, Findings};
 use crate::control::problem::Problem;
 use crate::control::view::View;
@@ -10,6 +11,7 @@ use relay_common::counters::LaneCounter;
 use relay_common::health::{self as judge, Check, Demand, Evidence, Judgement, Lane, Share, Sum, Verdict, Waiting};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 /// What is asked beyond whether there is a fault: how much of some relays must work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -104,6 +106,16 @@ fn with_evidence<T>(desk: &Desk, view: &View, waiting: Waiting, now: u64, judge:
     })
 }
 
+/// How a node is whose control is away, as its lanes tell it.
+#[must_use]
+pub fn while_away(seen: &Seen, relays: &[String], min: Option<Share>, limit: Option<Duration>) -> model::Health {
+    let evidence = seen.evidence(relays, limit);
+    let judgement = judge::away::judge(&evidence, Demand { min, role: false });
+    let (relays, links) = (evidence.waiting.relays, evidence.waiting.links);
+    let away_s = evidence.for_ns().map(|age| age as f64 / 1e9);
+    model::Health { away_s, ..Said { judgement, relays, links, min }.document() }
+}
+
 /// The first of all errors, and how many there are.
 fn first_of(errors: &Errors) -> String {
     let Some(first) = errors.errors.first() else { return "it was refused".to_owned() };
@@ -145,7 +157,7 @@ fn document(judgement: Judgement) -> model::Health {
         text: check.text,
     };
     let checks = judgement.checks.into_iter().map(check).collect();
-    model::Health { status: status.to_owned(), verdicts, partial: None, checks }
+    model::Health { status: status.to_owned(), verdicts, partial: None, away_s: None, checks }
 }
 
 #[cfg(test)]

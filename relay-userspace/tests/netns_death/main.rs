@@ -4,6 +4,7 @@
 mod stage; // the links, the streams, the account
 mod wire; // what the neighbours see
 
+mod answers; // what is told of a node while its control is away
 mod adopt; // somebody takes over lanes whose control was killed
 mod busy; // lanes are killed while control is busy
 mod control; // control dies, is asked to end, or is there twice

@@ -8,6 +8,7 @@ mod groups; // joined groups as the kernel shows them
 
 mod coexistence;
 mod joins;
+mod keepalived;
 mod reports;
 mod senders;
 mod why;

@@ -15,6 +15,9 @@ pub struct Health {
     /// How much works; absent for /livez.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partial: Option<Partial>,
+    /// Only of `mcr health --json`: control is away for so many seconds, and the lanes were asked instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub away_s: Option<f64>,
     /// Every check, failing ones first.
     pub checks: Vec<Check>,
 }

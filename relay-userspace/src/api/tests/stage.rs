@@ -174,7 +174,13 @@ impl FakeSight {
             text: "asked".to_owned(),
         });
         let check = Check { name: name.to_owned(), verdict, ok, text };
-        Health { status, verdicts: Vec::new(), partial: None, checks: std::iter::once(check).chain(asked).collect() }
+        Health {
+            status,
+            verdicts: Vec::new(),
+            partial: None,
+            away_s: None,
+            checks: std::iter::once(check).chain(asked).collect(),
+        }
     }
 }
 

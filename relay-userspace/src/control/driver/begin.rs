@@ -1,13 +1,15 @@
 //! How control begins: over lanes that run without one, or anew.
 
 use super::{Control, Options, changes};
+use crate::clock::now_ns;
 use crate::config::{self, Configuration, Errors};
 use crate::control::book::Book;
-use crate::control::desk::{Asked, Desk};
+use crate::control::desk::{Asked, Desk, Findings};
 use crate::control::door;
 use crate::control::last_good::{LastGood, state_file_of};
 use crate::control::node::{Node, Start};
 use crate::control::orphans::{Found, Orphans, end_strays};
+use crate::control::problem::Problem;
 use crate::control::process::Handle;
 use crate::control::sources;
 use crate::control::store::Store;
@@ -18,6 +20,7 @@ use crate::events::{Event, EventLog};
 use futures_util::future::join_all;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::mpsc;
 
 /// A configuration to begin with.
@@ -124,7 +127,7 @@ impl Control {
         // Nothing speaks against going on now.
         let n_strays = strays.len();
         end_strays(strays, start).await;
-        let (node, taken_over) = match orphans {
+        let (mut node, taken_over) = match orphans {
             Some(orphans) => take_over(orphans, &book, start, &log).await?,
             None => (Node::bring_up(&book, start).await?, None),
         };
@@ -135,9 +138,10 @@ impl Control {
             None => {}
         }
         let (desk, asks) = Desk::open(node.view(&book, config.clone()), log);
+        let found = inspect_first(&mut node, &desk).await;
         desk.health.store(Arc::new(configuration.settings.health));
         let file = sources::Watched::new(&options.config);
-        let (found, streams, health, links_due, ticks) = Default::default();
+        let (streams, health, links_due, ticks) = Default::default();
         let control = Self {
             node,
             book,
@@ -156,6 +160,15 @@ impl Control {
         };
         Ok((control, asks))
     }
+}
+
+/// Whoever asks first is not told to ask again: before anybody can, it is looked what the kernel holds.
+async fn inspect_first(node: &mut Node, desk: &Desk) -> Vec<(u64, Problem)> {
+    let (problems, now) = (node.inspect().await, now_ns());
+    problems.iter().for_each(|problem| desk.events.record(tell::problem(problem)));
+    desk.pulse.found.store(Arc::new(Findings { at: now, problems: problems.clone() }));
+    desk.pulse.turned.store(now, Relaxed);
+    problems.into_iter().map(|problem| (now, problem)).collect()
 }
 
 /// Takes lanes over. Those that cannot be are ended, and everything begins anew: a control that starts is in charge.

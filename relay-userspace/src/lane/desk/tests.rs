@@ -2,7 +2,7 @@
 
 use super::{CONVERSATION_NS, Desk, LOOK_AGAIN_NS, LOOK_NS, PATIENCE_NS};
 use crate::kernel::passing::Waits;
-use crate::lane::handoff::{self, Message, Outfit, Refusal, kind, receive, said};
+use crate::lane::handoff::{self, MEMO, Message, Outfit, Refusal, kind, receive, said};
 use crate::lane::round::Lane;
 use crate::lane::world::{RING, World};
 use nix::sys::socket::{
@@ -324,4 +324,64 @@ fn a_lane_that_is_alone_ends_with_the_unit() {
         }
         assert!(stage.look());
     }
+}
+
+#[test]
+fn whoever_looks_is_told_since_when_no_control_is_in_charge() {
+    let mut stage = Stage::new();
+    let memo: [OwnedFd; 2] = pipe().unwrap().into();
+    for (tag, copy) in MEMO.into_iter().zip(&memo) {
+        assert_eq!(stage.ask(Message::hold(tag, b"memo"), &[copy]).kind, kind::DONE);
+    }
+    let look = |stage: &mut Stage| -> (Message, Vec<OwnedFd>) {
+        let guest = stage.come_in();
+        handoff::send(guest.as_fd(), &Message { serial: 5, ..Message::of(kind::LOOK) }, &[], Waits::No).ok();
+        stage.look();
+        // One that is shown out with its question unread is told of that first.
+        let heard = receive(guest.as_fd(), Waits::No).or_else(|_| receive(guest.as_fd(), Waits::No));
+        assert!(is_shown_out(&guest), "it stays");
+        heard.unwrap().unwrap()
+    };
+    let (busy, _) = look(&mut stage);
+    assert_eq!((busy.kind, busy.tag), (kind::BUSY, 0), "a control is in charge");
+    stage.control = pipe().unwrap().0;
+    stage.now = 5_000;
+    stage.look();
+    for now in [7_000, 8_000] {
+        stage.now = now;
+        let (looked, descriptors) = look(&mut stage);
+        assert_eq!((looked.kind, looked.serial, looked.number, looked.tag), (kind::LOOKED, 5, 3, 5_000));
+        assert_eq!(descriptors.len(), 2);
+    }
+    // One that asks what is here and dies was never in charge.
+    let next = stage.come_in();
+    stage.show(&next);
+    assert_eq!((look(&mut stage).0.kind, look(&mut stage).0.tag), (kind::BUSY, 5_000));
+    drop(next);
+    stage.look();
+    assert_eq!(look(&mut stage).0.tag, 5_000);
+    stage.control = stage.come_in();
+    let control = stage.control.try_clone().unwrap();
+    stage.show(&control);
+    assert_eq!(stage.ask(Message { tag: 77, ..Message::of(kind::FORGET) }, &[]).kind, kind::DONE);
+    assert_eq!(look(&mut stage).0.tag, 0);
+    (stage.control, stage.now) = (pipe().unwrap().0, 9_000);
+    drop(control);
+    stage.look();
+    assert_eq!(look(&mut stage).0.tag, 9_000);
+}
+
+#[test]
+fn a_control_that_comes_while_somebody_looks_is_let_in() {
+    let mut stage = Stage::new();
+    stage.control = pipe().unwrap().0;
+    stage.look();
+    let looker = stage.come_in();
+    stage.look();
+    let next = stage.come_in();
+    stage.look();
+    handoff::send(looker.as_fd(), &Message::of(kind::LOOK), &[], Waits::No).unwrap();
+    stage.look();
+    assert_eq!(receive(looker.as_fd(), Waits::No).unwrap().unwrap().0.kind, kind::LOOKED);
+    assert_eq!(stage.show(&next).len(), 6, "it believes that another control is there");
 }

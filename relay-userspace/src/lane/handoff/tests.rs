@@ -1,6 +1,6 @@
 //! What other versions rely on stays as it is.
 
-use super::{Message, NOTE, Outfit, Refusal, kind, said};
+use super::{MEMO, Message, NOTE, Outfit, Refusal, kind, said};
 use std::mem::offset_of;
 use zerocopy::IntoBytes as _;
 
@@ -17,8 +17,9 @@ fn what_is_frozen_stays_as_it_is() {
         offset_of!(Message, note),
     ];
     assert_eq!(places, [0, 4, 8, 12, 16, 56, 64]);
-    assert_eq!([kind::HOLD, kind::FORGET, kind::SHOW, kind::STOP_AT_EDGE], [6, 7, 8, 9]);
+    assert_eq!([kind::HOLD, kind::FORGET, kind::SHOW, kind::STOP_AT_EDGE, kind::LOOK], [6, 7, 8, 9, 13]);
     assert_eq!([kind::DONE, kind::REFUSED, kind::SHOWN, kind::BUSY, kind::UNKNOWN], [100, 101, 102, 103, 104]);
+    assert_eq!((kind::LOOKED, MEMO), (105, [1, 2]));
     // A message as it lies on the wire: little-endian, like every machine that it goes between.
     let mut wanted = [0_u8; 128];
     wanted[..20].copy_from_slice(&[6, 0, 0, 0, 4, 0, 0, 0, 0x2a, 0, 0, 0, 7, 0, 0, 0, 3, 0, 0, 0]);
