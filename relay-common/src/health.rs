@@ -81,12 +81,26 @@ pub struct Lane {
     pub generation: u64,
 }
 
+/// What control's worker is at. However long that takes, nothing is wrong while it makes progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Work<'a> {
+    /// Its job and the step of it.
+    pub what: &'a str,
+    /// How long ago it last showed a sign of progress, in nanoseconds.
+    pub silent: u64,
+    /// How long that may be.
+    pub patience: u64,
+}
+
 /// What is known of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence<'a> {
     /// How long ago control's loop last came round, in nanoseconds; `None` before the first time.
     pub turned_age: Option<u64>,
-    /// How long ago control last looked whether the kernel holds what it should; `None` before the first time.
+    /// What control's worker is at, unless it waits for something to do.
+    pub work: Option<Work<'a>>,
+    /// How long ago control last looked whether the kernel holds what it should, when its worker had time to look; `None`
+    /// before the first time.
     pub looked_age: Option<u64>,
     /// What it found wrong then: the name of a check, and the text.
     pub found: Vec<(&'a str, &'a str)>,
@@ -218,7 +232,7 @@ pub fn judge(evidence: &Evidence<'_>, demand: Demand, hold_down: &mut HoldDown, 
     judgement
 }
 
-/// Whether control comes round: all that a supervisor needs to know before it starts a new one.
+/// Whether control comes round and makes progress: all that a supervisor needs to know before it starts a new one.
 #[must_use]
 pub fn live(evidence: &Evidence<'_>) -> Judgement {
     let turned: Vec<String> = turned(evidence).into_iter().collect();
@@ -291,8 +305,15 @@ fn turned(evidence: &Evidence<'_>) -> Option<String> {
         Some(age) if age > STALE_NS => {
             Some(format!("control has not come round for {}: it hangs: {}", seconds(age), renew()))
         }
-        Some(_) => None,
+        Some(_) => stuck(evidence.work?),
     }
+}
+
+fn stuck(Work { what, silent, patience }: Work<'_>) -> Option<String> {
+    (silent > patience).then(|| {
+        let silent = seconds(silent);
+        format!("control makes no progress for {silent}: {what}: {}", renew())
+    })
 }
 
 fn lanes(evidence: &Evidence<'_>) -> Vec<String> {

@@ -95,10 +95,11 @@ fn relay(options: &Run, log: &LogHandle) -> anyhow::Result<()> {
         state_dir: options.state_dir.clone(),
         debug_ebpf: options.debug_ebpf,
     };
-    let run_dir = options.run_dir.clone();
-    let serve = |settings: &_, desk, node: &mut _| serve::start(settings, desk, node, log, &run_dir);
+    let (run_dir, lent) = (options.run_dir.clone(), log.clone());
+    let serve = move |settings: &_, desk, node: &mut _| serve::start(settings, desk, node, &lent, &run_dir);
     let report = match runtime()?.block_on(driver::run(&driven, serve))? {
         Ended::Stopped(report) => report,
+        Ended::GaveUp => return Ok(()),
         // Whoever waits for this process sees it go on under its number.
         Ended::Becomes(binary) => {
             // The thread that writes the log ends with this binary.

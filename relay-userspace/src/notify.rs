@@ -23,6 +23,11 @@ pub fn alive() {
     }
 }
 
+/// Tells systemd that control is about to end, if it wants to know.
+pub fn stopping() {
+    notify_within("STOPPING=1", LITTLE_PATIENCE);
+}
+
 /// Whether anybody wants to be told.
 #[must_use]
 pub fn is_wanted() -> bool {

@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn a_relay_of_a_vlan_is_printed_with_it() {
         let mut node = Node::new(&["one"]);
-        let relay = &mut node.view.table.relays[0].as_mut().unwrap().relay;
+        let relay = &mut node.relay(0).relay;
         relay.input.vlans = [100, 7];
         relay.outputs[0].vlans = Vlans::Set { n: 1, ids: [200, 0] };
         let sum = |read: &dyn Fn(&Counters) -> u64| node.view.lanes.iter().map(|lane| read(&lane.counters)).sum();

@@ -15,12 +15,12 @@ use crate::observe::health::Minimum;
 use crate::observe::metrics::{self, Family};
 use crate::observe::{self, Rates};
 use crate::rights;
+use anyhow::Context as _;
 use axum::body::Bytes;
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
 
 /// How often the counters are looked at for rates.
 const RATES: Duration = Duration::from_secs(1);
@@ -42,11 +42,10 @@ pub fn start(
     }
     let verdicts = node.program_mut().verdict_reader()?;
     let rates = Arc::new(Rates::default());
-    let (alive, ended) = watch::channel(());
-    tokio::spawn(follow_rates(desk.clone(), Arc::clone(&rates), ended));
+    let (alive, ended) = mpsc::channel();
     let sight: Arc<dyn Sight> = Arc::new(Eyes {
         desk: desk.clone(),
-        rates,
+        rates: Arc::clone(&rates),
         verdicts: Arc::new(verdicts),
         log: log.clone(),
         captures: capture::Captures::default(),
@@ -63,14 +62,20 @@ pub fn start(
         opened => opened?,
     };
     rights::keep_what_is_needed(&http)?;
+    let (looks, at) = (desk.clone(), rates);
+    std::thread::Builder::new()
+        .name("mcr-rates".to_owned())
+        .spawn(move || follow_rates(&looks, &at, &ended))
+        .context("no thread for rates")?;
     api::start(opened, &configuration.settings.http, &http, desk, sight)
 }
 
-/// Rates are made of two looks; the looking ends with the API.
-async fn follow_rates(desk: Desk, rates: Arc<Rates>, mut ended: watch::Receiver<()>) {
+/// Rates are made of two looks; the looking ends with the API. It is a thread of its own: a look at a large node takes
+/// milliseconds, and a change seconds.
+fn follow_rates(desk: &Desk, rates: &Rates, ended: &mpsc::Receiver<()>) {
     loop {
         rates.look(&desk.view(), now_ns());
-        if tokio::time::timeout(RATES, ended.changed()).await.is_ok() {
+        if !matches!(ended.recv_timeout(RATES), Err(mpsc::RecvTimeoutError::Timeout)) {
             return;
         }
     }
@@ -83,7 +88,7 @@ struct Eyes {
     log: LogHandle,
     captures: capture::Captures,
     /// Rates are followed as long as this lives.
-    _alive: watch::Sender<()>,
+    _alive: mpsc::Sender<()>,
 }
 
 impl Sight for Eyes {
@@ -144,7 +149,7 @@ impl Sight for Eyes {
         }))
     }
 
-    fn capture(&self, name: &str, asked: Captured) -> Option<Result<mpsc::Receiver<Bytes>, &'static str>> {
+    fn capture(&self, name: &str, asked: Captured) -> Option<Result<tokio::sync::mpsc::Receiver<Bytes>, &'static str>> {
         self.captures.begin(&self.desk, name, asked)
     }
 

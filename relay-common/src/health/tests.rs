@@ -2,7 +2,7 @@
 
 use super::{
     CHECKS, Check, Demand, Evidence, HoldDown, Judgement, Lane, STALE_NS, STALLED_NS, Share, Sum, Verdict, Waiting,
-    judge, live,
+    Work, judge, live,
 };
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -20,6 +20,7 @@ fn lane(number: u32) -> Lane {
 fn well() -> Evidence<'static> {
     Evidence {
         turned_age: Some(STALE_NS),
+        work: None,
         looked_age: Some(STALE_NS),
         found: Vec::new(),
         generation: 7,
@@ -93,6 +94,19 @@ fn a_control_that_hangs() {
     // It did not look either: that is no second fault.
     let evidence = Evidence { looked_age: Some(u64::MAX), ..evidence };
     assert_eq!(fault(&evidence).1, text);
+}
+
+#[test]
+fn a_worker_is_stuck_when_it_makes_no_progress_and_not_when_it_takes_long() {
+    let work =
+        |silent| Some(Work { what: "change 12: joining groups 2 of 4096 since 60.0 s", silent, patience: STALE_NS });
+    assert!(health(&Evidence { work: work(STALE_NS), ..well() }).is_ok);
+    let evidence = Evidence { work: work(STALE_NS + 100_000_000), ..well() };
+    let (name, text) = fault(&evidence);
+    assert_eq!(name, "control");
+    let told = "control makes no progress for 5.1 s: change 12: joining groups 2 of 4096 since 60.0 s: see the log; another control";
+    assert!(text.starts_with(told), "{text}");
+    assert!(!live(&evidence).is_ok);
 }
 
 #[test]

@@ -6,6 +6,10 @@ mod http; // where the API answers, and whom it lets in
 pub use health::{Check, Health, Partial, Share};
 pub use http::{Certificate, Http, Token};
 
+mod doing; // what control is at
+
+pub use doing::{Doing, Progress};
+
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -169,6 +173,9 @@ pub struct Status {
     /// Where the API answers, and whom it lets in.
     #[serde(default)]
     pub http: Http,
+    /// What control is at; null while it waits for something to do.
+    #[serde(default)]
+    pub doing: Option<Doing>,
     /// How many relays there are, by state.
     pub relays: BTreeMap<String, u64>,
     /// What cannot work yet.

@@ -7,7 +7,7 @@ use super::number::{counted, span};
 use super::relay::tone;
 use super::screen::{Paint, Screen, Tone, plain};
 use super::table::{Cell, Table};
-use crate::api::model::{Health, Http, Lane, Partial, Status, Token};
+use crate::api::model::{Doing, Health, Http, Lane, Partial, Status, Token};
 use crate::args;
 use relay_common::health;
 use std::collections::BTreeSet;
@@ -16,6 +16,9 @@ use std::io::Write;
 
 /// A lane that did not come round for so long stands still.
 pub(super) const STALE_MS: u64 = 1000;
+
+/// What control does each second is over sooner.
+const SHOWN_AFTER_S: f64 = 0.2;
 
 /// `mcr status`.
 pub(super) async fn run<O: Write, E: Write>(asked: &args::Status, screen: &mut Screen<O, E>) -> anyhow::Result<Exit> {
@@ -56,6 +59,9 @@ fn text(status: &Status, paint: Paint) -> String {
     if let Some(since) = &config.last_good {
         let text = format!("config refused, running the last good configuration of {}", plain(since));
         line("", &paint.paint(Tone::Warn, &text));
+    }
+    if let Some(doing) = status.doing.as_ref().filter(|doing| doing.since_s >= SHOWN_AFTER_S) {
+        line("at work", &at_work(doing));
     }
     let n_relays: u64 = status.relays.values().sum();
     let states = status.relays.iter().filter(|(_, n)| **n > 0);
@@ -149,6 +155,18 @@ fn tokens(tokens: &[Token], paint: Paint) -> String {
     if tokens.is_empty() { "none".to_owned() } else { tokens.iter().map(one).collect::<Vec<_>>().join(", ") }
 }
 
+/// What control is at, and how far it has come.
+fn at_work(doing: &Doing) -> String {
+    let what = plain(&doing.what);
+    match &doing.step {
+        None => format!("{what}, since {:.1} s", doing.since_s),
+        Some(step) => {
+            let of = if step.total > 0 { format!(" {} of {}", step.done, step.total) } else { String::new() };
+            format!("{what}: {}{of}, since {:.1} s", plain(&step.what), step.since_s)
+        }
+    }
+}
+
 /// Capabilities, as people call them.
 fn rights(names: &[String]) -> String {
     let short = names.iter().map(|name| plain(name.strip_prefix("CAP_").unwrap_or(name)).to_lowercase());
@@ -226,6 +244,8 @@ mod tests {
             "ready": { "status": word, "verdicts": verdicts, "partial": partial, "checks": [stuck, typo, pending] },
             "config": { "file": "/etc/mcr/relay.toml", "in_force": well,
                         "error": if well { None } else { Some("relay.toml:4: relay \"a\" name: is missing: add it\nrelay.toml:9: no") } },
+            "doing": if well { json!(null) } else { json!({ "what": "reload by uid 0", "since_s": 0.6,
+                        "step": { "what": "joining groups", "done": 2048, "total": 4096, "since_s": 0.4 } }) },
             "relays": { "running": 10, "pending": if well { 0 } else { 1 } },
             "pending": if well { json!([]) } else { waiting },
             "lanes": [lane(0, 1), lane(1, if well { 1 } else { 2100 })],

@@ -31,6 +31,8 @@ pub use settings::{Access, Health, Http, Reads, Settings, State, Tls, Token};
 
 use crate::users;
 use relay_common::plan::{Plan, Relay};
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -51,8 +53,22 @@ pub struct Configuration {
 ///
 /// Everything that is wrong with it, at once.
 pub fn load(path: &Path) -> Result<Configuration, Errors> {
+    load_with(path, |_| ())
+}
+
+/// The same; `look` sees the file that is read before it is.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_with(path: &Path, look: impl FnOnce(&File)) -> Result<Configuration, Errors> {
     let name = path.display().to_string();
-    match std::fs::read(path) {
+    let bytes = File::open(path).and_then(|mut file| {
+        look(&file);
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map(|_| bytes)
+    });
+    match bytes {
         Err(error) => Err(Errors::unreadable(&name, &error)),
         Ok(bytes) => match String::from_utf8(bytes) {
             Ok(text) => read(&name, &text, Some(users::find)),

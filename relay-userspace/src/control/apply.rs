@@ -1,6 +1,7 @@
 //! A change takes effect, step by step; what lies in the kernel is written down after each, so that whoever goes on
 //! after a failure starts from what is.
 
+use super::progress::Progress;
 use anyhow::Context;
 use relay_common::abi::{InputKey, InputValue, MacKey, SourceKey};
 use relay_common::table::{Change, Join, Kernel, Table};
@@ -28,18 +29,44 @@ pub(super) trait Effects {
     async fn leave(&mut self, ifindex: u32, group: IpAddr);
 }
 
-/// Carries changes out, in their order. `kernel` follows what was done.
+/// Carries changes out, in their order. `kernel` follows what was done, and `progress` says how far that is.
 pub(super) async fn apply(
     effects: &mut impl Effects,
     kernel: &mut Kernel,
     changes: &[Change],
     table: &Table,
+    progress: &Progress,
 ) -> anyhow::Result<()> {
-    for change in changes {
-        carry_out(effects, change, table).await.with_context(|| format!("generation {}", table.generation))?;
-        kernel.apply(change);
+    for run in changes.chunk_by(|one, next| phase(one) == phase(next)) {
+        progress.steps(phase(&run[0]), run.len());
+        for change in run {
+            carry_out(effects, change, table).await.with_context(|| format!("generation {}", table.generation))?;
+            kernel.apply(change);
+            let goes_on = progress.advance();
+            // Whoever is about to end needs no group; what was begun with the lanes is brought to its end.
+            if phase(change) == JOINING {
+                goes_on?;
+            }
+        }
     }
     Ok(())
+}
+
+const JOINING: &str = "joining groups";
+
+/// What is done with a change, for people.
+const fn phase(change: &Change) -> &'static str {
+    match change {
+        Change::Join(_) => JOINING,
+        Change::Publish { .. } => "waiting until every lane has confirmed the table",
+        Change::Leave { .. } => "leaving groups",
+        Change::Unmatch { .. }
+        | Change::Match { .. }
+        | Change::AllowSource { .. }
+        | Change::ForbidSource(_)
+        | Change::AddOwnMac(_)
+        | Change::RemoveOwnMac(_) => "telling the XDP program of inputs",
+    }
 }
 
 async fn carry_out(effects: &mut impl Effects, change: &Change, table: &Table) -> anyhow::Result<()> {

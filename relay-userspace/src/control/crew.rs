@@ -6,10 +6,9 @@ use super::lane_user::LaneUser;
 use super::process::LaneProcess;
 use super::release::Asker;
 use super::sockets::{Need, Uses};
-use super::station::{self, LaneSocket, Station, start_message};
-use super::supervisor::{Life, Supervisor};
+use super::station::{self, Station, start_message};
+use super::supervisor::{Life, Seen, Supervisor};
 use super::vault::{Held, Vault, tag};
-use super::view::{LaneView, SocketView};
 use crate::clock::now_ns;
 use crate::lane::pin;
 use crate::memory;
@@ -17,7 +16,7 @@ use crate::memory::table::{TableMemory, TableWriter};
 use anyhow::{Context, bail, ensure};
 use relay_common::counters::LaneCounter;
 use relay_common::plan::Lanes;
-use relay_common::table::{Lines, Placement, Table, image};
+use relay_common::table::{Lines, Table, image};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -35,7 +34,6 @@ mod taken; // lanes that a dead control left
 
 pub use evidence::{check, check_memo, check_start, check_user, is_its_output};
 pub use hold::ToHold;
-pub use lives::Stall;
 pub use sockets::Trouble;
 pub use taken::{check_layout, lanes};
 
@@ -51,15 +49,15 @@ pub struct Post {
     pub station: Arc<Station>,
     /// The process that control has talked to last.
     process: Option<LaneProcess>,
-    /// Since when it does not come round, in nanoseconds of the monotonic clock.
-    pub stalled_since: Option<u64>,
+    /// Whether it was seen not to come round.
+    stalls: bool,
     /// What is to be held and its process does not hold, by tags.
     lacks: BTreeMap<u64, Held>,
 }
 
 impl Post {
     fn new(life: &Life, process: Option<LaneProcess>) -> Self {
-        Self { station: Arc::clone(&life.station), process, stalled_since: None, lacks: BTreeMap::new() }
+        Self { station: Arc::clone(&life.station), process, stalls: false, lacks: BTreeMap::new() }
     }
 }
 
@@ -236,26 +234,10 @@ impl Crew {
         self.supervisor.outputs()
     }
 
-    /// The lanes as others may see them.
+    /// The lanes, for whoever looks at them at any time.
     #[must_use]
-    pub fn view(&self, place: &Placement) -> Vec<Arc<LaneView>> {
-        type Now = (Option<u32>, u32, u64, Vec<Arc<LaneSocket>>);
-        let one = |post: &Post, (pid, uid, restarts, sockets): Now| LaneView {
-            number: post.station.number,
-            core: post.station.core,
-            user: pid.map(|_| self.lane_user().name_of(uid)),
-            pid,
-            restarts,
-            n_frames: post.station.n_frames,
-            huge_pages: post.station.huge,
-            counters: Arc::clone(&post.station.counters),
-            ledger: Arc::clone(&post.station.ledger),
-            tap: Arc::clone(&post.station.tap),
-            sockets: sockets.iter().map(|socket| SocketView::of(socket, place)).collect(),
-        };
-        let now = |life: &mut Life| (life.pid(), life.uid, life.restarts, life.sockets.clone());
-        let all = self.posts.iter().filter_map(|post| Some((post, self.supervisor.edit(post.station.number, now)?)));
-        all.map(|(post, now)| Arc::new(one(post, now))).collect()
+    pub fn seen(&self) -> Seen {
+        self.supervisor.seen()
     }
 
     /// What each lane is started with, to be written down: see [`check_start`].

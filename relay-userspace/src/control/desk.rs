@@ -4,16 +4,18 @@
 use super::durations::Durations;
 use super::http::HttpDesk;
 use super::problem::Problem;
-use super::view::View;
+use super::progress::Progress;
+use super::view::{LaneView, View};
 use crate::clock::now_ns;
 use crate::config::{Errors, Health};
 use crate::events::EventLog;
 use arc_swap::ArcSwap;
 use relay_common::health::HoldDown;
 use relay_common::plan::Relay;
+use relay_common::table::Placement;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
 /// Who asks: the name in the audit line.
@@ -187,6 +189,11 @@ pub enum Refusal {
     Unavailable(&'static str),
 }
 
+impl Refusal {
+    /// The next one to ask is one too many.
+    pub const TOO_MANY: Self = Self::Unavailable("too many changes wait already: ask again");
+}
+
 /// One thing that is asked.
 #[derive(Debug)]
 pub struct Asked {
@@ -208,6 +215,8 @@ pub const QUEUE: usize = 64;
 pub struct Desk {
     asks: mpsc::Sender<Asked>,
     view: Arc<ArcSwap<View>>,
+    /// Held while one view takes the place of another: the loop and the worker both show.
+    shows: Arc<Mutex<Retired>>,
     /// Everything that has happened.
     pub events: EventLog,
     /// Signs of life and of trouble.
@@ -220,7 +229,11 @@ pub struct Desk {
     pub started: u64,
 }
 
-/// Signs of life that control gives on each round of its loop.
+/// The view before the present one. It is kept until the next: the loop, which may look at it still, is not the one that
+/// frees what a large node takes.
+type Retired = Option<Arc<View>>;
+
+/// Signs of life that control gives: its loop on each round, its worker with each step.
 #[derive(Debug, Default)]
 pub struct Pulse {
     /// When control's loop last came round, in nanoseconds of the monotonic clock.
@@ -231,6 +244,8 @@ pub struct Pulse {
     pub found: ArcSwap<Findings>,
     /// The last fault that anybody saw who looked at the node's health.
     pub hold_down: Mutex<HoldDown>,
+    /// What the worker is at.
+    pub progress: Arc<Progress>,
 }
 
 /// What control found when it last looked whether the kernel holds what it should.
@@ -245,11 +260,11 @@ pub struct Findings {
 impl Desk {
     /// A desk, and the end at which control takes what is asked.
     #[must_use]
-    pub fn open(view: View, events: EventLog) -> (Self, mpsc::Receiver<Asked>) {
+    pub fn open(view: View, events: EventLog, pulse: Arc<Pulse>) -> (Self, mpsc::Receiver<Asked>) {
         let (asks, taken) = mpsc::channel(QUEUE);
         let view = Arc::new(ArcSwap::from_pointee(view));
-        let (pulse, http, health) = Default::default();
-        (Self { asks, view, events, pulse, http, health, started: now_ns() }, taken)
+        let (shows, http, health) = Default::default();
+        (Self { asks, view, shows, events, pulse, http, health, started: now_ns() }, taken)
     }
 
     /// The node as it is now.
@@ -258,9 +273,20 @@ impl Desk {
         self.view.load_full()
     }
 
-    /// Shows a new view. Only control does.
-    pub fn show(&self, view: View) {
-        self.view.store(Arc::new(view));
+    /// Shows a new view, with the lanes as they are when it is shown. Only control does.
+    pub fn show(&self, view: View, lanes: impl FnOnce(&Placement) -> Vec<Arc<LaneView>>) {
+        let mut retired = self.shows.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.view.swap(Arc::new(View { lanes: lanes(&view.place), ..view }));
+        let older = retired.replace(before);
+        drop(retired);
+        drop(older);
+    }
+
+    /// Shows the lanes as they are now, and the rest as it was. Only control does; it waits for nothing.
+    pub fn show_lanes(&self, lanes: impl FnOnce(&Placement) -> Vec<Arc<LaneView>>) {
+        let _one_at_a_time = self.shows.lock().unwrap_or_else(PoisonError::into_inner);
+        let view = View::clone(&self.view.load());
+        self.view.store(Arc::new(View { lanes: lanes(&view.place), ..view }));
     }
 
     /// Asks for a change and waits until every lane has confirmed it, or until it is refused.
@@ -268,7 +294,7 @@ impl Desk {
         const ENDING: Refusal = Refusal::Unavailable("mcr is ending: ask again when it runs");
         let (answer, answered) = oneshot::channel();
         self.asks.try_send(Asked { who, ask, dry, answer }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Refusal::Unavailable("too many changes wait already: ask again"),
+            mpsc::error::TrySendError::Full(_) => Refusal::TOO_MANY,
             mpsc::error::TrySendError::Closed(_) => ENDING,
         })?;
         answered.await.unwrap_or(Err(ENDING))

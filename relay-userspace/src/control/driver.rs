@@ -1,42 +1,41 @@
-//! The loop of control: wait for an event, decide, carry it out, tell everybody.
+//! The loop of control: it hears lanes, links, signals, ticks and whoever asks, at all times, and waits for nothing else.
+//! What takes long is the worker's: see [`worker`].
 
-mod begin;
-mod changes;
+mod begin; // over lanes that run, or anew
+mod changes; // what the worker makes of a wish
+mod worker; // the thread that does what takes long
 
-use self::begin::Beginning;
-use super::book::Book;
-use super::crew::Stall;
-use super::desk::{Ask, Asked, Desk, Findings, Who};
+use super::agenda::{Agenda, End};
+use super::desk::{Ask, Asked, Desk, Pulse, Refusal, Who};
 use super::door;
-use super::event::Event;
+use super::event::{Begun, Done, Event, Reloaded};
 use super::lane_user::LaneUser;
-use super::last_good::LastGood;
 use super::lock;
 use super::node::{Node, Start};
-use super::orphans::Found;
-use super::problem::Problem;
 use super::sources;
-use super::store::Store;
+use super::stalls::{Stall, Stalls};
+use super::supervisor::Seen;
 use super::tell;
-use super::view::ConfigState;
 use crate::api::model::Health;
 use crate::clock::now_ns;
 use crate::config::{self, Configuration};
 use crate::events::streams::Streams;
-use crate::events::{self, Kind};
+use crate::events::{self, EventLog, Kind};
+use crate::link::event::LinkEvents;
 use crate::preflight::features::Feature;
 use crate::report::Report;
 use crate::{notify, observe, preflight, rights};
+use anyhow::Context as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::oneshot;
+use worker::Handle;
 
 /// Every so many ticks neighbours are refreshed and what failed is tried again.
 const TICKS_TO_REFRESH: u64 = 5;
-/// A problem that was mended at once is shown for so long: whoever polls once a second sees it.
-const SHOWN_NS: u64 = 2_500_000_000;
 
 /// How to run.
 #[derive(Clone, Debug)]
@@ -56,6 +55,8 @@ pub struct Options {
 pub enum Ended {
     /// It was asked to end; everything is taken down.
     Stopped(Box<Report>),
+    /// It was asked to end before it was ready; nothing is left of what was begun.
+    GaveUp,
     /// It becomes this binary; the lanes relay on.
     Becomes(PathBuf),
 }
@@ -64,7 +65,7 @@ pub enum Ended {
 /// returns is dropped before the node goes down.
 pub async fn run<S>(
     options: &Options,
-    serve: impl FnOnce(&Configuration, Desk, &mut Node) -> anyhow::Result<S>,
+    serve: impl FnOnce(&Configuration, Desk, &mut Node) -> anyhow::Result<S> + Send + 'static,
 ) -> anyhow::Result<Ended> {
     let loaded = config::load(&options.config);
     let doors = door::find(&options.run_dir, door::namespace()?)?;
@@ -78,265 +79,250 @@ pub async fn run<S>(
     let kernel = preflight::check()?;
     rights::raise_open_files();
     let lock = lock::take(&options.run_dir)?;
-    let (sender, mut events) = mpsc::unbounded_channel();
+    let (sender, events) = mpsc::unbounded_channel();
     sources::signals(&sender)?;
-    sources::links(&sender)?;
-    let started = now_ns();
+    // Before anything is read: then nothing falls between the two.
+    let notices = LinkEvents::new().context("cannot listen to the kernel's notices of links")?;
+    let pulse = Arc::<Pulse>::default();
     let lanes_user = loaded.as_ref().ok().and_then(|read| read.plan.lanes.user.as_deref());
-    let mut start = Start {
+    let start = Start {
         run_dir: options.run_dir.clone(),
         debug: options.debug_ebpf,
         events: sender.clone(),
         rebinds: kernel.lacks(Feature::BoundRings),
         lane_user: LaneUser::choose(lanes_user)?,
+        progress: Arc::clone(&pulse.progress),
     };
-    let found = Found::look(&start).await?;
-    let is_refused = loaded.is_err();
-    let beginning = Beginning::of(options, loaded, found.orphans.as_ref())?;
-    let configuration = beginning.configuration.clone();
-    if is_refused {
-        start.lane_user = LaneUser::choose(configuration.plan.lanes.user.as_deref())?;
-    }
-    if let Some(warning) = start.lane_user.warning() {
-        tracing::warn!("{warning}");
-    }
-    let (mut control, asks) = Control::begin(options, beginning, found, &start).await?;
-    if options.debug_ebpf {
-        tokio::spawn(control.node.program_mut().follow_lines()?);
-    }
-    let served = match serve(&configuration, control.desk.clone(), &mut control.node) {
-        Ok(served) => served,
-        Err(error) if control.took_over => {
-            return Err(error.context("the lanes relay on as they did, without a control"));
-        }
-        Err(error) => {
-            control.node.take_down().await?;
-            return Err(error);
-        }
+    let log = EventLog::open(&options.run_dir, door::namespace()?);
+    let worker = worker::spawn(options.clone(), loaded, start, (log.clone(), Arc::clone(&pulse)), serve)?;
+    let hears = Loop {
+        log,
+        pulse,
+        sender,
+        worker,
+        agenda: Agenda::default(),
+        node: None,
+        streams: Streams::default(),
+        stalls: Stalls::default(),
+        health: None,
+        ticks: 0,
+        reload_at: None,
     };
-    control.tell_ready(started);
-    control.keep_what_runs();
-    let end = control.follow(&mut events, asks, &sender).await;
-    drop(served);
-    match end {
-        End::Becomes(binary) => {
-            control.desk.events.finish();
-            drop(lock);
-            Ok(Ended::Becomes(binary))
-        }
-        End::Stops => {
-            notify::notify("STOPPING=1");
-            control.record(events::Event::new(Kind::NodeStopping, "stopping"));
-            control.desk.events.finish();
-            Ok(Ended::Stopped(Box::new(control.node.take_down().await?)))
-        }
-    }
+    let ended = hears.follow(events, Some(notices)).await;
+    drop(lock);
+    ended
 }
 
-enum End {
-    Stops,
-    Becomes(PathBuf),
-}
-
-/// The state of control between two events.
-struct Control {
-    node: Node,
-    book: Book,
-    store: Store,
-    /// The configuration that ran last, on disk.
-    last: LastGood,
-    /// The text of the configuration that is in force.
-    text: Arc<str>,
-    desk: Desk,
-    config: ConfigState,
-    /// What the kernel's check found, and when.
-    found: Vec<(u64, Problem)>,
-    file: sources::Watched,
+/// The state of the loop between two events.
+struct Loop {
+    log: EventLog,
+    pulse: Arc<Pulse>,
+    /// Where whatever happens to the loop is told.
+    sender: UnboundedSender<Event>,
+    worker: Handle,
+    agenda: Agenda,
+    /// Nothing before the node has begun.
+    node: Option<Shown>,
     streams: Streams,
+    stalls: Stalls,
     health: Option<Health>,
-    links_due: bool,
     ticks: u64,
-    /// Whether the lanes were there before: whatever goes wrong at the start, they are not ours to end.
-    took_over: bool,
+    /// When a reload that failed is tried again.
+    reload_at: Option<u64>,
 }
 
-impl Control {
-    fn tell_ready(&self, started: u64) {
-        let took_ms = (now_ns() - started) / 1_000_000;
-        let (relays, lanes) = (self.node.table.slots().count(), self.node.crew.posts.len());
-        self.node.crew.tell();
-        for pending in &self.node.pending {
-            self.record(tell::pending(pending));
-        }
-        tracing::info!(
-            relays,
-            lanes,
-            pending = self.node.pending.len(),
-            generation = self.node.table.generation,
-            took_ms,
-            "ready"
-        );
-        self.record(
-            events::Event::new(Kind::NodeReady, format!("ready after {took_ms} ms"))
-                .with("relays", relays)
-                .with("lanes", lanes)
-                .with("pending", self.node.pending.len())
-                .with("generation", self.node.table.generation)
-                .with("took_ms", took_ms),
-        );
-        self.turned();
-        notify::notify("READY=1");
-    }
+/// What the loop knows of a node that has begun.
+struct Shown {
+    desk: Desk,
+    asks: mpsc::Receiver<Asked>,
+    lanes: Seen,
+    rebinds: bool,
+}
 
-    /// Tells when packets can flow no more, and when they can again.
-    fn tell_health(&mut self, now: u64) {
-        let health = observe::health(&self.desk, None, now);
-        if let Some(before) = self.health.replace(health)
-            && let Some(now) = &self.health
-        {
-            tell::health(&self.desk.events, &before, now);
-        }
-    }
-
-    fn record(&self, event: events::Event) {
-        self.desk.events.record(event);
-    }
-
-    /// Keeps the configuration that is in force for a start at which the file is bad. One that was refused is not kept, and
-    /// where another mcr keeps its own nothing is.
-    fn keep_what_runs(&self) {
-        if self.config.refused.is_none() && self.store.is_ours() {
-            self.last.keep(Arc::clone(&self.text));
-        }
-    }
-
-    fn turned(&self) {
-        self.desk.pulse.turned.store(now_ns(), Relaxed);
-    }
-
-    fn show(&self) {
-        self.desk.show(self.node.view(&self.book, self.config.clone()));
-    }
-
+impl Loop {
     async fn follow(
-        &mut self,
-        events: &mut UnboundedReceiver<Event>,
-        mut asks: mpsc::Receiver<Asked>,
-        sender: &mpsc::UnboundedSender<Event>,
-    ) -> End {
+        mut self,
+        mut events: UnboundedReceiver<Event>,
+        mut notices: Option<LinkEvents>,
+    ) -> anyhow::Result<Ended> {
         let mut ticks = sources::ticks();
+        self.turned();
         loop {
             let event = tokio::select! {
                 event = events.recv() => event.unwrap_or(Event::Stop),
-                Some(asked) = asks.recv() => Event::Asked(Box::new(asked)),
+                asked = next_ask(self.node.as_mut()) => Event::Asked(Box::new(asked)),
+                notice = sources::notice(&mut notices) => Event::Link(notice),
                 _ = ticks.tick() => Event::Tick,
             };
-            match event {
-                Event::Stop => return End::Stops,
-                Event::Link(event) => {
-                    if tell::matters(&mut self.node, &event) && !std::mem::replace(&mut self.links_due, true) {
-                        sources::settle(sender);
-                    }
-                }
-                Event::LinksSettled => self.follow_links().await,
-                Event::Reported { link, groups } => self.record(tell::reported(&link, groups)),
-                Event::LaneUntrue { number, pid, problem } => self.record(tell::lane_untrue(number, pid, &problem)),
-                Event::LaneReplaced { number, pid, problem } => self.record(tell::lane_replaced(number, pid, &problem)),
-                Event::LaneEnded { number, pid, ending, failed } => self.lane_ended(number, pid, &ending, failed).await,
-                Event::LaneStarted { number } => {
-                    self.record(tell::lane_started(number));
-                    self.give_sockets_again().await;
-                    self.show();
-                }
-                Event::LaneHangs { number } => self.record(tell::stall(number, Stall::Hopeless)),
-                Event::LaneWrote { number, line } => tell::lane_wrote(number, &line),
-                Event::LaneTrouble { number, text } => tracing::error!(lane = number, "{text}"),
-                Event::SocketGone { lane, number } => self.node.crew.reclaim(lane, number).await,
-                Event::Reload => _ = self.asked(&Who::File, &Ask::Reload, false).await,
-                Event::Tick => self.tick(sender).await,
-                Event::Asked(asked) => {
-                    let Asked { who, ask, dry, answer } = *asked;
-                    let said = self.asked(&who, &ask, dry).await;
-                    let becomes = match (&ask, &said) {
-                        (Ask::Upgrade { binary }, Ok(_)) if !dry => Some(binary.clone()),
-                        _ => None,
-                    };
-                    // Whoever asked may have gone.
-                    let _ = answer.send(said);
-                    if let Some(binary) = becomes {
-                        return End::Becomes(binary);
-                    }
-                }
+            if matches!(event, Event::WorkerEnded) {
+                return self.worker.ended();
+            }
+            self.hear(event)?;
+            if self.worker.is_free()
+                && let Some(job) = self.agenda.take_next()
+            {
+                self.worker.give(job);
             }
             self.turned();
         }
     }
 
-    async fn follow_links(&mut self) {
-        self.links_due = false;
-        let before = (self.node.pending.clone(), self.node.facts.clone());
-        match self.node.follow_links(&self.book.origins()).await {
-            // Whatever could not be taken back has been brought to what should be.
-            Ok(()) => self.config.torn = None,
-            Err(error) => {
-                let text = format!("the links changed and the table could not follow: {error:#}; trying again");
-                self.record(events::Event::new(Kind::ConfigFailed, text));
+    fn hear(&mut self, event: Event) -> anyhow::Result<()> {
+        match event {
+            Event::Stop => self.stop(),
+            Event::Link(notice) => {
+                if self.agenda.note(notice) {
+                    sources::settle(&self.sender);
+                }
             }
+            Event::LinksSettled => self.agenda.links_settled(),
+            Event::Reported { link, groups } => self.record(tell::reported(&link, groups)),
+            Event::LaneUntrue { number, pid, problem } => self.record(tell::lane_untrue(number, pid, &problem)),
+            Event::LaneEnded { number, pid, ending, failed } => {
+                let failed = failed.map(|error| format!("{ending}, and cannot be started: {error}"));
+                self.record(tell::lane_died(number, pid, failed.as_deref().unwrap_or(&ending)));
+                self.lanes_changed();
+            }
+            Event::LaneStarted { number } => {
+                self.record(tell::lane_started(number));
+                self.lanes_changed();
+            }
+            Event::LaneHangs { number } => self.record(tell::stall(number, Stall::Hopeless)),
+            Event::LaneReplaced { number, pid, problem } => self.record(tell::lane_replaced(number, pid, &problem)),
+            Event::LaneWrote { number, line } => tell::lane_wrote(number, &line),
+            Event::LaneTrouble { number, text } => tracing::error!(lane = number, "{text}"),
+            Event::SocketGone { lane, number } => self.agenda.reclaim(lane, number),
+            Event::Reload => self.reload(),
+            Event::Tick => self.tick(),
+            Event::Asked(asked) => self.asked(asked),
+            Event::Begun(begun) => return self.begun(*begun),
+            Event::Done(done) => self.done(done),
+            Event::WorkerEnded => {}
         }
-        tell::links(&self.desk.events, &before, &self.node);
-        self.show();
+        Ok(())
+    }
+
+    fn stop(&mut self) {
+        if !self.agenda.is_ending() {
+            notify::stopping();
+            self.record(events::Event::new(Kind::NodeStopping, "stopping"));
+        }
+        self.agenda.end(End::Stops);
+        self.pulse.progress.ask_to_end();
+    }
+
+    /// The node has begun. Rights are a thread's own: this one gives up what the worker has given up.
+    fn begun(&mut self, Begun { desk, asks, lanes, rebinds, http, go_on }: Begun) -> anyhow::Result<()> {
+        rights::keep_what_is_needed(&http)?;
+        self.node = Some(Shown { desk, asks, lanes, rebinds });
+        self.worker.is_done();
+        // It waits for this.
+        let _ = go_on.send(());
+        Ok(())
+    }
+
+    fn done(&mut self, Done { becomes, file_changed, reloaded }: Done) {
+        self.worker.is_done();
+        match reloaded {
+            Some(Reloaded::Settled) => self.reload_at = None,
+            Some(Reloaded::Again(at)) => self.reload_at = Some(at),
+            None => {}
+        }
+        if let Some(binary) = becomes {
+            self.agenda.end(End::Becomes(binary));
+        }
+        if file_changed {
+            self.reload();
+        }
     }
 
     /// A lane that could not take up the sockets of the one before it has none.
-    async fn give_sockets_again(&mut self) {
-        if self.node.crew.rebinds {
-            self.follow_links().await;
+    fn lanes_changed(&mut self) {
+        let Some(Shown { desk, lanes, rebinds, .. }) = &self.node else { return };
+        desk.show_lanes(|place| lanes.view(place));
+        if *rebinds {
+            self.agenda.give_sockets_again();
         }
     }
 
-    async fn lane_ended(&mut self, number: u32, pid: u32, ending: &str, failed: Option<String>) {
-        let failed = failed.map(|error| format!("{ending}, and cannot be started: {error}"));
-        self.record(tell::lane_died(number, pid, failed.as_deref().unwrap_or(ending)));
-        self.give_sockets_again().await;
-        self.show();
+    /// The configuration file is to be taken as it is now. One reload that waits will do.
+    fn reload(&mut self) {
+        self.reload_at = None;
+        let waits = |asked: &Asked| asked.who == Who::File && asked.ask == Ask::Reload;
+        if !self.agenda.waiting().any(waits) {
+            // Nobody waits for the answer: what comes of it is told.
+            let (answer, _) = oneshot::channel();
+            self.asked(Box::new(Asked { who: Who::File, ask: Ask::Reload, dry: false, answer }));
+        }
     }
 
-    async fn tick(&mut self, sender: &mpsc::UnboundedSender<Event>) {
+    fn asked(&mut self, asked: Box<Asked>) {
+        if let Err(refused) = self.agenda.ask(asked) {
+            let _ = refused.answer.send(Err(Refusal::TOO_MANY));
+        }
+    }
+
+    fn tick(&mut self) {
         self.ticks += 1;
-        if self.ticks.is_multiple_of(TICKS_TO_REFRESH) && !std::mem::replace(&mut self.links_due, true) {
-            let _ = sender.send(Event::LinksSettled);
-        }
         let now = now_ns();
-        for (lane, stall) in self.node.crew.stalls(now) {
-            self.record(tell::stall(lane, stall));
+        if let Some(desk) = self.node.as_ref().map(|node| node.desk.clone())
+            && !self.agenda.is_ending()
+        {
+            self.look(&desk, now);
         }
-        for (lane, n, error) in self.node.crew.give_what_lacks().await {
-            tracing::debug!(lane, "a lane still lacks {n} descriptors: {error:#}");
-        }
-        self.node.follow_unit().await;
-        self.node.mend_programs_found(&self.found).await;
-        let problems = self.node.inspect().await;
-        for problem in &problems {
-            if !self.found.iter().any(|(_, known)| known == problem) {
-                self.record(tell::problem(problem));
-            }
-        }
-        self.found.retain(|(at, known)| now.saturating_sub(*at) < SHOWN_NS && !problems.contains(known));
-        self.found.extend(problems.into_iter().map(|problem| (now, problem)));
-        let problems = self.found.iter().map(|(_, problem)| problem.clone()).collect();
-        self.desk.pulse.found.store(Arc::new(Findings { at: now, problems }));
-        for event in self.streams.tick(&self.desk.view(), now) {
-            self.record(event);
-        }
-        self.tell_health(now);
-        self.desk.events.tick();
-        if self.file.has_changed() {
-            let _ = self.asked(&Who::File, &Ask::Reload, false).await;
-        }
-        // A loop that hangs does not come here, and systemd starts another control, which takes the lanes over.
-        if observe::live(&self.desk, now_ns()).status == "ok" {
+        // A control that hangs does not come here, and systemd starts another, which takes the lanes over.
+        let progresses = self.pulse.progress.doing(now).is_none_or(|doing| doing.silent <= doing.patience);
+        if self.node.is_some() && progresses {
             notify::alive();
         }
+    }
+
+    fn look(&mut self, desk: &Desk, now: u64) {
+        self.agenda.inspect();
+        if self.ticks.is_multiple_of(TICKS_TO_REFRESH) {
+            self.agenda.look_at_links();
+        }
+        if self.reload_at.is_some_and(|at| now >= at) {
+            self.reload();
+        }
+        let view = desk.view();
+        for (lane, stall) in self.stalls.look(&view.lanes, now) {
+            self.record(tell::stall(lane, stall));
+        }
+        for event in self.streams.tick(&view, now) {
+            self.record(event);
+        }
+        self.tell_health(desk, now);
+        self.log.tick();
+    }
+
+    /// Tells when packets can flow no more, and when they can again.
+    fn tell_health(&mut self, desk: &Desk, now: u64) {
+        let health = observe::health(desk, None, now);
+        if let Some(before) = self.health.replace(health)
+            && let Some(now) = &self.health
+        {
+            tell::health(&self.log, &before, now);
+        }
+    }
+
+    fn record(&self, event: events::Event) {
+        self.log.record(event);
+    }
+
+    fn turned(&self) {
+        self.pulse.turned.store(now_ns(), Relaxed);
+    }
+}
+
+/// What is asked next; never before the node has begun.
+async fn next_ask(node: Option<&mut Shown>) -> Asked {
+    match node {
+        Some(node) => match node.asks.recv().await {
+            Some(asked) => asked,
+            None => std::future::pending().await,
+        },
+        None => std::future::pending().await,
     }
 }
 

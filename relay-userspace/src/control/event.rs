@@ -1,8 +1,49 @@
 //! Everything that can happen to control.
 
-use super::desk::Asked;
+use super::desk::{Asked, Desk};
+use super::supervisor::Seen;
+use crate::config::Http;
 use crate::link::event::LinkEvent;
 use relay_common::written::Line;
+use std::path::PathBuf;
+use tokio::sync::{mpsc, oneshot};
+
+/// What the loop needs of a node that has begun.
+#[derive(Debug)]
+pub struct Begun {
+    /// Where control is asked.
+    pub desk: Desk,
+    /// What is asked there.
+    pub asks: mpsc::Receiver<Asked>,
+    /// Where the lanes can be seen.
+    pub lanes: Seen,
+    /// Whether lanes that are started again have to be given sockets: see [`Start`](super::node::Start).
+    pub rebinds: bool,
+    /// What decides which rights are kept.
+    pub http: Http,
+    /// The worker waits for this before it says that it is ready.
+    pub go_on: oneshot::Sender<()>,
+}
+
+/// What came of what the worker was given.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// Control is to become this binary.
+    pub becomes: Option<PathBuf>,
+    /// The configuration file is another than was taken, and stays as it is.
+    pub file_changed: bool,
+    /// The configuration file was taken, refused, or could not be brought into force.
+    pub reloaded: Option<Reloaded>,
+}
+
+/// What became of a reload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reloaded {
+    /// The file was taken, or refused: there is nothing to try again.
+    Settled,
+    /// It failed, and is to be tried again then, in nanoseconds of the monotonic clock.
+    Again(u64),
+}
 
 /// One thing that happened. The set is closed: the driver handles each.
 #[derive(Debug)]
@@ -78,6 +119,12 @@ pub enum Event {
     },
     /// Somebody asks for a change.
     Asked(Box<Asked>),
+    /// The worker has begun: packets flow, and it waits for something to do.
+    Begun(Box<Begun>),
+    /// The worker has done what it was given.
+    Done(Done),
+    /// The worker has ended: its thread says how.
+    WorkerEnded,
     /// Somebody wants the configuration file read again (SIGHUP).
     Reload,
     /// A burst of notices of links has settled.

@@ -12,7 +12,10 @@ pub mod desk; // where changes are asked for
 pub mod book; // all relays, and what a question makes of them
 pub mod store; // the state file: what came through the API
 pub mod last_good; // the configuration that ran last
+pub mod disk; // what is done with files
 pub mod memo; // what a successor must know
+pub mod agenda; // what the worker does next
+pub mod progress; // what it is at
 pub mod sockets; // which sockets each lane must have
 
 // What is held, and how it changes.
@@ -47,7 +50,8 @@ pub mod upgrade; // a newer binary in the place of this one
 pub mod stop; // the end, also of lanes that have no control
 mod chaos; // control dies at a named point, for tests
 
-// The loop.
+// The loop, and its worker.
 pub mod sources; // where events come from
 pub mod tell; // what is told of what was done and seen
-pub mod driver; // wait, decide, apply
+pub mod stalls; // lanes that do not come round
+pub mod driver; // the loop hears, the worker does

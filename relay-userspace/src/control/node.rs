@@ -16,6 +16,7 @@ use super::memo::Pages;
 use super::offloads::Offloads;
 use super::own_ports::OwnPorts;
 use super::problem::Problem;
+use super::progress::Progress;
 use super::reports::{Begins, Reports};
 use super::sockets::{Need, Uses, needs, would_be_cut};
 use super::station::Station;
@@ -35,7 +36,7 @@ use relay_common::table::{Kernel, Pending, Placement, Table, compile};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -55,6 +56,8 @@ pub struct Start {
     pub rebinds: bool,
     /// The user that lanes run as.
     pub lane_user: LaneUser,
+    /// Where it is told what is being done.
+    pub progress: Arc<Progress>,
 }
 
 /// Everything control holds.
@@ -93,6 +96,8 @@ pub struct Node {
     pub(super) runs: RunningProgram,
     /// The unit that this runs in.
     pub(super) unit: Unit,
+    /// What is being done, for whoever asks.
+    pub(super) progress: Arc<Progress>,
 }
 
 /// A program as a successor knows it.
@@ -150,6 +155,7 @@ impl Node {
             lanes_run: super::upgrade::own_binary(),
             runs: RunningProgram { object: super::reach::object(), place: 0 },
             unit,
+            progress: Arc::clone(&start.progress),
             plan: Plan { relays: Vec::new(), ..plan.clone() },
         };
         match node.begin(book, &plan).await {
@@ -215,21 +221,21 @@ impl Node {
     #[must_use]
     pub fn view(&self, book: &Book, config: super::view::ConfigState) -> View {
         View {
-            plan: self.plan.clone(),
-            origins: book.origins(),
-            shadowed: book.shadowed().map(|(relay, why)| (relay.clone(), why.clone())).collect(),
-            table: self.table.clone(),
-            pending: self.pending.clone(),
-            facts: self.facts.clone(),
+            plan: Arc::new(self.plan.clone()),
+            origins: Arc::new(book.origins()),
+            shadowed: Arc::new(book.shadowed().map(|(relay, why)| (relay.clone(), why.clone())).collect()),
+            table: Arc::new(self.table.clone()),
+            pending: Arc::new(self.pending.clone()),
+            facts: Arc::new(self.facts.clone()),
             place: self.place.clone(),
-            lanes: self.crew.view(&self.place),
+            lanes: self.crew.seen().view(&self.place),
             attached: self.attached.iter().map(|(link, hold)| hold.view(link)).collect(),
-            joined: self.memberships.held(),
-            own_ports: self.own_ports.inodes(),
+            joined: Arc::new(self.memberships.held()),
+            own_ports: Arc::new(self.own_ports.inodes()),
             config,
             user: self.crew.lane_user().name_of(nix::unistd::geteuid().as_raw()),
             warnings: self.warnings(),
-            works: OnceLock::new(),
+            works: Arc::default(),
         }
     }
 
@@ -267,7 +273,7 @@ impl Node {
 
     /// What was counted so far.
     pub fn report(&self) -> anyhow::Result<Report> {
-        Report::gather(&self.table, &self.crew.view(&self.place), self.program.verdicts()?)
+        Report::gather(&self.table, &self.crew.seen().view(&self.place), self.program.verdicts()?)
     }
 
     /// Goes down: no new packet comes in, everything that came is sent, then the lanes end and groups are left.

@@ -2,10 +2,10 @@
 //! away with what nobody needs. A change that fails is taken back by reaching for the state before it.
 
 mod down; // links that are down
+mod world; // the effects of a change
 
-use super::apply::{Effects, apply};
-use super::crew::{Crew, Trouble};
-use super::membership::Memberships;
+use super::apply::apply;
+use super::crew::Trouble;
 use super::memo::Memo;
 use super::node::Node;
 use super::own_ports;
@@ -13,12 +13,17 @@ use super::sockets::{Need, Uses, needs, would_be_cut};
 use super::view::Origin;
 use crate::kernel::program::Program;
 use anyhow::Context as _;
-use relay_common::abi::{InputKey, InputValue, MacKey, SourceKey};
 use relay_common::facts::Facts;
 use relay_common::plan::Plan;
-use relay_common::table::{Change, Join, Kernel, Lines, NewOwners, Placement, Table, compile, diff, towards};
+use relay_common::table::{Change, Kernel, NewOwners, Placement, Table, compile, diff, towards};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use world::{World, hold_memberships};
+
+const READING: &str = "reading links and neighbours";
+/// Lanes have so long to answer before they are ended, one after the other, and a busy queue to come free.
+const LANES_ANSWER_NS: u64 = 20_000_000_000;
+/// A driver that resets its link for a program takes so long at most.
+const DRIVER_RESETS_NS: u64 = 10_000_000_000;
 
 /// Why a state could not be reached.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +50,9 @@ impl Node {
     /// # Errors
     /// Why not.
     pub async fn change(&mut self, plan: Plan, origins: &BTreeMap<String, Origin>) -> Result<(), Unreached> {
+        self.progress.step(READING);
         let facts = super::facts::read(&self.netlink, &mut self.neighbours, &plan).await.map_err(Unreached::Failed)?;
+        self.progress.step("looking whether it fits this node");
         let place = Placement::new(&plan, &facts, Some(&self.place));
         let refused = compile(&plan, &facts, &place, Some(&self.table)).refused;
         if !refused.is_empty() {
@@ -53,6 +60,10 @@ impl Node {
         }
         let before = self.plan.clone();
         let Err(failed) = self.reach(plan, facts.clone(), origins, Strictness::Demands).await else { return Ok(()) };
+        if self.progress.is_ending() {
+            // Everything is taken down in a moment.
+            return Err(Unreached::Failed(failed));
+        }
         match self.reach(before, facts, origins, Strictness::TakesBack).await {
             Ok(()) => Err(Unreached::Failed(failed)),
             Err(back) => Err(Unreached::Torn { failed, back }),
@@ -65,6 +76,7 @@ impl Node {
     /// What failed on the way; it is tried again at the next look.
     pub async fn follow_links(&mut self, origins: &BTreeMap<String, Origin>) -> anyhow::Result<()> {
         let plan = self.plan.clone();
+        self.progress.step(READING);
         let facts = super::facts::read(&self.netlink, &mut self.neighbours, &plan).await?;
         self.reach(plan, facts, origins, Strictness::Tolerates).await
     }
@@ -92,7 +104,9 @@ impl Node {
         origins: &BTreeMap<String, Origin>,
         strictness: Strictness,
     ) -> anyhow::Result<()> {
+        self.progress.step_within("taking sockets away from lanes", LANES_ANSWER_NS);
         self.crew.finish_drops().await?;
+        self.progress.step("placing links and queues");
         let place = Placement::new(&plan, &facts, Some(&self.place));
         let brought = self.bring_into_force(&plan, &mut facts, &place, origins, strictness).await;
         if brought.is_err() {
@@ -126,7 +140,9 @@ impl Node {
         facts.unusable = cut.into_iter().map(|(link, error)| (link, error.to_string())).collect();
         self.take_sockets(&needed, strictness, &mut facts.unusable).await?;
         self.fill_table(plan, facts, place, origins, strictness).await?;
+        self.progress.step_within("emptying the cards of links that are down", LANES_ANSWER_NS);
         self.empty_cards_of_links_that_are_down(&needed, facts, place).await?;
+        self.progress.step_within("attaching the XDP program to links", DRIVER_RESETS_NS);
         let troubled = self.attach(plan, facts, place).await;
         if let Some((link, problem)) = troubled.first_key_value()
             && strictness == Strictness::Demands
@@ -138,6 +154,7 @@ impl Node {
             facts.unusable.extend(troubled);
             self.fill_table(plan, facts, place, origins, strictness).await?;
         }
+        self.progress.step_within("taking away what nobody needs", LANES_ANSWER_NS);
         self.detach_what_nobody_needs(place).await;
         self.drop_sockets_that_nobody_needs(&needed).await;
         self.offloads.restore(|link| place.input(link).is_some());
@@ -171,7 +188,14 @@ impl Node {
             if unusable.contains_key(&need.link) {
                 continue;
             }
-            let taken = match self.crew.socket(need).map(|socket| socket.output) {
+            let before = self.crew.socket(need).map(|socket| socket.output);
+            if before.is_none_or(|before| before != *output) {
+                self.progress.go_on()?;
+                let Need { lane, link, queue, .. } = need;
+                let what = format!("giving lane {lane} a socket on {link} queue {queue}");
+                self.progress.step_within(what, LANES_ANSWER_NS);
+            }
+            let taken = match before {
                 None => self.take_socket(need, *output, needed, strictness).await,
                 Some(before) if before != *output => self.crew.use_as(need, *output).await,
                 Some(_) => Ok(()),
@@ -207,6 +231,7 @@ impl Node {
         origins: &BTreeMap<String, Origin>,
         strictness: Strictness,
     ) -> anyhow::Result<()> {
+        self.progress.step("compiling the table");
         self.give_queues_their_sockets(place)?;
         let mut compiled = compile(plan, facts, place, Some(&self.table));
         // What the lanes run counts: a failed attempt has used up a number, and a predecessor may have written one down
@@ -231,6 +256,7 @@ impl Node {
             owners.of_taken.append(&mut owners.of_free);
         }
         if compiled.table.relays != self.table.relays || *place != self.place || !changes.is_empty() {
+            self.progress.step("writing down what a successor needs");
             self.write_memo(&compiled.table, place, origins)?;
         }
         let wanted_ports = own_ports::wanted(&compiled.table, facts);
@@ -239,14 +265,15 @@ impl Node {
             self.crew.hold_all(new_ports).await;
         }
         if !changes.is_empty() {
-            let Self { crew, program, memberships, kernel, .. } = self;
+            let Self { crew, program, memberships, kernel, progress, .. } = self;
+            progress.step_within("having the lanes hold sockets of groups", LANES_ANSWER_NS);
             // Held before they are joined on, and all in one go: no death of control leaves a group, and a lane that hangs
             // is waited for once.
             memberships.make_room(changes.iter().filter_map(Change::as_join))?;
             hold_memberships(crew, memberships).await;
             let takes_back = strictness == Strictness::TakesBack;
             let mut world = World { crew, program, memberships, takes_back, handed_on: &owners.of_taken };
-            apply(&mut world, kernel, &changes, &compiled.table).await?;
+            apply(&mut world, kernel, &changes, &compiled.table, progress).await?;
             tracing::info!(generation = compiled.table.generation, changes = changes.len(), "applied");
             compiled.table.generation = self.crew.generation();
         }
@@ -308,65 +335,6 @@ enum Strictness {
     Tolerates,
     /// As before; and a lane that hangs may be left where it is, because what it reads is what is brought back.
     TakesBack,
-}
-
-/// The effects of a change on the world.
-struct World<'a> {
-    crew: &'a mut Crew,
-    program: &'a mut Program,
-    memberships: &'a mut Memberships,
-    takes_back: bool,
-    handed_on: &'a Lines,
-}
-
-impl Effects for World<'_> {
-    async fn publish(&mut self, table: &Table) -> anyhow::Result<()> {
-        if self.takes_back {
-            self.crew.publish_back(table).await?;
-        } else {
-            self.crew.publish(table).await?;
-        }
-        // Nothing of a new owner is matched yet, and nothing of the old one any more. What still lay in a ring may be
-        // counted at this very moment, and then a number of the old owner stays: that is a full table's price.
-        self.crew.clear(self.handed_on);
-        Ok(())
-    }
-    fn put_input(&mut self, key: InputKey, value: InputValue) -> anyhow::Result<()> {
-        Ok(self.program.put_input(key, value)?)
-    }
-    fn remove_input(&mut self, key: InputKey) -> anyhow::Result<()> {
-        Ok(self.program.remove_input(key)?)
-    }
-    fn put_source(&mut self, source: SourceKey, slot: u32) -> anyhow::Result<()> {
-        Ok(self.program.put_source(source, slot)?)
-    }
-    fn remove_source(&mut self, source: SourceKey) -> anyhow::Result<()> {
-        Ok(self.program.remove_source(source)?)
-    }
-    fn put_own_mac(&mut self, mac: MacKey) -> anyhow::Result<()> {
-        Ok(self.program.put_own_mac(mac)?)
-    }
-    fn remove_own_mac(&mut self, mac: MacKey) -> anyhow::Result<()> {
-        Ok(self.program.remove_own_mac(mac)?)
-    }
-    async fn join(&mut self, join: &Join) -> anyhow::Result<()> {
-        let sources: Vec<IpAddr> = join.sources.iter().copied().collect();
-        self.memberships.join(join.ifindex, join.group, &sources)?;
-        // The kernel took fewer on a socket than it said, and another one was needed.
-        hold_memberships(self.crew, self.memberships).await;
-        Ok(())
-    }
-    async fn leave(&mut self, ifindex: u32, group: IpAddr) {
-        self.memberships.leave(ifindex, group);
-    }
-}
-
-/// Has the lanes hold membership sockets that are new: a group is left when its last descriptor closes.
-async fn hold_memberships(crew: &mut Crew, memberships: &mut Memberships) {
-    let new: Vec<_> = memberships.take_new().into_iter().map(|(tag, fd)| (tag, fd, "membership".to_owned())).collect();
-    if !new.is_empty() {
-        crew.hold_all(new).await;
-    }
 }
 
 /// What a successor finds in the kernel's maps.

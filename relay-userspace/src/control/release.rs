@@ -44,6 +44,12 @@ impl Parked {
         self.queues().is_empty()
     }
 
+    /// Whether it may not have let go of the socket on that queue.
+    #[must_use]
+    pub fn waits_for(&self, queue: Queue) -> bool {
+        self.queues().contains(&queue)
+    }
+
     /// It has let go of the socket on one queue.
     pub fn release(&self, queue: Queue) {
         self.queues().remove(&queue);
@@ -204,7 +210,7 @@ mod tests {
         let parked = Parked::on([queue(0), queue(1)]);
         parked.release(queue(2));
         parked.release(queue(0));
-        assert!(!parked.is_released());
+        assert!(!parked.is_released() && parked.waits_for(queue(1)) && !parked.waits_for(queue(0)));
         parked.clone().release(queue(1));
         assert!(parked.is_released() && Parked::on([]).is_released());
     }

@@ -8,8 +8,8 @@ use crate::kernel::packet::FrameSender;
 use crate::link::event::LinkEvents;
 use crate::link::groups::{self, NET};
 use crate::link::netlink::{Netlink, Reading};
+use crate::rights;
 use anyhow::Context as _;
-use caps::CapSet;
 use relay_common::health::RENEW_CONTROL;
 use relay_common::report::{Reporter, Returns, reports};
 use std::io;
@@ -51,10 +51,7 @@ impl Reports {
         let thread = std::thread::Builder::new().name("mcr-reports".to_owned());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         thread.spawn(move || {
-            for set in [CapSet::Effective, CapSet::Permitted] {
-                // What it cannot give up it does not use.
-                let _ = caps::clear(None, set);
-            }
+            rights::keep_nothing();
             let work = async {
                 let thread = Thread { roll, events, sender, returns: Returns::default() };
                 tokio::select! {

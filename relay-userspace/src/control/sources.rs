@@ -2,11 +2,12 @@
 
 use super::driver::SETTLE;
 use super::event::Event;
-use crate::link::event::LinkEvents;
+use crate::config::{self, Configuration, Errors};
+use crate::link::event::{LinkEvent, LinkEvents};
 use anyhow::Context as _;
 use nix::sys::signal::SigSet;
 use relay_common::health::RENEW_CONTROL;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -38,26 +39,17 @@ pub fn signals(events: &UnboundedSender<Event>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The kernel's notices of links, addresses, neighbours and routes.
-pub fn links(events: &UnboundedSender<Event>) -> anyhow::Result<()> {
-    let mut notices = LinkEvents::new().context("cannot listen to the kernel's notices of links")?;
-    let events = events.clone();
-    tokio::spawn(async move {
-        loop {
-            match notices.next().await {
-                Ok(event) => {
-                    if events.send(Event::Link(event)).is_err() {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the kernel's notices of links have ended: {RENEW_CONTROL}");
-                    return;
-                }
-            }
+/// The next notice of the kernel on links, addresses, neighbours and routes. Once they have ended there is none.
+pub async fn notice(notices: &mut Option<LinkEvents>) -> LinkEvent {
+    if let Some(listens) = notices {
+        match listens.next().await {
+            Ok(notice) => return notice,
+            Err(error) => tracing::error!(%error, "the kernel's notices of links have ended: {RENEW_CONTROL}"),
         }
-    });
-    Ok(())
+        *notices = None;
+        return LinkEvent::Lost;
+    }
+    std::future::pending().await
 }
 
 /// A burst of notices is read once, a while after the first.
@@ -88,7 +80,14 @@ pub struct Watched {
 }
 
 /// What changes when a file is written or replaced.
-type Signature = (u64, u64, u64, i64, i64);
+pub type Signature = (u64, u64, u64, i64, i64);
+
+/// Reads a configuration, and says which file it was: the one that was opened, whatever lies there now.
+pub fn read(path: &Path) -> (Option<Signature>, Result<Configuration, Errors>) {
+    let mut signature = None;
+    let configuration = config::load_with(path, |file| signature = file.metadata().ok().as_ref().map(signature_of));
+    (signature, configuration)
+}
 
 impl Watched {
     /// The file as it is now counts as taken.
@@ -100,26 +99,47 @@ impl Watched {
 
     /// The file as it is now counts as taken.
     pub fn seen(&mut self) {
-        self.taken = signature(&self.path);
-        self.last = self.taken;
+        self.took(signature(&self.path));
+    }
+
+    /// The file that was read counts as taken.
+    pub const fn took(&mut self, read: Option<Signature>) {
+        self.taken = read;
+        self.last = read;
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Whether it is another than was taken, and as it was at the look before. One that is gone has not changed.
     pub fn has_changed(&mut self) -> bool {
         let now = signature(&self.path);
+        self.is_changed(now)
+    }
+
+    /// The same, of a file that looks like this now.
+    pub fn is_changed(&mut self, now: Option<Signature>) -> bool {
         let settled = now == std::mem::replace(&mut self.last, now);
         settled && now.is_some() && now != self.taken
     }
 }
 
-fn signature(path: &Path) -> Option<Signature> {
-    let file = fs::metadata(path).ok()?;
-    Some((file.dev(), file.ino(), file.len(), file.mtime(), file.mtime_nsec()))
+/// What a file looks like now, if it is there.
+#[must_use]
+pub fn signature(path: &Path) -> Option<Signature> {
+    fs::metadata(path).ok().as_ref().map(signature_of)
+}
+
+fn signature_of(file: &Metadata) -> Signature {
+    (file.dev(), file.ino(), file.len(), file.mtime(), file.mtime_nsec())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Watched;
+    use super::{Watched, read};
     use std::fs;
 
     #[test]
@@ -133,8 +153,13 @@ mod tests {
         fs::write(&path, "one and another").unwrap();
         assert!(!watched.has_changed(), "it was being written");
         assert!(watched.has_changed());
-        watched.seen();
+        watched.took(read(&path).0);
         assert!(!watched.has_changed());
+        // What is written while the file that was read is brought into force is another file.
+        let (signature, _) = read(&path);
+        fs::write(&path, "one and another, and a third").unwrap();
+        watched.took(signature);
+        assert!(!watched.has_changed() && watched.has_changed());
         fs::remove_file(&path).unwrap();
         assert!(!watched.has_changed() && !watched.has_changed(), "a file that is gone changes nothing");
     }

@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::os::fd::AsFd as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -29,7 +30,8 @@ pub async fn stop(run_dir: &Path) -> anyhow::Result<String> {
     }
     let _lock = lock::take(run_dir)?;
     let (events, _taken) = mpsc::unbounded_channel();
-    let start = Start { run_dir: run_dir.to_owned(), debug: false, events, rebinds: false, lane_user: LaneUser::own() };
+    let (own, progress) = (LaneUser::own(), Arc::default());
+    let start = Start { run_dir: run_dir.to_owned(), debug: false, events, rebinds: false, lane_user: own, progress };
     ended.extend(end_lanes(&start).await?);
     // What a control that was killed together with its lanes left behind.
     Offloads::open(run_dir)?.restore(|_| false);

@@ -25,11 +25,18 @@ pub struct Store {
     damage: Option<String>,
 }
 
+/// What a new state file is to say. Nothing has been written.
+#[derive(Debug)]
+pub struct Draft {
+    file: PathBuf,
+    text: String,
+}
+
 /// A new state file, whole on the disk but not in force yet. Dropped, it is gone.
 #[derive(Debug)]
 #[must_use]
-pub struct Prepared<'a> {
-    store: &'a Store,
+pub struct Prepared {
+    file: PathBuf,
     aside: Option<PathBuf>,
 }
 
@@ -86,33 +93,60 @@ impl Store {
         self.damage = None;
     }
 
-    /// Writes relays aside, whole and flushed.
+    /// What the file is to say of relays. Nothing is written.
     ///
     /// # Errors
-    /// Why they cannot be kept; nothing has changed then.
-    pub fn prepare<'a>(&self, relays: impl IntoIterator<Item = &'a Relay>) -> Result<Prepared<'_>, Refusal> {
-        let not_kept = |problem: String| Refusal::NotKept { file: self.file.clone(), problem };
+    /// Why they cannot be kept.
+    pub fn draft<'a>(&self, relays: impl IntoIterator<Item = &'a Relay>) -> Result<Draft, Refusal> {
+        let not_kept = |problem: String| self.not_kept(problem);
         if let Some(problem) = self.lock.as_ref().err().or(self.damage.as_ref()) {
             return Err(not_kept(problem.clone()));
         }
         let relays: Vec<_> = relays.into_iter().map(relay_to_json).collect();
         let text = toml::to_string(&json!({ "relay": relays })).map_err(|error| not_kept(error.to_string()))?;
-        let aside = beside(&self.file, "new");
-        write_flushed(&aside, &format!("{HEAD}{text}")).map_err(|error| {
-            let _ = fs::remove_file(&aside);
-            not_kept(format!("{error}{}", remedy(&error)))
-        })?;
-        Ok(Prepared { store: self, aside: Some(aside) })
+        Ok(Draft { file: self.file.clone(), text: format!("{HEAD}{text}") })
+    }
+
+    /// Nothing was kept, and why.
+    #[must_use]
+    pub fn not_kept(&self, problem: String) -> Refusal {
+        Refusal::NotKept { file: self.file.clone(), problem }
+    }
+
+    /// Writes relays aside, whole and flushed.
+    ///
+    /// # Errors
+    /// Why they cannot be kept; nothing has changed then.
+    pub fn prepare<'a>(&self, relays: impl IntoIterator<Item = &'a Relay>) -> Result<Prepared, Refusal> {
+        self.draft(relays)?.write()
     }
 }
 
-impl Prepared<'_> {
+impl Draft {
+    /// Writes it aside, whole and flushed.
+    ///
+    /// # Errors
+    /// Why it cannot be kept; nothing has changed then.
+    pub fn write(self) -> Result<Prepared, Refusal> {
+        let Self { file, text } = self;
+        let aside = beside(&file, "new");
+        match write_flushed(&aside, &text) {
+            Ok(()) => Ok(Prepared { file, aside: Some(aside) }),
+            Err(error) => {
+                let _ = fs::remove_file(&aside);
+                Err(Refusal::NotKept { file, problem: format!("{error}{}", remedy(&error)) })
+            }
+        }
+    }
+}
+
+impl Prepared {
     /// Puts the new file in the place of the old one.
     ///
     /// # Errors
     /// When that failed: the old one is still there.
     pub fn commit(mut self) -> Result<(), Refusal> {
-        let file = &self.store.file;
+        let file = &self.file;
         let renamed =
             self.aside.as_ref().map_or(Ok(()), |aside| fs::rename(aside, file).and_then(|()| flush_folder(file)));
         renamed
@@ -122,7 +156,7 @@ impl Prepared<'_> {
     }
 }
 
-impl Drop for Prepared<'_> {
+impl Drop for Prepared {
     fn drop(&mut self) {
         if let Some(aside) = &self.aside {
             let _ = fs::remove_file(aside);

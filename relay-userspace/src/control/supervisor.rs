@@ -26,9 +26,11 @@ use tokio::sync::mpsc::UnboundedSender;
 mod follow; // what a thread does
 mod output; // what lanes write on their standard error
 mod renew; // another process takes the place of one that relays
+mod seen; // the lanes as others may see them
 mod start; // a process is started and handed everything
 
 pub use renew::Renewal;
+pub use seen::Seen;
 pub use start::Started;
 
 /// Everything that a lane is started from, and the process that runs.

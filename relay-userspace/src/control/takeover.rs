@@ -83,8 +83,7 @@ impl Orphans {
         let kernel = if is_same_object { super::reach::found_in_kernel(&program)? } else { Kernel::default() };
         let kernel = Kernel { joins: memberships.joins(&facts), ..kernel };
         let offloads = Offloads::open(&start.run_dir)?;
-        let room = (plan.lanes.max_relays, plan.lanes.max_outputs);
-        let events = start.events.clone();
+        let (room, events) = ((plan.lanes.max_relays, plan.lanes.max_outputs), start.events.clone());
         let (lanes, restarts) = ((plan.lanes.clone(), start.lane_user.clone()), &noted.restarts);
         let crew = Crew::taken_over(found, vault, lanes, restarts, &facts, &start.run_dir, events);
         let mut crew = crew.map_err(NotTaken::Unusable)?;
@@ -111,6 +110,7 @@ impl Orphans {
             lanes_run: noted.binary.clone(),
             runs,
             unit,
+            progress: Arc::clone(&start.progress),
         };
         chaos::at("takeover.found");
         if !is_same_object {

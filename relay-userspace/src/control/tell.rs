@@ -1,10 +1,10 @@
 //! What control tells of what it did and saw: each thing is an event with a stable name.
 
-use super::crew::Stall;
 use super::desk::{Applied, Refusal};
 use super::memo::Memo;
 use super::node::Node;
 use super::problem::{Problem, ProgramFault};
+use super::stalls::Stall;
 use crate::api::model::{Check, Health};
 use crate::config::{ConfigError, Errors};
 use crate::events::{Event, EventLog, Kind, Level};

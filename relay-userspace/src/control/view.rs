@@ -41,21 +41,21 @@ impl Origin {
     }
 }
 
-/// A node as it is in one moment.
-#[derive(Debug)]
+/// A node as it is in one moment. What is large in it is shared with the views before and after it.
+#[derive(Clone, Debug)]
 pub struct View {
     /// What is true: all relays, from wherever they came.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     /// Where each relay came from, by name.
-    pub origins: BTreeMap<String, Origin>,
+    pub origins: Arc<BTreeMap<String, Origin>>,
     /// Relays of the API that do not run beside those of the file, and why.
-    pub shadowed: Vec<(Relay, ConfigError)>,
+    pub shadowed: Arc<Vec<(Relay, ConfigError)>>,
     /// The table in force.
-    pub table: Table,
+    pub table: Arc<Table>,
     /// What cannot work yet.
-    pub pending: Vec<Pending>,
+    pub pending: Arc<Vec<Pending>>,
     /// What the kernel says of links and neighbours.
-    pub facts: Facts,
+    pub facts: Arc<Facts>,
     /// The numbers of the links in use.
     pub place: Placement,
     /// The lanes.
@@ -63,9 +63,9 @@ pub struct View {
     /// Where programs are attached.
     pub attached: Vec<AttachedView>,
     /// The groups that this node has joined.
-    pub joined: Vec<Held>,
+    pub joined: Arc<Vec<Held>>,
     /// Sockets of ours that only hold a port, by inode.
-    pub own_ports: BTreeSet<u64>,
+    pub own_ports: Arc<BTreeSet<u64>>,
     /// What became of the configuration file.
     pub config: ConfigState,
     /// The user that control runs as.
@@ -73,7 +73,7 @@ pub struct View {
     /// What falls away on this machine, and is no fault of the node.
     pub warnings: Vec<String>,
     /// See [`View::works`].
-    pub works: OnceLock<Works>,
+    pub works: Arc<OnceLock<Works>>,
 }
 
 impl View {
@@ -214,6 +214,30 @@ pub struct ConfigState {
     pub refusals: u64,
     /// How long the last change took to be in force, in nanoseconds.
     pub last_apply_ns: u64,
+    /// When a reload that failed is tried again.
+    pub retry: Option<Retry>,
+}
+
+/// Something that failed is tried again, each time it fails twice as late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// How often it has failed.
+    pub failures: u32,
+    /// When it is tried again, in nanoseconds of the monotonic clock.
+    pub at: u64,
+}
+
+impl Retry {
+    /// The longest pause, in seconds.
+    const LONGEST: u64 = 64;
+
+    /// After one more failure.
+    #[must_use]
+    pub fn after(before: Option<Self>, now: u64) -> Self {
+        let failures = before.map_or(0, |before| before.failures).saturating_add(1);
+        let pause = (1 << failures.min(8)).min(Self::LONGEST);
+        Self { failures, at: now.saturating_add(pause * 1_000_000_000) }
+    }
 }
 
 impl ConfigState {

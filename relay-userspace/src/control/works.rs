@@ -89,6 +89,7 @@ mod tests {
     use crate::observe::fixtures::Node;
     use relay_common::health::Share;
     use relay_common::table::{Part, Pending, PendingReason};
+    use std::sync::Arc;
 
     fn patterns(of: &[&str]) -> Vec<String> {
         of.iter().map(ToString::to_string).collect()
@@ -100,7 +101,7 @@ mod tests {
         let mut node = Node::new(&["news-1", "news-2", "sport-1"]);
         let link = "in0".to_owned();
         let reason = PendingReason::LinkDown { link, up: true };
-        node.view.pending.push(Pending { relay: "sport-1".into(), part: Part::Input, reason });
+        Arc::make_mut(&mut node.view.pending).push(Pending { relay: "sport-1".into(), part: Part::Input, reason });
         let view = node.view;
         let works = Works::of(&view);
         assert_eq!(works.relays.share, Share::parse("33.3333").unwrap());
@@ -120,7 +121,7 @@ mod tests {
     #[test]
     fn a_relay_that_is_switched_off_is_not_missing() {
         let mut node = Node::new(&["one", "two"]);
-        node.view.table.relays[0].as_mut().unwrap().relay.enabled = false;
+        Arc::make_mut(&mut node.view.table).relays[0].as_mut().unwrap().relay.enabled = false;
         let works = Works::of(&node.view);
         assert_eq!(works.relays.of, 1);
         let one = works.waiting(&node.view, &patterns(&["one"]));

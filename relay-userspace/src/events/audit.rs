@@ -60,6 +60,17 @@ fn by(who: &Who, kind: Kind, text: impl FnOnce(&str) -> String) -> Event {
     fields.into_iter().fold(event, |event, (field, value)| event.with(field, value))
 }
 
+/// A change in a few words: what was asked for, and by whom.
+#[must_use]
+pub fn title(who: &Who, ask: &Ask) -> String {
+    let ((what, relay), (name, _)) = (what(ask), describe(who));
+    match (relay, ask) {
+        (Some(relay), _) => format!("{what} relay \"{relay}\" by {name}"),
+        (None, Ask::PutAll { .. }) => format!("{what} all relays by {name}"),
+        (None, _) => format!("{what} by {name}"),
+    }
+}
+
 /// Who, for people, and its parts for programs.
 fn describe(who: &Who) -> (String, Vec<(&'static str, Value)>) {
     match who {

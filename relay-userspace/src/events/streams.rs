@@ -119,10 +119,10 @@ mod tests {
         let mut node = Node::new(&["one"]);
         let mut streams = Streams::default();
         run(&mut streams, &node, &[0], 1000, 3000);
-        node.view.table.relays[0].as_mut().unwrap().relay.name = "other".to_owned();
+        node.relay(0).relay.name = "other".to_owned();
         let told = run(&mut streams, &node, &[], 3000, 5000);
         assert_eq!(told, [("stream.interrupted", "other".to_owned())]);
-        node.view.table.relays[0].as_mut().unwrap().relay.enabled = false;
+        node.relay(0).relay.enabled = false;
         assert!(run(&mut streams, &node, &[], 5000, 9000).is_empty(), "nobody wonders");
         assert_eq!(streams.n_silent(), 0);
     }

@@ -10,6 +10,7 @@ use crate::api::model;
 use crate::clock::unix_ms;
 use crate::config::{ConfigError, relay_to_json};
 use crate::control::desk::Desk;
+use crate::control::progress::Doing;
 use crate::control::tag;
 use crate::control::view::{LaneView, Origin, View};
 use crate::link::traffic::{self, NET};
@@ -34,7 +35,10 @@ pub fn status(desk: &Desk, now: u64) -> model::Status {
     let view = desk.view();
     let [health, ready] = [false, true].map(|ready| of_node(desk, &view, ready, now).document());
     let config = &view.config;
-    let error = config.not_in_force();
+    let error = config.not_in_force().map(|error| match config.retry {
+        Some(retry) => format!("{error}; tried again in {} s", retry.at.saturating_sub(now).div_ceil(1_000_000_000)),
+        None => error,
+    });
     model::Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
@@ -51,6 +55,7 @@ pub fn status(desk: &Desk, now: u64) -> model::Status {
             error,
             last_good: config.last_good.clone(),
         },
+        doing: desk.pulse.progress.doing(now).map(doing),
         relays: states(&view, now),
         pending: view.pending.iter().map(pending).collect(),
         lanes: view.lanes.iter().map(|of| lane(of, now)).collect(),
@@ -66,6 +71,17 @@ fn warnings_of_node(desk: &Desk, view: &View) -> Vec<String> {
     [view.warnings.clone(), access::warnings(&desk.http, unix_ms()), events].concat()
 }
 
+/// What control is at.
+fn doing(Doing { change: _, job, job_age, step, .. }: Doing) -> model::Doing {
+    let seconds = |ns: u64| ns as f64 / 1e9;
+    let step = step.map(|step| model::Progress {
+        what: step.what,
+        done: step.done,
+        total: step.total,
+        since_s: seconds(step.age),
+    });
+    model::Doing { what: job, since_s: seconds(job_age), step }
+}
 /// The state of relays of the API that do not run beside those of the configuration file.
 pub(super) const SHADOWED: &str = "shadowed";
 
@@ -88,7 +104,7 @@ pub(super) fn count_states(states: impl Iterator<Item = State>) -> Vec<(State, u
 
 pub(super) fn by_relay(view: &View) -> ByRelay<'_> {
     let mut by_relay = ByRelay::new();
-    for pending in &view.pending {
+    for pending in view.pending.iter() {
         by_relay.entry(pending.relay.as_str()).or_default().push(pending);
     }
     by_relay

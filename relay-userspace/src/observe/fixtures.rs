@@ -8,7 +8,7 @@ use crate::kernel::link::Hook;
 use crate::memory::{self, counters::Counters, log::Log, whole_pages};
 use relay_common::counters::LaneCounter;
 use relay_common::facts::{Facts, Link};
-use relay_common::table::{Placement, compile};
+use relay_common::table::{Placement, SlotRelay, compile};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -45,23 +45,28 @@ impl Node {
         let (max_relays, max_outputs) = (plan.lanes.max_relays, plan.lanes.max_outputs);
         let lanes = (0..N_LANES).map(|number| Arc::new(lane(number, max_relays, max_outputs))).collect();
         let view = View {
-            origins: plan.relays.iter().map(|relay| (relay.name.clone(), Origin::Api)).collect(),
-            plan,
-            shadowed: Vec::new(),
-            table: compiled.table,
-            pending: compiled.pending,
-            facts,
+            origins: Arc::new(plan.relays.iter().map(|relay| (relay.name.clone(), Origin::Api)).collect()),
+            plan: Arc::new(plan),
+            shadowed: Arc::default(),
+            table: Arc::new(compiled.table),
+            pending: Arc::new(compiled.pending),
+            facts: Arc::new(facts),
             place,
             lanes,
             attached: vec![AttachedView { link: "in0".into(), ifindex: 1, hook: Hook::Native, relays: true }],
-            joined: Vec::new(),
-            own_ports: std::collections::BTreeSet::new(),
+            joined: Arc::default(),
+            own_ports: Arc::default(),
             user: "mcr".to_owned(),
             warnings: vec!["this kernel lacks something".into()],
-            works: std::sync::OnceLock::new(),
+            works: Arc::default(),
             config: ConfigState { path: "/etc/mcr/relay.toml".into(), taken: 3, ..ConfigState::default() },
         };
         Self { view }
+    }
+
+    /// The relay at a slot.
+    pub(crate) fn relay(&mut self, slot: usize) -> &mut SlotRelay {
+        Arc::make_mut(&mut self.view.table).relays[slot].as_mut().unwrap()
     }
 
     /// The counters of a lane.
@@ -75,7 +80,7 @@ impl Node {
             lane.counters.set(LaneCounter::Heartbeat, NOW - 50_000_000);
             lane.counters.set(LaneCounter::Generation, self.view.table.generation);
         }
-        let (mut desk, _) = Desk::open(self.view, EventLog::default());
+        let (mut desk, _) = Desk::open(self.view, EventLog::default(), Arc::default());
         desk.started = NOW - 90_000_000_000;
         desk.pulse.turned.store(NOW - 100_000_000, Relaxed);
         desk.pulse.found.store(Arc::new(Findings { at: NOW - 500_000_000, problems: Vec::new() }));

@@ -8,7 +8,9 @@ use crate::control::desk::{Desk, Findings};
 use crate::control::problem::Problem;
 use crate::control::view::View;
 use relay_common::counters::LaneCounter;
-use relay_common::health::{self as judge, Check, Demand, Evidence, Judgement, Lane, Share, Sum, Verdict, Waiting};
+use relay_common::health::{
+    self as judge, Check, Demand, Evidence, Judgement, Lane, Share, Sum, Verdict, Waiting, Work,
+};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -90,9 +92,14 @@ fn with_evidence<T>(desk: &Desk, view: &View, waiting: Waiting, now: u64, judge:
     let counts = |problem: &&Problem| !problem.link().is_some_and(|link| view.facts.unusable.contains_key(link));
     let texts: Vec<(&str, String)> =
         found.problems.iter().filter(counts).map(|problem| (problem.check(), problem.to_string())).collect();
+    let doing = desk.pulse.progress.doing(now);
+    let what = doing.as_ref().map_or_else(String::new, ToString::to_string);
+    // What its worker is at keeps it from looking; whether that gets on is another question.
+    let busy = doing.as_ref().map_or(0, |doing| doing.job_age);
     judge(&Evidence {
         turned_age: age(desk.pulse.turned.load(Relaxed), now),
-        looked_age: age(found.at, now),
+        work: doing.map(|doing| Work { what: &what, silent: doing.silent, patience: doing.patience }),
+        looked_age: age(found.at, now).map(|age| age.saturating_sub(busy)),
         found: texts.iter().map(|(check, text)| (*check, text.as_str())).collect(),
         generation: view.table.generation,
         lanes: view.lanes.iter().map(lane).collect(),
@@ -280,7 +287,9 @@ mod tests {
     #[test]
     fn a_link_that_cannot_be_used_is_partial_and_no_fault() {
         let mut node = Node::new(&["one"]);
-        node.view.facts.unusable.insert("out0".to_owned(), "somebody else has its queue".to_owned());
+        Arc::make_mut(&mut node.view.facts)
+            .unusable
+            .insert("out0".to_owned(), "somebody else has its queue".to_owned());
         let desk = desk(node);
         let fault = crate::control::problem::SocketFault::Missing("somebody else has its queue".to_owned());
         let problems = vec![Problem::Socket { link: "out0".to_owned(), queue: 0, fault }];

@@ -3,6 +3,7 @@
 //! milliseconds.
 
 use super::features::{Feature, Features, State};
+use crate::clock::now_ns;
 use crate::kernel::process;
 use crate::kernel::program::{Loading, Program, ProgramError};
 use crate::link::xdp::Netdev;
@@ -10,7 +11,7 @@ use crate::memory::{self, Mapping};
 use crate::sandbox;
 use crate::xsk::options;
 use crate::xsk::port::Port;
-use crate::xsk::socket::{SocketError, Tries, Unbound, Wanted};
+use crate::xsk::socket::{LETTING_GO, SocketError, Tries, Unbound, Wanted};
 use nix::errno::Errno;
 use relay_common::plan::ZeroCopy;
 use std::error::Error;
@@ -106,7 +107,7 @@ fn try_socket(found: &mut Vec<(Feature, State)>) -> Result<(), String> {
         ring_size: RING,
         frame_size: FRAME,
     };
-    let mut tries = Tries::new(&wanted);
+    let mut tries = Tries::new(&wanted, LETTING_GO);
     let (socket, unbound): (OwnedFd, Unbound) = loop {
         let unbound = match Unbound::prepare(&frames, &wanted, tries.mode()) {
             Ok(unbound) => unbound,
@@ -121,7 +122,7 @@ fn try_socket(found: &mut Vec<(Feature, State)>) -> Result<(), String> {
             Ok(fd) => break (fd, unbound),
             Err(errno) => {
                 drop(unbound);
-                match tries.again(&wanted, errno) {
+                match tries.again(&wanted, errno, now_ns()) {
                     Ok(pause) => std::thread::sleep(pause.unwrap_or_default()),
                     // Somebody relays over loopback, of all links.
                     Err(SocketError::InUse { .. }) => return Ok(()),

@@ -36,7 +36,7 @@ pub(super) fn known(view: &View, findings: &Findings, name: &str, now: u64) -> O
         mute: relay.muted.then_some(Mute::Relay),
         pending: pending.map(|pending| (pending.part, pending.reason.clone())).collect(),
         joined: joined(view, &relay),
-        own_ports: view.own_ports.clone(),
+        own_ports: view.own_ports.as_ref().clone(),
         attachment: attachment(view, findings, &relay.input.interface),
         is_matched: Some(built.key.is_some_and(|key| view.table.kernel.inputs.contains_key(&key))),
         lanes: lanes_of(view, &relay).map(|lane| lane_of(view, lane, now)).collect(),

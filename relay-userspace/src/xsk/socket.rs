@@ -5,6 +5,7 @@
 
 use super::options;
 use super::port::Port;
+use crate::clock::now_ns;
 use crate::kernel::process::close_on_exec;
 use crate::memory::Mapping;
 use nix::errno::Errno;
@@ -99,8 +100,11 @@ pub enum SocketError {
     },
 }
 
-/// How long a queue may stay busy: after a socket is closed the kernel takes it down in the background.
-const BUSY_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a queue may stay busy that was ours a moment ago, or an earlier mcr's: after a socket is closed the kernel takes
+/// it down in the background.
+pub const LETTING_GO: Duration = Duration::from_secs(3);
+/// How long any other queue may stay busy: longer than a short look of another program, as `mcr probe`, takes.
+pub const BUSY: Duration = Duration::from_millis(500);
 const BUSY_STEP: Duration = Duration::from_millis(5);
 
 /// A bound socket.
@@ -115,7 +119,7 @@ pub struct Bound {
 /// Creates and binds a socket over a lane's frames. `fill` is asked for frames to put on the fill ring: drivers want
 /// it full before the bind, even of a socket that only sends.
 pub fn create(frames: &Mapping, wanted: &Wanted<'_>, mut fill: impl FnMut(&mut Port)) -> Result<Bound, SocketError> {
-    let mut tries = Tries::new(wanted);
+    let mut tries = Tries::new(wanted, LETTING_GO);
     loop {
         let unbound = Unbound::prepare(frames, wanted, tries.mode())?;
         unbound.fill(wanted, &mut fill)?;
@@ -123,7 +127,7 @@ pub fn create(frames: &Mapping, wanted: &Wanted<'_>, mut fill: impl FnMut(&mut P
             Ok(fd) => return finish(fd, wanted),
             Err(errno) => {
                 drop(unbound);
-                if let Some(pause) = tries.again(wanted, errno)? {
+                if let Some(pause) = tries.again(wanted, errno, now_ns())? {
                     std::thread::sleep(pause);
                 }
             }
@@ -135,19 +139,22 @@ pub fn create(frames: &Mapping, wanted: &Wanted<'_>, mut fill: impl FnMut(&mut P
 #[derive(Debug)]
 pub struct Tries {
     modes: &'static [u16],
-    waited: Duration,
+    /// For how long a queue is let be busy.
+    patience: Duration,
+    /// Until when, once it was found busy, in nanoseconds of the monotonic clock.
+    until: Option<u64>,
 }
 
 impl Tries {
-    /// Nothing tried yet.
+    /// Nothing tried yet. A queue that is busy is let be so for that long, whatever each try takes.
     #[must_use]
-    pub const fn new(wanted: &Wanted<'_>) -> Self {
+    pub const fn new(wanted: &Wanted<'_>, patience: Duration) -> Self {
         let modes: &[u16] = match wanted.zero_copy {
             ZeroCopy::Auto => &[SocketConfig::XDP_BIND_ZEROCOPY, SocketConfig::XDP_BIND_COPY],
             ZeroCopy::Always => &[SocketConfig::XDP_BIND_ZEROCOPY],
             ZeroCopy::Never => &[SocketConfig::XDP_BIND_COPY],
         };
-        Self { modes, waited: Duration::ZERO }
+        Self { modes, patience, until: None }
     }
 
     /// The mode to try now.
@@ -161,18 +168,18 @@ impl Tries {
     ///
     /// # Errors
     /// When everything was tried.
-    pub fn again(&mut self, wanted: &Wanted<'_>, errno: Errno) -> Result<Option<Duration>, SocketError> {
+    pub fn again(&mut self, wanted: &Wanted<'_>, errno: Errno, now: u64) -> Result<Option<Duration>, SocketError> {
         let (link, queue) = (wanted.link.to_owned(), wanted.queue);
         if errno == Errno::EBUSY {
-            if self.waited >= BUSY_PATIENCE {
+            let patience = u64::try_from(self.patience.as_nanos()).unwrap_or(u64::MAX);
+            if now >= *self.until.get_or_insert_with(|| now.saturating_add(patience)) {
                 return Err(SocketError::InUse { link, queue });
             }
-            self.waited += BUSY_STEP;
             return Ok(Some(BUSY_STEP));
         }
         if self.modes.len() > 1 {
             self.modes = &self.modes[1..];
-            self.waited = Duration::ZERO;
+            self.until = None;
             return Ok(None);
         }
         let source = io::Error::from(errno);
@@ -340,7 +347,28 @@ pub fn probe(socket: BorrowedFd<'_>) -> Result<(), Errno> {
 
 #[cfg(test)]
 mod tests {
-    use super::refused_at_once;
+    use super::{BUSY, SocketError, Tries, Wanted, refused_at_once};
+    use nix::errno::Errno;
+    use relay_common::plan::ZeroCopy;
+
+    #[test]
+    fn a_busy_queue_is_let_be_busy_for_a_time_and_not_for_a_number_of_tries() {
+        let zero_copy = ZeroCopy::Auto;
+        let wanted =
+            Wanted { link: "in0", queue: 3, receives: true, sends: true, zero_copy, ring_size: 8, frame_size: 2048 };
+        let (mut tries, busy) = (Tries::new(&wanted, BUSY), u64::try_from(BUSY.as_nanos()).unwrap());
+        // Each try takes a tenth of the time by itself.
+        for now in (0..10).map(|step| 7 + step * busy / 10) {
+            assert!(tries.again(&wanted, Errno::EBUSY, now).unwrap().is_some(), "{now}");
+        }
+        let refused = tries.again(&wanted, Errno::EBUSY, 7 + busy).unwrap_err();
+        assert!(matches!(refused, SocketError::InUse { queue: 3, .. }), "{refused}");
+        // Another mode has its own time.
+        let mut tries = Tries::new(&wanted, BUSY);
+        assert!(tries.again(&wanted, Errno::EBUSY, 0).unwrap().is_some());
+        assert_eq!(tries.again(&wanted, Errno::EOPNOTSUPP, busy).unwrap(), None);
+        assert!(tries.again(&wanted, Errno::EBUSY, busy).unwrap().is_some());
+    }
 
     #[test]
     fn what_the_kernel_refuses_at_once_has_its_own_words() {

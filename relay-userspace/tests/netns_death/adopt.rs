@@ -18,7 +18,7 @@ use relay_userspace::memory::frames::Census;
 use relay_userspace::memory::log::Log;
 use relay_userspace::memory::{Mapping, whole_pages};
 use relay_userspace::xsk::options::statistics;
-use relay_userspace::xsk::socket::{Tries, Unbound, Wanted};
+use relay_userspace::xsk::socket::{LETTING_GO, Tries, Unbound, Wanted};
 use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::time::Duration;
@@ -53,7 +53,7 @@ async fn a_link_comes_and_goes(lane: &mut LaneProcess, outfit: &Outfit, shown: &
     let take = Take { ifindex: 99, output: 2, receives: 1, transmits: 1, ..Take::default() };
     let take = Message { number: 7, ..Message::of(kind::TAKE).saying(take) };
     let bound = loop {
-        let socket = Unbound::prepare(&frames, &wanted, Tries::new(&wanted).mode()).unwrap();
+        let socket = Unbound::prepare(&frames, &wanted, Tries::new(&wanted, LETTING_GO).mode()).unwrap();
         lane.take(take, socket.fd()).await.unwrap();
         // About a ring more: the words of a lane at work change meanwhile. Below it is exact.
         let more = census(outfit, shown).fill.saturating_sub(before.fill);

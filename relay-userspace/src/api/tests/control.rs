@@ -26,7 +26,7 @@ pub(super) struct Control {
 /// A desk, and a task that answers at it.
 pub(super) fn open(file: Vec<Relay>) -> (Desk, Arc<Mutex<Control>>) {
     let control = Control { file, ..Control::default() };
-    let (desk, mut asks): (_, mpsc::Receiver<Asked>) = Desk::open(control.view(), EventLog::default());
+    let (desk, mut asks): (_, mpsc::Receiver<Asked>) = Desk::open(control.view(), EventLog::default(), Arc::default());
     let control = Arc::new(Mutex::new(control));
     let (shown, answering) = (desk.clone(), Arc::clone(&control));
     tokio::spawn(async move {
@@ -34,7 +34,7 @@ pub(super) fn open(file: Vec<Relay>) -> (Desk, Arc<Mutex<Control>>) {
             let mut control = answering.lock().unwrap();
             control.asked.push((who, format!("{ask:?}")));
             let answered = control.answer(ask, dry);
-            shown.show(control.view());
+            shown.show(control.view(), |_| Vec::new());
             let _ = answer.send(answered);
         }
     });
@@ -52,20 +52,20 @@ impl Control {
         let facts = Facts::default();
         View {
             place: Placement::new(&plan, &facts, None),
-            plan,
-            origins,
-            shadowed: Vec::new(),
-            table,
-            pending: Vec::new(),
-            facts,
+            plan: Arc::new(plan),
+            origins: Arc::new(origins),
+            shadowed: Arc::default(),
+            table: Arc::new(table),
+            pending: Arc::default(),
+            facts: Arc::new(facts),
             lanes: Vec::new(),
             attached: Vec::new(),
-            joined: Vec::new(),
-            own_ports: std::collections::BTreeSet::new(),
+            joined: Arc::default(),
+            own_ports: Arc::default(),
             config: ConfigState { path: PathBuf::from("/etc/mcr/relay.toml"), ..ConfigState::default() },
             user: "mcr".to_owned(),
             warnings: Vec::new(),
-            works: std::sync::OnceLock::new(),
+            works: Arc::default(),
         }
     }
 

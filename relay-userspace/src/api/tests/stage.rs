@@ -221,6 +221,7 @@ impl Sight for FakeSight {
                 error: None,
                 last_good: None,
             },
+            doing: None,
             relays: BTreeMap::new(),
             pending: Vec::new(),
             lanes: Vec::new(),

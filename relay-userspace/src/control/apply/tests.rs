@@ -2,6 +2,7 @@
 
 use super::{Effects, apply};
 use crate::config::parse;
+use crate::control::progress::Progress;
 use anyhow::bail;
 use relay_common::abi::{InputKey, InputValue, MacKey, SourceKey};
 use relay_common::facts::{Facts, Link};
@@ -118,10 +119,17 @@ fn whatever_step_fails_everything_is_as_it_was() {
     for fail_at in 1.. {
         let mut world = World::default();
         let mut kernel = Kernel::default();
-        run(apply(&mut world, &mut kernel, &towards(&Kernel::default(), &before.0, &before.0), &before.0)).unwrap();
+        run(apply(
+            &mut world,
+            &mut kernel,
+            &towards(&Kernel::default(), &before.0, &before.0),
+            &before.0,
+            &Progress::default(),
+        ))
+        .unwrap();
         assert_eq!((&world.holds, &kernel), (&before.0.kernel, &before.0.kernel));
         (world.steps, world.fail_at) = (0, Some(fail_at));
-        if run(apply(&mut world, &mut kernel, &changes, &after)).is_ok() {
+        if run(apply(&mut world, &mut kernel, &changes, &after, &Progress::default())).is_ok() {
             assert_eq!((&world.holds, world.lanes.1), (&after.kernel, 2));
             break;
         }
@@ -132,7 +140,7 @@ fn whatever_step_fails_everything_is_as_it_was() {
         back.generation = world.lanes.0 + 1;
         world.fail_at = None;
         let changes = towards(&kernel, &after, &back);
-        run(apply(&mut world, &mut kernel, &changes, &back)).unwrap();
+        run(apply(&mut world, &mut kernel, &changes, &back, &Progress::default())).unwrap();
         assert_eq!((&world.holds, &kernel), (&before.0.kernel, &before.0.kernel), "step {fail_at}");
         assert_eq!(world.lanes, (back.generation, 2), "step {fail_at}");
     }

@@ -108,7 +108,7 @@ impl Crew {
 impl Post {
     /// One that is known to stall would only be waited for.
     const fn is_known_to_stall(&self) -> bool {
-        self.stalled_since.is_some()
+        self.stalls
     }
 
     async fn give_what_it_lacks(&mut self) -> Option<(u32, usize, anyhow::Error)> {

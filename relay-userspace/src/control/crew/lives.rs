@@ -1,10 +1,11 @@
-//! Lanes stall and come round; they are renewed; in the end they are asked to stop.
+//! Lanes stall; they are renewed; in the end they are asked to stop.
 
 use super::{Crew, LOOK_AGAIN, Post};
 use crate::clock::now_ns;
 use crate::control::chaos;
 use crate::control::door;
 use crate::control::process::LaneProcess;
+use crate::control::stalls::is_old;
 use crate::control::station::Station;
 use crate::control::supervisor::Presence;
 use crate::control::tell;
@@ -12,41 +13,14 @@ use anyhow::bail;
 use relay_common::counters::LaneCounter;
 use std::time::Duration;
 
-/// A heartbeat older than this is a stalled lane: ten of its longest sleeps.
-const STALLED_NS: u64 = 1_000_000_000;
-
-/// What became of a lane that did not come round, or does again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stall {
-    /// It stalls.
-    Began,
-    /// It comes round again.
-    Ended,
-    /// It hung and was ended: see [`relay_common::hang`].
-    Hopeless,
-}
-
 impl Crew {
-    /// Lanes whose heartbeat has just become old, or fresh again.
-    pub fn stalls(&mut self, now: u64) -> Vec<(u32, Stall)> {
-        let mut changed = Vec::new();
+    /// Notes which lanes stall: they are not waited for again and again.
+    pub fn note_stalls(&mut self, now: u64) {
         for post in &mut self.posts {
             let heartbeat = post.station.counters.get(LaneCounter::Heartbeat);
             let pid = self.supervisor.edit(post.station.number, |life| life.pid()).flatten();
-            let stalls = pid.is_some() && now.saturating_sub(heartbeat) > STALLED_NS;
-            match (post.stalled_since, stalls) {
-                (None, true) => {
-                    post.stalled_since = Some(now);
-                    changed.push((post.station.number, Stall::Began));
-                }
-                (Some(_), false) => {
-                    post.stalled_since = None;
-                    changed.push((post.station.number, Stall::Ended));
-                }
-                _ => {}
-            }
+            post.stalls = pid.is_some() && is_old(heartbeat, now);
         }
-        changed
     }
 
     /// Asks all lanes to send what they have and end, and waits for them.

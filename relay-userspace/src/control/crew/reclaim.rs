@@ -6,6 +6,7 @@ use crate::clock::now_ns;
 use crate::control::event::Event;
 use crate::control::release::{HURRY_NS, Parked};
 use crate::control::station::Station;
+use crate::control::supervisor::Life;
 use crate::lane::handoff::kind;
 use crate::memory::log::Log;
 use relay_common::journal::Queue;
@@ -31,6 +32,12 @@ impl Crew {
         // One that is bound now could only be bound because the kernel had let go of the one before.
         let is_bound = |queue: &Queue| self.sockets().iter().any(|socket| socket.need.queue() == *queue);
         Ok(Parked::on(queue.filter(|queue| !is_bound(queue))))
+    }
+
+    /// Whether a socket of ours was on that queue, and the kernel may not have let go of it yet.
+    pub(super) fn may_be_held_still(&self, queue: Queue) -> bool {
+        let waits = |life: &mut Life| life.parked.values().any(|parked| parked.waits_for(queue));
+        (0..self.supervisor.n_lanes()).any(|lane| self.supervisor.edit(lane, waits).unwrap_or_default())
     }
 
     /// A socket could be bound to that queue: the one before is gone.

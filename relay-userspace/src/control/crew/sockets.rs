@@ -1,6 +1,7 @@
 //! Sockets come and go while lanes work: made here, filled by the lane, bound here; let go by the lane first.
 
 use super::Crew;
+use crate::clock::now_ns;
 use crate::control::release::Parked;
 use crate::control::sockets::{Need, Uses};
 use crate::control::station::{self, LaneSocket, Station};
@@ -8,7 +9,7 @@ use crate::control::supervisor::Life;
 use crate::lane::change::Why;
 use crate::lane::handoff::{Message, Refusal, kind, said};
 use crate::xsk::port::Port;
-use crate::xsk::socket::{SocketError, Tries, Unbound, Wanted, finish};
+use crate::xsk::socket::{BUSY, LETTING_GO, SocketError, Tries, Unbound, Wanted, finish};
 use relay_common::plan::{Lanes, ZeroCopy};
 use std::collections::BTreeMap;
 use std::io;
@@ -103,7 +104,8 @@ impl Crew {
     ) -> Result<(), Trouble> {
         let lanes = self.lanes.clone();
         let wanted = Wanted { zero_copy, ..station::wanted(need, &lanes) };
-        let (mut tries, mut deaths) = (Tries::new(&wanted), 0);
+        let patience = if self.may_be_held_still(need.queue()) { LETTING_GO } else { BUSY };
+        let (mut tries, mut deaths) = (Tries::new(&wanted, patience), 0);
         loop {
             let offered = match self.offer(need, output, &lanes, tries.mode()).await {
                 Err(Trouble::NoFrames { .. }) if waits && self.wait_for_frames(need.lane).await => continue,
@@ -123,7 +125,7 @@ impl Crew {
                 Err(errno) => {
                     // The kernel has seen none of its frames.
                     self.withdraw(need.lane, offered, Parked::on([])).await?;
-                    if let Some(pause) = tries.again(&wanted, errno)? {
+                    if let Some(pause) = tries.again(&wanted, errno, now_ns())? {
                         tokio::time::sleep(pause).await;
                     }
                 }

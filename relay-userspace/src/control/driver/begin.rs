@@ -1,11 +1,12 @@
 //! How control begins: over lanes that run without one, or anew.
 
-use super::{Control, Options, changes};
+use super::worker::Worker;
+use super::{Options, changes};
 use crate::clock::now_ns;
 use crate::config::{self, Configuration, Errors};
 use crate::control::book::Book;
-use crate::control::desk::{Asked, Desk, Findings};
-use crate::control::door;
+use crate::control::desk::{Asked, Desk, Findings, Pulse};
+use crate::control::disk::Disk;
 use crate::control::last_good::{LastGood, state_file_of};
 use crate::control::node::{Node, Start};
 use crate::control::orphans::{Found, Orphans, end_strays};
@@ -20,7 +21,6 @@ use crate::events::{Event, EventLog};
 use futures_util::future::join_all;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::mpsc;
 
 /// A configuration to begin with.
@@ -83,16 +83,18 @@ fn state_file(options: &Options, named: Option<PathBuf>) -> PathBuf {
     named.unwrap_or_else(|| options.state_dir.join("relays.toml"))
 }
 
-impl Control {
+impl Worker {
     pub(super) async fn begin(
         options: &Options,
         beginning: Beginning,
         found: Found,
         start: &Start,
+        log: EventLog,
+        pulse: Arc<Pulse>,
     ) -> anyhow::Result<(Self, mpsc::Receiver<Asked>)> {
         let Beginning { configuration, refused, last_good, last } = beginning;
         let Found { orphans, strays } = found;
-        let log = EventLog::open(&options.run_dir, door::namespace()?);
+        let disk = Disk::start()?;
         let mut store = Store::open(&state_file(options, configuration.settings.state.file.clone()));
         let mut config = ConfigState { path: options.config.clone(), ..ConfigState::default() };
         if let Some(errors) = &refused {
@@ -137,28 +139,11 @@ impl Control {
             None if n_strays > 0 => log.record(tell::begun_anew(n_strays)),
             None => {}
         }
-        let (desk, asks) = Desk::open(node.view(&book, config.clone()), log);
+        let (desk, asks) = Desk::open(node.view(&book, config.clone()), log, pulse);
         let found = inspect_first(&mut node, &desk).await;
         desk.health.store(Arc::new(configuration.settings.health));
         let file = sources::Watched::new(&options.config);
-        let (streams, health, links_due, ticks) = Default::default();
-        let control = Self {
-            node,
-            book,
-            store,
-            last,
-            text,
-            desk,
-            config,
-            found,
-            file,
-            streams,
-            health,
-            links_due,
-            ticks,
-            took_over,
-        };
-        Ok((control, asks))
+        Ok((Self { node, book, store, last, text, desk, config, found, file, disk, took_over }, asks))
     }
 }
 
@@ -167,7 +152,6 @@ async fn inspect_first(node: &mut Node, desk: &Desk) -> Vec<(u64, Problem)> {
     let (problems, now) = (node.inspect().await, now_ns());
     problems.iter().for_each(|problem| desk.events.record(tell::problem(problem)));
     desk.pulse.found.store(Arc::new(Findings { at: now, problems: problems.clone() }));
-    desk.pulse.turned.store(now, Relaxed);
     problems.into_iter().map(|problem| (now, problem)).collect()
 }
 

@@ -1,33 +1,48 @@
 //! Changes: how control answers a wish and takes the configuration file anew.
 
-use super::Control;
+use super::worker::Worker;
 use crate::clock::now_ns;
-use crate::config::{self, Configuration};
+use crate::config::{Configuration, Http};
 use crate::control::book::{Book, differences};
 use crate::control::desk::{Applied, Ask, Refusal, Who};
+use crate::control::event::Reloaded;
 use crate::control::node::Node;
 use crate::control::reach::Unreached;
 use crate::control::store::Prepared;
-use crate::control::view::{ConfigState, Origin};
-use crate::control::{tell, upgrade};
+use crate::control::view::{ConfigState, Origin, Retry};
+use crate::control::{http, sources, tell, upgrade};
 use crate::events::audit::audit;
 use relay_common::plan::{Lanes, Plan, Relay};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-impl Control {
-    pub(super) async fn asked(&mut self, who: &Who, ask: &Ask, dry: bool) -> Result<Applied, Refusal> {
+const WRITING: &str = "writing the state file";
+
+impl Worker {
+    /// Answers, and says of a reload what became of it.
+    pub(super) async fn asked(
+        &mut self,
+        who: &Who,
+        ask: &Ask,
+        dry: bool,
+    ) -> (Result<Applied, Refusal>, Option<Reloaded>) {
         let before = self.touched(ask);
+        let mut reloaded = None;
         let said = match ask {
-            Ask::Reload => self.reload(dry).await,
-            Ask::Upgrade { binary } => self.upgrade(binary),
+            Ask::Reload => {
+                let said = self.reload(dry).await;
+                reloaded =
+                    (!dry).then(|| self.config.retry.map_or(Reloaded::Settled, |retry| Reloaded::Again(retry.at)));
+                said
+            }
+            Ask::Upgrade { binary } => self.upgrade(binary.clone()).await,
             _ => self.change(ask, dry).await,
         };
         if !dry {
             let after = self.touched(ask);
             self.record(audit(who, ask, &before, &after, &said));
         }
-        said
+        (said, reloaded)
     }
 
     /// The relays that are asked about, as they are now.
@@ -42,10 +57,13 @@ impl Control {
         }
     }
 
-    fn upgrade(&self, binary: &std::path::Path) -> Result<Applied, Refusal> {
-        let layouts = upgrade::check(binary).map_err(|error| Refusal::Conflict(vec![format!("{error:#}")]))?;
+    async fn upgrade(&mut self, binary: std::path::PathBuf) -> Result<Applied, Refusal> {
+        // It is given time to answer, in which others want something too.
+        let asked = tokio::task::spawn_blocking(move || upgrade::check(&binary)).await;
+        let asked = asked.unwrap_or_else(|_| Err(anyhow::anyhow!("the binary could not be asked")));
+        let layouts = asked.map_err(|error| Refusal::Conflict(vec![format!("{error:#}")]))?;
         // The newer control begins with the file as it is now; one that it refuses would leave the lanes without any.
-        config::load(&self.config.path).map_err(Refusal::Invalid)?;
+        self.read_file(true).await?;
         let change = format!("upgrade from mcr {} to mcr {}", env!("CARGO_PKG_VERSION"), layouts.version);
         let plan = &self.node.plan;
         Ok(Applied { changes: vec![change], ..differences(plan, plan, self.node.table.generation) })
@@ -59,19 +77,40 @@ impl Control {
             self.node.would_fit(&new).map_err(Refusal::Conflict)?;
             return Ok(self.book.differences(&after, self.node.table.generation));
         }
-        let store = &self.store;
-        let prepared = store.prepare(after.of_api.values())?;
+        let prepared = self.prepare(&after).await?;
         carry_out(&mut self.node, &mut self.config, new, &after.origins()).await?;
-        if let Err(refusal) = prepared.commit() {
+        if let Err(refusal) = self.commit(prepared).await {
             let back = self.node.change(old, &self.book.origins()).await;
             self.config.torn = back.err().map(|error| error.to_string());
             self.show();
             return Err(refusal);
         }
         let before = self.take_book(after);
-        // What could not be read before is written anew.
-        self.config.damaged = None;
         Ok(self.in_force(&before))
+    }
+
+    /// Writes down what the API's relays are to be, beside what they are.
+    async fn prepare(&self, book: &Book) -> Result<Prepared, Refusal> {
+        let draft = self.store.draft(book.of_api.values())?;
+        let written = self.disk.ask(&self.node.progress, WRITING, move || draft.write()).await;
+        written.unwrap_or_else(|hangs| Err(self.store.not_kept(hangs.to_string())))
+    }
+
+    /// What was written down counts from now on, for whoever starts mcr again. What is in force stays in force on a disk
+    /// that has taken everything and does not say that it counts.
+    async fn commit(&mut self, prepared: Prepared) -> Result<(), Refusal> {
+        let committed = self.disk.ask(&self.node.progress, WRITING, move || prepared.commit()).await;
+        let (damaged, said) = match committed {
+            // What could not be read before is written anew.
+            Ok(Ok(())) => (None, Ok(())),
+            Ok(Err(refusal)) => (self.config.damaged.take(), Err(refusal)),
+            Err(hangs) => {
+                let file = self.store.file().display();
+                (Some(format!("nobody knows whether {file} holds the last change, which is in force: {hangs}")), Ok(()))
+            }
+        };
+        self.config.damaged = damaged;
+        said
     }
 
     /// The configuration file as it is now; and a state file that could not be read before.
@@ -80,16 +119,19 @@ impl Control {
         if dry {
             return taken;
         }
-        self.file.seen();
         match &taken {
             Ok(applied) => {
-                (self.config.refused, self.config.failed, self.config.last_good) = (None, None, None);
+                (self.config.refused, self.config.failed) = (None, None);
+                (self.config.retry, self.config.last_good) = (None, None);
                 self.config.taken += 1;
                 self.record(tell::applied(applied));
                 self.keep_what_runs();
             }
             Err(refusal) => {
                 self.config.refusals += 1;
+                // What failed may work in a moment; what was refused is refused until somebody changes it.
+                let again = matches!(refusal, Refusal::Failed(_)).then(|| Retry::after(self.config.retry, now_ns()));
+                self.config.retry = again;
                 if let Refusal::Invalid(errors) = refusal {
                     (self.config.refused, self.config.failed) = (Some(errors.clone()), None);
                 } else {
@@ -103,7 +145,7 @@ impl Control {
     }
 
     async fn take_file(&mut self, dry: bool) -> Result<Applied, Refusal> {
-        let Configuration { mut plan, settings, text } = config::load(&self.config.path).map_err(Refusal::Invalid)?;
+        let Configuration { mut plan, settings, text } = self.read_file(dry).await?;
         keep_lanes(&mut plan, self.book.lanes())?;
         let mut book = self.book.clone();
         // While it cannot be read, the file of the configuration counts all the same.
@@ -113,7 +155,7 @@ impl Control {
             book.of_api = kept.into_iter().map(|relay| (relay.name.clone(), relay)).collect();
         }
         let after = book.with_file(plan);
-        let http = self.desk.http.prepare(&settings.http).map_err(|problem| Refusal::Conflict(vec![problem]))?;
+        let http = self.read_http(settings.http).await?;
         let new = after.plan();
         if dry {
             self.node.would_fit(&new).map_err(Refusal::Conflict)?;
@@ -130,10 +172,35 @@ impl Control {
             self.config.damaged = None;
         } else if self.config.damaged.is_some() && !self.store.is_damaged() {
             // What could not be read at the start was known from the lanes: it is written anew.
-            let written = self.store.prepare(self.book.of_api.values()).and_then(Prepared::commit);
-            self.config.damaged = written.err().map(|refusal| refusal.to_string());
+            let book = self.book.clone();
+            match self.prepare(&book).await {
+                Ok(prepared) => _ = self.commit(prepared).await,
+                Err(refusal) => self.config.damaged = Some(refusal.to_string()),
+            }
         }
         Ok(self.in_force(&before).with(of_http))
+    }
+
+    /// What the configuration file says now. What was read counts as taken, whatever lies there by the time that it is in
+    /// force; unless it is only looked at.
+    async fn read_file(&mut self, dry: bool) -> Result<Configuration, Refusal> {
+        let path = self.config.path.clone();
+        let read =
+            self.disk.ask(&self.node.progress, "reading the configuration file", move || sources::read(&path)).await;
+        let (signature, configuration) =
+            read.map_err(|hangs| Refusal::Failed(format!("{} cannot be read: {hangs}", self.config.path.display())))?;
+        if !dry {
+            self.file.took(signature);
+        }
+        configuration.map_err(Refusal::Invalid)
+    }
+
+    /// What of `[http]` can be taken, with the certificate as it is now.
+    async fn read_http(&self, http: Http) -> Result<http::Prepared, Refusal> {
+        let desk = self.desk.http.clone();
+        let read = self.disk.ask(&self.node.progress, "reading the certificate", move || desk.prepare(&http)).await;
+        let read = read.map_err(|hangs| Refusal::Failed(format!("the files of http.tls cannot be read: {hangs}")))?;
+        read.map_err(|problem| Refusal::Conflict(vec![problem]))
     }
 
     /// Another book is in force; gives back the one before. Tells which relays of the API it does not let run.

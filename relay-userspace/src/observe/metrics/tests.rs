@@ -43,7 +43,7 @@ fn desk() -> Desk {
         lane.latency(ns);
     }
     let mut node = node;
-    node.view.table.relays[1].as_mut().unwrap().relay.name = "a \"b\" \\ c\nd".to_owned();
+    node.relay(1).relay.name = "a \"b\" \\ c\nd".to_owned();
     let desk = node.desk();
     desk.events.record(Event::new(Kind::NodeReady, "ready"));
     desk.http.certificate.store(Some(Arc::new(certificate())));
@@ -123,7 +123,7 @@ fn samples(text: &str) -> BTreeMap<&str, f64> {
 #[test]
 fn labels_of_people_are_told_once_of_each_relay() {
     let mut node = Node::new(&["one", "two"]);
-    let relay = &mut node.view.table.relays[1].as_mut().unwrap().relay;
+    let relay = &mut Arc::make_mut(&mut node.view.table).relays[1].as_mut().unwrap().relay;
     relay.labels = [("group", "news"), ("relay", "x")].map(|(key, value)| (key.to_owned(), value.to_owned())).into();
     let text = text_from(&node.desk(), &[], Format::Text);
     let told: Vec<&str> = text.lines().filter(|line| !line.starts_with('#') && line.contains("label_group")).collect();

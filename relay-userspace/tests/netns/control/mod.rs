@@ -22,4 +22,5 @@ mod schema;
 mod starts;
 mod top;
 mod upgrade;
+mod waits;
 mod whole_set;

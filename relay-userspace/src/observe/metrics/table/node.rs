@@ -238,7 +238,7 @@ fn sample(out: &mut Exposition<'_>, value: Option<Value>) {
 
 fn pending(scrape: &Scrape<'_>, tell: &mut Tell<'_>) {
     let mut counts: Vec<(&str, u64)> = PendingReason::NAMES.iter().map(|name| (*name, 0)).collect();
-    for pending in &scrape.view.pending {
+    for pending in scrape.view.pending.iter() {
         let name = pending.reason.name();
         match counts.iter_mut().find(|(of, _)| *of == name) {
             Some((_, n)) => *n += 1,

@@ -1,0 +1,336 @@
+//! The worker: a thread of its own that owns the node and does what takes long, one job after the other. The loop gives it
+//! the next when it has done the last, and sees meanwhile what it is at.
+
+use super::begin::Beginning;
+use super::{Ended, Options};
+use crate::clock::now_ns;
+use crate::config::{Configuration, Errors};
+use crate::control::agenda::{End, Job};
+use crate::control::book::Book;
+use crate::control::desk::{Ask, Asked, Desk, Findings, Pulse};
+use crate::control::disk::Disk;
+use crate::control::event::{Begun, Done, Event};
+use crate::control::lane_user::LaneUser;
+use crate::control::last_good::LastGood;
+use crate::control::node::{Node, Start};
+use crate::control::orphans::Found;
+use crate::control::problem::Problem;
+use crate::control::progress::Progress;
+use crate::control::sources;
+use crate::control::store::Store;
+use crate::control::tell;
+use crate::control::view::ConfigState;
+use crate::events::audit::title;
+use crate::events::{self, EventLog, Kind};
+use crate::link::event::LinkEvent;
+use crate::notify;
+use anyhow::{Context as _, bail};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::oneshot;
+
+/// A problem that was mended at once is shown for so long: whoever polls once a second sees it.
+const SHOWN_NS: u64 = 2_500_000_000;
+/// Threads for what hangs where nobody can interrupt it, as a binary that does not answer.
+const THREADS: usize = 4;
+
+/// The loop's end of the worker.
+pub(super) struct Handle {
+    jobs: UnboundedSender<Job>,
+    thread: Option<JoinHandle<anyhow::Result<Ended>>>,
+    is_busy: bool,
+}
+
+/// What the worker owns.
+pub(super) struct Worker {
+    pub(super) node: Node,
+    pub(super) book: Book,
+    pub(super) store: Store,
+    /// The configuration that ran last, on disk.
+    pub(super) last: LastGood,
+    /// The text of the configuration that is in force.
+    pub(super) text: Arc<str>,
+    pub(super) desk: Desk,
+    pub(super) config: ConfigState,
+    /// What the kernel's check found, and when.
+    pub(super) found: Vec<(u64, Problem)>,
+    pub(super) file: sources::Watched,
+    pub(super) disk: Disk,
+    /// Whether the lanes were there before: whatever goes wrong at the start, they are not ours to end.
+    pub(super) took_over: bool,
+}
+
+impl Handle {
+    /// Whether it waits for something to do.
+    pub(super) const fn is_free(&self) -> bool {
+        !self.is_busy
+    }
+
+    /// Gives it something to do.
+    pub(super) fn give(&mut self, job: Job) {
+        self.is_busy = true;
+        // One that has ended says so.
+        let _ = self.jobs.send(job);
+    }
+
+    /// It has done it.
+    pub(super) const fn is_done(&mut self) {
+        self.is_busy = false;
+    }
+
+    /// How it ended.
+    pub(super) fn ended(&mut self) -> anyhow::Result<Ended> {
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(ended)) => ended,
+            _ => bail!("control's worker has panicked: the lanes relay on, and the next mcr takes them over"),
+        }
+    }
+}
+
+/// Starts it; it begins with the node. What is wrong with that it says when it ends.
+pub(super) fn spawn<S>(
+    options: Options,
+    loaded: Result<Configuration, Errors>,
+    start: Start,
+    tells: (EventLog, Arc<Pulse>),
+    serve: impl FnOnce(&Configuration, Desk, &mut Node) -> anyhow::Result<S> + Send + 'static,
+) -> anyhow::Result<Handle> {
+    let (jobs, taken) = mpsc::unbounded_channel();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(THREADS)
+        .thread_name("mcr-waits")
+        .build()
+        .context("cannot start the worker")?;
+    let thread = std::thread::Builder::new().name("mcr-worker".to_owned()).spawn(move || {
+        let _says_so = SaysThatItEnded(start.events.clone());
+        let ended = runtime.block_on(work(&options, loaded, start, tells, taken, serve));
+        // What cannot be interrupted is not waited for.
+        runtime.shutdown_background();
+        ended
+    });
+    Ok(Handle { jobs, thread: Some(thread.context("no thread for the worker")?), is_busy: true })
+}
+
+/// Says that the thread has ended, however it did.
+struct SaysThatItEnded(UnboundedSender<Event>);
+
+impl Drop for SaysThatItEnded {
+    fn drop(&mut self) {
+        let _ = self.0.send(Event::WorkerEnded);
+    }
+}
+
+async fn work<S>(
+    options: &Options,
+    loaded: Result<Configuration, Errors>,
+    mut start: Start,
+    (log, pulse): (EventLog, Arc<Pulse>),
+    mut jobs: UnboundedReceiver<Job>,
+    serve: impl FnOnce(&Configuration, Desk, &mut Node) -> anyhow::Result<S>,
+) -> anyhow::Result<Ended> {
+    let (started, progress) = (now_ns(), Arc::clone(&pulse.progress));
+    progress.begin(None, "start");
+    progress.step("looking for lanes that run");
+    let found = Found::look(&start).await?;
+    let is_refused = loaded.is_err();
+    let beginning = Beginning::of(options, loaded, found.orphans.as_ref())?;
+    let configuration = beginning.configuration.clone();
+    if is_refused {
+        start.lane_user = LaneUser::choose(configuration.plan.lanes.user.as_deref())?;
+    }
+    if let Some(warning) = start.lane_user.warning() {
+        tracing::warn!("{warning}");
+    }
+    let lanes_run = found.orphans.is_some();
+    let (mut worker, asks) = match Worker::begin(options, beginning, found, &start, log, pulse).await {
+        Ok(begun) => begun,
+        // Somebody wanted it to end meanwhile, and nothing is left of what was begun.
+        Err(error) if progress.is_ending() && !lanes_run => {
+            tracing::warn!("{error:#}");
+            return Ok(Ended::GaveUp);
+        }
+        Err(error) => return Err(error),
+    };
+    if options.debug_ebpf {
+        tokio::spawn(worker.node.program_mut().follow_lines()?);
+    }
+    let served = match serve(&configuration, worker.desk.clone(), &mut worker.node) {
+        Ok(served) => served,
+        Err(error) if worker.took_over => {
+            return Err(error.context("the lanes relay on as they did, without a control"));
+        }
+        Err(error) => {
+            worker.node.take_down().await?;
+            return Err(error);
+        }
+    };
+    let (go_on, goes_on) = oneshot::channel();
+    let (desk, lanes, rebinds) = (worker.desk.clone(), worker.node.crew.seen(), worker.node.crew.rebinds);
+    let http = configuration.settings.http;
+    let _ = start.events.send(Event::Begun(Box::new(Begun { desk, asks, lanes, rebinds, http, go_on })));
+    goes_on.await.context("the loop has ended")?;
+    worker.tell_ready(started);
+    worker.keep_what_runs();
+    progress.end();
+    while let Some(job) = jobs.recv().await {
+        match job {
+            Job::End(end) => {
+                progress.begin(None, "end");
+                worker.desk.events.finish();
+                drop(served);
+                return worker.end(end).await;
+            }
+            job => {
+                let done = worker.carry_out(job, &progress).await;
+                progress.end();
+                let _ = start.events.send(Event::Done(done));
+            }
+        }
+    }
+    bail!("the loop has ended")
+}
+
+impl Worker {
+    async fn carry_out(&mut self, job: Job, progress: &Progress) -> Done {
+        match job {
+            Job::Change(asked) => {
+                let Asked { who, ask, dry, answer } = *asked;
+                progress.begin(None, title(&who, &ask));
+                let (said, reloaded) = self.asked(&who, &ask, dry).await;
+                let becomes = match (&ask, &said) {
+                    (Ask::Upgrade { binary }, Ok(_)) if !dry => Some(binary.clone()),
+                    _ => None,
+                };
+                // Whoever asked may have gone.
+                let _ = answer.send(said);
+                return Done { becomes, reloaded, ..Done::default() };
+            }
+            Job::FollowLinks { notices, anyway } => {
+                progress.begin(None, "a look at the links");
+                self.follow_notices(&notices, anyway).await;
+            }
+            Job::GiveSocketsAgain => {
+                progress.begin(None, "sockets for a lane that was started again");
+                self.follow_links().await;
+            }
+            Job::Reclaim { lane, number } => {
+                progress.begin(None, "frames of a socket that is gone");
+                self.node.crew.reclaim(lane, number).await;
+            }
+            Job::Inspect => {
+                progress.begin(None, "a look at what the kernel holds");
+                let file_changed = self.inspect().await;
+                return Done { file_changed, ..Done::default() };
+            }
+            Job::End(_) => {}
+        }
+        Done::default()
+    }
+
+    fn tell_ready(&self, started: u64) {
+        let took_ms = (now_ns() - started) / 1_000_000;
+        let (relays, lanes) = (self.node.table.slots().count(), self.node.crew.posts.len());
+        self.node.crew.tell();
+        for pending in &self.node.pending {
+            self.record(tell::pending(pending));
+        }
+        tracing::info!(
+            relays,
+            lanes,
+            pending = self.node.pending.len(),
+            generation = self.node.table.generation,
+            took_ms,
+            "ready"
+        );
+        self.record(
+            events::Event::new(Kind::NodeReady, format!("ready after {took_ms} ms"))
+                .with("relays", relays)
+                .with("lanes", lanes)
+                .with("pending", self.node.pending.len())
+                .with("generation", self.node.table.generation)
+                .with("took_ms", took_ms),
+        );
+        notify::notify("READY=1");
+    }
+
+    /// Keeps the configuration that is in force for a start at which the file is bad. One that was refused is not kept, and
+    /// where another mcr keeps its own nothing is.
+    pub(super) fn keep_what_runs(&self) {
+        if self.config.refused.is_none() && self.store.is_ours() {
+            self.last.keep(Arc::clone(&self.text));
+        }
+    }
+
+    pub(super) fn record(&self, event: events::Event) {
+        self.desk.events.record(event);
+    }
+
+    pub(super) fn show(&self) {
+        let lanes = self.node.crew.seen();
+        self.desk.show(self.node.view(&self.book, self.config.clone()), |place| lanes.view(place));
+    }
+
+    async fn follow_notices(&mut self, notices: &[LinkEvent], anyway: bool) {
+        let mut due = anyway;
+        for notice in notices {
+            // Each is learned from, whether or not one before it matters.
+            due |= tell::matters(&mut self.node, notice);
+        }
+        if due {
+            self.follow_links().await;
+        }
+    }
+
+    async fn follow_links(&mut self) {
+        let before = (self.node.pending.clone(), self.node.facts.clone());
+        match self.node.follow_links(&self.book.origins()).await {
+            // Whatever could not be taken back has been brought to what should be.
+            Ok(()) => self.config.torn = None,
+            Err(error) => {
+                let text = format!("the links changed and the table could not follow: {error:#}; trying again");
+                self.record(events::Event::new(Kind::ConfigFailed, text));
+            }
+        }
+        tell::links(&self.desk.events, &before, &self.node);
+        self.show();
+    }
+
+    /// Looks whether the kernel holds what it should. Says whether the configuration file is another than was taken.
+    async fn inspect(&mut self) -> bool {
+        let now = now_ns();
+        self.node.crew.note_stalls(now);
+        for (lane, n, error) in self.node.crew.give_what_lacks().await {
+            tracing::debug!(lane, "a lane still lacks {n} descriptors: {error:#}");
+        }
+        self.node.follow_unit().await;
+        self.node.mend_programs_found(&self.found).await;
+        let problems = self.node.inspect().await;
+        for problem in &problems {
+            if !self.found.iter().any(|(_, known)| known == problem) {
+                self.record(tell::problem(problem));
+            }
+        }
+        self.found.retain(|(at, known)| now.saturating_sub(*at) < SHOWN_NS && !problems.contains(known));
+        self.found.extend(problems.into_iter().map(|problem| (now, problem)));
+        let problems = self.found.iter().map(|(_, problem)| problem.clone()).collect();
+        self.desk.pulse.found.store(Arc::new(Findings { at: now, problems }));
+        self.file_changed().await
+    }
+
+    async fn file_changed(&mut self) -> bool {
+        let path = self.file.path().to_owned();
+        let looked =
+            self.disk.ask(&self.node.progress, "looking at the configuration file", move || sources::signature(&path));
+        // On a disk that hangs nothing is new.
+        looked.await.is_ok_and(|signature| self.file.is_changed(signature))
+    }
+
+    async fn end(self, end: End) -> anyhow::Result<Ended> {
+        match end {
+            End::Becomes(binary) => Ok(Ended::Becomes(binary)),
+            End::Stops => Ok(Ended::Stopped(Box::new(self.node.take_down().await?))),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Control hears and answers while its worker is busy with what takes long, and says what that is.
+
+use super::desk::Desk;
+use crate::rig::{NOTED, Rig};
+use bench::clock::{Deadline, monotonic_ns};
+use bench::sys::xsk::Xsk;
+use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+use serde_json::Value;
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// A reload of so many takes a second, and up to twenty times that on a machine that is busy with other things.
+const RELOADED: Duration = Duration::from_secs(60);
+
+/// Asks `/healthz` again and again.
+struct Prober {
+    ends: Arc<AtomicBool>,
+    thread: JoinHandle<(u64, Vec<String>)>,
+}
+
+impl Prober {
+    fn start(socket: PathBuf) -> Self {
+        let ends = Arc::<AtomicBool>::default();
+        let ended = Arc::clone(&ends);
+        let thread = std::thread::spawn(move || {
+            let (mut asked, mut failures) = (0, Vec::new());
+            while !ended.load(Relaxed) {
+                let mut stream = UnixStream::connect(&socket).unwrap();
+                write!(stream, "GET /healthz HTTP/1.0\r\n\r\n").unwrap();
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).unwrap();
+                asked += 1;
+                if !answer.starts_with("HTTP/1.0 200") {
+                    failures.push(answer);
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            (asked, failures)
+        });
+        Self { ends, thread }
+    }
+
+    /// It was always well.
+    #[track_caller]
+    fn end(self, what: &str) {
+        self.ends.store(true, Relaxed);
+        let (asked, failures) = self.thread.join().unwrap();
+        assert!(failures.is_empty(), "{what}: {} of {asked} were not well, the first: {}", failures.len(), failures[0]);
+    }
+}
+
+fn took(began: u64) -> Duration {
+    Duration::from_nanos(monotonic_ns() - began)
+}
+
+/// Relays with groups of their own, and four outputs each.
+fn many() -> String {
+    let output = |n: u32| {
+        format!("{{ interface = \"out0\", group = \"239.{}.0.0-239.{}.15.255\", port = 5001 }}", 100 + n, 100 + n)
+    };
+    let outputs: Vec<String> = (0..4).map(output).collect();
+    format!(
+        "[[relay]]\nname = \"many\"\ninput = {{ interface = \"in0\", group = \"239.3.0.0-239.3.15.255\", port = 5000 }}\n\
+         outputs = [{}]\n",
+        outputs.join(", ")
+    )
+}
+
+const ROOM: &str = "[lanes]\nmax_relays = 4200\nmax_outputs = 17000\n";
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn four_thousand_relays_are_taken_and_their_link_goes_down_and_nobody_is_unwell() {
+    let rig = Rig::new(1);
+    let show = rig.start(ROOM);
+    let desk = Desk::of(&show.mcr);
+    let prober = Prober::start(show.mcr.folder().join("mcr.sock"));
+    fs::write(show.mcr.config(), format!("{ROOM}{}", many())).unwrap();
+    let (began, mark) = (monotonic_ns(), show.mcr.process.mark());
+    show.mcr.process.signal(Signal::SIGHUP).unwrap();
+    show.mcr.process.wait_for_after(mark, "4096 changes", RELOADED).unwrap();
+    eprintln!("    4096 relays with 16384 outputs and groups of their own: {:?}", took(began));
+    for (what, counted) in [("down", 16_384), ("up", 0)] {
+        let began = monotonic_ns();
+        Rig::set_link(&rig.relay, "out0", &[what]);
+        let deadline = Deadline::after(NOTED);
+        let pending = || desk.json(&["status"])["pending"].as_array().unwrap().len();
+        while pending() != counted {
+            assert!(!deadline.passed(), "{} are pending after out0 went {what}", pending());
+        }
+        eprintln!("    out0 {what}: {:?}", took(began));
+    }
+    let began = monotonic_ns();
+    desk.done(&["relay", "add", "one", "--in", "in0/239.1.1.1:5000", "--out", "out0/239.2.1.1:5001"]);
+    eprintln!("    one relay more: {:?}", took(began));
+    prober.end("4096 relays");
+    let began = monotonic_ns();
+    show.mcr.stop().unwrap();
+    eprintln!("    the end: {:?}", took(began));
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn an_add_on_a_link_that_another_program_has_is_refused_within_a_second() {
+    let rig = Rig::new(2);
+    let _other = rig.relay.run(|| Xsk::receiver("out1")).unwrap();
+    let show = rig.start("");
+    let desk = Desk::of(&show.mcr);
+    let prober = Prober::start(show.mcr.folder().join("mcr.sock"));
+    let began = monotonic_ns();
+    let why = desk.refused(&["relay", "add", "two", "--in", "out1/239.1.1.2:5000", "--out", "out0/239.2.1.2:5001"]);
+    let took = took(began);
+    eprintln!("    refused after {took:?}");
+    assert!(why.contains("out1 queue 0 is in use by another AF_XDP program: end that one first"), "{why}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    prober.end("a busy link");
+    show.mcr.stop().unwrap();
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_binary_that_never_answers_is_refused_and_ended() {
+    let rig = Rig::new(1);
+    let show = rig.start("");
+    let desk = Desk::of(&show.mcr);
+    let prober = Prober::start(show.mcr.folder().join("mcr.sock"));
+    let (script, pid) = (show.mcr.folder().join("silent"), show.mcr.folder().join("pid"));
+    fs::write(&script, format!("#!/bin/sh\necho $$ > {}\nexec sleep 1000\n", pid.display())).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+    let (began, lanes) = (monotonic_ns(), show.mcr.lanes());
+    let why = desk.refused(&["upgrade", script.to_str().unwrap()]);
+    let took = took(began);
+    assert!(why.contains("did not answer within 2 s"), "{why}");
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    let pid = fs::read_to_string(pid).unwrap();
+    assert!(!fs::exists(format!("/proc/{}", pid.trim())).unwrap(), "{pid} is there still");
+    assert_eq!(show.mcr.lanes(), lanes);
+    prober.end("a silent binary");
+    show.mcr.stop().unwrap();
+}
+
+/// The file that the state is written to is a pipe that nobody reads: to open it waits, as on a disk that hangs.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_disk_that_hangs_for_eight_seconds_makes_nobody_unwell_and_is_told() {
+    let rig = Rig::new(1);
+    let show = rig.start("");
+    let desk = Desk::of(&show.mcr);
+    let prober = Prober::start(show.mcr.folder().join("mcr.sock"));
+    let disk = show.mcr.folder().join("relays.toml.new");
+    mkfifo(&disk, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    let add = ["relay", "add", "two", "--in", "in0/239.1.1.2:5000", "--out", "out0/239.2.1.2:5001"];
+    let add = desk.command(&add).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let doing = || -> Value { desk.json(&["status"])["doing"].clone() };
+    let deadline = Deadline::after(NOTED);
+    while doing()["step"]["what"] != "writing the state file" {
+        assert!(!deadline.passed(), "{}", doing());
+    }
+    std::thread::sleep(Duration::from_secs(8));
+    let told = doing();
+    assert_eq!(told["what"], "create relay \"two\" by uid 0", "{told}");
+    let waited = told["step"]["since_s"].as_f64().unwrap();
+    assert!(waited > 7.0, "{told}");
+    prober.end("a disk that hangs");
+    // A pipe cannot be flushed: the change is refused, and control goes on.
+    File::open(&disk).unwrap().read_to_end(&mut Vec::new()).unwrap();
+    let refused = add.wait_with_output().unwrap();
+    assert!(!refused.status.success(), "{refused:?}");
+    desk.wait_until_well();
+    assert_eq!(doing()["step"], Value::Null);
+    show.mcr.stop().unwrap();
+}
