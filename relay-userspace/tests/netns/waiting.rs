@@ -3,6 +3,9 @@
 use crate::rig::{Rig, SILENCE};
 use bench::relay::Report;
 
+/// Packets under way at once.
+const UNDER_WAY: u64 = 48;
+
 /// Relays a stream with this in the configuration, after a while in which there is nothing to do.
 fn relay_with(section: &str) -> (Report, String) {
     let rig = Rig::new(1);
@@ -20,7 +23,9 @@ fn relay_with(section: &str) -> (Report, String) {
     let flow = show.expect(1, 0, "239.2.1.1:5001");
     show.listen(0, vec![flow]);
     let lines = show.mcr.process.lines().join("\n");
-    let report = show.play(rig.streams(&["239.1.1.1:5000"]).rate(4_000).packets(4_000));
+    // No more under way than the smallest ring holds while the lane does not run.
+    let load = rig.streams(&["239.1.1.1:5000"]).rate(4_000).packets(4_000).window(UNDER_WAY, &show.ledgers);
+    let report = show.play(load);
     assert_eq!((report.received("one"), report.sent("one", 0)), (4_000, 4_000));
     (report, lines)
 }

@@ -167,11 +167,16 @@ impl Account {
 
     /// Everything that did not arrive was counted, by a name, where it was lost.
     pub(crate) fn balance(&self, report: &Report, n_outputs: usize) {
+        self.balance_with(report, n_outputs, report.dropped("stale"));
+    }
+
+    /// The same where only so many of the stale packets were for these outputs.
+    pub(crate) fn balance_with(&self, report: &Report, n_outputs: usize, stale: u64) {
         let before_lanes: u64 = ["rx_dropped", "rx_ring_full"].map(|name| report.sockets(name)).iter().sum();
         let reasons = ["pending", "muted", "over_mtu", "tx_full", "no_frame"];
         let at_outputs: u64 =
             (0..n_outputs).flat_map(|output| reasons.map(|reason| report.output_dropped("one", output, reason))).sum();
-        let named = before_lanes * n_outputs as u64 + at_outputs + self.lost_on_links + report.dropped("stale");
+        let named = before_lanes * n_outputs as u64 + at_outputs + self.lost_on_links + stale;
         assert_eq!(self.lost(), named, "{self:?}, lanes dropped {at_outputs}, rings {before_lanes}: {:#}", report.0);
         eprintln!("    {} sent, {} lost ({before_lanes} of them before lanes)", self.wanted, self.lost());
     }
