@@ -8,7 +8,8 @@ use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::UNIX_EPOCH;
+use std::thread;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// What stands above it; the path of the configuration file follows. A copy of another node's file is not taken for this
 /// one's.
@@ -16,15 +17,19 @@ const HEAD: &str = "# The last configuration that mcr ran of ";
 const REST: &str =
     "\n# mcr writes this, and reads it when it starts and that file is refused. Change that file, not this one.\n\n";
 
+/// A write that failed is tried again after so long, and then after twice that, up to a limit.
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LAST_RETRY: Duration = Duration::from_secs(15);
+
 /// Where the last configuration that ran is kept.
 #[derive(Clone, Debug)]
 pub struct LastGood {
     path: PathBuf,
     /// The configuration file.
     of: PathBuf,
-    /// What is to be kept, and how many there were: the newest wins.
+    /// How many there were to keep: the newest wins.
     newest: Arc<Mutex<u64>>,
-    written: Arc<Mutex<u64>>,
+    writing: Arc<Mutex<()>>,
 }
 
 /// A configuration that ran, and since when.
@@ -41,7 +46,7 @@ impl LastGood {
     #[must_use]
     pub fn beside(state_file: &Path, of: &Path) -> Self {
         let path = beside(state_file, "last-good");
-        Self { path, of: of.to_owned(), newest: Arc::default(), written: Arc::default() }
+        Self { path, of: of.to_owned(), newest: Arc::default(), writing: Arc::default() }
     }
 
     /// Reads it. `None` when there is none, or another file's.
@@ -65,8 +70,9 @@ impl LastGood {
         }))
     }
 
-    /// Keeps a configuration, in a thread: a disk that hangs holds nobody up. One that is kept already stays as it is, with
-    /// the time at which it came into force.
+    /// Keeps a configuration, in a thread: a disk that hangs holds nobody up, and on one that is full it is tried again until
+    /// there is room or a newer configuration runs. One that is kept already stays as it is, with the time at which it came
+    /// into force.
     pub fn keep(&self, text: Arc<str>) {
         let number = {
             let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
@@ -75,20 +81,37 @@ impl LastGood {
         };
         let this = self.clone();
         let write = move || {
-            let mut written = this.written.lock().unwrap_or_else(PoisonError::into_inner);
-            if *written < number {
-                *written = number;
-                if let Err(error) = this.write(&text) {
+            let mut pause = FIRST_RETRY;
+            let is_kept = loop {
+                let error = match this.write_unless_newer(number, &text) {
+                    Ok(is_kept) => break is_kept,
+                    Err(error) => error,
+                };
+                if pause == FIRST_RETRY {
                     let path = this.path.display();
                     tracing::warn!(
-                        "cannot keep the configuration that runs in {path}: {error}; mcr could not start with it"
+                        "cannot keep the configuration that runs in {path}: {error}; until it is there, mcr cannot start \
+                         with it when its file is refused; trying again"
                     );
                 }
+                thread::sleep(pause);
+                pause = (pause * 2).min(LAST_RETRY);
+            };
+            if is_kept && pause > FIRST_RETRY {
+                tracing::info!("the configuration that runs is kept in {}", this.path.display());
             }
         };
-        if let Err(error) = std::thread::Builder::new().name("last-good".to_owned()).spawn(write) {
+        if let Err(error) = thread::Builder::new().name("last-good".to_owned()).spawn(write) {
             tracing::warn!(%error, "cannot keep the configuration that runs");
         }
+    }
+
+    /// Writes that configuration down, but not over a newer one. Says whether it did.
+    fn write_unless_newer(&self, number: u64, text: &str) -> io::Result<bool> {
+        // Whoever is newer waits for this lock, and then writes over what an older one wrote.
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_newest = *self.newest.lock().unwrap_or_else(PoisonError::into_inner) == number;
+        if is_newest { self.write(text).map(|()| true) } else { Ok(false) }
     }
 
     fn write(&self, text: &str) -> io::Result<()> {
@@ -182,6 +205,26 @@ mod tests {
         let before = time();
         last.write("# 19\n").unwrap();
         assert_eq!(time(), before);
+    }
+
+    #[test]
+    fn what_could_not_be_kept_is_kept_as_soon_as_it_can_be() {
+        let folder = Folder::new("retry");
+        let disk = folder.file("disk");
+        let last = LastGood::beside(&disk.join("relays.toml"), &folder.file("relay.toml"));
+        last.keep("# old\n".into());
+        last.keep("# new\n".into());
+        // Both have been tried by now, or will be tried for the first time: it is the same.
+        std::thread::sleep(Duration::from_millis(50));
+        fs::create_dir(&disk).unwrap();
+        let kept = || fs::read_to_string(disk.join("relays.toml.last-good")).unwrap_or_default();
+        for _ in 0..60_000 {
+            if kept().ends_with("# new\n") {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        panic!("it is not tried again: {:?}", kept());
     }
 
     #[test]
