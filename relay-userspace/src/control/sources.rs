@@ -20,8 +20,6 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// SIGTERM and SIGINT ask to end, SIGHUP to read the file again.
 pub fn signals(events: &UnboundedSender<Event>) -> anyhow::Result<()> {
-    // Whoever started us may have had them blocked, and that is inherited.
-    SigSet::all().thread_unblock().context("cannot unblock signals")?;
     let wanted: [(SignalKind, fn() -> Event); 3] = [
         (SignalKind::terminate(), || Event::Stop),
         (SignalKind::interrupt(), || Event::Stop),
@@ -36,7 +34,9 @@ pub fn signals(events: &UnboundedSender<Event>) -> anyhow::Result<()> {
             }
         });
     }
-    Ok(())
+    // Whoever started us may have had them blocked, and that is inherited. What has come so far is heard now: before
+    // somebody listened it would have ended us.
+    SigSet::all().thread_unblock().context("cannot unblock signals")
 }
 
 /// The next notice of the kernel on links, addresses, neighbours and routes. Once they have ended there is none.

@@ -208,3 +208,24 @@ fn a_second_control_is_refused_and_changes_nothing() {
     account.balance(&report, 1);
     frames_are_all_there(&report, 1);
 }
+
+/// A stop that came before anybody listened is a stop all the same: what is there is taken over and taken down.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_stop_in_the_first_moments_of_a_start_is_a_stop() {
+    let stage = Stage::new(1);
+    let mut relay = stage.start();
+    let lanes = relay.lanes();
+    kill_control(&mut relay);
+    let folder = relay.folder();
+    let mut command = stage.relay.command("env");
+    command.args(["--block-signal=TERM", "sh", "-c", "kill -TERM $$; exec \"$@\"", "sh"]).arg(bench::relay::binary());
+    command.args(["run", "--json", "--run-dir"]).arg(folder).arg("--state-dir").arg(folder);
+    command.arg("--config").arg(relay.config());
+    relay.process = bench::Process::start("mcr", command).unwrap();
+    let ended = relay.process.wait(SOON).unwrap();
+    assert_eq!(ended.code(), Some(0), "{ended}: {}", relay.process.last_words());
+    assert!(relay.process.lines().iter().any(|line| line.starts_with('{')), "{}", relay.process.last_words());
+    wait_until("a lane is left behind", || !lanes.iter().any(|lane| is_alive(*lane)));
+    assert!(stage_is_bare(&stage), "something stays behind");
+}
