@@ -3,6 +3,7 @@
 //! Everything here answers `None` where the driver has no answer: that is common, and no error.
 #![expect(unsafe_code, reason = "SIOCETHTOOL takes a pointer to a structure that begins with its own command")]
 
+use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use std::os::fd::AsRawFd;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
@@ -124,6 +125,14 @@ pub fn driver(link: &str) -> Option<Driver> {
 /// The link's queues in use, as a socket can be bound to them.
 #[must_use]
 pub fn channels(link: &str) -> Option<Channels> {
+    asked_channels(link).ok().flatten()
+}
+
+/// The same, where it matters whether the driver has no answer or gives none at this moment.
+///
+/// # Errors
+/// What the kernel said instead of an answer, or of that there is none.
+pub fn asked_channels(link: &str) -> Result<Option<Channels>, Errno> {
     /// In the order of the kernel's structure.
     #[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
     #[repr(C)]
@@ -141,15 +150,19 @@ pub fn channels(link: &str) -> Option<Channels> {
     const _: () = assert!(size_of::<Raw>() == 36);
     let mut raw = Raw::new_zeroed();
     raw.command = ETHTOOL_GCHANNELS;
-    ask(link, raw.as_mut_bytes())?;
+    match asked(link, raw.as_mut_bytes()) {
+        Ok(()) => {}
+        Err(Errno::EOPNOTSUPP | Errno::ENODEV) => return Ok(None),
+        Err(errno) => return Err(errno),
+    }
     // A driver has queues in pairs, single ones, or pairs and single ones beyond.
-    Some(Channels {
+    Ok(Some(Channels {
         rx: raw.rx.saturating_add(raw.combined),
         tx: raw.tx.saturating_add(raw.combined),
         max_rx: raw.max_rx.max(raw.max_combined),
         max_tx: raw.max_tx.max(raw.max_combined),
         combined: raw.max_combined > 0,
-    })
+    }))
 }
 
 /// How many frames the link's queues hold.
@@ -244,18 +257,18 @@ fn text(bytes: &[u8]) -> String {
 ///
 /// It is private because its safety rests on the callers above: each gives a buffer at least as long as what the kernel
 /// writes for its command.
-fn ask(link: &str, buffer: &mut [u8]) -> Option<()> {
+fn asked(link: &str, buffer: &mut [u8]) -> Result<(), Errno> {
     let name = link.as_bytes();
     // SAFETY: ifreq is made of integers, arrays and unions of them and of pointers, for which all bits zero is a value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     if name.len() >= request.ifr_name.len() {
-        return None;
+        return Err(Errno::ENODEV);
     }
     for (place, byte) in request.ifr_name.iter_mut().zip(name) {
         *place = libc::c_char::from_ne_bytes([*byte]);
     }
     request.ifr_ifru.ifru_data = buffer.as_mut_ptr().cast();
-    let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).ok()?;
+    let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
     // SAFETY: the name ends in a zero byte because it is shorter than its array. `ifru_data` points to `buffer`, which
     // is borrowed exclusively for the call. The kernel writes: for GDRVINFO, GCHANNELS and GRINGPARAM one structure,
     // whose size is asserted; for GSSET_INFO one number per bit of the mask, of which there is one; for GFEATURES as
@@ -263,7 +276,11 @@ fn ask(link: &str, buffer: &mut [u8]) -> Option<()> {
     // running kernel that was read before and checked against the room in the buffer.
     let answer = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request) };
     // SFEATURES answers with bits that say what it could not do.
-    (answer >= 0).then_some(())
+    Errno::result(answer).map(drop)
+}
+
+fn ask(link: &str, buffer: &mut [u8]) -> Option<()> {
+    asked(link, buffer).ok()
 }
 
 #[cfg(test)]

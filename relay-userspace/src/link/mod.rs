@@ -8,6 +8,7 @@ pub mod hardware; // NUMA node, near cores, interrupts
 pub mod hint; // what hurts, and the remedy
 pub mod neighbour; // hardware addresses of unicast destinations
 pub mod netlink; // links, addresses, routes, neighbours
+pub mod queues; // how many a link uses, also while its driver does not say
 pub mod quirk; // what is known of drivers besides
 pub mod traffic; // what came, went and was dropped on each link
 pub mod xdp; // what a driver says of XDP

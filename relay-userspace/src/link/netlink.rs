@@ -1,6 +1,7 @@
 //! Links, addresses, routes and neighbours, asked of the kernel over netlink.
 
 use super::event::{LinkEvents, usable_mac};
+use super::queues::Queues;
 use super::xdp::Attached;
 use super::{ethtool, xdp};
 use futures_util::{StreamExt, TryStreamExt};
@@ -14,8 +15,10 @@ use rtnetlink::packet_route::neighbour::{
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteType, RouteVia};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::{Handle, RouteMessageBuilder};
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Why the kernel did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +92,7 @@ pub enum Keeping {
 #[derive(Clone)]
 pub struct Netlink {
     handle: Handle,
+    queues: Arc<Mutex<Queues>>,
 }
 
 impl Netlink {
@@ -99,7 +103,7 @@ impl Netlink {
     pub fn new() -> Result<Self, LinkError> {
         let (connection, handle, _) = rtnetlink::new_connection().map_err(LinkError::Socket)?;
         tokio::spawn(connection);
-        Ok(Self { handle })
+        Ok(Self { handle, queues: Arc::default() })
     }
 
     /// Subscribes to changes.
@@ -133,6 +137,7 @@ impl Netlink {
     /// When the kernel does not answer.
     pub async fn readings(&self, names: Option<&[&str]>) -> Result<Vec<Reading>, LinkError> {
         let mut readings = self.links().await?;
+        let there: BTreeSet<u32> = readings.iter().map(|reading| reading.link.ifindex).collect();
         readings.retain(|reading| names.is_none_or(|names| names.contains(&reading.link.name.as_str())));
         let mut addresses: Vec<AddressMessage> = self
             .handle
@@ -143,6 +148,8 @@ impl Netlink {
             .await
             .map_err(|e| LinkError::new("list addresses", e))?;
         addresses.sort_by_key(reluctance);
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.keep_only(|ifindex| there.contains(&ifindex));
         for reading in &mut readings {
             let link = &mut reading.link;
             for address in addresses.iter().filter(|address| address.header.index == link.ifindex) {
@@ -153,10 +160,7 @@ impl Netlink {
                 }
             }
             // Drivers reserve more queues than they use, and netlink only knows the reserved ones.
-            if let Some(channels) = ethtool::channels(&link.name) {
-                link.n_rx_queues = channels.rx.max(1);
-                link.n_tx_queues = channels.tx.max(1);
-            }
+            queues.settle(link, ethtool::asked_channels(&link.name));
         }
         Ok(readings)
     }
