@@ -121,9 +121,17 @@ pub struct Facts {
     pub tags_stripped: BTreeMap<String, String>,
     /// Links that packets can neither come in on nor leave by now although they are there, and why.
     pub unusable: BTreeMap<String, String>,
+    /// Queues without a socket, by link and number, and why: whatever else their link has works.
+    pub unserved: BTreeMap<(String, u32), String>,
 }
 
 impl Facts {
+    /// Whether a queue has no socket, by itself or because its link has none at all.
+    #[must_use]
+    pub fn lacks_socket(&self, link: &str, queue: u32) -> bool {
+        self.unusable.contains_key(link) || self.unserved.contains_key(&(link.into(), queue))
+    }
+
     /// The link of that name.
     #[must_use]
     pub fn link(&self, name: &str) -> Option<&Link> {

@@ -34,7 +34,7 @@ mod taken; // lanes that a dead control left
 
 pub use evidence::{check, check_memo, check_start, check_user, is_its_output};
 pub use hold::ToHold;
-pub use sockets::Trouble;
+pub use sockets::{Patience, Trouble};
 pub use taken::{check_layout, lanes};
 
 /// A lane has so long to confirm a table.

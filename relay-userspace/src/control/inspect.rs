@@ -113,7 +113,9 @@ impl Node {
         let mut problems = Vec::new();
         for need in super::sockets::needs(&self.plan, &self.place, &self.facts).into_keys() {
             let Some(socket) = self.crew.socket(&need) else {
-                let why = self.facts.unusable.get(&need.link).map_or("it is being made", String::as_str);
+                let of_queue = self.facts.unserved.get(&(need.link.clone(), need.queue));
+                let why = of_queue.or_else(|| self.facts.unusable.get(&need.link));
+                let why = why.map_or("it is being made", String::as_str);
                 let fault = SocketFault::Missing(why.to_owned());
                 problems.push(Problem::Socket { link: need.link, queue: need.queue, fault });
                 continue;

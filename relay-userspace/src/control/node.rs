@@ -266,7 +266,10 @@ impl Node {
         }
         let needed = needs(plan, &place, &self.facts);
         let lanes: BTreeSet<u32> = needed.keys().map(|need| need.lane).collect();
-        let troubles = lanes.into_iter().filter_map(|lane| self.crew.check_frames(lane, &needed).err());
+        let is_lacking = |need: &Need| self.facts.unserved.contains_key(&(need.link.clone(), need.queue));
+        let own = |lane| needed.iter().filter(move |(need, _)| need.lane == lane && !is_lacking(need));
+        let troubles =
+            lanes.into_iter().filter_map(|lane| self.crew.check_frames(lane, own(lane).map(|(_, uses)| *uses)).err());
         let troubles: Vec<String> = troubles.map(|trouble| trouble.to_string()).collect();
         if troubles.is_empty() { Ok(()) } else { Err(troubles) }
     }

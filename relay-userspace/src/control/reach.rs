@@ -2,10 +2,10 @@
 //! away with what nobody needs. A change that fails is taken back by reaching for the state before it.
 
 mod down; // links that are down
+mod take; // sockets that lanes lack
 mod world; // the effects of a change
 
 use super::apply::apply;
-use super::crew::Trouble;
 use super::memo::Memo;
 use super::node::Node;
 use super::own_ports;
@@ -138,7 +138,7 @@ impl Node {
             anyhow::bail!("{error}");
         }
         facts.unusable = cut.into_iter().map(|(link, error)| (link, error.to_string())).collect();
-        self.take_sockets(&needed, strictness, &mut facts.unusable).await?;
+        self.take_sockets(&needed, strictness, facts).await?;
         self.fill_table(plan, facts, place, origins, strictness).await?;
         self.progress.step_within("emptying the cards of links that are down", LANES_ANSWER_NS);
         self.empty_cards_of_links_that_are_down(&needed, facts, place).await?;
@@ -174,52 +174,6 @@ impl Node {
             self.crew.drop_socket(need).await?;
         }
         Ok(())
-    }
-
-    /// Gives lanes the sockets that they lack. Adds the links that cannot be used, and why. Where the user demands it,
-    /// the first link that could be used before, or was not wanted, ends the change.
-    async fn take_sockets(
-        &mut self,
-        needed: &BTreeMap<Need, Uses>,
-        strictness: Strictness,
-        unusable: &mut BTreeMap<String, String>,
-    ) -> anyhow::Result<()> {
-        for (need, Uses { output, .. }) in needed {
-            if unusable.contains_key(&need.link) {
-                continue;
-            }
-            let before = self.crew.socket(need).map(|socket| socket.output);
-            if before.is_none_or(|before| before != *output) {
-                self.progress.go_on()?;
-                let Need { lane, link, queue, .. } = need;
-                let what = format!("giving lane {lane} a socket on {link} queue {queue}");
-                self.progress.step_within(what, LANES_ANSWER_NS);
-            }
-            let taken = match before {
-                None => self.take_socket(need, *output, needed, strictness).await,
-                Some(before) if before != *output => self.crew.use_as(need, *output).await,
-                Some(_) => Ok(()),
-            };
-            let Err(trouble) = taken else { continue };
-            let is_new = !self.facts.unusable.contains_key(&need.link);
-            if strictness == Strictness::Demands && is_new {
-                return Err(trouble.into());
-            }
-            unusable.insert(need.link.clone(), trouble.to_string());
-        }
-        Ok(())
-    }
-
-    async fn take_socket(
-        &mut self,
-        need: &Need,
-        output: Option<u16>,
-        needed: &BTreeMap<Need, Uses>,
-        strictness: Strictness,
-    ) -> Result<(), Trouble> {
-        self.crew.check_frames(need.lane, needed)?;
-        // What nobody waits for is tried again anyway.
-        self.crew.take(need, output, strictness == Strictness::Demands).await
     }
 
     /// Compiles the table and brings it into force; the memo first, so that no successor knows less than the lanes.

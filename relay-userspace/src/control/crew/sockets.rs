@@ -11,10 +11,10 @@ use crate::lane::handoff::{Message, Refusal, kind, said};
 use crate::xsk::port::Port;
 use crate::xsk::socket::{BUSY, LETTING_GO, SocketError, Tries, Unbound, Wanted, finish};
 use relay_common::plan::{Lanes, ZeroCopy};
-use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// So many lanes in a row may die while one of them is given a socket.
 const MOST_DEATHS: u32 = 3;
@@ -62,6 +62,15 @@ pub enum Trouble {
     Map(#[from] io::Error),
 }
 
+/// Whether a queue that is busy is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// As long as the kernel may need to let go of the socket before.
+    UntilFree,
+    /// Not at all: it is tried again anyway.
+    None,
+}
+
 impl Crew {
     /// The sockets that lanes have, but those that are going away.
     #[must_use]
@@ -81,8 +90,7 @@ impl Crew {
     ///
     /// # Errors
     /// When they do not.
-    pub fn check_frames(&self, lane: u32, needs: &BTreeMap<Need, Uses>) -> Result<(), Trouble> {
-        let own = needs.iter().filter(|(need, _)| need.lane == lane).map(|(_, uses)| *uses);
+    pub fn check_frames(&self, lane: u32, own: impl Iterator<Item = Uses>) -> Result<(), Trouble> {
         let has = self.posts.get(lane as usize).map_or(0, |post| post.station.n_frames);
         if Station::frames_for(own, self.lanes.ring_size) > has { Err(Trouble::NoFrames { lane }) } else { Ok(()) }
     }
@@ -91,8 +99,14 @@ impl Crew {
     ///
     /// # Errors
     /// Why it could not be had; nothing has changed then.
-    pub async fn take(&mut self, need: &Need, output: Option<u16>, waits: bool) -> Result<(), Trouble> {
-        self.take_in_mode(need, need.zero_copy(), output, waits).await
+    pub async fn take(
+        &mut self,
+        need: &Need,
+        output: Option<u16>,
+        waits: bool,
+        patience: Patience,
+    ) -> Result<(), Trouble> {
+        self.take_in_mode(need, need.zero_copy(), output, (waits, patience)).await
     }
 
     async fn take_in_mode(
@@ -100,12 +114,16 @@ impl Crew {
         need: &Need,
         zero_copy: ZeroCopy,
         output: Option<u16>,
-        waits: bool,
+        (waits, patience): (bool, Patience),
     ) -> Result<(), Trouble> {
         let lanes = self.lanes.clone();
         let wanted = Wanted { zero_copy, ..station::wanted(need, &lanes) };
-        let patience = if self.may_be_held_still(need.queue()) { LETTING_GO } else { BUSY };
-        let (mut tries, mut deaths) = (Tries::new(&wanted, patience), 0);
+        let longest = match patience {
+            Patience::None => Duration::ZERO,
+            Patience::UntilFree if self.may_be_held_still(need.queue()) => LETTING_GO,
+            Patience::UntilFree => BUSY,
+        };
+        let (mut tries, mut deaths) = (Tries::new(&wanted, longest), 0);
         loop {
             let offered = match self.offer(need, output, &lanes, tries.mode()).await {
                 Err(Trouble::NoFrames { .. }) if waits && self.wait_for_frames(need.lane).await => continue,
@@ -267,7 +285,7 @@ impl Crew {
         drop(socket);
         self.wait_for(need.lane, number).await;
         // A driver that does no zero-copy on a link that is down may do it later.
-        self.take_in_mode(need, ZeroCopy::Always, output, true).await
+        self.take_in_mode(need, ZeroCopy::Always, output, (true, Patience::UntilFree)).await
     }
 
     /// Drops the sockets whose drop was begun and failed.

@@ -15,6 +15,7 @@ mod health;
 mod kept;
 mod labels;
 mod losses;
+mod more_queues;
 mod owners;
 mod page;
 mod recreated;
