@@ -189,6 +189,14 @@ pub struct Relay {
     pub outputs: Vec<Output>,
 }
 
+impl Relay {
+    /// What selectors choose it by.
+    #[must_use]
+    pub fn known_by(&self) -> (&str, &Labels) {
+        (&self.name, &self.labels)
+    }
+}
+
 /// What of an input is measured besides packets, bytes and when they come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Meters {

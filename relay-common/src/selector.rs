@@ -3,6 +3,7 @@
 use crate::label::{Labels, is_key, is_value};
 use crate::pattern;
 use alloc::borrow::ToOwned as _;
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -92,6 +93,41 @@ impl Selector {
         self.names.is_empty() && self.conditions.is_empty()
     }
 
+    /// The names of the relays that are meant, of all that there are.
+    ///
+    /// # Errors
+    /// What is meant and not there: a mistyped name or label must not go unheard.
+    pub fn choose<'a>(
+        &self,
+        relays: impl IntoIterator<Item = (&'a str, &'a Labels)>,
+    ) -> Result<BTreeSet<&'a str>, String> {
+        let mut is_found = alloc::vec![false; self.names.len()];
+        let mut chosen = BTreeSet::new();
+        for (relay, labels) in relays {
+            if !self.conditions.iter().all(|condition| condition.holds(labels)) {
+                continue;
+            }
+            let mut is_meant = self.names.is_empty();
+            for (pattern, is_found) in self.names.iter().zip(&mut is_found) {
+                if pattern::matches(pattern, relay) {
+                    (is_meant, *is_found) = (true, true);
+                }
+            }
+            if is_meant {
+                chosen.insert(relay);
+            }
+        }
+        let missing = self.names.iter().zip(is_found).find(|(_, is_found)| !is_found);
+        match missing {
+            Some((name, _)) => {
+                let conditions = self.conditions.clone();
+                Err(format!("no relay is meant by {}", Self { names: alloc::vec![name.clone()], conditions }))
+            }
+            None if chosen.is_empty() && !self.is_all() => Err(format!("no relay is meant by {self}")),
+            None => Ok(chosen),
+        }
+    }
+
     /// Whether a relay is meant.
     #[must_use]
     pub fn takes(&self, name: &str, labels: &Labels) -> bool {
@@ -146,6 +182,25 @@ mod tests {
         assert!(Selector::parse(&["a,"], &[]).unwrap_err().contains("a name is empty"));
         let many = alloc::vec!["a"; MAX_CONDITIONS + 1];
         assert_eq!(Selector::parse(&[], &many).unwrap_err(), "33 conditions: give at most 32");
+    }
+
+    #[test]
+    fn what_is_meant_and_not_there_is_told() {
+        let relays =
+            [("ch1", labels(&[("group", "news")])), ("ch2", labels(&[("group", "sport")])), ("x", labels(&[]))];
+        let choose = |names: &[&str], conditions: &[&str]| {
+            let chosen = Selector::parse(names, conditions)
+                .unwrap()
+                .choose(relays.iter().map(|(name, labels)| (*name, labels)))?;
+            Ok::<_, String>(chosen.into_iter().collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(choose(&[], &[]).unwrap(), "ch1 ch2 x");
+        assert_eq!(choose(&["ch*"], &["group!=news"]).unwrap(), "ch2");
+        assert_eq!(choose(&["x", "ch1"], &[]).unwrap(), "ch1 x");
+        assert_eq!(choose(&["ch*", "ch9"], &[]).unwrap_err(), "no relay is meant by \"ch9\"");
+        assert_eq!(choose(&["x"], &["group"]).unwrap_err(), "no relay is meant by \"x\" with group");
+        assert_eq!(choose(&[], &["group=new"]).unwrap_err(), "no relay is meant by group=new");
+        assert_eq!(Selector::default().choose([]).unwrap().len(), 0, "no relay at all is none that is missing");
     }
 
     #[test]

@@ -4,11 +4,13 @@ mod change; // what asks control for something
 mod look; // what shows something
 mod node; // which control is asked
 mod relay; // what is done with relays
+mod wait; // what is waited for
 
 pub use change::{Apply, HashToken, Log, Reload, Stop, Upgrade};
 pub use look::{Capture, Direction, Events, Health, Status, Top, Why};
 pub use node::{Node, duration};
 pub use relay::{Add, List, MeterLevel, Names, Parts, Relay, Set, Show};
+pub use wait::Wait;
 
 use crate::{links, probe};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -41,7 +43,7 @@ mcr COMMAND --help has more, with examples for each command.";
 const CODES: &str = "\
 Exit codes:
   0  done
-  1  refused or failed; of health: it fails; of why: the stream does not flow
+  1  refused or failed; of health: it fails; of why: the stream does not flow; of wait: it was not in time
   2  the command line is wrong
   3  the running mcr cannot be reached, or does not answer in time
   4  apply --exit-code: there was nothing to change
@@ -97,6 +99,8 @@ pub enum Command {
     Events(Events),
     /// Say whether packets can flow: the exit code for keepalived, scripts and probes.
     Health(Health),
+    /// Wait until packets can flow, or those of some relays do: for scripts.
+    Wait(Wait),
     /// Read the configuration file anew.
     Reload(Reload),
     /// Put a newer binary in the place of the running mcr, without losing a packet.

@@ -6,7 +6,7 @@ use super::routes;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use utoipa::PartialSchema as _;
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, Parameter};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{Components, ContentBuilder, InfoBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
@@ -43,6 +43,7 @@ pub fn document() -> OpenApi {
         let sorts = [
             (&mut item.get, Sort::Look),
             (&mut item.post, Sort::Change),
+            (&mut item.patch, Sort::Change),
             (&mut item.put, Sort::Conditional),
             (&mut item.delete, Sort::Conditional),
         ];
@@ -59,6 +60,10 @@ pub(super) fn text() -> &'static str {
     &TEXT
 }
 
+fn is_selector(parameter: &RefOr<Parameter>) -> bool {
+    matches!(parameter, RefOr::T(parameter) if parameter.name == "selector")
+}
+
 /// What a request does.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sort {
@@ -73,7 +78,10 @@ fn describe(path: &str, operation: &mut Operation, sort: Sort) {
     let is_write = sort != Sort::Look;
     let takes_token = is_write || path == super::capture::ROUTE;
     let body = operation.request_body.is_some();
-    let of_relay = path.contains("{name}");
+    let chooses = operation.parameters.iter().flatten().any(is_selector);
+    let of_relay = path.contains("{name}") || chooses;
+    // Of several relays none is new.
+    let makes = is_write && !chooses;
     let by_kind = |kind: &Kind| match kind {
         Kind::OtherHost => true,
         // Health and the document itself are made of nothing that could be missing.
@@ -86,9 +94,10 @@ fn describe(path: &str, operation: &mut Operation, sort: Sort) {
         Kind::NoSuchMethod => false,
         Kind::TokenNeeded | Kind::Forbidden | Kind::TooMany => takes_token,
         Kind::TooSlow | Kind::TooLong | Kind::NotJson => body,
-        Kind::Invalid | Kind::DoesNotFit | Kind::Exists | Kind::OfFile | Kind::NotKept => is_write,
+        Kind::Invalid | Kind::DoesNotFit | Kind::OfFile | Kind::NotKept => is_write,
+        Kind::Exists => makes,
         Kind::NotOfFile => path.ends_with("/adopt"),
-        Kind::Changed => sort == Sort::Conditional && path.starts_with("/api/v1/relays"),
+        Kind::Changed => (sort == Sort::Conditional || chooses) && is_write && path.starts_with("/api/v1/relays"),
     };
     let kinds: Vec<Kind> = Kind::ALL.iter().copied().filter(by_kind).collect();
     for status in kinds.iter().map(|kind| kind.status()).collect::<BTreeSet<_>>() {

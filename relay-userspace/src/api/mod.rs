@@ -21,6 +21,7 @@ mod node; // the node as a whole
 mod page; // what a person sees of it in a browser
 mod probe; // whether it lives, is ready, is healthy; its numbers
 mod problem; // what went wrong
+mod many; // many relays at once
 mod relays; // what is asked of relays
 mod capture; // a relay's packets as they go by
 mod request; // bodies and parameters

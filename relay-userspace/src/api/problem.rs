@@ -150,7 +150,7 @@ impl From<Refusal> for Problem {
             }
             Refusal::Twice(_) => Kind::Invalid,
             Refusal::Conflict(_) => Kind::DoesNotFit,
-            Refusal::NotFound(_) => Kind::NoSuchRelay,
+            Refusal::NotFound(_) | Refusal::NoneMeant(_) => Kind::NoSuchRelay,
             Refusal::Exists(_) => Kind::Exists,
             Refusal::OfFile { .. } => Kind::OfFile,
             Refusal::NotOfFile { .. } => Kind::NotOfFile,

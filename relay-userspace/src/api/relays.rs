@@ -4,6 +4,7 @@ use super::access::{Asking, check_change};
 use super::condition::{etag, expected, is_known, of_list, of_set, unconditional};
 use super::definition;
 use super::limits::{BODY, SET};
+use super::many::Which;
 use super::model::{Applied, Relay, Relays, Why};
 use super::problem::{Kind, Problem};
 use super::request::{self, Dry, Name, Params};
@@ -15,15 +16,22 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use relay_common::selector::Selector;
 use tokio::time::timeout;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// All relays, from the file and from the API, and how each does.
-#[utoipa::path(get, path = "/api/v1/relays", tag = "relays",
+/// All relays, from the file and from the API, and how each does; or those that are chosen. A choice has a tag of its own,
+/// by which it replaces nothing: send changes of several relays with `PATCH`.
+#[utoipa::path(get, path = "/api/v1/relays", tag = "relays", params(Which),
     responses((status = 200, body = Relays, headers(("ETag" = String))), (status = 304, description = "No definition has changed.")))]
-pub(super) async fn list(State(api): State<Api>, headers: HeaderMap) -> Result<Response, Problem> {
-    let relays = api.apart(|api| api.sight.relays()).await?;
+pub(super) async fn list(
+    State(api): State<Api>,
+    Params(which): Params<Which>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let selector = which.selector()?;
+    let relays = api.apart(move |api| chosen(api, &selector)).await??;
     let of_file = relays.relays.iter().filter(|relay| relay.origin == Origin::File.name());
     let tag = of_list(&relays.tag, of_file.map(|relay| relay.tag.clone()));
     let known = is_known(&headers, &tag)?;
@@ -34,6 +42,22 @@ pub(super) async fn list(State(api): State<Api>, headers: HeaderMap) -> Result<R
     };
     answer.headers_mut().insert(header::ETAG, etag(&tag));
     Ok(answer)
+}
+
+/// The relays that are meant.
+fn chosen(api: &Api, selector: &Selector) -> Result<Relays, Problem> {
+    let mut relays = api.sight.relays();
+    if !selector.is_all() {
+        let names = api.desk.view().choose(selector)?;
+        let is_meant = |relay: &Relay| {
+            let name = relay.definition.get("name").and_then(serde_json::Value::as_str);
+            name.is_some_and(|name| names.contains(name))
+        };
+        relays.relays.retain(is_meant);
+        let of_api = relays.relays.iter().filter(|relay| relay.origin == Origin::Api.name());
+        relays.tag = tag::of_tags(of_api.map(|relay| format!("chosen {}", relay.tag)).collect());
+    }
+    Ok(relays)
 }
 
 /// One relay, and how it does.

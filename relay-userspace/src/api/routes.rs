@@ -3,7 +3,7 @@
 
 use super::problem::{Kind, Problem};
 use super::shared::Api;
-use super::{access, capture, document, node, page, probe, relays, stream};
+use super::{access, capture, document, many, node, page, probe, relays, stream};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, Method, header};
@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 fn all() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
-        .routes(routes!(relays::list, relays::create, relays::replace))
+        .routes(routes!(relays::list, relays::create, relays::replace, many::change, many::remove))
         .routes(routes!(relays::show, relays::put, relays::remove))
         .routes(routes!(relays::why))
         .routes(routes!(capture::capture))

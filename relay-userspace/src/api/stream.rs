@@ -3,11 +3,14 @@
 
 use super::access::{self, Admitted, Shown};
 use super::denied;
+use super::many;
 use super::problem::{Kind, Problem};
 use super::request::Params;
 use super::shared::Api;
 use crate::args::duration;
 use crate::clock::unix_ms;
+use crate::control::desk::Desk;
+use crate::control::view::View;
 use crate::events::{self, After, Followed, Logged, unix_ms_of};
 use axum::Extension;
 use axum::extract::State;
@@ -17,8 +20,10 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream;
+use relay_common::pattern;
+use relay_common::selector::Selector;
 use serde::Deserialize;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -45,8 +50,11 @@ pub(super) struct Asked {
     last: Option<usize>,
     /// Only these kinds, with commas between: `stream.interrupted`, or `stream` for all that begin with it.
     kind: Option<String>,
-    /// Only those that concern this relay.
+    /// Only those that concern these relays: names or patterns (`*`, `?`), with commas between.
     relay: Option<String>,
+    /// Only those that concern relays with such labels: `group=news`, `group!=news`, `group` or `!group`; with commas between,
+    /// all of it. What counts are the labels of now, and of relays that go meanwhile those that they had.
+    selector: Option<String>,
 }
 
 /// What has happened, and what happens, as a stream of server-sent events: `id` is what the event is called, `event` its
@@ -66,12 +74,15 @@ pub(super) async fn events(
     });
     let after = last.transpose()?.or(asked.after.as_deref().map(after).transpose()?);
     let last_of_kept = asked.last;
-    let wanted = Wanted::new(asked)?;
+    let mut wanted = Wanted::new(asked)?;
+    if let Some(meant) = &mut wanted.meant {
+        meant.look(api.desk.view())?;
+    }
     let Ok(permit) = Arc::clone(&api.streams).try_acquire_owned() else {
         return Err(Problem::new(Kind::Unavailable, "too many follow the events already: end one, or ask again"));
     };
     let Followed { mut since, coming } = api.desk.events.follow(after);
-    since.retain(|logged| wanted.takes(logged));
+    since.retain(|logged| wanted.takes(logged, &api.desk));
     since.drain(..since.len().saturating_sub(last_of_kept.unwrap_or(usize::MAX)));
     let (ending, interval) = (api.ending.clone(), api.limits.keep_alive);
     let revoked = access::revoked(api.clone(), admitted.clone(), Shown::Events).boxed();
@@ -110,7 +121,8 @@ fn since(text: &str) -> Result<u64, Problem> {
 /// Which events a reader wants.
 struct Wanted {
     kinds: Option<Vec<events::Kind>>,
-    relay: Option<String>,
+    relays: Selector,
+    meant: Option<Meant>,
     since: Option<u64>,
 }
 
@@ -129,16 +141,52 @@ impl Wanted {
         };
         let kinds = asked.kind.map(|kinds| kinds.split(',').map(named).collect::<Result<Vec<_>, _>>()).transpose()?;
         let since = asked.since.as_deref().map(since).transpose()?;
-        Ok(Self { kinds: kinds.map(|kinds| kinds.concat()), relay: asked.relay, since })
+        let relays = many::read(asked.relay.as_deref(), None)?;
+        let labels = asked.selector.as_deref().map(|labels| many::read(None, Some(labels))).transpose()?;
+        let meant = labels.map(Meant::of);
+        Ok(Self { kinds: kinds.map(|kinds| kinds.concat()), relays, meant, since })
     }
 
-    fn takes(&self, logged: &Logged) -> bool {
+    fn takes(&mut self, logged: &Logged, desk: &Desk) -> bool {
         if logged.is_for_everybody() {
             return true;
         }
         let is_kind = self.kinds.as_ref().is_none_or(|kinds| kinds.iter().any(|kind| kind.name() == logged.kind));
-        let concerns = self.relay.as_ref().is_none_or(|relay| logged.relay.as_ref() == Some(relay));
+        let relay = logged.relay.as_deref();
+        let is_called = self.relays.is_all() || relay.is_some_and(|relay| pattern::any(&self.relays.names, relay));
+        let concerns =
+            is_called && self.meant.as_mut().is_none_or(|meant| relay.is_some_and(|it| meant.takes(it, desk)));
         is_kind && concerns && self.since.is_none_or(|since| logged.told_ms >= since)
+    }
+}
+
+/// The relays whose labels are as a reader wants them, now or at some time since it began to read.
+struct Meant {
+    selector: Selector,
+    names: BTreeSet<String>,
+    /// What was looked at last.
+    view: Option<Arc<View>>,
+}
+
+impl Meant {
+    const fn of(selector: Selector) -> Self {
+        Self { selector, names: BTreeSet::new(), view: None }
+    }
+
+    fn look(&mut self, view: Arc<View>) -> Result<(), Problem> {
+        self.names.extend(view.choose(&self.selector)?);
+        self.view = Some(view);
+        Ok(())
+    }
+
+    fn takes(&mut self, relay: &str, desk: &Desk) -> bool {
+        let now = desk.view();
+        if !self.view.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, &now)) {
+            // That none is there any more is no reason to end.
+            let _ = self.look(Arc::clone(&now));
+            self.view = Some(now);
+        }
+        self.names.contains(relay)
     }
 }
 
@@ -200,7 +248,7 @@ impl Reader {
                 Err(RecvError::Closed) => return None,
                 Err(RecvError::Lagged(missed)) => return Some(self.cut_off(missed)),
             };
-            if self.wanted.takes(&logged) {
+            if self.wanted.takes(&logged, &self.api.desk) {
                 // What it says is one line, so nothing in it can end the event.
                 let event = Event::default().id(logged.id.to_string()).event(&logged.kind).data(&logged.json);
                 return Some((Ok(event), self));

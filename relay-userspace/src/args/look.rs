@@ -1,6 +1,7 @@
 //! What shows something.
 
 use super::node::{Node, duration};
+use super::relay::condition;
 use crate::events::{After, unix_ms_of};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
@@ -30,6 +31,7 @@ pub struct Status {
 #[command(after_help = "\
 Examples:
   mcr top
+  mcr top 'sport-*' -l site=north        only these relays
   mcr top --interval 5s                  asks less often: for thousands of relays, or a slow line
   mcr top --url http://10.0.0.7:9280     another node
 
@@ -38,11 +40,18 @@ Keys:
   Tab, 1 to 4                     relays, lanes, links, events
   Enter                           one relay, its outputs, and why it is dark; Esc leads back
   s, r                            sort by the next column; the other way round
-  /                               only relays whose names have this in them, or are as this pattern with *; Esc: all
+  /                               only relays whose names or labels have this in them, or whose names are as this
+                                  pattern with *; Esc: all
   p                               pause
   ?                               help
   q, Ctrl-C                       quit")]
 pub struct Top {
+    /// Only these relays; * stands for anything, ? for one character.
+    #[arg(value_name = "PATTERN", value_parser = NonEmptyStringValueParser::new())]
+    pub names: Vec<String>,
+    /// Only relays with such a label: group=news, group!=news, group or !group. Given more than once, all must hold.
+    #[arg(short = 'l', long = "selector", value_name = "LABEL", value_parser = condition)]
+    pub labels: Vec<String>,
     /// How often the node is asked; at least 200ms.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
     pub interval: Duration,
@@ -132,6 +141,7 @@ Examples:
   mcr events -f                               the same, and then what happens
   mcr events -f --kind stream --relay ch1     the interruptions of one stream
   mcr events -f --json | jq -r .text
+  mcr events -f -l group=news                 of the relays with this label
   mcr events --kind config.refused --kind lane
   mcr events --after 5f3c9a1e0d2b-1041        what came after that one
 
@@ -155,6 +165,10 @@ pub struct Events {
     /// Only what concerns these relays; * stands for anything.
     #[arg(long, value_name = "PATTERN")]
     pub relay: Vec<String>,
+    /// Only what concerns relays with such a label: group=news, group!=news, group or !group. Given more than once, all must
+    /// hold.
+    #[arg(short = 'l', long = "selector", value_name = "LABEL", value_parser = condition)]
+    pub labels: Vec<String>,
     /// Print the API's JSON, one event a line.
     #[arg(long)]
     pub json: bool,

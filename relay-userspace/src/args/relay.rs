@@ -3,7 +3,13 @@
 use super::node::Node;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
+use relay_common::selector::Selector;
 use std::path::PathBuf;
+
+/// A condition on labels.
+pub(super) fn condition(text: &str) -> Result<String, String> {
+    Selector::parse::<&str>(&[], &[text]).map(|_| text.to_owned())
+}
 
 /// What is done with relays.
 #[derive(Debug, Subcommand)]
@@ -18,27 +24,40 @@ pub enum Relay {
     #[command(after_help = SET_EXAMPLES)]
     Set(Set),
     /// Remove relays.
-    #[command(alias = "remove", after_help = "Examples:\n  mcr relay rm ch1\n  mcr relay rm ch1 ch2 --dry-run")]
+    ///
+    /// Where patterns or labels say which, all of them go at once, or none.
+    #[command(
+        alias = "remove",
+        after_help = "Examples:\n  mcr relay rm ch1\n  mcr relay rm ch1 ch2 --dry-run\n  mcr relay rm -l group=trial --dry-run"
+    )]
     Rm(Names),
     /// List the relays: what runs, and how fast.
     #[command(alias = "list", after_help = LS_EXAMPLES)]
     Ls(List),
-    /// Show one relay: definition, traffic, drops, and what of it cannot work yet.
+    /// Show relays: definition, traffic, drops, and what of it cannot work yet.
     #[command(after_help = SHOW_EXAMPLES)]
     Show(Show),
     /// Let relays run.
-    #[command(after_help = "Examples:\n  mcr relay enable ch1 ch2")]
+    ///
+    /// Where patterns or labels say which, all of them change at once, or none.
+    #[command(after_help = "Examples:\n  mcr relay enable ch1 ch2\n  mcr relay enable -l group=news")]
     Enable(Names),
     /// Let relays rest: they join nothing and send nothing, but keep their place.
-    #[command(after_help = "Examples:\n  mcr relay disable ch1")]
+    ///
+    /// Where patterns or labels say which, all of them change at once, or none.
+    #[command(after_help = "Examples:\n  mcr relay disable ch1\n  mcr relay disable 'trial-*' -l 'site!=north'")]
     Disable(Names),
     /// Receive and measure, but send nothing.
+    ///
+    /// Where patterns or labels say which, all of them change at once, or none.
     #[command(
-        after_help = "Examples:\n  mcr relay mute ch1      the groups stay joined, so unmute takes effect at once"
+        after_help = "Examples:\n  mcr relay mute ch1      the groups stay joined, so unmute takes effect at once\n  mcr relay mute -l group=news"
     )]
     Mute(Names),
     /// Send again.
-    #[command(after_help = "Examples:\n  mcr relay unmute ch1")]
+    ///
+    /// Where patterns or labels say which, all of them change at once, or none.
+    #[command(after_help = "Examples:\n  mcr relay unmute ch1\n  mcr relay unmute -l group=news")]
     Unmute(Names),
     /// Let the configuration file have relays that came through the API.
     ///
@@ -85,6 +104,7 @@ const LS_EXAMPLES: &str = "\
 Examples:
   mcr relay ls
   mcr relay ls 'ch*' --state silent --state pending
+  mcr relay ls -l group=news -l 'site!=north' --labels
   mcr relay ls --json | jq -r '.relays[] | select(.status.input.pps == 0) | .name'
   mcr relay ls --origin api --json > relays.json    a backup; mcr apply relays.json brings it back
 
@@ -99,6 +119,7 @@ Examples:
 const SHOW_EXAMPLES: &str = "\
 Examples:
   mcr relay show ch1
+  mcr relay show -l group=news
   mcr relay show ch1 --json | mcr relay set ch1 --file -";
 
 /// A new relay.
@@ -205,9 +226,12 @@ pub struct Set {
 /// Relays by their names.
 #[derive(Debug, Args)]
 pub struct Names {
-    /// The relays.
-    #[arg(required = true, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    /// The relays; * stands for anything, ? for one character.
+    #[arg(required_unless_present = "labels", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub names: Vec<String>,
+    /// Only relays with such a label: group=news, group!=news, group or !group. Given more than once, all must hold.
+    #[arg(short = 'l', long = "selector", value_name = "LABEL", value_parser = condition)]
+    pub labels: Vec<String>,
     /// Only say what would change.
     #[arg(long)]
     pub dry_run: bool,
@@ -223,8 +247,14 @@ pub struct Names {
 #[derive(Debug, Args)]
 pub struct List {
     /// Only relays with such a name; * stands for anything, ? for one character.
-    #[arg(value_name = "PATTERN")]
+    #[arg(value_name = "PATTERN", value_parser = NonEmptyStringValueParser::new())]
     pub patterns: Vec<String>,
+    /// Only relays with such a label: group=news, group!=news, group or !group. Given more than once, all must hold.
+    #[arg(short = 'l', long = "selector", value_name = "LABEL", value_parser = condition)]
+    pub labels: Vec<String>,
+    /// Show their labels too.
+    #[arg(long = "labels")]
+    pub shows_labels: bool,
     /// Only relays in this state: running, silent, pending, muted, disabled or shadowed.
     #[arg(long, value_name = "STATE", value_parser = ["running", "silent", "pending", "muted", "disabled", "shadowed"])]
     pub state: Vec<String>,
@@ -242,9 +272,12 @@ pub struct List {
 /// Which relay to show.
 #[derive(Debug, Args)]
 pub struct Show {
-    /// The relay.
-    #[arg(value_parser = NonEmptyStringValueParser::new())]
-    pub name: String,
+    /// The relay, or several; * stands for anything, ? for one character.
+    #[arg(required_unless_present = "labels", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub names: Vec<String>,
+    /// Only relays with such a label: group=news, group!=news, group or !group. Given more than once, all must hold.
+    #[arg(short = 'l', long = "selector", value_name = "LABEL", value_parser = condition)]
+    pub labels: Vec<String>,
     /// Print the API's JSON.
     #[arg(long)]
     pub json: bool,

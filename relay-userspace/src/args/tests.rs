@@ -74,12 +74,17 @@ fn options_that_contradict_each_other_are_refused() {
         "mcr capture a",
         "mcr capture a -w f -c 0",
         "mcr completions powershell",
+        "mcr relay mute -l a=b=c",
+        "mcr wait --relay a",
         "mcr help",
     ] {
         assert_eq!(refused(line), Some(2), "{line}");
     }
     for line in [
         "mcr relay add --file -",
+        "mcr relay mute -l group=news",
+        "mcr relay show -l group -l !site",
+        "mcr wait --healthy --timeout 5s",
         "mcr relay add a --file f --disabled",
         "mcr health --timeout 2s --ready -q",
         "mcr top --interval 200ms",

@@ -92,6 +92,9 @@ fn path(asked: &Events, begins: bool) -> String {
     if !asked.kind.is_empty() && !asked.kind.iter().any(|kind| kind.contains(['*', '?'])) {
         path.push_str(&format!("kind={}&", encoded(&asked.kind.join(","))));
     }
+    if !asked.labels.is_empty() {
+        path.push_str(&format!("selector={}&", encoded(&asked.labels.join(","))));
+    }
     path.truncate(path.trim_end_matches(['?', '&']).len());
     path
 }
@@ -174,6 +177,7 @@ mod tests {
             last: None,
             kind: owned(kinds),
             relay: owned(relays),
+            labels: Vec::new(),
             json: false,
             node: Default::default(),
         }
@@ -192,6 +196,8 @@ mod tests {
         };
         assert_eq!(path(&some, true), "/api/v1/events?after=0123456789ab-7&since=10m&last=5&kind=lane");
         assert_eq!(path(&some, false), "/api/v1/events?kind=lane");
+        let labelled = Events { labels: vec!["group=news".to_owned(), "!tier".to_owned()], ..asked(&[], &["a*"]) };
+        assert_eq!(path(&labelled, false), "/api/v1/events?selector=group%3Dnews%2C%21tier");
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod applied; // what a change did
 mod status; // a node at a glance
 mod top; // a node, watched
 mod health; // whether packets can flow
+mod wait; // until it is well, or flows
 mod why; // why a stream is dark
 mod events; // what happened, and happens
 mod sse; // a stream of events, line by line
@@ -55,6 +56,7 @@ pub async fn run<O: Write, E: Write>(command: &Command, screen: &mut Screen<O, E
         Command::Capture(asked) => capture::run(asked, screen).await,
         Command::Events(asked) => events::run(asked, screen).await,
         Command::Health(asked) => health::run(asked, screen).await,
+        Command::Wait(asked) => wait::run(asked, screen).await,
         Command::Reload(asked) => process::reload(asked, screen).await,
         Command::Upgrade(asked) => process::upgrade(asked, screen).await,
         Command::Stop(asked) => process::stop(asked, screen).await,
@@ -67,13 +69,13 @@ async fn relay<O: Write, E: Write>(asked: &Relay, screen: &mut Screen<O, E>) -> 
     match asked {
         Relay::Add(asked) => relay::add(asked, screen).await,
         Relay::Set(asked) => relay::set(asked, screen).await,
-        Relay::Rm(asked) => relay::each(asked, relay::Deed::Remove, screen).await,
+        Relay::Rm(asked) => relay::several(asked, relay::Deed::Remove, screen).await,
         Relay::Ls(asked) => relay::list(asked, screen).await,
         Relay::Show(asked) => relay::show(asked, screen).await,
-        Relay::Enable(asked) => relay::each(asked, relay::Deed::Enable, screen).await,
-        Relay::Disable(asked) => relay::each(asked, relay::Deed::Disable, screen).await,
-        Relay::Mute(asked) => relay::each(asked, relay::Deed::Mute, screen).await,
-        Relay::Unmute(asked) => relay::each(asked, relay::Deed::Unmute, screen).await,
-        Relay::Adopt(asked) => relay::each(asked, relay::Deed::Adopt, screen).await,
+        Relay::Enable(asked) => relay::several(asked, relay::Deed::Enable, screen).await,
+        Relay::Disable(asked) => relay::several(asked, relay::Deed::Disable, screen).await,
+        Relay::Mute(asked) => relay::several(asked, relay::Deed::Mute, screen).await,
+        Relay::Unmute(asked) => relay::several(asked, relay::Deed::Unmute, screen).await,
+        Relay::Adopt(asked) => relay::several(asked, relay::Deed::Adopt, screen).await,
     }
 }

@@ -1,11 +1,13 @@
 //! `mcr relay`: adds, changes, removes and switches relays.
 
+mod which; // which of them are meant
 pub(super) mod labels; // what people sort them by
 mod list; // all of them
 mod show; // one of them
 
 pub(super) use list::{drops, list, tone};
 pub(super) use show::{show, text};
+pub(super) use which::{chosen, query, selector};
 
 use super::client::{Answer, Client, Question, path_of};
 use super::document::{self, Definition, name_of};
@@ -13,7 +15,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::screen::{Screen, plain};
 use super::{applied, definition};
-use crate::api::model::{Applied, Relay};
+use crate::api::model::{Applied, Relay, RelayPatch, Relays};
 use crate::args::{Add, Names, Set};
 use hyper::Method;
 use serde_json::Value;
@@ -115,6 +117,21 @@ impl Deed {
         Question::of(Method::POST, format!("{path}/{switch}"))
     }
 
+    /// The same of several relays at once, where that can be asked.
+    fn of_many(self, query: &str) -> anyhow::Result<Option<Question>> {
+        let path = format!("/api/v1/relays?{query}");
+        let (enabled, muted) = match self {
+            Self::Remove => return Ok(Some(Question::of(Method::DELETE, path))),
+            Self::Enable => (Some(true), None),
+            Self::Disable => (Some(false), None),
+            Self::Mute => (None, Some(true)),
+            Self::Unmute => (None, Some(false)),
+            Self::Adopt => return Ok(None),
+        };
+        let patch = RelayPatch { enabled, muted, ..RelayPatch::default() };
+        Question::of(Method::PATCH, path).with(&patch).map(Some)
+    }
+
     const fn done(self) -> &'static str {
         match self {
             Self::Remove => "removed",
@@ -127,20 +144,50 @@ impl Deed {
     }
 }
 
-/// Does the same to several relays. One that is refused does not keep the others from it.
-pub(super) async fn each<O: Write, E: Write>(
+/// Does the same to several relays. Those that are chosen by patterns or labels change together or not at all; where each is
+/// called by its name, one that is refused does not keep the others from it.
+pub(super) async fn several<O: Write, E: Write>(
     asked: &Names,
+    deed: Deed,
+    screen: &mut Screen<O, E>,
+) -> anyhow::Result<Exit> {
+    if !which::chooses(&asked.names, &asked.labels) {
+        return each(asked, &asked.names, deed, screen).await;
+    }
+    let selector = selector(&asked.names, &asked.labels)?;
+    let client = Client::new(&asked.node)?;
+    let Some(question) = deed.of_many(&which::query(&selector))? else {
+        let relays: Relays = client.ask(Question::get("/api/v1/relays")).await?.read()?;
+        let names: Vec<String> = chosen(&relays.relays, &selector)?.into_iter().collect();
+        return each(asked, &names, deed, screen).await;
+    };
+    let answer = client.ask(question.dry(asked.dry_run)).await?;
+    if asked.json {
+        screen.json(&answer.body)?;
+        return Ok(Exit::Done);
+    }
+    let applied: Applied = answer.read()?;
+    for name in applied.changed.iter().chain(&applied.removed) {
+        applied::line(&plain(name), deed.done(), &applied, screen)?;
+    }
+    applied::end(&applied, screen)?;
+    Ok(Exit::Done)
+}
+
+async fn each<O: Write, E: Write>(
+    asked: &Names,
+    names: &[String],
     deed: Deed,
     screen: &mut Screen<O, E>,
 ) -> anyhow::Result<Exit> {
     let client = Client::new(&asked.node)?;
     let mut exit = Exit::Done;
-    for name in &asked.names {
+    for name in names {
         match client.ask(deed.question(name).dry(asked.dry_run)).await {
             Ok(answer) if asked.json => screen.json(&answer.body)?,
             Ok(answer) => applied::line(name, deed.done(), &answer.read::<Applied>()?, screen)?,
             Err(error) => match error.downcast_ref::<Failure>() {
-                Some(Failure::Refused(_)) if asked.names.len() > 1 => {
+                Some(Failure::Refused(_)) if names.len() > 1 => {
                     screen.note(&format!("{name}: {error:#}"));
                     exit = Exit::Failed;
                 }

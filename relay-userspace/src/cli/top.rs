@@ -17,8 +17,10 @@ mod terminal; // the terminal is taken, and given back
 
 use super::client::{Client, Question};
 use super::exit::Exit;
+use super::relay::{chosen, selector};
 use super::screen::Paint;
 use super::target::Target;
+use crate::api::model::Relays;
 use crate::args;
 use crate::clock::now_ns;
 use anyhow::Context as _;
@@ -42,6 +44,11 @@ pub(super) async fn run(asked: &args::Top, paint: Paint) -> anyhow::Result<Exit>
     may_draw(stdout().is_terminal(), |name| std::env::var_os(name))?;
     // A node that is not there from the beginning is an error; one that goes is waited for.
     client.clone().patient(ask::PATIENCE).answer(Question::get("/livez")).await?;
+    let selector = selector(&asked.names, &asked.labels)?;
+    if !selector.is_all() {
+        let relays: Relays = client.ask(Question::get("/api/v1/relays")).await?.read()?;
+        chosen(&relays.relays, &selector)?;
+    }
     let (news, told) = mpsc::channel(WAITING);
     let (wanted, wants) = watch::channel(Wants::default());
     let address = matches!(client.target(), Target::Tcp { .. }).then(|| client.target().name());
@@ -49,7 +56,7 @@ pub(super) async fn run(asked: &args::Top, paint: Paint) -> anyhow::Result<Exit>
     let look = Look { colours: paint.colours, unicode: is_unicode(|name| std::env::var_os(name)) };
     let mut screen = Screen::take()?;
     let mut state = State::new(look, screen.size()?, asked.interval, now());
-    state.address = address;
+    (state.address, state.selector) = (address, selector);
     watch(state, &mut screen, told, &wanted).await?;
     Ok(Exit::Done)
 }

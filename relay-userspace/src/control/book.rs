@@ -1,11 +1,14 @@
 //! The book: all relays, by where they were written, and what a question makes of them. Nothing here has an effect.
 
 use super::desk::{Applied, Ask, Expected, Refusal, Switch};
+use super::edit::Edit;
 use super::tag;
 use super::view::Origin;
 use crate::config::{self, ConfigError, Errors};
+use relay_common::label::MAX_LABELS;
 use relay_common::plan::{Interface, Lanes, Plan, Relay};
-use std::collections::BTreeMap;
+use relay_common::selector::Selector;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// All relays, and how the node runs them.
@@ -117,6 +120,12 @@ impl Book {
                     }
                 }
             }
+            Ask::Many { selector, names, edit } => {
+                if self.chosen(selector)? != *names {
+                    return Err(Refusal::Changed { tag: None });
+                }
+                names.iter().try_for_each(|name| book.edit(name, edit))?;
+            }
             Ask::PutAll { relays, expected } => {
                 check_tag(expected, Some(tag::of_relays(self.of_api.values())))?;
                 book.of_api = BTreeMap::new();
@@ -165,6 +174,26 @@ impl Book {
         applied
     }
 
+    fn edit(&mut self, name: &str, edit: &Edit) -> Result<(), Refusal> {
+        self.must_not_be_of_file(name)?;
+        match (edit, self.of_api.get_mut(name)) {
+            (Edit::Change(change), Some(relay)) => {
+                change.apply(relay);
+                check_labels(relay)
+            }
+            _ => {
+                self.of_api.remove(name);
+                Ok(())
+            }
+        }
+    }
+
+    /// The names of the relays that are meant.
+    fn chosen(&self, selector: &Selector) -> Result<BTreeSet<String>, Refusal> {
+        let chosen = selector.choose(self.of_file.relays.iter().chain(self.of_api.values()).map(Relay::known_by));
+        Ok(chosen.map_err(Refusal::NoneMeant)?.into_iter().map(str::to_owned).collect())
+    }
+
     fn must_exist(&self, name: &str) -> Result<(), Refusal> {
         self.relay(name).map(drop).ok_or_else(|| Refusal::NotFound(name.to_owned()))
     }
@@ -184,6 +213,19 @@ impl Book {
         self.must_not_be_of_file(name)?;
         check_tag(expected, self.of_api.get(name).map(tag::of_relay))
     }
+}
+
+/// Many changes of labels, each of which is right, can make too many of them.
+fn check_labels(relay: &Relay) -> Result<(), Refusal> {
+    if relay.labels.len() <= MAX_LABELS {
+        return Ok(());
+    }
+    Err(Refusal::Invalid(Errors::of(vec![ConfigError {
+        line: None,
+        key: format!("relay \"{}\" labels", relay.name),
+        problem: format!("would be {} labels", relay.labels.len()),
+        remedy: format!("keep at most {MAX_LABELS}"),
+    }])))
 }
 
 fn check_tag(expected: &Expected, tag: Option<String>) -> Result<(), Refusal> {

@@ -2,6 +2,7 @@
 //! to the same control.
 
 use super::durations::Durations;
+use super::edit::Edit;
 use super::http::HttpDesk;
 use super::problem::Problem;
 use super::progress::Progress;
@@ -12,7 +13,9 @@ use crate::events::EventLog;
 use arc_swap::ArcSwap;
 use relay_common::health::HoldDown;
 use relay_common::plan::Relay;
+use relay_common::selector::Selector;
 use relay_common::table::Placement;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -64,6 +67,15 @@ pub enum Ask {
         name: String,
         /// Which, and how.
         switch: Switch,
+    },
+    /// The same done to several relays: to all of them, or to none.
+    Many {
+        /// Which.
+        selector: Selector,
+        /// The names that it meant for whoever looked whether they may be changed.
+        names: BTreeSet<String>,
+        /// What.
+        edit: Edit,
     },
     /// These relays in the place of all that came through the API.
     PutAll {
@@ -145,6 +157,9 @@ pub enum Refusal {
     /// There is no such relay.
     #[error("there is no relay \"{0}\": see mcr relay ls")]
     NotFound(String),
+    /// No relay is chosen.
+    #[error("{0}: see mcr relay ls --labels")]
+    NoneMeant(String),
     /// There is such a relay already.
     #[error("there is a relay \"{0}\" already: change it (mcr relay set, PUT), or use another name")]
     Exists(String),

@@ -1,6 +1,7 @@
 //! What everybody may see of a node: one immutable view, replaced as a whole after each change. Whoever looks at it
 //! never waits for control and control never waits for them.
 
+use super::desk::Refusal;
 use super::station::LaneSocket;
 use super::works::Works;
 use crate::config::{ConfigError, Errors};
@@ -14,6 +15,7 @@ use crate::xsk::options::{Statistics, statistics};
 use crate::xsk::socket::Bound;
 use relay_common::facts::Facts;
 use relay_common::plan::{Plan, Relay};
+use relay_common::selector::Selector;
 use relay_common::table::{Pending, Placement, Table};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -77,6 +79,16 @@ pub struct View {
 }
 
 impl View {
+    /// The names of the relays that are meant.
+    ///
+    /// # Errors
+    /// What is meant and not there.
+    pub fn choose(&self, selector: &Selector) -> Result<BTreeSet<String>, Refusal> {
+        let relays = self.plan.relays.iter().chain(self.shadowed.iter().map(|(relay, _)| relay));
+        let chosen = selector.choose(relays.map(Relay::known_by)).map_err(Refusal::NoneMeant)?;
+        Ok(chosen.into_iter().map(str::to_owned).collect())
+    }
+
     /// How much of this works. Who asks first finds it out.
     pub fn works(&self) -> &Works {
         self.works.get_or_init(|| Works::of(self))

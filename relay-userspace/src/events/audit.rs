@@ -21,7 +21,11 @@ const NAMED: usize = 1000;
 pub fn audit(who: &Who, ask: &Ask, before: &[Relay], after: &[Relay], outcome: &Result<Applied, Refusal>) -> Event {
     let (what, relay) = what(ask);
     let object = relay.map_or_else(|| "all relays".to_owned(), |name| format!("relay \"{name}\""));
-    let object = if matches!(ask, Ask::Upgrade { .. }) { "mcr".to_owned() } else { object };
+    let object = match ask {
+        Ask::Upgrade { .. } => "mcr".to_owned(),
+        Ask::Many { selector, names, .. } => format!("{} relays ({selector})", names.len()),
+        _ => object,
+    };
     let became = match outcome {
         Ok(applied) => format!("applied, generation {}", applied.generation),
         Err(refusal) => format!("refused: {refusal}"),
@@ -66,6 +70,7 @@ pub fn title(who: &Who, ask: &Ask) -> String {
     let ((what, relay), (name, _)) = (what(ask), describe(who));
     match (relay, ask) {
         (Some(relay), _) => format!("{what} relay \"{relay}\" by {name}"),
+        (None, Ask::Many { names, .. }) => format!("{what} {} relays by {name}", names.len()),
         (None, Ask::PutAll { .. }) => format!("{what} all relays by {name}"),
         (None, _) => format!("{what} by {name}"),
     }
@@ -95,6 +100,7 @@ fn what(ask: &Ask) -> (&'static str, Option<&str>) {
             };
             (what, Some(name))
         }
+        Ask::Many { edit, .. } => (edit.name(), None),
         Ask::PutAll { .. } => ("replace", None),
         Ask::Adopt { name } => ("adopt", Some(name)),
         Ask::Reload => ("reload", None),
@@ -123,8 +129,10 @@ mod tests {
     use super::{audit, log_level};
     use crate::config::parse;
     use crate::control::desk::{Applied, Ask, Expected, Refusal, Switch, Who};
+    use crate::control::edit::{Change, Edit};
     use crate::events::{Event, Level};
     use relay_common::plan::Relay;
+    use relay_common::selector::Selector;
     use serde_json::Value;
     use std::fmt::Write as _;
 
@@ -167,6 +175,23 @@ mod tests {
         assert_eq!((&fields["before"]["enabled"], &fields["after"]["enabled"]), (&true.into(), &false.into()));
         assert_eq!(fields["after"]["outputs"][0]["group"], "239.2.0.1");
         assert_eq!((fields["generation"].as_u64(), event.level), (Some(9), Level::Info));
+    }
+
+    #[test]
+    fn a_change_of_many_tells_which_were_meant_and_how_each_was() {
+        let before = relays(3);
+        let mut after = before.clone();
+        after.iter_mut().take(2).for_each(|relay| relay.muted = true);
+        let ask = Ask::Many {
+            selector: Selector::parse(&["r*"], &["group=news"]).unwrap(),
+            names: before.iter().map(|relay| relay.name.clone()).collect(),
+            edit: Edit::Change(Change { muted: Some(true), ..Change::default() }),
+        };
+        let event = audit(&Who::User { uid: 7, pid: 1 }, &ask, &before, &after, &applied());
+        assert_eq!(event.text, "uid 7: mute 3 relays (\"r*\" with group=news): applied, generation 9");
+        let changed = |when: &str| event.fields[when].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!((changed("before"), changed("after")), (changed("after"), vec!["r0".to_owned(), "r1".to_owned()]));
+        assert_eq!(event.fields["after"]["r1"]["muted"], true);
     }
 
     #[test]

@@ -159,6 +159,101 @@ fn json_is_what_the_api_says() {
         let out = stage.out(line);
         assert!(serde_json::from_str::<Value>(&out).is_ok(), "{line}: {out}");
     }
-    let some: Value = serde_json::from_str(&stage.out("relay ls none* --json")).unwrap();
+    let some: Value = serde_json::from_str(&stage.out("relay ls --state silent --json")).unwrap();
     assert_eq!(some["relays"], json!([]));
+}
+
+#[test]
+fn relays_are_chosen_by_labels_and_change_in_one_request() {
+    let stage = Stage::new();
+    for (name, label) in [("n1", "group=news"), ("n2", "group=news"), ("s1", "group=sport")] {
+        let group = 1 + name.bytes().map(usize::from).sum::<usize>() % 200;
+        stage.out(&format!("relay add {name} --in in0/239.1.1.{group}:5000 --out out0/239.2.1.1:5001 --label {label}"));
+    }
+    stage.out("relay set n1 --label site=a --description News");
+    let names = |line: &str| -> Vec<String> {
+        let list: Value = serde_json::from_str(&stage.out(line)).unwrap();
+        list["relays"].as_array().unwrap().iter().map(|relay| relay["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names("relay ls -l group=news --json"), ["n1", "n2"]);
+    assert_eq!(names("relay ls n* -l group=news -l site!=a --json"), ["n2"]);
+    assert_eq!(names("relay show -l !site --json"), ["n2", "s1"]);
+    let page = stage.out("relay show n1 s1");
+    assert!(
+        page.starts_with("n1: running, from the API\ndescription   News\nlabels        group=news,site=a\n"),
+        "{page}"
+    );
+    assert!(page.contains("\n\ns1: running, from the API\nlabels        group=sport\n"), "{page}");
+    assert!(stage.out("relay ls --labels").contains("group=news,site=a"));
+
+    let before = stage.play.asked().len();
+    let generation = stage.play.with(|state| state.generation);
+    assert_eq!(stage.out("relay mute -l group=news --dry-run").lines().last().unwrap(), "dry run: nothing was changed");
+    let told = stage.out("relay mute -l group=news");
+    let next = generation + 1;
+    assert_eq!(
+        told,
+        format!(
+            "n1: muted (generation {next})\nn2: muted (generation {next})\napplied: generation {next} is in force on every lane\n"
+        )
+    );
+    let asked = stage.play.asked().split_off(before);
+    let one = "PATCH /api/v1/relays?selector=group%3Dnews";
+    assert_eq!(asked, [format!("{one}&dry_run=true"), one.to_owned()]);
+    assert_eq!(names("relay ls --state muted --json"), ["n1", "n2"]);
+    assert!(stage.out("relay rm ?1 -l group=sport").starts_with("s1: removed (generation "));
+
+    for (line, said) in [
+        ("relay ls -l group=nwes", "no relay is meant by group=nwes"),
+        ("relay ls x*", "no relay is meant by \"x*\""),
+        ("relay show x* n1", "no relay is meant by \"x*\""),
+        ("relay mute -l group=nwes", "no relay is meant by group=nwes"),
+        ("relay rm n1,n9", "no relay is meant by \"n9\""),
+        ("relay adopt -l group=nwes", "no relay is meant by group=nwes"),
+    ] {
+        let ran = stage.run(line);
+        let said = format!("mcr: {said}: see mcr relay ls --labels\n");
+        assert_eq!((ran.code, ran.out.as_str(), ran.side.as_str()), (1, "", said.as_str()), "{line}");
+    }
+    let ran = stage.run("relay mute -l group==news");
+    assert_eq!(ran.code, 2);
+    assert!(ran.side.contains("is no condition: write group=news, group!=news, group or !group"), "{ran:?}");
+    assert_eq!(stage.run("relay mute").code, 2);
+}
+
+#[test]
+fn who_waits_is_told_what_is_missing_and_goes_on_when_it_is_there() {
+    let stage = Stage::new();
+    stage.play.relay("ch1", "api", "239.1.1.1");
+    assert_eq!(stage.out("wait --healthy --ready --relay ch* --flowing"), "");
+    stage.play.with(|state| state.healthy = false);
+    let ran = stage.run("wait --healthy --timeout 300ms");
+    assert_eq!(ran.code, 1);
+    assert_eq!(
+        ran.side,
+        "mcr: waiting: lanes: lane 0 has not come round for 2100 ms\n\
+         mcr: not within 300ms: lanes: lane 0 has not come round for 2100 ms\n"
+    );
+    assert_eq!(stage.run("wait --healthy --timeout 300ms --quiet").side, "");
+    stage.out("relay disable ch1");
+    let ran = stage.run("wait --relay ch1 --flowing --timeout 300ms");
+    assert_eq!((ran.code, ran.side.lines().next().unwrap()), (1, "mcr: waiting: ch1 is disabled"));
+    let ran = stage.run("wait --relay ch9 --flowing --timeout 300ms");
+    assert!(ran.code == 1 && ran.side.starts_with("mcr: waiting: no relay is meant by \"ch9\""), "{ran:?}");
+    // A control that is not there, and then is, and then is well.
+    let elsewhere = Stage::new();
+    let socket = elsewhere.path("later.sock");
+    let ran = crate::stage::run(crate::stage::command("wait --healthy --timeout 300ms", &socket), "");
+    assert_eq!(ran.code, 3, "{ran:?}");
+    let waiting = crate::stage::command("wait --healthy --relay new --flowing --timeout 2m", &socket)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let later = crate::play::Play::at(&socket);
+    later.relay("new", "api", "239.1.1.1");
+    let ended = crate::stage::ran(waiting.wait_with_output().unwrap());
+    assert_eq!(ended.code, 0, "{ended:?}");
+    for wrong in ["wait", "wait --flowing", "wait --relay ch1", "wait --healthy --timeout 5"] {
+        assert_eq!(stage.run(wrong).code, 2, "{wrong}");
+    }
 }

@@ -7,5 +7,6 @@ mod looks; // what is shown
 mod pages; // what is made from the command line's own definition
 mod play; // the server
 mod reach; // control is slow, gone, or closed to us
+mod several; // what it does with several relays at once
 mod stage; // the binary and its socket
 mod top; // a node, watched

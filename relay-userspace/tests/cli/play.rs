@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-type Body = BoxBody<Bytes, Infallible>;
+pub(crate) type Body = BoxBody<Bytes, Infallible>;
 
 /// The server. It ends with the test's process.
 #[derive(Clone, Default)]
@@ -175,7 +175,7 @@ impl State {
         let dry = query.contains("dry_run=true");
         let parts: Vec<&str> = path.trim_start_matches("/api/v1/").split('/').collect();
         match (method.as_str(), parts.as_slice()) {
-            ("GET", ["relays"]) => json_body(200, &self.list()),
+            ("GET" | "PATCH" | "DELETE", ["relays"]) => self.several(method, query, body, dry),
             ("POST", ["relays"]) => self.create(body, dry),
             ("PUT", ["relays"]) => self.replace_all(body, if_match, dry),
             ("GET", ["relays", name]) => self.found(name, |state| json_body(200, &state.shown(name))),
@@ -213,7 +213,7 @@ impl State {
         problem(404, &format!("there is no relay \"{name}\": see mcr relay ls"), &[])
     }
 
-    fn shown(&self, name: &str) -> Value {
+    pub(crate) fn shown(&self, name: &str) -> Value {
         let (origin, relay) = &self.relays[name];
         let traffic = |at: String| {
             json!({ "at": at, "packets": 10, "bytes": 13_280, "pps": 100.0, "bps": 1_062_400.0,
@@ -224,14 +224,14 @@ impl State {
         let mut shown = relay.clone();
         shown.insert("origin".into(), (*origin).into());
         shown.insert("tag".into(), tag(relay).into());
-        let state = if relay["enabled"] == false { "disabled" } else { "running" };
+        let state = match (&relay["enabled"], &relay["muted"]) {
+            (Value::Bool(false), _) => "disabled",
+            (_, Value::Bool(true)) => "muted",
+            _ => "running",
+        };
         let input = traffic(format!("in0/{}:5000", relay["input"]["group"].as_str().unwrap()));
         shown.insert("status".into(), json!({ "state": state, "pending": [], "input": input, "outputs": outputs }));
         shown.into()
-    }
-
-    fn list(&self) -> Value {
-        json!({ "tag": format!("set-{}", self.generation), "relays": self.relays.keys().map(|name| self.shown(name)).collect::<Vec<_>>() })
     }
 
     fn create(&mut self, body: &Value, dry: bool) -> Response<Body> {
@@ -329,7 +329,13 @@ impl State {
         self.applied(dry, &[], if is_so { &[] } else { std::slice::from_ref(&name) }, &[])
     }
 
-    fn applied(&mut self, dry: bool, created: &[&str], changed: &[&str], removed: &[&str]) -> Response<Body> {
+    pub(crate) fn applied(
+        &mut self,
+        dry: bool,
+        created: &[&str],
+        changed: &[&str],
+        removed: &[&str],
+    ) -> Response<Body> {
         let lines = |verb: &str, names: &[&str]| {
             names.iter().map(|name| format!("{verb} relay \"{name}\"")).collect::<Vec<_>>()
         };
@@ -373,11 +379,11 @@ impl State {
     }
 }
 
-fn json_body(status: u16, value: &Value) -> Response<Body> {
+pub(crate) fn json_body(status: u16, value: &Value) -> Response<Body> {
     Response::builder().status(status).body(Full::from(value.to_string()).boxed()).unwrap()
 }
 
-fn problem(status: u16, detail: &str, faults: &[Value]) -> Response<Body> {
+pub(crate) fn problem(status: u16, detail: &str, faults: &[Value]) -> Response<Body> {
     json_body(
         status,
         &json!({ "type": "/problems/x", "title": "What was asked for is wrong.", "status": status,

@@ -12,10 +12,15 @@ pub(in crate::api) fn check_change(who: &Who, ask: &Ask) -> Result<(), Problem> 
     if relays.is_empty() {
         return Ok(());
     }
+    if let Ask::Many { names, .. } = ask {
+        let outsider = names.iter().find(|relay| !pattern::any(relays, relay));
+        let detail = outsider.map(|relay| outside(name, relays, relay));
+        return detail.map_or(Ok(()), |detail| Err(Problem::of_token(Kind::Forbidden, detail, name)));
+    }
     let relay = match ask {
         Ask::Create(relay) | Ask::Put { relay, .. } => Some(&relay.name),
         Ask::Remove { name, .. } | Ask::Switch { name, .. } | Ask::Adopt { name } => Some(name),
-        Ask::PutAll { .. } | Ask::Reload | Ask::Upgrade { .. } => None,
+        Ask::Many { .. } | Ask::PutAll { .. } | Ask::Reload | Ask::Upgrade { .. } => None,
     };
     let detail = match relay {
         Some(relay) if pattern::any(relays, relay) => return Ok(()),

@@ -2,6 +2,7 @@
 
 use crate::config;
 use crate::control::desk::{Applied, Ask, Asked, Desk, Expected, Refusal, Switch, Who};
+use crate::control::edit::Edit;
 use crate::control::tag;
 use crate::control::view::{ConfigState, Origin, View};
 use crate::events::EventLog;
@@ -126,6 +127,17 @@ impl Control {
                 let relay = api.iter_mut().find(|other| other.name == name).ok_or(Refusal::NotFound(name))?;
                 if let Switch::Enabled(enabled) = switch {
                     relay.enabled = enabled;
+                }
+            }
+            Ask::Many { names, edit, .. } => {
+                names.iter().try_for_each(|name| self.not_of_file(name))?;
+                match edit {
+                    Edit::Remove => api.retain(|relay| !names.contains(&relay.name)),
+                    Edit::Change(change) => {
+                        api.iter_mut()
+                            .filter(|relay| names.contains(&relay.name))
+                            .for_each(|relay| change.apply(relay));
+                    }
                 }
             }
             Ask::PutAll { relays, expected } => {

@@ -13,6 +13,7 @@ mod long; // long answers
 mod page; // what browsers get
 mod places; // sockets and their files
 mod probes; // health, numbers, the node
+mod many;
 mod relays; // seeing and changing
 mod tls; // certificates
 mod stream; // events

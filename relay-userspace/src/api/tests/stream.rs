@@ -13,13 +13,13 @@ use tokio::time::timeout;
 
 const SLACK: Duration = Duration::from_secs(60);
 
-struct Follower {
+pub(super) struct Follower {
     body: hyper::body::Incoming,
     text: String,
 }
 
 impl Follower {
-    async fn new(stage: &Stage, path: &str, headers: &[(&str, &str)]) -> Self {
+    pub(super) async fn new(stage: &Stage, path: &str, headers: &[(&str, &str)]) -> Self {
         let answer = stage.tcp.open(request("GET", path, headers, "")).await;
         assert_eq!(
             (answer.status().as_u16(), &answer.headers()["content-type"]),
@@ -43,7 +43,7 @@ impl Follower {
     }
 
     /// The next event, its id and name checked against its data; and its number.
-    async fn event(&mut self) -> Option<(u64, Value)> {
+    pub(super) async fn event(&mut self) -> Option<(u64, Value)> {
         loop {
             let block = self.block().await?;
             let line = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
@@ -57,7 +57,7 @@ impl Follower {
     }
 }
 
-fn record(stage: &Stage, kind: Kind, relay: &str) {
+pub(super) fn record(stage: &Stage, kind: Kind, relay: &str) {
     stage.desk.events.record(Event::new(kind, "two\nlines").with("relay", relay));
 }
 

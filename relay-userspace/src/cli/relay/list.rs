@@ -1,5 +1,7 @@
 //! `mcr relay ls`: the relays in a table.
 
+use super::labels::{labels, said};
+use super::which::{chosen, selector};
 use crate::api::model::{Relay, RelayStatus, Relays};
 use crate::args::List;
 use crate::cli::client::{Client, Question};
@@ -7,7 +9,6 @@ use crate::cli::exit::Exit;
 use crate::cli::number::{megabits, rate, span};
 use crate::cli::screen::{Screen, Tone};
 use crate::cli::table::{Cell, Table};
-use relay_common::pattern;
 use std::collections::BTreeSet;
 use std::io::Write;
 
@@ -15,14 +16,16 @@ use std::io::Write;
 pub(in crate::cli) async fn list<O: Write, E: Write>(asked: &List, screen: &mut Screen<O, E>) -> anyhow::Result<Exit> {
     let client = Client::new(&asked.node)?;
     let answer = client.ask(Question::get("/api/v1/relays")).await?;
-    let is_all = asked.patterns.is_empty() && asked.state.is_empty() && asked.origin.is_none();
+    let selector = selector(&asked.patterns, &asked.labels)?;
+    let is_all = selector.is_all() && asked.state.is_empty() && asked.origin.is_none();
     if asked.json && is_all {
         screen.json(&answer.body)?;
         return Ok(Exit::Done);
     }
     let mut relays: Relays = answer.read()?;
     let n_all = relays.relays.len();
-    relays.relays.retain(|relay| is_wanted(relay, asked));
+    let meant = chosen(&relays.relays, &selector)?;
+    relays.relays.retain(|relay| meant.contains(name(relay)) && is_wanted(relay, asked));
     if asked.json {
         screen.json(&serde_json::to_vec(&relays)?)?;
     } else if relays.relays.is_empty() && is_all {
@@ -30,24 +33,25 @@ pub(in crate::cli) async fn list<O: Write, E: Write>(asked: &List, screen: &mut 
     } else if relays.relays.is_empty() {
         screen.note(&format!("none of {n_all} relays is meant"));
     } else {
-        write!(screen.out, "{}", table(&relays.relays).show(screen.paint))?;
+        write!(screen.out, "{}", table(&relays.relays, asked.shows_labels).show(screen.paint))?;
     }
     Ok(Exit::Done)
 }
 
 fn is_wanted(relay: &Relay, asked: &List) -> bool {
-    pattern::any(&asked.patterns, name(relay))
-        && (asked.state.is_empty() || asked.state.contains(&relay.status.state))
+    (asked.state.is_empty() || asked.state.contains(&relay.status.state))
         && asked.origin.as_ref().is_none_or(|origin| *origin == relay.origin)
 }
 
-fn table(relays: &[Relay]) -> Table {
-    let mut table = Table::new(&["NAME", "STATE", "FROM", "INPUT", ">PPS", ">MBIT/S", ">AGE", ">OUT", ">DROPS"]);
+fn table(relays: &[Relay], shows_labels: bool) -> Table {
+    let heads = ["NAME", "STATE", "FROM", "INPUT", ">PPS", ">MBIT/S", ">AGE", ">OUT", ">DROPS", "LABELS"];
+    let n = if shows_labels { heads.len() } else { heads.len() - 1 };
+    let mut table = Table::new(&heads[..n]);
     for relay in relays {
         let status = &relay.status;
         let (working, all) = outputs(status);
         let drops = drops(status);
-        table.row([
+        let cells = [
             name(relay).into(),
             Cell::new(&status.state, tone(&status.state)),
             (&relay.origin).into(),
@@ -57,7 +61,9 @@ fn table(relays: &[Relay]) -> Table {
             status.input.last_packet_age_s.map_or_else(|| "-".to_owned(), span).into(),
             Cell::new(format!("{working}/{all}"), if working < all { Tone::Warn } else { Tone::Plain }),
             Cell::new(drops.to_string(), if drops > 0 { Tone::Warn } else { Tone::Plain }),
-        ]);
+            said(&labels(relay)).into(),
+        ];
+        table.row(cells.into_iter().take(n));
     }
     table
 }
@@ -142,9 +148,13 @@ mod tests {
 
     #[test]
     fn the_table() {
-        let text = table(&relays()).show(Paint::default());
+        let text = table(&relays(), false).show(Paint::default());
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         insta::assert_snapshot!(text);
+        let mut labelled = relays();
+        labelled.truncate(2);
+        labelled[1].definition.insert("labels".to_owned(), json!({ "group": "news", "site": "a" }));
+        insta::assert_snapshot!(table(&labelled, true).show(Paint::default()));
     }
 
     #[test]
@@ -153,15 +163,18 @@ mod tests {
             let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
             let asked = List {
                 patterns: owned(patterns),
+                labels: Vec::new(),
+                shows_labels: false,
                 state: owned(states),
                 origin: origin.map(str::to_owned),
                 json: false,
                 node: Default::default(),
             };
             let relays = relays();
+            let meant = chosen(&relays, &selector(&asked.patterns, &asked.labels).unwrap()).unwrap();
             relays
                 .iter()
-                .filter(|relay| is_wanted(relay, &asked))
+                .filter(|relay| meant.contains(name(relay)) && is_wanted(relay, &asked))
                 .map(|relay| name(relay).to_owned())
                 .collect::<Vec<_>>()
         };

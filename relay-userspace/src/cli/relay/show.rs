@@ -2,7 +2,8 @@
 
 use super::labels::{labels, said};
 use super::list::{name, tone};
-use crate::api::model::{Relay, Traffic};
+use super::which::{chooses, chosen, selector};
+use crate::api::model::{Relay, Relays, Traffic};
 use crate::args;
 use crate::cli::client::{Client, Question, path_of};
 use crate::cli::exit::Exit;
@@ -19,11 +20,23 @@ pub(in crate::cli) async fn show<O: Write, E: Write>(
     screen: &mut Screen<O, E>,
 ) -> anyhow::Result<Exit> {
     let client = Client::new(&asked.node)?;
-    let answer = client.ask(Question::get(path_of(&asked.name))).await?;
+    if let ([one], false) = (asked.names.as_slice(), chooses(&asked.names, &asked.labels)) {
+        let answer = client.ask(Question::get(path_of(one))).await?;
+        if asked.json {
+            screen.json(&answer.body)?;
+        } else {
+            write!(screen.out, "{}", text(&answer.read()?, screen.paint))?;
+        }
+        return Ok(Exit::Done);
+    }
+    let mut relays: Relays = client.ask(Question::get("/api/v1/relays")).await?.read()?;
+    let meant = chosen(&relays.relays, &selector(&asked.names, &asked.labels)?)?;
+    relays.relays.retain(|relay| meant.contains(name(relay)));
     if asked.json {
-        screen.json(&answer.body)?;
+        screen.json(&serde_json::to_vec(&relays)?)?;
     } else {
-        write!(screen.out, "{}", text(&answer.read()?, screen.paint))?;
+        let pages: Vec<String> = relays.relays.iter().map(|relay| text(relay, screen.paint)).collect();
+        write!(screen.out, "{}", pages.join("\n"))?;
     }
     Ok(Exit::Done)
 }

@@ -7,7 +7,10 @@ use super::sort::Order;
 use super::{draw, text};
 use crate::api::model::{Event, Relay, Why};
 use crate::cli::document::name_of;
+use crate::cli::relay::labels::labels;
+use relay_common::label::Labels;
 use relay_common::pattern;
+use relay_common::selector::Selector;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -100,6 +103,8 @@ pub(super) struct State {
     /// The relay that the cursor stays on; without, it stays at the top.
     selected: Option<String>,
     pub(super) order: Order,
+    /// The relays that are shown at all.
+    pub(super) selector: Selector,
     pub(super) filter: String,
     /// Whether the filter is being written.
     pub(super) is_typing: bool,
@@ -131,6 +136,7 @@ impl State {
             cursors: Default::default(),
             selected: None,
             order: Order::default(),
+            selector: Selector::default(),
             filter: String::new(),
             is_typing: false,
             failure: None,
@@ -167,7 +173,10 @@ impl State {
 
     /// The relays that the filter leaves, in their order.
     pub(super) fn listed(&self) -> Vec<&Relay> {
-        let is_wanted = |relay: &&Relay| is_meant(&self.filter, name_of(&relay.definition));
+        let is_wanted = |relay: &&Relay| {
+            let (name, labels) = (name_of(&relay.definition), labels(relay));
+            self.selector.takes(name, &labels) && is_meant(&self.filter, name, &labels)
+        };
         let mut listed: Vec<&Relay> = self.node().relays().iter().filter(is_wanted).collect();
         listed.sort_by(|a, b| self.order.compare(a, b));
         listed
@@ -369,8 +378,12 @@ impl State {
     }
 }
 
-/// Whether a name has the filter in it, or is as it says where it has a star.
-fn is_meant(filter: &str, name: &str) -> bool {
+/// Whether a name or a label has the filter in it; or whether the name is as it says where it has a star.
+fn is_meant(filter: &str, name: &str, labels: &Labels) -> bool {
     let (filter, name) = (filter.to_lowercase(), name.to_lowercase());
-    if filter.contains('*') { pattern::matches(&filter, &name) } else { name.contains(&filter) }
+    if filter.contains('*') {
+        return pattern::matches(&filter, &name);
+    }
+    name.contains(&filter)
+        || labels.iter().any(|(key, value)| format!("{key}={value}").to_lowercase().contains(&filter))
 }

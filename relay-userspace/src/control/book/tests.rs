@@ -3,9 +3,11 @@
 use super::{Book, differences};
 use crate::config::parse;
 use crate::control::desk::{Ask, Expected, Refusal, Switch};
+use crate::control::edit::{Change, Edit};
 use crate::control::tag;
 use crate::control::view::Origin;
 use relay_common::plan::{Plan, Relay};
+use relay_common::selector::Selector;
 use std::path::PathBuf;
 
 fn relay(name: &str, last: u8) -> Relay {
@@ -153,4 +155,38 @@ fn nothing_that_runs_is_shadowed_by_a_change_of_the_api() {
     let shadowed = with_file(&[relay("other", 2)]);
     let Err(Refusal::Invalid(errors)) = shadowed.after(&Ask::Create(relay("new", 2))) else { panic!("accepted") };
     assert!(errors.to_string().contains("is the input of relay \"made\" already"), "{errors}");
+}
+
+#[test]
+fn several_relays_change_together_or_not_at_all() {
+    let labelled = |name: &str, last: u8, label: &str| Relay {
+        labels: [("group".to_owned(), label.to_owned())].into(),
+        ..relay(name, last)
+    };
+    let mut of_file = parse("test", "").unwrap().plan;
+    of_file.relays = vec![labelled("filed", 9, "both")];
+    let of_api = [labelled("n1", 1, "news"), labelled("n2", 2, "news"), labelled("b", 3, "both")];
+    let book = Book::new("/etc/mcr/relay.toml".into(), of_file, of_api);
+    let many = |condition: &str, names: &[&str], edit: Edit| {
+        let selector = Selector::parse(&[], &[condition]).unwrap();
+        book.after(&Ask::Many { selector, names: names.iter().map(|name| (*name).to_owned()).collect(), edit })
+    };
+    let mute = || Edit::Change(Change { muted: Some(true), ..Change::default() });
+    let muted = many("group=news", &["n1", "n2"], mute()).unwrap();
+    let of = |book: &Book, name: &str| book.of_api[name].clone();
+    assert!(of(&muted, "n1").muted && of(&muted, "n2").muted && !of(&muted, "b").muted);
+    let gone = many("group=news", &["n1", "n2"], Edit::Remove).unwrap();
+    assert_eq!(gone.of_api.keys().collect::<Vec<_>>(), ["b"]);
+    // One of them is the file's.
+    let refused = many("group=both", &["b", "filed"], mute()).unwrap_err();
+    assert!(matches!(&refused, Refusal::OfFile { name, .. } if name == "filed"), "{refused}");
+    // Others than whoever asked has seen.
+    assert!(matches!(many("group=news", &["n1"], mute()), Err(Refusal::Changed { .. })));
+    assert!(matches!(many("group=nwes", &[], mute()), Err(Refusal::NoneMeant(_))));
+    let labels = (0..17).map(|i| (format!("l{i}"), Some("x".to_owned()))).collect();
+    let refused = many("group=news", &["n1", "n2"], Edit::Change(Change { labels, ..Change::default() })).unwrap_err();
+    assert_eq!(refused.to_string(), "relay \"n1\" labels: would be 18 labels: keep at most 16");
+    let labels = [("group".to_owned(), None), ("site".to_owned(), Some("a".to_owned()))].into();
+    let changed = many("group=news", &["n1", "n2"], Edit::Change(Change { labels, ..Change::default() })).unwrap();
+    assert_eq!(of(&changed, "n2").labels, [("site".to_owned(), "a".to_owned())].into());
 }

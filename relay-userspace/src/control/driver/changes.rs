@@ -51,6 +51,7 @@ impl Worker {
         match ask {
             Ask::Create(relay) | Ask::Put { relay, .. } => one(&relay.name),
             Ask::Remove { name, .. } | Ask::Switch { name, .. } | Ask::Adopt { name } => one(name),
+            Ask::Many { names, .. } => names.iter().filter_map(|name| self.book.of_api.get(name)).cloned().collect(),
             Ask::PutAll { .. } => self.book.of_api.values().cloned().collect(),
             Ask::Reload => self.book.of_file.relays.clone(),
             Ask::Upgrade { .. } => Vec::new(),

@@ -22,8 +22,9 @@ Tab  1 2 3 4               relays, lanes, links, events
 Enter                      one relay: its outputs, and why it is dark
                            (of an event: its relay); Esc leads back
 s  r                       sort by the next column; the other way round
-/                          only names that have this in them, or that
-                           are as this pattern with *; Esc: all of them
+/                          only relays whose names or labels have this in
+                           them, or whose names are as this pattern with *;
+                           Esc: all of them
 p                          pause, and go on
 ?                          this help
 q  Ctrl-C                  quit

@@ -25,10 +25,10 @@ const COUNTED: u64 = 99_999;
 pub(super) fn draw(state: &State, brush: &mut Brush<'_>, area: Rect) {
     let relays = state.listed();
     if relays.is_empty() {
-        let text = match (state.node().answer.is_some(), state.filter.is_empty()) {
+        let text = match (state.node().answer.is_some(), state.filter.is_empty() && state.selector.is_all()) {
             (false, _) => "",
             (true, true) => "there are no relays: mcr relay add NAME --in IFACE/GROUP:PORT --out IFACE/GROUP:PORT",
-            (true, false) => "no name is as the filter says",
+            (true, false) => "no relay is as the filter says",
         };
         brush.text(area, text, Tone::Plain);
         return;

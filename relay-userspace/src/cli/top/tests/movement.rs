@@ -4,6 +4,7 @@ use super::super::node::Answer;
 use super::super::state::{Happening, News, Page, Pane, State, Wants};
 use super::stage::{NOW, answer, event, press, relay, seen, state, told, why};
 use crate::cli::document::name_of;
+use relay_common::selector::Selector;
 use std::time::Duration;
 
 /// The row under the cursor.
@@ -138,10 +139,30 @@ fn an_event_leads_to_its_relay() {
 }
 
 #[test]
+fn only_what_is_meant_is_shown_and_labels_are_searched_too() {
+    let mut state = state(80, 24);
+    let mut answer = answer();
+    let label = |relay: &mut crate::api::model::Relay, group: &str| {
+        relay.definition.insert("labels".to_owned(), serde_json::json!({ "group": group }));
+    };
+    label(&mut answer.relays[0], "news");
+    label(&mut answer.relays[3], "News-HD");
+    state.take(told(answer), NOW);
+    press(&mut state, "/group=news");
+    assert_eq!(names(&state), ["ch1", "news-hd"]);
+    press(&mut state, "<esc>");
+    state.selector = Selector::parse(&["ch*"], &["group!=sport"]).unwrap();
+    assert_eq!(names(&state), ["ch1", "ch2", "ch3"]);
+    state.selector = Selector::parse(&[], &["group=x"]).unwrap();
+    press(&mut state, "<down>");
+    assert!(seen(&state).contains("no relay is as the filter says"));
+}
+
+#[test]
 fn names_are_chosen_from() {
     let mut state = state(80, 24);
     press(&mut state, "/Qp");
-    assert!(names(&state).is_empty() && seen(&state).contains("no name is as the filter says"));
+    assert!(names(&state).is_empty() && seen(&state).contains("no relay is as the filter says"));
     assert!(!state.is_over(), "letters are letters");
     press(&mut state, "<back><back>*2");
     assert_eq!(names(&state), ["ch2"]);
