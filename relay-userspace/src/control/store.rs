@@ -141,18 +141,32 @@ impl Draft {
 }
 
 impl Prepared {
-    /// Puts the new file in the place of the old one.
+    /// Puts the new file in the place of the old one. From then on it counts, also where its folder could not be flushed:
+    /// what went wrong with that is said, because a machine that loses power may have the old one.
     ///
     /// # Errors
     /// When that failed: the old one is still there.
-    pub fn commit(mut self) -> Result<(), Refusal> {
+    pub fn commit(self) -> Result<Option<String>, Refusal> {
+        self.commit_with(flush_folder)
+    }
+
+    fn commit_with(mut self, flush: impl FnOnce(&Path) -> io::Result<()>) -> Result<Option<String>, Refusal> {
         let file = &self.file;
-        let renamed =
-            self.aside.as_ref().map_or(Ok(()), |aside| fs::rename(aside, file).and_then(|()| flush_folder(file)));
-        renamed
-            .map_err(|error| Refusal::NotKept { file: file.clone(), problem: format!("{error}{}", remedy(&error)) })?;
+        if let Some(aside) = &self.aside {
+            let not_kept = |error: io::Error| Refusal::NotKept {
+                file: file.clone(),
+                problem: format!("{error}{}", remedy(&error)),
+            };
+            fs::rename(aside, file).map_err(not_kept)?;
+        }
+        let doubt = flush(file).err().map(|error| {
+            let file = file.display();
+            format!(
+                "{file} has the last change, which a loss of power can take back: its folder cannot be flushed: {error}"
+            )
+        });
         self.aside = None;
-        Ok(())
+        Ok(doubt)
     }
 }
 

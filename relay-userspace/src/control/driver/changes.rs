@@ -103,7 +103,7 @@ impl Worker {
         let committed = self.disk.ask(&self.node.progress, WRITING, move || prepared.commit()).await;
         let (damaged, said) = match committed {
             // What could not be read before is written anew.
-            Ok(Ok(())) => (None, Ok(())),
+            Ok(Ok(doubt)) => (doubt, Ok(())),
             Ok(Err(refusal)) => (self.config.damaged.take(), Err(refusal)),
             Err(hangs) => {
                 let file = self.store.file().display();

@@ -3,6 +3,7 @@
 use super::{Store, beside};
 use crate::config::parse;
 use crate::control::desk::Refusal;
+use nix::errno::Errno;
 use relay_common::plan::Relay;
 use std::fs;
 use std::path::PathBuf;
@@ -70,6 +71,18 @@ fn a_crash_between_the_two_leaves_the_old_file() {
     assert_eq!(store.load().unwrap(), relays(1));
     store.prepare(&relays(2)).unwrap().commit().unwrap();
     assert_eq!(store.load().unwrap(), relays(2));
+}
+
+/// The rename is what counts: to say that nothing was changed would be wrong, for whoever starts next reads it.
+#[test]
+fn a_new_file_counts_though_its_folder_cannot_be_flushed() {
+    let folder = Folder::new("flush");
+    let mut store = Store::open(&folder.file());
+    store.prepare(&relays(1)).unwrap().commit().unwrap();
+    let doubt = store.prepare(&relays(2)).unwrap().commit_with(|_| Err(Errno::EIO.into())).unwrap().unwrap();
+    assert!(doubt.contains("has the last change") && doubt.contains("Input/output error"), "{doubt}");
+    assert_eq!(store.load().unwrap(), relays(2));
+    assert!(store.prepare(&relays(3)).unwrap().commit().unwrap().is_none(), "all is well again");
 }
 
 #[test]
