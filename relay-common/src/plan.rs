@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use core::num::{NonZeroU8, NonZeroU16};
 
 /// All relays of a node and how it runs them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// How links are used; links that are not named here use the defaults.
     pub interfaces: Vec<Interface>,

@@ -45,8 +45,10 @@ pub struct Apply {
 #[command(after_help = "\
 Examples:
   mcr check /etc/mcr/relay.toml && mcr reload
+  mcr reload --dry-run     what would change
 
-A file that is wrong changes nothing, and every error is told. mcr reloads by itself when the file changes.")]
+A file that is wrong changes nothing, and every error is told. A file that has changed waits for this, and mcr status
+shows that it differs, unless the key config.watch lets some changes come by themselves.")]
 pub struct Reload {
     /// Only say what would change.
     #[arg(long)]

@@ -53,7 +53,13 @@ fn text(status: &Status, paint: Paint) -> String {
         (Some(error), false) => {
             paint.paint(Tone::Bad, &format!("NOT in force: {}", error.trim().replace('\n', "\n        ")))
         }
-        (None, false) => paint.paint(Tone::Bad, "NOT in force: mcr check says why, mcr reload tries again"),
+        (None, false) => match &config.differs {
+            Some(differs) => {
+                let text = format!("differs from what is in force: mcr reload would {}", plain(&differs.text));
+                paint.paint(Tone::Warn, &text)
+            }
+            None => paint.paint(Tone::Bad, "NOT in force: mcr check says why, mcr reload tries again"),
+        },
     };
     line("config", &format!("{}: {in_force}", plain(&config.file)));
     if let Some(since) = &config.last_good {

@@ -13,6 +13,7 @@ use super::section::{Section, boolean, choice, text};
 use super::settings::Settings;
 use super::token::TOKEN;
 use super::value::{Kind, Value};
+use super::watch::{CONFIG, read_config};
 use relay_common::abi::MAX_QUEUES;
 use relay_common::label::Labels;
 use relay_common::plan::{
@@ -24,6 +25,7 @@ use std::num::{NonZeroU8, NonZeroU16};
 /// Every section and its keys. `config/relay.toml` shows each of them.
 pub const SCHEMA: &[(&str, &[&str])] = &[
     ("", ROOT),
+    ("config", CONFIG),
     ("health", HEALTH),
     ("http", HTTP),
     ("http.tokens", TOKEN),
@@ -34,7 +36,7 @@ pub const SCHEMA: &[(&str, &[&str])] = &[
     ("relay.outputs", OUTPUT),
     ("state", STATE),
 ];
-const ROOT: &[&str] = &["health", "http", "interface", "lanes", "relay", "state"];
+const ROOT: &[&str] = &["config", "health", "http", "interface", "lanes", "relay", "state"];
 const INTERFACE: &[&str] = &["name", "mode", "zero_copy", "queues"];
 const LANES: &[&str] = &[
     "cores",
@@ -147,6 +149,9 @@ pub(super) fn read(root: &Value, look: Option<Look>, errors: &mut Errors) -> Fil
     }
     for (i, value) in section.elements("relay", errors).iter().enumerate() {
         file.relays.push(read_relay(value, i, errors));
+    }
+    if let Some(config) = section.value("config").and_then(|value| Section::open(value, "config", CONFIG, errors)) {
+        file.settings.config = read_config(&config, errors);
     }
     if let Some(health) = section.value("health").and_then(|value| Section::open(value, "health", HEALTH, errors)) {
         file.settings.health = read_health(&health, errors);

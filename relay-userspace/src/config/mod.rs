@@ -14,6 +14,7 @@ mod http; // where the API answers
 mod labels; // what people sort relays by
 mod lane_user; // whom lanes run as
 mod json; // a relay as the API shows it
+mod keys; // every key but those of relays, with its value
 mod number; // ports, TTLs and all that is counted
 mod plan;
 mod range; // many relays in one
@@ -22,12 +23,14 @@ mod settings; // what concerns control alone
 mod token; // who may look and change over TCP
 mod suggest; // what an unknown key was meant to be
 mod value;
+mod watch; // how the file is taken
 
 pub use beside::clashes;
 pub use error::{ConfigError, Errors};
 pub use file::SCHEMA;
 pub use json::relay_to_json;
-pub use settings::{Access, Health, Http, Reads, Settings, State, Tls, Token};
+pub use keys::keys;
+pub use settings::{Access, ConfigFile, Health, Http, Reads, Settings, State, Tls, Token};
 
 use crate::users;
 use relay_common::plan::{Plan, Relay};
@@ -36,8 +39,8 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A whole configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A whole configuration. The default is that of an empty file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Configuration {
     /// What lanes and kernel are told.
     pub plan: Plan,

@@ -1,18 +1,28 @@
 //! What concerns control alone and no packet: where it answers, what it keeps, what it says.
 
 use relay_common::health::Share;
+use relay_common::unasked::Watch;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 /// Everything of a configuration file besides the plan.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Settings {
+    /// How the file itself is taken.
+    pub config: ConfigFile,
     /// Where the API answers.
     pub http: Http,
     /// What control keeps on disk.
     pub state: State,
     /// How health is judged.
     pub health: Health,
+}
+
+/// How the configuration file is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConfigFile {
+    /// What of it comes into force by itself when it has changed.
+    pub watch: Watch,
 }
 
 /// Where the API answers, and whom it lets write.

@@ -3,12 +3,13 @@
 
 mod begin; // over lanes that run, or anew
 mod changes; // what the worker makes of a wish
+mod noticed; // a configuration file that has changed
 mod worker; // the thread that does what takes long
 
 use super::agenda::{Agenda, End};
 use super::desk::{Ask, Asked, Desk, Pulse, Refusal, Who};
 use super::door;
-use super::event::{Begun, Done, Event, Reloaded};
+use super::event::{Begun, Done, Event};
 use super::lane_user::LaneUser;
 use super::lock;
 use super::node::{Node, Start};
@@ -106,7 +107,6 @@ pub async fn run<S>(
         stalls: Stalls::default(),
         health: None,
         ticks: 0,
-        reload_at: None,
     };
     let ended = hears.follow(events, Some(notices)).await;
     drop(lock);
@@ -127,8 +127,6 @@ struct Loop {
     stalls: Stalls,
     health: Option<Health>,
     ticks: u64,
-    /// When a reload that failed is tried again.
-    reload_at: Option<u64>,
 }
 
 /// What the loop knows of a node that has begun.
@@ -221,18 +219,10 @@ impl Loop {
         Ok(())
     }
 
-    fn done(&mut self, Done { becomes, file_changed, reloaded }: Done) {
+    fn done(&mut self, Done { becomes }: Done) {
         self.worker.is_done();
-        match reloaded {
-            Some(Reloaded::Settled) => self.reload_at = None,
-            Some(Reloaded::Again(at)) => self.reload_at = Some(at),
-            None => {}
-        }
         if let Some(binary) = becomes {
             self.agenda.end(End::Becomes(binary));
-        }
-        if file_changed {
-            self.reload();
         }
     }
 
@@ -247,7 +237,6 @@ impl Loop {
 
     /// The configuration file is to be taken as it is now. One reload that waits will do.
     fn reload(&mut self) {
-        self.reload_at = None;
         let waits = |asked: &Asked| asked.who == Who::File && asked.ask == Ask::Reload;
         if !self.agenda.waiting().any(waits) {
             // Nobody waits for the answer: what comes of it is told.
@@ -281,9 +270,6 @@ impl Loop {
         self.agenda.inspect();
         if self.ticks.is_multiple_of(TICKS_TO_REFRESH) {
             self.agenda.look_at_links();
-        }
-        if self.reload_at.is_some_and(|at| now >= at) {
-            self.reload();
         }
         let view = desk.view();
         for (lane, stall) in self.stalls.look(&view.lanes, now) {

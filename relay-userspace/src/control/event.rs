@@ -30,19 +30,6 @@ pub struct Begun {
 pub struct Done {
     /// Control is to become this binary.
     pub becomes: Option<PathBuf>,
-    /// The configuration file is another than was taken, and stays as it is.
-    pub file_changed: bool,
-    /// The configuration file was taken, refused, or could not be brought into force.
-    pub reloaded: Option<Reloaded>,
-}
-
-/// What became of a reload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reloaded {
-    /// The file was taken, or refused: there is nothing to try again.
-    Settled,
-    /// It failed, and is to be tried again then, in nanoseconds of the monotonic clock.
-    Again(u64),
 }
 
 /// One thing that happened. The set is closed: the driver handles each.

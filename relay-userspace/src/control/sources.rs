@@ -75,9 +75,16 @@ pub struct Watched {
     path: PathBuf,
     /// As it was when it was last taken.
     taken: Option<Signature>,
-    /// As it was at the last look: a file that is being written is taken once it stays the same.
+    /// As it was at the last look: a file that is being written is looked into once it stays the same.
     last: Option<Signature>,
+    /// So many looks later it counts as changed though it looks as it was.
+    unsure: u8,
+    /// How many, after it was taken.
+    doubt: u8,
 }
+
+/// Looks until a file that is read twice is read again.
+const LOOKS_UNTIL_SURE: u8 = 2;
 
 /// What changes when a file is written or replaced.
 pub type Signature = (u64, u64, u64, i64, i64);
@@ -94,7 +101,14 @@ impl Watched {
     #[must_use]
     pub fn new(path: &Path) -> Self {
         let now = signature(path);
-        Self { path: path.to_owned(), taken: now, last: now }
+        Self { path: path.to_owned(), taken: now, last: now, unsure: 0, doubt: 0 }
+    }
+
+    /// The same, read once more a while after it was taken: what is written within a tick of the kernel's clock after that
+    /// may look the same.
+    #[must_use]
+    pub fn read_twice(self) -> Self {
+        Self { unsure: LOOKS_UNTIL_SURE, doubt: LOOKS_UNTIL_SURE, ..self }
     }
 
     /// The file as it is now counts as taken.
@@ -103,9 +117,11 @@ impl Watched {
     }
 
     /// The file that was read counts as taken.
-    pub const fn took(&mut self, read: Option<Signature>) {
-        self.taken = read;
-        self.last = read;
+    pub fn took(&mut self, read: Option<Signature>) {
+        if self.unsure > 0 || self.taken != read {
+            self.unsure = self.doubt;
+        }
+        (self.taken, self.last) = (read, read);
     }
 
     /// Where it is.
@@ -123,7 +139,12 @@ impl Watched {
     /// The same, of a file that looks like this now.
     pub fn is_changed(&mut self, now: Option<Signature>) -> bool {
         let settled = now == std::mem::replace(&mut self.last, now);
-        settled && now.is_some() && now != self.taken
+        if !settled || now.is_none() {
+            return false;
+        }
+        let was_unsure = self.unsure > 0;
+        self.unsure = self.unsure.saturating_sub(1);
+        now != self.taken || was_unsure && self.unsure == 0
     }
 }
 
@@ -143,10 +164,11 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_file_is_taken_once_it_stays_the_same() {
+    fn a_file_is_looked_into_once_it_stays_the_same() {
         let path = std::env::temp_dir().join(format!("mcr-watched-{}", std::process::id()));
         fs::write(&path, "one").unwrap();
-        let mut watched = Watched::new(&path);
+        let mut watched = Watched::new(&path).read_twice();
+        let mut once = Watched::new(&path);
         assert!(!watched.has_changed());
         fs::write(&path, "one and").unwrap();
         assert!(!watched.has_changed(), "it may be half written");
@@ -160,6 +182,12 @@ mod tests {
         fs::write(&path, "one and another, and a third").unwrap();
         watched.took(signature);
         assert!(!watched.has_changed() && watched.has_changed());
+        watched.took(read(&path).0);
+        // Its time may be that of what was read: it is read once more, and no more.
+        assert!(!watched.has_changed() && watched.has_changed());
+        watched.took(read(&path).0);
+        once.seen();
+        assert!((0..10).all(|_| !watched.has_changed() && !once.has_changed()));
         fs::remove_file(&path).unwrap();
         assert!(!watched.has_changed() && !watched.has_changed(), "a file that is gone changes nothing");
     }

@@ -1,6 +1,7 @@
 //! What control tells of what it did and saw: each thing is an event with a stable name.
 
 use super::desk::{Applied, Refusal};
+use super::differs::Differs;
 use super::memo::Memo;
 use super::node::Node;
 use super::problem::{Problem, ProgramFault};
@@ -92,6 +93,29 @@ pub fn refused(refusal: &Refusal) -> Event {
     let kind = if matches!(refusal, Refusal::Failed(_)) { Kind::ConfigFailed } else { Kind::ConfigRefused };
     let text = format!("the configuration file was not taken, what was in force stays: {refusal}");
     Event::new(kind, text).with("error", refusal.to_string()).paced("the configuration file")
+}
+
+/// The configuration file is another than what is in force, and nobody has asked for it.
+#[must_use]
+pub fn differs(differs: &Differs) -> Event {
+    let Differs { relays, displaced, keys } = differs;
+    let text = format!("the configuration file differs from what is in force: {}", differs.told());
+    let event = Event::new(Kind::ConfigDiffers, text).with("added", relays.added.len());
+    let event = event.with("changed", relays.changed.len()).with("removed", relays.removed.len());
+    event.with("displaced", displaced.len()).with("keys", keys.clone())
+}
+
+/// The configuration file is another than what is in force, and wrong.
+#[must_use]
+pub fn differs_and_is_wrong(errors: &Errors) -> Event {
+    let text = format!("the configuration file differs from what is in force, and would be refused: {errors}");
+    Event::new(Kind::ConfigDiffers, text).with("error", errors.to_string())
+}
+
+/// The configuration file says what is in force.
+#[must_use]
+pub fn differs_no_more() -> Event {
+    Event::new(Kind::ConfigDiffers, "the configuration file says what is in force again").at(Level::Info)
 }
 
 /// This control goes on where another stood.

@@ -4,7 +4,8 @@
 use super::desk::Refusal;
 use super::station::LaneSocket;
 use super::works::Works;
-use crate::config::{ConfigError, Errors};
+use super::differs::Differs;
+use crate::config::{ConfigError, Configuration, Errors};
 use crate::control::membership::Held;
 use crate::kernel::link::Hook;
 use crate::memory::counters::Counters;
@@ -213,6 +214,12 @@ pub struct ConfigState {
     pub refused: Option<Errors>,
     /// Why the file, which is right, is not in force all the same.
     pub failed: Option<String>,
+    /// What of the file, which nobody has asked to be taken yet, is not in force.
+    pub differs: Option<Arc<Differs>>,
+    /// The text that was last taken, tried or told to differ.
+    pub tried: Option<Arc<str>>,
+    /// The file's part of what is in force, as it was read. See [`ConfigState::in_force`].
+    pub read: Option<Arc<Configuration>>,
     /// Why what is in force is not what should be: a change failed, and could not be taken back.
     pub torn: Option<String>,
     /// Why the relays of the state file are not in force.
@@ -256,7 +263,19 @@ impl ConfigState {
     /// Why the file as it is now is not in force, all of it; `None` when it is.
     #[must_use]
     pub fn not_in_force(&self) -> Option<String> {
+        self.error().or_else(|| self.differs.as_ref().map(|differs| differs.told()))
+    }
+
+    /// What went wrong when the file was to be taken, all of it.
+    #[must_use]
+    pub fn error(&self) -> Option<String> {
         let refused = self.refused.as_ref().map(ToString::to_string);
         refused.or_else(|| self.failed.clone()).or_else(|| self.torn.clone())
+    }
+
+    /// What was read of the file and is in force.
+    #[must_use]
+    pub fn in_force(&self) -> Arc<Configuration> {
+        self.read.clone().unwrap_or_default()
     }
 }

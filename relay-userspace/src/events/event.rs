@@ -98,6 +98,9 @@ kinds! {
     LoopEnded = "loop.ended", Info, ["relay"];
     /// A configuration is in force.
     ConfigApplied = "config.applied", Info, ["generation", "changes"];
+    /// The configuration file has changed and is not in force: it comes into force when it is asked for (`mcr reload`). Told at
+    /// `info`, without fields, when it says what is in force again.
+    ConfigDiffers = "config.differs", Warn, ["added", "changed", "removed", "displaced", "keys", "error"];
     /// A configuration was refused.
     ConfigRefused = "config.refused", Error, ["error"];
     /// A change could not be carried out, and was taken back.

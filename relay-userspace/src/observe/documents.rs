@@ -10,6 +10,7 @@ use crate::api::model;
 use crate::clock::unix_ms;
 use crate::config::{ConfigError, relay_to_json};
 use crate::control::desk::Desk;
+use crate::control::differs::Differs;
 use crate::control::progress::Doing;
 use crate::control::tag;
 use crate::control::view::{LaneView, Origin, View};
@@ -35,7 +36,7 @@ pub fn status(desk: &Desk, now: u64) -> model::Status {
     let view = desk.view();
     let [health, ready] = [false, true].map(|ready| of_node(desk, &view, ready, now).document());
     let config = &view.config;
-    let error = config.not_in_force().map(|error| match config.retry {
+    let error = config.error().map(|error| match config.retry {
         Some(retry) => format!("{error}; tried again in {} s", retry.at.saturating_sub(now).div_ceil(1_000_000_000)),
         None => error,
     });
@@ -51,8 +52,9 @@ pub fn status(desk: &Desk, now: u64) -> model::Status {
         http: access::document(&desk.http, unix_ms()),
         config: model::Config {
             file: config.path.display().to_string(),
-            in_force: error.is_none(),
+            in_force: config.not_in_force().is_none(),
             error,
+            differs: config.differs.as_deref().map(differs),
             last_good: config.last_good.clone(),
         },
         doing: desk.pulse.progress.doing(now).map(doing),
@@ -63,6 +65,13 @@ pub fn status(desk: &Desk, now: u64) -> model::Status {
         rights: rights::held(),
         warnings: warnings_of_node(desk, &view),
     }
+}
+
+fn differs(differs: &Differs) -> model::Differs {
+    let Differs { relays, keys, .. } = differs;
+    let [added, changed, removed] =
+        [&relays.added, &relays.changed, &relays.removed].map(|names| names.len() as u64);
+    model::Differs { text: differs.to_string(), added, changed, removed, keys: keys.clone() }
 }
 
 /// What somebody should look at before it hurts.

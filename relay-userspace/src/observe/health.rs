@@ -88,6 +88,7 @@ fn with_evidence<T>(desk: &Desk, view: &View, waiting: Waiting, now: u64, judge:
     let runs = last_good.map_or_else(String::new, |since| format!("; running the last good configuration of {since}"));
     let refused = view.config.refused.as_ref().map(|errors| first_of(errors) + &runs);
     let refused = refused.or_else(|| view.config.failed.clone());
+    let refused = refused.or_else(|| view.config.differs.as_ref().map(|differs| differs.told()));
     // A link that another program has is pending, and its relays are counted as such.
     let counts = |problem: &&Problem| !problem.link().is_some_and(|link| view.facts.unusable.contains_key(link));
     let texts: Vec<(&str, String)> =

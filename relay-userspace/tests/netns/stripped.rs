@@ -3,6 +3,7 @@
 use crate::rig::{Rig, frame, payload};
 use bench::links::{End, Veth, ethtool, ip};
 use bench::packet::Vlan;
+use nix::sys::signal::Signal;
 
 const FRAMES: usize = 500;
 /// What takes tags out of frames, as `ethtool -k` names it.
@@ -100,11 +101,14 @@ fn what_was_turned_off_is_on_again_after_the_end_or_without_the_input() {
         config("out0").replace("interface = \"out0\", group = \"239.2", "interface = \"in0\", group = \"239.2"),
     )
     .unwrap();
+    show.mcr.process.signal(Signal::SIGHUP).unwrap();
     show.wait_for(mark, "turned rx-vlan-hw-parse on again");
+    show.wait_for(mark, "reload all relays: applied, generation 2");
     assert!(strips(&rig), "in0 is an output only");
     let mark = show.mcr.process.lines().len();
     std::fs::write(show.mcr.config(), config("in0")).unwrap();
-    show.wait_for(mark, "applied, generation");
+    show.mcr.process.signal(Signal::SIGHUP).unwrap();
+    show.wait_for(mark, "reload all relays: applied, generation 3");
     assert!(!strips(&rig));
     show.mcr.stop().unwrap();
     assert!(strips(&rig));

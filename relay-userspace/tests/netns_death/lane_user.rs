@@ -1,6 +1,7 @@
 //! Lanes run as a user of their own, whatever they were started by, and that user reaches nobody.
 
 use crate::control::kill_control;
+use crate::refused::wait_until_kept;
 use crate::stage::{SOON, Stage, kill_now, wait_until};
 use bench::Relay;
 use std::fs;
@@ -84,10 +85,11 @@ fn every_lane_is_its_user_however_it_came_to_run() {
     assert!(relay.lanes().iter().all(|lane| !lanes.contains(lane)));
     lanes_are(&relay, 64_123, "after an upgrade");
 
-    // As does another user in the file.
+    // Another user in the file is nothing that anybody has asked for.
+    wait_until_kept(&relay);
     fs::write(relay.config(), config(&stage, "64124")).unwrap();
-    next(&stage, &mut relay, other);
-    lanes_are(&relay, 64_124, "after the user has changed");
+    next(&stage, &mut relay, &first);
+    lanes_are(&relay, 64_123, "after the user has changed in the file");
     traffic.pass(100);
     let account = traffic.settle();
     let report = relay.stop().unwrap();

@@ -44,6 +44,13 @@ pub(crate) fn next(stage: &Stage, relay: &mut Relay) {
     assert!(ready.is_ok(), "{}", relay.process.last_words());
 }
 
+/// What is in force is on disk, for the next control.
+#[track_caller]
+pub(crate) fn wait_until_kept(relay: &Relay) {
+    let kept = relay.folder().join("relays.toml.last-good");
+    wait_until("the configuration that runs is not kept", || kept.exists());
+}
+
 /// Ends what is there, and says what it said of that.
 #[track_caller]
 pub(crate) fn stop(stage: &Stage, relay: &Relay) -> String {
@@ -107,7 +114,7 @@ fn a_node_with_a_bad_file_comes_up_with_the_last_good_one() {
     let stage = Stage::new(1);
     let mut relay = stage.start();
     let kept = relay.folder().join("relays.toml.last-good");
-    wait_until("the configuration that runs is not kept", || kept.exists());
+    wait_until_kept(&relay);
     // What is refused while it runs is not kept, what is taken is.
     let good = fs::read_to_string(relay.config()).unwrap();
     fs::write(relay.config(), BROKEN).unwrap();

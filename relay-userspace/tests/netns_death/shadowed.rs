@@ -1,7 +1,7 @@
 //! Relays of the API that do not go with those of the configuration file: the file wins, for those alone.
 
 use crate::control::kill_control;
-use crate::refused::{done, mcr, next, relays, status, stop};
+use crate::refused::{done, mcr, next, relays, status, stop, wait_until_kept};
 use crate::stage::{RATE, SOON, Stage};
 use std::fs;
 
@@ -24,7 +24,8 @@ fn a_relay_that_file_and_api_have_is_the_file_s_and_keeps_no_control_from_starti
     let traffic = stage.stream_at(RATE / 4);
     traffic.pass(RATE / 40);
     let (lanes, good) = (relay.lanes(), fs::read_to_string(relay.config()).unwrap());
-    // Somebody makes it permanent, and control dies before it has read that.
+    wait_until_kept(&relay);
+    // Somebody makes it permanent, and control dies before it is asked to take that.
     kill_control(&mut relay);
     let both = format!(
         "{good}\n[[relay]]\nname = \"two\"\ninput = {{ interface = \"in0\", group = \"239.1.1.2\", port = 5000 }}\n\
@@ -33,6 +34,10 @@ fn a_relay_that_file_and_api_have_is_the_file_s_and_keeps_no_control_from_starti
     fs::write(relay.config(), &both).unwrap();
     next(&stage, &mut relay);
     assert_eq!(relay.lanes(), lanes);
+    let differs = status(&relay)["config"]["differs"]["text"].clone();
+    assert_eq!(differs, "add 1 relay, take the place of the API's relay \"two\"");
+    assert_eq!(named(&relays(&relay), "shadowed"), []);
+    done(&relay, &["reload"]);
     let found = relays(&relay);
     assert_eq!(found.len(), 4, "{found:?}");
     assert_eq!(named(&found, "shadowed"), [("two", "api")]);

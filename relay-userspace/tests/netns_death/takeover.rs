@@ -1,6 +1,7 @@
 //! Control is killed and the next one takes the lanes over: no packet knows, and everything can be changed afterwards.
 
 use crate::control::kill_control;
+use crate::refused::{done, status, wait_until_kept};
 use crate::stage::{RATE, SOON, Stage, frames_are_all_there, is_alive, kill_now, wait_until};
 use crate::wire::Reports;
 use bench::Relay;
@@ -81,19 +82,31 @@ fn control_is_dead_for_a_while_and_everything_can_be_changed_afterwards() {
 
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
-fn the_next_control_changes_only_what_differs_and_can_change_everything() {
+fn the_next_control_changes_nothing_unasked_and_can_change_everything() {
     let stage = Stage::new(2);
     let mut relay = stage.start();
     let traffic = stage.stream_at(RATE / 4);
     traffic.pass(RATE / 40);
-    kill_control(&mut relay);
-    // What the file says has changed meanwhile.
     let text = fs::read_to_string(relay.config()).unwrap();
+    wait_until_kept(&relay);
+    // What the file says has changed meanwhile: nobody has asked for it, the less so as it takes everything away.
+    kill_control(&mut relay);
+    fs::write(relay.config(), "").unwrap();
+    let ready = next(&stage, &mut relay);
+    assert!(ready.contains("relays=1"), "{ready}");
+    let config = &status(&relay)["config"];
+    assert_eq!((&config["in_force"], &config["differs"]["removed"]), (&false.into(), &1.into()), "{config}");
+    assert!(done(&relay, &["events", "--json"]).contains("config.differs"));
+    traffic.pass(RATE / 40);
+    kill_control(&mut relay);
     let second = "[[relay]]\nname = \"two\"\ninput = { interface = \"in0\", group = \"239.1.1.2\", port = 5000 }\n\
                   outputs = [{ interface = \"out1\", group = \"239.9.1.1\", port = 5001 }]\n";
     fs::write(relay.config(), format!("{text}\n{second}")).unwrap();
     let ready = next(&stage, &mut relay);
-    assert!(ready.contains("relays=2"), "{ready}");
+    assert!(ready.contains("relays=1"), "{ready}");
+    assert_eq!(status(&relay)["config"]["differs"]["text"], "add 1 relay");
+    done(&relay, &["reload"]);
+    assert_eq!(status(&relay)["config"]["in_force"], true);
     traffic.pass(RATE / 40);
     let mark = relay.process.mark();
     fs::write(relay.config(), &text).unwrap();

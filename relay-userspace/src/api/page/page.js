@@ -18,8 +18,8 @@ const MOST_EVENTS = 200;
 const EVENTS = [
   "node.ready", "node.stopping", "node.taken_over", "node.begun_anew", "node.upgraded", "relay.created",
   "relay.changed", "relay.removed", "relay.shadowed", "relay.pending", "relay.works", "stream.interrupted",
-  "stream.restored", "loop.detected", "loop.ended", "config.applied", "config.refused", "config.failed", "audit.change",
-  "events.lost", "audit.denied", "link.lost", "link.returned", "link.reported", "lane.died", "lane.untrue", "lane.replaced",
+  "stream.restored", "loop.detected", "loop.ended", "config.applied", "config.differs", "config.refused",
+  "config.failed", "audit.change", "events.lost", "audit.denied", "link.lost", "link.returned", "link.reported", "lane.died", "lane.untrue", "lane.replaced",
   "lane.started", "lane.stalled", "lane.resumed", "program.detached", "kernel.differs", "health.changed",
 ];
 const LOOKS = { // A class for each word; the word is always there too.
@@ -253,7 +253,8 @@ function showNode() {
   fillFacts("facts", [
     ["Role", status.role], ["Version", status.version], ["Up for", span(status.uptime_s)],
     ["Generation", count(status.generation)], ["Process", String(status.pid)],
-    ["Configuration", status.config.file + (status.config.in_force ? "" : " (not in force as it is)")],
+    ["Configuration", status.config.file + (status.config.in_force ? "" : status.config.differs
+      ? ` (differs from what is in force: a reload would ${status.config.differs.text})` : " (not in force as it is)")],
   ]);
   const lane = (of) => {
     if (of.pid === null) return state("ended", "bad");

@@ -219,6 +219,7 @@ impl Sight for FakeSight {
                 file: view.config.path.display().to_string(),
                 in_force: true,
                 error: None,
+                differs: None,
                 last_good: None,
             },
             doing: None,

@@ -6,6 +6,7 @@ use crate::clock::now_ns;
 use crate::config::{self, Configuration, Errors};
 use crate::control::book::Book;
 use crate::control::desk::{Asked, Desk, Findings, Pulse};
+use crate::control::differs::Differs;
 use crate::control::disk::Disk;
 use crate::control::last_good::{LastGood, state_file_of};
 use crate::control::node::{Node, Start};
@@ -19,6 +20,7 @@ use crate::control::tell;
 use crate::control::view::ConfigState;
 use crate::events::{Event, EventLog};
 use futures_util::future::join_all;
+use relay_common::unasked::Difference;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -28,6 +30,8 @@ pub(super) struct Beginning {
     pub(super) configuration: Configuration,
     /// Why the configuration file is not it.
     refused: Option<Errors>,
+    /// What the configuration file says otherwise, which nobody has asked for: the lanes run as they did.
+    other: Option<Configuration>,
     /// Since when it was in force, if it is the last one that was, and nothing runs.
     last_good: Option<String>,
     /// Where the last one that ran is kept.
@@ -35,8 +39,8 @@ pub(super) struct Beginning {
 }
 
 impl Beginning {
-    /// The configuration file; and if that is refused, the one that ran: its relays as the lanes have them, the rest of it as it
-    /// was kept on disk.
+    /// The configuration file. Where lanes run, and where it is refused, the configuration that ran: its relays as the lanes have
+    /// them, the rest of it as it was kept on disk. A control that takes lanes over was not asked to change what they do.
     ///
     /// # Errors
     /// What is wrong with the file, where nothing else is left.
@@ -46,11 +50,7 @@ impl Beginning {
         running: Option<&Orphans>,
     ) -> Result<Self, Errors> {
         let errors = match loaded {
-            Ok(configuration) => {
-                let last =
-                    LastGood::beside(&state_file(options, configuration.settings.state.file.clone()), &options.config);
-                return Ok(Self { configuration, refused: None, last_good: None, last });
-            }
+            Ok(file) => return Ok(Self::of_a_good_file(options, file, running)),
             Err(errors) => errors,
         };
         let last = last_of_refused(options);
@@ -66,8 +66,28 @@ impl Beginning {
                 (configuration, None)
             }
         };
-        Ok(Self { configuration, refused: Some(errors), last_good, last })
+        Ok(Self { configuration, refused: Some(errors), other: None, last_good, last })
     }
+
+    fn of_a_good_file(options: &Options, file: Configuration, running: Option<&Orphans>) -> Self {
+        let last = LastGood::beside(&state_file(options, file.settings.state.file.clone()), &options.config);
+        // Where nothing was kept, the file is the only one who knows.
+        let ran = running.and_then(|orphans| {
+            let mut ran = last.read()?.ok()?.configuration;
+            ran.plan.relays = orphans.noted.of_file();
+            Some(ran)
+        });
+        let (configuration, other) = match ran {
+            Some(ran) if !says_the_same(&ran, &file) => (ran, Some(file)),
+            _ => (file, None),
+        };
+        Self { configuration, refused: None, other, last_good: None, last }
+    }
+}
+
+fn says_the_same(one: &Configuration, other: &Configuration) -> bool {
+    config::keys(one) == config::keys(other)
+        && Difference::between(&one.plan.relays, &other.plan.relays).is_nothing()
 }
 
 /// Whether there is a configuration to begin with when the file is refused and no lane runs.
@@ -92,7 +112,7 @@ impl Worker {
         log: EventLog,
         pulse: Arc<Pulse>,
     ) -> anyhow::Result<(Self, mpsc::Receiver<Asked>)> {
-        let Beginning { configuration, refused, last_good, last } = beginning;
+        let Beginning { configuration, refused, other, last_good, last } = beginning;
         let Found { orphans, strays } = found;
         let disk = Disk::start()?;
         let mut store = Store::open(&state_file(options, configuration.settings.state.file.clone()));
@@ -115,7 +135,7 @@ impl Worker {
                 })
             }
         };
-        let Configuration { mut plan, text, .. } = configuration;
+        let Configuration { mut plan, settings, text } = configuration;
         if let Some(orphans) = &orphans {
             let running = orphans.lanes(&plan.lanes);
             if running != plan.lanes {
@@ -124,7 +144,9 @@ impl Worker {
                 plan.lanes = running;
             }
         }
-        let book = Book::new(options.config.clone(), plan, kept);
+        let book = Book::new(options.config.clone(), plan.clone(), kept);
+        let health = settings.health;
+        begin_with(&mut config, Configuration { plan, settings, text: Arc::clone(&text) }, other, &book, &log);
         book.shadowed.iter().for_each(|(name, why)| log.record(tell::shadowed(name, why)));
         // Nothing speaks against going on now.
         let n_strays = strays.len();
@@ -141,10 +163,27 @@ impl Worker {
         }
         let (desk, asks) = Desk::open(node.view(&book, config.clone()), log, pulse);
         let found = inspect_first(&mut node, &desk).await;
-        desk.health.store(Arc::new(configuration.settings.health));
-        let file = sources::Watched::new(&options.config);
+        desk.health.store(Arc::new(health));
+        let file = sources::Watched::new(&options.config).read_twice();
         Ok((Self { node, book, store, last, text, desk, config, found, file, disk, took_over }, asks))
     }
+}
+
+/// Notes what of the file is in force, and tells what is not.
+fn begin_with(
+    config: &mut ConfigState,
+    in_force: Configuration,
+    other: Option<Configuration>,
+    book: &Book,
+    log: &EventLog,
+) {
+    let file = other.as_ref().unwrap_or(&in_force);
+    config.tried = config.refused.is_none().then(|| Arc::clone(&file.text));
+    if let Some(differs) = other.as_ref().and_then(|file| Differs::between(&in_force, book, file)) {
+        log.record(tell::differs(&differs));
+        config.differs = Some(Arc::new(differs));
+    }
+    config.read = Some(Arc::new(in_force));
 }
 
 /// Whoever asks first is not told to ask again: before anybody can, it is looked what the kernel holds.

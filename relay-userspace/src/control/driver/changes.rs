@@ -5,7 +5,6 @@ use crate::clock::now_ns;
 use crate::config::{Configuration, Http};
 use crate::control::book::{Book, differences};
 use crate::control::desk::{Applied, Ask, Refusal, Who};
-use crate::control::event::Reloaded;
 use crate::control::node::Node;
 use crate::control::reach::Unreached;
 use crate::control::store::Prepared;
@@ -19,22 +18,10 @@ use std::sync::Arc;
 const WRITING: &str = "writing the state file";
 
 impl Worker {
-    /// Answers, and says of a reload what became of it.
-    pub(super) async fn asked(
-        &mut self,
-        who: &Who,
-        ask: &Ask,
-        dry: bool,
-    ) -> (Result<Applied, Refusal>, Option<Reloaded>) {
+    pub(super) async fn asked(&mut self, who: &Who, ask: &Ask, dry: bool) -> Result<Applied, Refusal> {
         let before = self.touched(ask);
-        let mut reloaded = None;
         let said = match ask {
-            Ask::Reload => {
-                let said = self.reload(dry).await;
-                reloaded =
-                    (!dry).then(|| self.config.retry.map_or(Reloaded::Settled, |retry| Reloaded::Again(retry.at)));
-                said
-            }
+            Ask::Reload => self.reload(dry).await,
             Ask::Upgrade { binary } => self.upgrade(binary.clone()).await,
             _ => self.change(ask, dry).await,
         };
@@ -42,7 +29,7 @@ impl Worker {
             let after = self.touched(ask);
             self.record(audit(who, ask, &before, &after, &said));
         }
-        (said, reloaded)
+        said
     }
 
     /// The relays that are asked about, as they are now.
@@ -116,10 +103,18 @@ impl Worker {
 
     /// The configuration file as it is now; and a state file that could not be read before.
     pub(super) async fn reload(&mut self, dry: bool) -> Result<Applied, Refusal> {
-        let taken = self.take_file(dry).await;
-        if dry {
-            return taken;
-        }
+        let file = self.read_file(dry).await;
+        if dry { self.take_file(file?, true).await } else { self.take(file).await }
+    }
+
+    /// A configuration file that was read comes into force, or is refused.
+    pub(super) async fn take(&mut self, file: Result<Configuration, Refusal>) -> Result<Applied, Refusal> {
+        self.config.differs = None;
+        self.config.tried = file.as_ref().ok().map(|file| Arc::clone(&file.text));
+        let taken = match file {
+            Ok(file) => self.take_file(file, false).await,
+            Err(refusal) => Err(refusal),
+        };
         match &taken {
             Ok(applied) => {
                 (self.config.refused, self.config.failed) = (None, None);
@@ -145,8 +140,9 @@ impl Worker {
         taken
     }
 
-    async fn take_file(&mut self, dry: bool) -> Result<Applied, Refusal> {
-        let Configuration { mut plan, settings, text } = self.read_file(dry).await?;
+    async fn take_file(&mut self, file: Configuration, dry: bool) -> Result<Applied, Refusal> {
+        let read = Arc::new(file.clone());
+        let Configuration { mut plan, settings, text } = file;
         keep_lanes(&mut plan, self.book.lanes())?;
         let mut book = self.book.clone();
         // While it cannot be read, the file of the configuration counts all the same.
@@ -165,7 +161,7 @@ impl Worker {
         carry_out(&mut self.node, &mut self.config, new, &after.origins()).await?;
         let of_http = self.desk.http.take(http);
         self.desk.health.store(Arc::new(settings.health));
-        self.text = text;
+        (self.text, self.config.read) = (text, Some(read));
         let before = self.take_book(after);
         if is_mended {
             // Not before: a file whose relays are not in force is nobody's to overwrite.
@@ -184,7 +180,7 @@ impl Worker {
 
     /// What the configuration file says now. What was read counts as taken, whatever lies there by the time that it is in
     /// force; unless it is only looked at.
-    async fn read_file(&mut self, dry: bool) -> Result<Configuration, Refusal> {
+    pub(super) async fn read_file(&mut self, dry: bool) -> Result<Configuration, Refusal> {
         let path = self.config.path.clone();
         let read =
             self.disk.ask(&self.node.progress, "reading the configuration file", move || sources::read(&path)).await;

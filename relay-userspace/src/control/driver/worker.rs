@@ -134,10 +134,10 @@ async fn work<S>(
     progress.begin(None, "start");
     progress.step("looking for lanes that run");
     let found = Found::look(&start).await?;
-    let is_refused = loaded.is_err();
+    let lanes_user = loaded.as_ref().ok().and_then(|file| file.plan.lanes.user.clone());
     let beginning = Beginning::of(options, loaded, found.orphans.as_ref())?;
     let configuration = beginning.configuration.clone();
-    if is_refused {
+    if configuration.plan.lanes.user != lanes_user {
         start.lane_user = LaneUser::choose(configuration.plan.lanes.user.as_deref())?;
     }
     if let Some(warning) = start.lane_user.warning() {
@@ -198,14 +198,14 @@ impl Worker {
             Job::Change(asked) => {
                 let Asked { who, ask, dry, answer } = *asked;
                 progress.begin(None, title(&who, &ask));
-                let (said, reloaded) = self.asked(&who, &ask, dry).await;
+                let said = self.asked(&who, &ask, dry).await;
                 let becomes = match (&ask, &said) {
                     (Ask::Upgrade { binary }, Ok(_)) if !dry => Some(binary.clone()),
                     _ => None,
                 };
                 // Whoever asked may have gone.
                 let _ = answer.send(said);
-                return Done { becomes, reloaded, ..Done::default() };
+                return Done { becomes };
             }
             Job::FollowLinks { notices, anyway } => {
                 progress.begin(None, "a look at the links");
@@ -221,8 +221,8 @@ impl Worker {
             }
             Job::Inspect => {
                 progress.begin(None, "a look at what the kernel holds");
-                let file_changed = self.inspect().await;
-                return Done { file_changed, ..Done::default() };
+                self.inspect().await;
+                self.look_at_file(progress).await;
             }
             Job::End(_) => {}
         }
@@ -297,8 +297,8 @@ impl Worker {
         self.show();
     }
 
-    /// Looks whether the kernel holds what it should. Says whether the configuration file is another than was taken.
-    async fn inspect(&mut self) -> bool {
+    /// Looks whether the kernel holds what it should.
+    async fn inspect(&mut self) {
         let now = now_ns();
         self.node.crew.note_stalls(now);
         for (lane, n, error) in self.node.crew.give_what_lacks().await {
@@ -316,15 +316,6 @@ impl Worker {
         self.found.extend(problems.into_iter().map(|problem| (now, problem)));
         let problems = self.found.iter().map(|(_, problem)| problem.clone()).collect();
         self.desk.pulse.found.store(Arc::new(Findings { at: now, problems }));
-        self.file_changed().await
-    }
-
-    async fn file_changed(&mut self) -> bool {
-        let path = self.file.path().to_owned();
-        let looked =
-            self.disk.ask(&self.node.progress, "looking at the configuration file", move || sources::signature(&path));
-        // On a disk that hangs nothing is new.
-        looked.await.is_ok_and(|signature| self.file.is_changed(signature))
     }
 
     async fn end(self, end: End) -> anyhow::Result<Ended> {

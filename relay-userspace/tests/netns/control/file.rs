@@ -1,31 +1,100 @@
-//! The configuration file as a way to change a node: what came of an edit is in the audit, as for every other change.
+//! The configuration file as a way to change a node: it is taken when somebody asks for it, and what came of that is in the
+//! audit, as for every other change.
 
-use crate::rig::Rig;
+use super::desk::Desk;
+use crate::rig::{Rig, Show};
+use nix::sys::signal::Signal;
 use std::fs;
+use std::time::Duration;
 
-fn config(group: &str) -> String {
+/// Longer than any of these tests; the source is stopped.
+const AT_MOST: Duration = Duration::from_secs(120);
+
+fn relay(name: &str, last: u8, more: &str) -> String {
     format!(
-        r#"
-        [[relay]]
-        name = "ch1"
-        input = {{ interface = "in0", group = "{group}", port = 5000 }}
-        outputs = [{{ interface = "out0", group = "239.2.1.1", port = 5001 }}]
-        "#
+        "[[relay]]\nname = \"{name}\"\n{more}\n\
+         input = {{ interface = \"in0\", group = \"239.1.1.{last}\", port = 5000 }}\n\
+         outputs = [{{ interface = \"out0\", group = \"239.2.1.{last}\", port = 5001 }}]\n"
     )
 }
 
+/// The names of the relays that run and are enabled.
+fn runs(desk: &Desk) -> Vec<String> {
+    let all = desk.json(&["relay", "ls"]);
+    let enabled = all["relays"].as_array().unwrap().iter().filter(|relay| relay["enabled"] == true);
+    enabled.map(|relay| relay["name"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Writes the file, and waits for what is told of it.
+fn write(show: &Show<'_>, text: &str, told: &str) {
+    let mark = show.mcr.process.mark();
+    fs::write(show.mcr.config(), text).unwrap();
+    show.wait_for(mark, told);
+}
+
+/// An editor that has failed, a disk that is full, a tool that stopped half-way: the streams go on.
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
-fn an_edit_of_the_file_is_audited_with_what_became_of_it() {
+fn a_file_that_has_changed_is_told_and_waits_until_it_is_asked_for() {
     let rig = Rig::new(1);
-    let show = rig.start(&config("239.1.1.1"));
-    let mark = show.mcr.process.lines().len();
-    fs::write(show.mcr.config(), config("239.1.1.2")).unwrap();
+    let good = relay("one", 1, "");
+    let mut show = rig.start(&good);
+    let flow = show.expect(1, 0, "239.2.1.1:5001");
+    show.listen(0, vec![flow]);
+    let desk = Desk::of(&show.mcr);
+    let source = show.source(rig.streams(&["239.1.1.1:5000"]).rate(2_000).duration(AT_MOST));
+    write(&show, "", "to take it would remove relay \"one\"");
+    let text = desk.wait_until_failing("config");
+    assert!(text.contains("is not in force: to take it would remove relay \"one\""), "{text}");
+    let config = desk.json(&["status"])["config"].clone();
+    assert_eq!((&config["in_force"], &config["error"]), (&false.into(), &().into()), "{config}");
+    assert!(desk.done(&["status"]).contains("mcr reload would remove relay \"one\""));
+    assert!(desk.get("/metrics").contains("mcr_config_in_force 0"));
+    assert!(desk.done(&["health"]).contains("ok"), "drift is no fault");
+    // What is wrong is told, too.
+    write(&show, &format!("{good}[[relay]\n"), "would be refused: ");
+    assert!(desk.refused(&["reload"]).contains("relay.toml:6"));
+    // Nothing is said of what is put back but that.
+    write(&show, &good, "says what is in force again");
+    desk.wait_until_well();
+    write(&show, &(relay("two", 2, "") + &good), "to take it would add 1 relay");
+    assert_eq!(runs(&desk), ["one"]);
+    let mark = show.mcr.process.mark();
+    show.mcr.process.signal(Signal::SIGHUP).unwrap();
     show.wait_for(mark, "the configuration file: reload all relays: applied, generation 2");
+    assert_eq!(runs(&desk), ["one", "two"]);
+    assert_eq!(desk.json(&["status"])["config"]["in_force"], true);
+    let sent = source.stop().unwrap();
+    let report = show.balance(&[sent]);
+    assert_eq!(report.received("one"), report.sent("one", 0));
+}
+
+/// What may come by itself is the operator's choice; to take something away never is.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn what_comes_by_itself_takes_nothing_away() {
+    let rig = Rig::new(1);
+    let watch = |watch: &str, relays: &[String]| format!("[config]\nwatch = \"{watch}\"\n{}", relays.concat());
+    let (one, two) = (relay("one", 1, ""), relay("two", 2, ""));
+    let both = [one.clone(), two.clone()];
+    let show = rig.start(&watch("additions", &both[..1]));
+    let desk = Desk::of(&show.mcr);
+    let mark = show.mcr.process.mark();
+    write(&show, &watch("additions", &both), "the configuration file: reload all relays: applied, generation 2");
     let lines = show.mcr.process.lines();
     let audits = lines.iter().skip(mark).filter(|line| line.contains("the configuration file: reload"));
     assert_eq!(audits.count(), 1, "{lines:?}");
-    let mark = lines.len();
-    fs::write(show.mcr.config(), config("10.1.1.2")).unwrap();
-    show.wait_for(mark, "the configuration file: reload all relays: refused: ");
+    let other = relay("two", 2, "silence_after = \"2s\"");
+    write(&show, &watch("additions", &[one.clone(), other.clone()]), "to take it would change 1 relay");
+
+    write(&show, &watch("changes", &both), "to take it would set config.watch");
+    desk.done(&["reload"]);
+    write(&show, &watch("changes", &[one.clone(), other]), "reload all relays: applied");
+    let disabled = relay("two", 2, "enabled = false");
+    write(&show, &watch("changes", &[one, disabled]), "change 1 relay, disable relay \"two\"");
+    // Cut off between two relays, it is a whole file.
+    write(&show, &watch("changes", &both[..1]), "to take it would remove relay \"two\"");
+    write(&show, "", "to take it would remove relay \"one\", \"two\", set config.watch");
+    assert_eq!(runs(&desk), ["one", "two"]);
+    show.mcr.stop().unwrap();
 }

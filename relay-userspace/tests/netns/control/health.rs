@@ -85,7 +85,7 @@ fn what_others_take_out_of_the_kernel_is_told_and_put_back() {
     show.mcr.stop().unwrap();
 }
 
-/// A file that was saved half is not in force and changes nothing; the rest of it is taken when it comes, without a word.
+/// A file that was saved half is not in force and changes nothing; the rest of it is taken when somebody asks for it.
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
 fn a_file_that_is_half_written_is_told_until_it_is_whole() {
@@ -112,7 +112,10 @@ fn a_file_that_is_half_written_is_told_until_it_is_whole() {
     assert!(text.contains("[lanes]") && !text.contains("line "), "{text}");
     let mark = show.mcr.process.mark();
     fs::write(show.mcr.config(), &whole).unwrap();
-    show.wait_for(mark, "relay \"two\" is new");
+    show.wait_for(mark, "config.differs");
+    let text = desk.wait_until_failing("config");
+    assert!(text.contains("to take it would add 1 relay"), "{text}");
+    desk.done(&["reload"]);
     desk.wait_until_well();
     let sent = source.stop().unwrap();
     show.balance(&[sent]);

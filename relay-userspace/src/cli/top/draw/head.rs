@@ -51,7 +51,9 @@ fn node(state: &State) -> Vec<Line> {
     say(format!("up {}", span(status.uptime_s)), Tone::Plain);
     say(status.role.clone(), Tone::Plain);
     say(format!("generation {}", status.generation), Tone::Plain);
-    if !status.config.in_force {
+    if status.config.differs.is_some() {
+        say("configuration file differs".to_owned(), Tone::Warn);
+    } else if !status.config.in_force {
         say("configuration file NOT in force".to_owned(), Tone::Bad);
     }
     if let Some(address) = &state.address {

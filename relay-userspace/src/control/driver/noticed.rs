@@ -1,0 +1,85 @@
+//! A configuration file that has changed: what of it is not in force is told, and taken only where it may come by itself.
+
+use super::worker::Worker;
+use crate::clock::now_ns;
+use crate::config::{Configuration, Errors};
+use crate::control::desk::{Ask, Refusal, Who};
+use crate::control::differs::Differs;
+use crate::control::progress::Progress;
+use crate::control::{sources, tell};
+use crate::events::audit::audit;
+use std::sync::Arc;
+
+impl Worker {
+    /// Looks into the configuration file, if it is another than was read before, or is to be tried again.
+    pub(super) async fn look_at_file(&mut self, progress: &Progress) {
+        let path = self.file.path().to_owned();
+        let looked =
+            self.disk.ask(&self.node.progress, "looking at the configuration file", move || sources::signature(&path));
+        // On a disk that hangs nothing is new.
+        let has_changed = looked.await.is_ok_and(|signature| self.file.is_changed(signature));
+        let is_due = self.config.retry.is_some_and(|retry| now_ns() >= retry.at);
+        if !has_changed && !is_due {
+            return;
+        }
+        progress.begin(None, "a look into the configuration file");
+        match self.read_file(false).await {
+            Ok(file) if is_due && self.is_known(&file) => self.take_unasked(file).await,
+            Ok(file) if self.is_known(&file) => {}
+            Ok(file) => self.note(file).await,
+            Err(Refusal::Invalid(errors)) => self.note_refused(errors),
+            Err(_) => {}
+        }
+    }
+
+    /// Whether it is what was tried, or told of: nothing new is to be said of it.
+    fn is_known(&self, file: &Configuration) -> bool {
+        self.config.refused.is_none() && self.config.tried.as_ref() == Some(&file.text)
+    }
+
+    /// The file is wrong. That is told once.
+    fn note_refused(&mut self, errors: Errors) {
+        if self.config.refused.as_ref() != Some(&errors) {
+            self.record(tell::differs_and_is_wrong(&errors));
+            (self.config.failed, self.config.retry, self.config.differs) = Default::default();
+            self.config.refused = Some(errors);
+            self.show();
+        }
+    }
+
+    async fn note(&mut self, file: Configuration) {
+        let in_force = self.config.in_force();
+        match Differs::between(&in_force, &self.book, &file) {
+            None => self.note_in_force(&file),
+            Some(differs) if differs.may_come_unasked(in_force.settings.config.watch) => {
+                self.take_unasked(file).await;
+            }
+            Some(differs) => {
+                self.record(tell::differs(&differs));
+                // What failed before is not tried again with another file.
+                (self.config.refused, self.config.failed, self.config.retry) = Default::default();
+                (self.config.tried, self.config.differs) = (Some(file.text), Some(Arc::new(differs)));
+                self.show();
+            }
+        }
+    }
+
+    async fn take_unasked(&mut self, file: Configuration) {
+        let before = self.book.of_file.relays.clone();
+        let said = self.take(Ok(file)).await;
+        let after = &self.book.of_file.relays;
+        self.record(audit(&Who::File, &Ask::Reload, &before, after, &said));
+    }
+
+    /// The file says what is in force, whatever it said before.
+    fn note_in_force(&mut self, file: &Configuration) {
+        if self.config.not_in_force().is_some() && self.config.torn.is_none() {
+            self.record(tell::differs_no_more());
+        }
+        (self.config.refused, self.config.failed, self.config.retry) = Default::default();
+        (self.config.differs, self.config.last_good) = Default::default();
+        (self.config.tried, self.text) = (Some(Arc::clone(&file.text)), Arc::clone(&file.text));
+        self.keep_what_runs();
+        self.show();
+    }
+}
