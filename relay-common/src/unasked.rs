@@ -84,7 +84,8 @@ impl Difference {
                 Some(_) => {}
             }
         }
-        difference.removed = old.keys().filter(|name| !new.contains_key(*name)).map(|name| String::from(*name)).collect();
+        difference.removed =
+            old.keys().filter(|name| !new.contains_key(*name)).map(|name| String::from(*name)).collect();
         difference
     }
 
@@ -190,7 +191,10 @@ mod tests {
         let before = [relay("a")];
         assert_eq!(passes(&before, &[relay("a"), relay("b")], &[]), [false, true, true]);
         assert_eq!(passes(&before, &[relay("a"), relay("b")], &["interface \"in0\" mode"]), [false, false, true]);
-        assert_eq!(passes(&before, &[change(|relay| relay.silence_after_ms = Some(7)), relay("b")], &[]), [false, false, true]);
+        assert_eq!(
+            passes(&before, &[change(|relay| relay.silence_after_ms = Some(7)), relay("b")], &[]),
+            [false, false, true]
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod node; // which control is asked
 mod relay; // what is done with relays
 mod wait; // what is waited for
 
-pub use change::{Apply, HashToken, Log, Reload, Stop, Upgrade};
+pub use change::{Apply, Diff, HashToken, Log, Reload, Stop, Upgrade};
 pub use look::{Capture, Direction, Events, Health, Status, Top, Why};
 pub use node::{Node, duration};
 pub use relay::{Add, List, MeterLevel, Names, Parts, Relay, Set, Show};
@@ -43,8 +43,9 @@ mcr COMMAND --help has more, with examples for each command.";
 const CODES: &str = "\
 Exit codes:
   0  done
-  1  refused or failed; of health: it fails; of why: the stream does not flow; of wait: it was not in time
-  2  the command line is wrong
+  1  refused or failed; of health: it fails; of why: the stream does not flow; of wait: it was not in time;
+     of diff: the file differs
+  2  the command line is wrong; of diff: it cannot be told
   3  the running mcr cannot be reached, or does not answer in time
   4  apply --exit-code: there was nothing to change
 
@@ -101,6 +102,11 @@ pub enum Command {
     Health(Health),
     /// Wait until packets can flow, or those of some relays do: for scripts.
     Wait(Wait),
+    /// Show what the configuration file says otherwise than what runs.
+    ///
+    /// The file is read by the running mcr, as a reload would. Exit code 0: nothing; 1: it differs; 2: trouble, as a file that is
+    /// wrong or an mcr that does not answer.
+    Diff(Diff),
     /// Read the configuration file anew.
     Reload(Reload),
     /// Put a newer binary in the place of the running mcr, without losing a packet.

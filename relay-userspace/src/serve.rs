@@ -6,7 +6,7 @@ mod why; // why a relay's stream is dark
 
 use crate::api::{self, Captured, Counts, Server, Sight, model};
 use crate::clock::now_ns;
-use crate::config::{Configuration, Http};
+use crate::config::{Configuration, Errors, Http};
 use crate::control::desk::Desk;
 use crate::control::node::Node;
 use crate::events::logging::LogHandle;
@@ -106,6 +106,10 @@ impl Sight for Eyes {
 
     fn status(&self) -> model::Status {
         observe::status(&self.desk, now_ns())
+    }
+
+    fn diff(&self) -> Result<model::Diff, Errors> {
+        observe::diff(&self.desk)
     }
 
     fn relays(&self) -> model::Relays {

@@ -1,8 +1,12 @@
 //! What goes over the wire, as JSON: the same types for the server, its OpenAPI document and the command line.
 
+mod config; // whether the configuration file is in force
+mod diff; // the configuration file against what runs
 mod health; // how the node is
 mod http; // where the API answers, and whom it lets in
 
+pub use config::{Config, Differs};
+pub use diff::{ChangedKey, ChangedRelay, Diff};
 pub use health::{Check, Health, Partial, Share};
 pub use http::{Certificate, Http, Token};
 
@@ -206,38 +210,6 @@ pub struct Status {
     /// What falls away on this machine, with its cost and the remedy; nothing is wrong with the node for it.
     #[serde(default)]
     pub warnings: Vec<String>,
-}
-
-/// The configuration file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Config {
-    /// Where it is.
-    pub file: String,
-    /// Whether it is in force as it is now.
-    pub in_force: bool,
-    /// Why not, where it was refused or could not be brought into force.
-    pub error: Option<String>,
-    /// What it says otherwise than what is in force, where nobody has asked for it yet.
-    #[serde(default)]
-    pub differs: Option<Differs>,
-    /// Since when the configuration was in force that runs in its place: the last one that did before the node came up.
-    #[serde(default)]
-    pub last_good: Option<String>,
-}
-
-/// What the configuration file says otherwise than what is in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Differs {
-    /// In a sentence, with the first names.
-    pub text: String,
-    /// How many relays are new in it.
-    pub added: u64,
-    /// How many are others.
-    pub changed: u64,
-    /// How many are gone.
-    pub removed: u64,
-    /// The keys besides relays that have another value.
-    pub keys: Vec<String>,
 }
 
 /// A lane at a glance.

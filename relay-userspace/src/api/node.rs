@@ -2,7 +2,7 @@
 
 use super::access::{Asking, Peer};
 use super::limits::BODY;
-use super::model::{Applied, Link, Log, Status, Upgrade};
+use super::model::{Applied, Diff, Link, Log, Status, Upgrade};
 use super::problem::{Kind, Problem};
 use super::relays::ask;
 use super::request::{self, Dry, Params};
@@ -25,6 +25,12 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<Status>, Probl
 #[utoipa::path(get, path = "/api/v1/links", tag = "node", responses((status = 200, body = Vec<Link>)))]
 pub(super) async fn links(State(api): State<Api>) -> Result<Json<Vec<Link>>, Problem> {
     api.apart(|api| api.sight.links()).await.map(Json)
+}
+
+/// The configuration file as it is now against what runs: what a reload would change. 422 when the file is wrong.
+#[utoipa::path(get, path = "/api/v1/diff", tag = "node", responses((status = 200, body = Diff)))]
+pub(super) async fn diff(State(api): State<Api>) -> Result<Json<Diff>, Problem> {
+    Ok(Json(api.apart(|api| api.sight.diff()).await??))
 }
 
 /// The configuration file as it is now.

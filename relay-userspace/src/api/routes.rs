@@ -26,6 +26,7 @@ fn all() -> OpenApiRouter<Api> {
         .routes(routes!(relays::adopt))
         .routes(routes!(node::status))
         .routes(routes!(node::links))
+        .routes(routes!(node::diff))
         .routes(routes!(stream::events))
         .routes(routes!(node::reload))
         .routes(routes!(node::upgrade))

@@ -2,6 +2,7 @@
 
 use super::limits::Counts;
 use super::model;
+use crate::config::Errors;
 use crate::observe::health::Minimum;
 use crate::observe::metrics::Family;
 use axum::body::Bytes;
@@ -20,6 +21,11 @@ pub trait Sight: Send + Sync + 'static {
     fn ready(&self, minimum: Option<&Minimum>) -> model::Health;
     /// The node at a glance.
     fn status(&self) -> model::Status;
+    /// The configuration file as it is now against what runs.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file.
+    fn diff(&self) -> Result<model::Diff, Errors>;
     /// All relays, by name.
     fn relays(&self) -> model::Relays;
     /// One of them.

@@ -40,12 +40,33 @@ pub struct Apply {
     pub node: Node,
 }
 
+/// What to compare.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mcr diff                          what a reload would change
+  mcr diff -q || mcr reload         reload if there is something to take
+  mcr diff --json | jq .removed     for programs
+
++ is new in the file, ~ another, - gone, ! taken and not in effect until mcr is started anew.")]
+pub struct Diff {
+    /// Print nothing but trouble: only the exit code tells.
+    #[arg(long, short, conflicts_with = "json")]
+    pub quiet: bool,
+    /// Print the API's JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which mcr.
+    #[command(flatten)]
+    pub node: Node,
+}
+
 /// How to reload.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   mcr check /etc/mcr/relay.toml && mcr reload
-  mcr reload --dry-run     what would change
+  mcr diff && echo \"nothing to take\"
 
 A file that is wrong changes nothing, and every error is told. A file that has changed waits for this, and mcr status
 shows that it differs, unless the key config.watch lets some changes come by themselves.")]

@@ -1,13 +1,11 @@
 //! `mcr apply`: the relays of a file become the relays of the API, all in one step.
 
-mod difference; // what changes of a relay
-
 use super::client::{Answer, Client, Question};
 use super::document::{self, Definition, name_of};
 use super::exit::Exit;
 use super::relay::is_race;
 use super::screen::{Screen, Tone, plain};
-use super::{applied, number};
+use super::{applied, difference, number};
 use crate::api::model::{Applied, Relay, Relays};
 use crate::args::Apply;
 use hyper::Method;

@@ -13,10 +13,12 @@ mod exit; // how a command ends
 mod short; // the short form of inputs and outputs
 mod document; // definitions in a file
 mod definition; // a definition by options
+mod difference; // what changes of a relay
 
 mod relay; // add, set, rm, ls, show, enable, disable, mute, unmute
 mod apply; // all relays of the API at once
 mod applied; // what a change did
+mod diff; // the configuration file against what runs
 mod status; // a node at a glance
 mod top; // a node, watched
 mod health; // whether packets can flow
@@ -50,6 +52,7 @@ pub async fn run<O: Write, E: Write>(command: &Command, screen: &mut Screen<O, E
     match command {
         Command::Relay(asked) => relay(asked, screen).await,
         Command::Apply(asked) => apply::run(asked, screen).await,
+        Command::Diff(asked) => diff::run(asked, screen).await,
         Command::Status(asked) => status::run(asked, screen).await,
         Command::Top(asked) => top::run(asked, screen.paint).await,
         Command::Why(asked) => why::run(asked, screen).await,

@@ -7,7 +7,7 @@ use super::number::{counted, span};
 use super::relay::tone;
 use super::screen::{Paint, Screen, Tone, plain};
 use super::table::{Cell, Table};
-use crate::api::model::{Doing, Health, Http, Lane, Partial, Status, Token};
+use crate::api::model::{Config, Doing, Health, Http, Lane, Partial, Status, Token};
 use crate::args;
 use relay_common::health;
 use std::collections::BTreeSet;
@@ -48,19 +48,7 @@ fn text(status: &Status, paint: Paint) -> String {
         line("works", &paint.paint(Tone::Warn, &works(partial)));
     }
     let config = &status.config;
-    let in_force = match (&config.error, config.in_force) {
-        (_, true) => paint.paint(Tone::Good, "in force"),
-        (Some(error), false) => {
-            paint.paint(Tone::Bad, &format!("NOT in force: {}", error.trim().replace('\n', "\n        ")))
-        }
-        (None, false) => match &config.differs {
-            Some(differs) => {
-                let text = format!("differs from what is in force: mcr reload would {}", plain(&differs.text));
-                paint.paint(Tone::Warn, &text)
-            }
-            None => paint.paint(Tone::Bad, "NOT in force: mcr check says why, mcr reload tries again"),
-        },
-    };
+    let in_force = in_force(config, paint);
     line("config", &format!("{}: {in_force}", plain(&config.file)));
     if let Some(since) = &config.last_good {
         let text = format!("config refused, running the last good configuration of {}", plain(since));
@@ -105,6 +93,24 @@ fn text(status: &Status, paint: Paint) -> String {
         let _ = write!(text, "\n{}", lanes(&status.lanes, *generation).show(paint));
     }
     text
+}
+
+/// Whether the configuration file is in force, and why not.
+fn in_force(config: &Config, paint: Paint) -> String {
+    match (&config.error, config.in_force) {
+        (_, true) => paint.paint(Tone::Good, "in force"),
+        (Some(error), false) => {
+            paint.paint(Tone::Bad, &format!("NOT in force: {}", error.trim().replace('\n', "\n        ")))
+        }
+        (None, false) => match &config.differs {
+            Some(differs) => {
+                let text =
+                    format!("differs from what is in force: mcr reload would {} (mcr diff)", plain(&differs.text));
+                paint.paint(Tone::Warn, &text)
+            }
+            None => paint.paint(Tone::Bad, "NOT in force: mcr check says why, mcr reload tries again"),
+        },
+    }
 }
 
 /// What fails, verdict by verdict. What waits is listed by itself.

@@ -38,6 +38,9 @@ mod tests {
             assert_eq!(watch(&format!("[config]\n{wrong}")), None, "{wrong}");
         }
         let errors = parse("relay.toml", "[config]\nwatch = 'on'").unwrap_err().to_string();
-        assert!(errors.contains("config.watch: \"on\" is not known here: use one of \"off\", \"additions\""), "{errors}");
+        assert!(
+            errors.contains("config.watch: \"on\" is not known here: use one of \"off\", \"additions\""),
+            "{errors}"
+        );
     }
 }

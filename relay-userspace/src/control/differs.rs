@@ -42,7 +42,7 @@ impl Differs {
     /// That it differs, for people.
     #[must_use]
     pub fn told(&self) -> String {
-        format!("to take it would {self}: mcr reload --dry-run shows it, mcr reload takes it")
+        format!("to take it would {self}: mcr diff shows it, mcr reload takes it")
     }
 
     /// What would be taken from relays that run: the verb, and whom.

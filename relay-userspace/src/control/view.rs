@@ -2,9 +2,9 @@
 //! never waits for control and control never waits for them.
 
 use super::desk::Refusal;
+use super::differs::Differs;
 use super::station::LaneSocket;
 use super::works::Works;
-use super::differs::Differs;
 use crate::config::{ConfigError, Configuration, Errors};
 use crate::control::membership::Held;
 use crate::kernel::link::Hook;

@@ -69,8 +69,7 @@ pub fn status(desk: &Desk, now: u64) -> model::Status {
 
 fn differs(differs: &Differs) -> model::Differs {
     let Differs { relays, keys, .. } = differs;
-    let [added, changed, removed] =
-        [&relays.added, &relays.changed, &relays.removed].map(|names| names.len() as u64);
+    let [added, changed, removed] = [&relays.added, &relays.changed, &relays.removed].map(|names| names.len() as u64);
     model::Differs { text: differs.to_string(), added, changed, removed, keys: keys.clone() }
 }
 

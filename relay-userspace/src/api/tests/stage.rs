@@ -3,14 +3,15 @@
 use super::client::{Answer, Client};
 use super::control::{self, Control};
 use crate::api::limits::{Counts, Limits};
-use crate::api::model::{Check, Config, Event, Health, Link, Log, Relay, RelayStatus, Relays, Status, Why};
+use crate::api::model::{Check, Config, Diff, Event, Health, Link, Log, Relay, RelayStatus, Relays, Status, Why};
 use crate::api::server::{Server, open, start_within};
 use crate::api::sight::Sight;
-use crate::config::{Access, Http, Token, parse, relay_to_json};
+use crate::config::{Access, Errors, Http, Token, parse, relay_to_json};
 use crate::control::desk::Desk;
 use crate::control::http::HttpDesk;
 use crate::control::tag;
 use crate::control::view::{Origin, View};
+use crate::observe;
 use crate::observe::health::Minimum;
 use crate::observe::metrics::Family;
 use relay_common::health::Share;
@@ -230,6 +231,10 @@ impl Sight for FakeSight {
             rights: Vec::new(),
             warnings: Vec::new(),
         }
+    }
+
+    fn diff(&self) -> Result<Diff, Errors> {
+        observe::diff(&self.desk)
     }
 
     fn relays(&self) -> Relays {

@@ -86,8 +86,7 @@ impl Beginning {
 }
 
 fn says_the_same(one: &Configuration, other: &Configuration) -> bool {
-    config::keys(one) == config::keys(other)
-        && Difference::between(&one.plan.relays, &other.plan.relays).is_nothing()
+    config::keys(one) == config::keys(other) && Difference::between(&one.plan.relays, &other.plan.relays).is_nothing()
 }
 
 /// Whether there is a configuration to begin with when the file is refused and no lane runs.

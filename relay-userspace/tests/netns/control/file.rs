@@ -48,15 +48,23 @@ fn a_file_that_has_changed_is_told_and_waits_until_it_is_asked_for() {
     assert!(text.contains("is not in force: to take it would remove relay \"one\""), "{text}");
     let config = desk.json(&["status"])["config"].clone();
     assert_eq!((&config["in_force"], &config["error"]), (&false.into(), &().into()), "{config}");
+    let compared = desk.ask(&["diff"]);
+    let said = String::from_utf8_lossy(&compared.stdout);
+    assert_eq!(compared.status.code(), Some(1), "{compared:?}");
+    assert_eq!(said, "- relay one  in0/239.1.1.1:5000 -> out0/239.2.1.1:5001\n1 difference: mcr reload takes it\n");
     assert!(desk.done(&["status"]).contains("mcr reload would remove relay \"one\""));
     assert!(desk.get("/metrics").contains("mcr_config_in_force 0"));
     assert!(desk.done(&["health"]).contains("ok"), "drift is no fault");
     // What is wrong is told, too.
     write(&show, &format!("{good}[[relay]\n"), "would be refused: ");
     assert!(desk.refused(&["reload"]).contains("relay.toml:6"));
+    let compared = desk.ask(&["diff"]);
+    assert_eq!(compared.status.code(), Some(2), "{compared:?}");
+    assert!(String::from_utf8_lossy(&compared.stderr).contains("relay.toml:6"), "{compared:?}");
     // Nothing is said of what is put back but that.
     write(&show, &good, "says what is in force again");
     desk.wait_until_well();
+    assert!(desk.done(&["diff"]).contains("is what runs"));
     write(&show, &(relay("two", 2, "") + &good), "to take it would add 1 relay");
     assert_eq!(runs(&desk), ["one"]);
     let mark = show.mcr.process.mark();

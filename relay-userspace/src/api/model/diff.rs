@@ -1,0 +1,52 @@
+//! What the configuration file says otherwise than what runs.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+/// The configuration file against what runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Diff {
+    /// Where the file is.
+    pub file: String,
+    /// Whether what runs is what the file says.
+    pub same: bool,
+    /// Relays that a reload would add, as the file has them.
+    #[schema(value_type = Vec<Object>)]
+    pub added: Vec<Map<String, Value>>,
+    /// Relays that it would change.
+    pub changed: Vec<ChangedRelay>,
+    /// Relays that it would remove, as they run.
+    #[schema(value_type = Vec<Object>)]
+    pub removed: Vec<Map<String, Value>>,
+    /// Relays of the API that would not run as they do, because the file has their name or what they need.
+    pub displaced: Vec<String>,
+    /// Other keys that a reload would set.
+    pub keys: Vec<ChangedKey>,
+    /// Keys of the file that were taken and count from the next start of mcr on.
+    pub not_in_effect: Vec<String>,
+}
+
+/// A relay that is another in the configuration file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChangedRelay {
+    /// Its name.
+    pub name: String,
+    /// How it runs.
+    #[schema(value_type = Object)]
+    pub running: Map<String, Value>,
+    /// How the file has it.
+    #[schema(value_type = Object)]
+    pub file: Map<String, Value>,
+}
+
+/// A key that has another value in the configuration file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChangedKey {
+    /// Its path, as in `health.hold_down` and `interface "in0" mode`.
+    pub key: String,
+    /// The value that is in force; null where it is the default that is not written.
+    pub running: Value,
+    /// The file's; null likewise.
+    pub file: Value,
+}
