@@ -87,13 +87,14 @@ pub struct Watched {
 const LOOKS_UNTIL_SURE: u8 = 2;
 
 /// What changes when a file is written or replaced.
-pub type Signature = (u64, u64, u64, i64, i64);
+pub type Signature = (u64, u64, u64, [i64; 4]);
 
 /// Reads a configuration, and says which file it was: the one that was opened, whatever lies there now.
 pub fn read(path: &Path) -> (Option<Signature>, Result<Configuration, Errors>) {
     let mut signature = None;
     let configuration = config::load_with(path, |file| signature = file.metadata().ok().as_ref().map(signature_of));
-    (signature, configuration)
+    // One that cannot be opened is another only once something about it is.
+    (signature.or_else(|| self::signature(path)), configuration)
 }
 
 impl Watched {
@@ -155,13 +156,16 @@ pub fn signature(path: &Path) -> Option<Signature> {
 }
 
 fn signature_of(file: &Metadata) -> Signature {
-    (file.dev(), file.ino(), file.len(), file.mtime(), file.mtime_nsec())
+    // The second of them is another also when somebody else may read it.
+    let times = [file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()];
+    (file.dev(), file.ino(), file.len(), times)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Watched, read};
     use std::fs;
+    use std::os::unix::net::UnixListener;
 
     #[test]
     fn a_file_is_looked_into_once_it_stays_the_same() {
@@ -188,6 +192,14 @@ mod tests {
         watched.took(read(&path).0);
         once.seen();
         assert!((0..10).all(|_| !watched.has_changed() && !once.has_changed()));
+        fs::remove_file(&path).unwrap();
+        // Nobody opens that as a file.
+        let socket = UnixListener::bind(&path).unwrap();
+        assert!(!watched.has_changed() && watched.has_changed(), "what nobody can read is looked into once");
+        watched.took(read(&path).0);
+        watched.took(read(&path).0);
+        assert!((0..10).filter(|_| watched.has_changed()).count() <= 1);
+        drop(socket);
         fs::remove_file(&path).unwrap();
         assert!(!watched.has_changed() && !watched.has_changed(), "a file that is gone changes nothing");
     }
