@@ -1,9 +1,10 @@
 //! What the worker is to do next. The loop notes what is due here and never waits: the worker has one job at a time.
 //! Nothing here has an effect.
 
-use super::desk::{Asked, QUEUE};
+use super::desk::{Ask, Asked, QUEUE, Who};
 use crate::link::event::LinkEvent;
 use std::collections::VecDeque;
+use tokio::sync::oneshot;
 
 /// More notices than this are as good as lost: everything is read again.
 const MOST_NOTICES: usize = 4096;
@@ -57,6 +58,12 @@ pub struct Agenda {
     /// The links are looked at whatever the notices say.
     links_anyway: bool,
     inspection_due: bool,
+    /// Links were looked at after what the kernel holds was.
+    links_last: bool,
+    /// The configuration file is to be taken, because of a signal or of what was found; nobody waits for the answer.
+    reload_due: bool,
+    /// That was the last of what was asked for.
+    reload_last: bool,
     /// What is done for the node itself and what others ask for take turns, so that neither waits for long.
     asked_last: bool,
 }
@@ -74,9 +81,9 @@ impl Agenda {
         Ok(())
     }
 
-    /// The changes that wait.
-    pub fn waiting(&self) -> impl Iterator<Item = &Asked> {
-        self.changes.iter().map(|asked| &**asked)
+    /// The configuration file is to be taken as it is then. However many changes wait, this is not refused.
+    pub const fn reload(&mut self) {
+        self.reload_due = true;
     }
 
     /// The kernel has told something about links. Says whether it is the first since they were last looked at: they come in
@@ -140,23 +147,38 @@ impl Agenda {
             return Some(Job::Reclaim { lane, number });
         }
         let is_due = self.links_due || self.links_anyway || self.inspection_due;
-        if self.asked_last && is_due || self.changes.is_empty() {
+        let is_asked = self.reload_due || !self.changes.is_empty();
+        if self.asked_last && is_due || !is_asked {
             self.asked_last = false;
             return self.due();
         }
         self.asked_last = true;
+        self.asked()
+    }
+
+    /// The file and those who ask take turns too.
+    fn asked(&mut self) -> Option<Job> {
+        self.reload_last = self.reload_due && (!self.reload_last || self.changes.is_empty());
+        if self.reload_last {
+            self.reload_due = false;
+            // What comes of it is told.
+            let (answer, _) = oneshot::channel();
+            return Some(Job::Change(Box::new(Asked { who: Who::File, ask: Ask::Reload, dry: false, answer })));
+        }
         self.changes.pop_front().map(Job::Change)
     }
 
     /// A look at the links that nothing has asked for comes after the look at what the kernel holds: it puts back what that
-    /// one tells of.
+    /// one tells of. One that notices have asked for comes first, but not twice: where each takes so long that the next
+    /// notices have settled, nothing else would be looked at.
     fn due(&mut self) -> Option<Job> {
-        let may_wait = self.inspection_due && !self.links_due;
+        let may_wait = self.inspection_due && (!self.links_due || self.links_last);
         if (self.links_due || self.links_anyway) && !may_wait {
-            self.links_due = false;
+            (self.links_due, self.links_last) = (false, true);
             let (notices, anyway) = (std::mem::take(&mut self.notices), std::mem::take(&mut self.links_anyway));
             return Some(Job::FollowLinks { notices, anyway });
         }
+        self.links_last = false;
         std::mem::take(&mut self.inspection_due).then_some(Job::Inspect)
     }
 }
@@ -169,7 +191,8 @@ mod tests {
     use tokio::sync::oneshot;
 
     fn asked() -> Box<Asked> {
-        Box::new(Asked { who: Who::File, ask: Ask::Reload, dry: false, answer: oneshot::channel().0 })
+        let who = Who::User { uid: 0, pid: 1 };
+        Box::new(Asked { who, ask: Ask::Reload, dry: false, answer: oneshot::channel().0 })
     }
 
     /// What comes next, in a letter.
@@ -225,6 +248,42 @@ mod tests {
     }
 
     #[test]
+    fn links_that_change_all_the_time_keep_nothing_else_from_being_looked_at() {
+        let mut agenda = Agenda::default();
+        let mut order = String::new();
+        for _ in 0..6 {
+            agenda.note(LinkEvent::RouteChanged);
+            agenda.links_settled();
+            agenda.inspect();
+            order.push(next(&mut agenda));
+        }
+        assert_eq!(order, "lilili");
+    }
+
+    #[test]
+    fn a_reload_that_nobody_waits_for_is_not_refused_and_starves_nobody() {
+        let mut agenda = Agenda::default();
+        for _ in 0..QUEUE {
+            agenda.ask(asked()).unwrap();
+        }
+        agenda.reload();
+        agenda.reload();
+        let file = |agenda: &mut Agenda| {
+            let Some(Job::Change(asked)) = agenda.take_next() else { panic!("a change") };
+            asked.who == Who::File
+        };
+        assert!(file(&mut agenda), "it comes first");
+        agenda.reload();
+        assert!(!file(&mut agenda) && file(&mut agenda) && !file(&mut agenda), "in turns, and once each");
+        while !agenda.changes.is_empty() {
+            assert!(!file(&mut agenda));
+        }
+        agenda.reload();
+        assert!(file(&mut agenda));
+        assert_eq!(next(&mut agenda), '-');
+    }
+
+    #[test]
     fn notices_are_read_once_they_have_settled_and_have_a_bound() {
         let mut agenda = Agenda::default();
         assert!(
@@ -253,6 +312,6 @@ mod tests {
         agenda.end(End::Stops);
         agenda.end(End::Becomes("/other".into()));
         assert!(matches!(agenda.take_next(), Some(Job::End(End::Stops))));
-        assert_eq!(agenda.waiting().count(), QUEUE);
+        assert_eq!(agenda.changes.len(), QUEUE);
     }
 }

@@ -7,7 +7,7 @@ mod noticed; // a configuration file that has changed
 mod worker; // the thread that does what takes long
 
 use super::agenda::{Agenda, End};
-use super::desk::{Ask, Asked, Desk, Pulse, Refusal, Who};
+use super::desk::{Asked, Desk, Pulse, Refusal};
 use super::door;
 use super::event::{Begun, Done, Event};
 use super::lane_user::LaneUser;
@@ -32,7 +32,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tokio::sync::oneshot;
 use worker::Handle;
 
 /// Every so many ticks neighbours are refreshed and what failed is tried again.
@@ -237,12 +236,7 @@ impl Loop {
 
     /// The configuration file is to be taken as it is now. One reload that waits will do.
     fn reload(&mut self) {
-        let waits = |asked: &Asked| asked.who == Who::File && asked.ask == Ask::Reload;
-        if !self.agenda.waiting().any(waits) {
-            // Nobody waits for the answer: what comes of it is told.
-            let (answer, _) = oneshot::channel();
-            self.asked(Box::new(Asked { who: Who::File, ask: Ask::Reload, dry: false, answer }));
-        }
+        self.agenda.reload();
     }
 
     fn asked(&mut self, asked: Box<Asked>) {
