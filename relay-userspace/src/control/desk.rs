@@ -268,6 +268,9 @@ pub struct Pulse {
 pub struct Findings {
     /// When, in nanoseconds of the monotonic clock.
     pub at: u64,
+    /// For how long the worker had had something to do by then, in nanoseconds: see
+    /// [`Progress::worked`](super::progress::Progress::worked).
+    pub worked: u64,
     /// What is wrong.
     pub problems: Vec<Problem>,
 }

@@ -18,6 +18,8 @@ pub struct Progress {
     step: ArcSwapOption<Step>,
     /// When it last showed a sign of progress, in nanoseconds of the monotonic clock.
     sign: AtomicU64,
+    /// Nanoseconds of all jobs that are done.
+    worked: AtomicU64,
     /// Whether the node is to end: whatever takes long gives up.
     ending: AtomicBool,
 }
@@ -80,6 +82,7 @@ impl Progress {
     /// The worker is given something to do.
     pub fn begin(&self, change: Option<u64>, what: impl Into<Cow<'static, str>>) {
         let since = now_ns();
+        self.count(since);
         self.step.store(None);
         self.sign.store(since, Relaxed);
         self.job.store(Some(Arc::new(Job { change, what: what.into(), since })));
@@ -87,8 +90,23 @@ impl Progress {
 
     /// It has done it.
     pub fn end(&self) {
+        self.count(now_ns());
         self.job.store(None);
         self.step.store(None);
+    }
+
+    /// Counts the time of a job that is done, before it is gone: whoever looks between may take it for longer than it was.
+    fn count(&self, now: u64) {
+        if let Some(job) = &*self.job.load() {
+            self.worked.fetch_add(now.saturating_sub(job.since), Relaxed);
+        }
+    }
+
+    /// For how long it has had something to do so far, in nanoseconds.
+    #[must_use]
+    pub fn worked(&self, now: u64) -> u64 {
+        let job = self.job.load().as_ref().map_or(0, |job| now.saturating_sub(job.since));
+        job.saturating_add(self.worked.load(Relaxed))
     }
 
     /// It does something that is one piece.
@@ -205,6 +223,20 @@ mod tests {
         assert!(progress.doing(began).unwrap().to_string().starts_with("a look at the links since"));
         progress.end();
         assert_eq!(progress.doing(began), None);
+    }
+
+    #[test]
+    fn all_that_it_worked_is_counted() {
+        let progress = Progress::default();
+        assert_eq!(progress.worked(now_ns()), 0);
+        progress.begin(None, "start");
+        let began = now_ns();
+        assert!(progress.worked(began + 7_000_000_000) >= 7_000_000_000);
+        progress.begin(None, "a look at the links");
+        progress.end();
+        let worked = progress.worked(now_ns());
+        assert!(worked < now_ns() - began + 1_000_000_000);
+        assert_eq!(progress.worked(now_ns() + 9_000_000_000), worked, "nothing is done");
     }
 
     #[test]

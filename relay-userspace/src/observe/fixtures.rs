@@ -83,7 +83,7 @@ impl Node {
         let (mut desk, _) = Desk::open(self.view, EventLog::default(), Arc::default());
         desk.started = NOW - 90_000_000_000;
         desk.pulse.turned.store(NOW - 100_000_000, Relaxed);
-        desk.pulse.found.store(Arc::new(Findings { at: NOW - 500_000_000, problems: Vec::new() }));
+        desk.pulse.found.store(Arc::new(Findings { at: NOW - 500_000_000, worked: 0, problems: Vec::new() }));
         desk
     }
 }

@@ -33,8 +33,11 @@ pub fn health(desk: &Desk, minimum: Option<&Minimum>, now: u64) -> model::Health
 /// Whether control comes round: the body of `/livez`.
 #[must_use]
 pub fn live(desk: &Desk, now: u64) -> model::Health {
-    let evidence = Evidence { turned_age: age(desk.pulse.turned.load(Relaxed), now), ..Evidence::default() };
-    document(judge::live(&evidence))
+    let doing = desk.pulse.progress.doing(now);
+    let what = doing.as_ref().map_or_else(String::new, ToString::to_string);
+    let work = doing.map(|doing| Work { what: &what, silent: doing.silent, patience: doing.patience });
+    let turned_age = age(desk.pulse.turned.load(Relaxed), now);
+    document(judge::live(&Evidence { turned_age, work, ..Evidence::default() }))
 }
 
 /// Whether packets can flow, this node may send, and enough of its relays works: the body of `/readyz`.
@@ -95,8 +98,8 @@ fn with_evidence<T>(desk: &Desk, view: &View, waiting: Waiting, now: u64, judge:
         found.problems.iter().filter(counts).map(|problem| (problem.check(), problem.to_string())).collect();
     let doing = desk.pulse.progress.doing(now);
     let what = doing.as_ref().map_or_else(String::new, ToString::to_string);
-    // What its worker is at keeps it from looking; whether that gets on is another question.
-    let busy = doing.as_ref().map_or(0, |doing| doing.job_age);
+    // What its worker did since then kept it from looking; whether that gets on is another question.
+    let busy = desk.pulse.progress.worked(now).saturating_sub(found.worked);
     judge(&Evidence {
         turned_age: age(desk.pulse.turned.load(Relaxed), now),
         work: doing.map(|doing| Work { what: &what, silent: doing.silent, patience: doing.patience }),
@@ -254,7 +257,7 @@ mod tests {
     #[test]
     fn after_a_fault_that_anybody_saw_the_node_is_held_down() {
         let desk = Node::new(&["one"]).desk();
-        let found = |at, problems| desk.pulse.found.store(Arc::new(Findings { at, problems }));
+        let found = |at, problems| desk.pulse.found.store(Arc::new(Findings { at, worked: 0, problems }));
         found(NOW, vec![Problem::Maps(MapFault::Missing { map: "INPUTS", n: 1 })]);
         assert_eq!(ready(&desk, NOW).status, "failing");
         for at in [NOW + S, NOW + 9 * S] {
@@ -274,7 +277,7 @@ mod tests {
     #[test]
     fn what_control_found_is_told_and_forgotten_when_mended() {
         let desk = desk(Node::new(&["one"]));
-        let found = |problems| desk.pulse.found.store(Arc::new(Findings { at: NOW, problems }));
+        let found = |problems| desk.pulse.found.store(Arc::new(Findings { at: NOW, worked: 0, problems }));
         let detached = || Problem::Program { link: "in0".to_owned(), fault: ProgramFault::Detached };
         found(vec![detached(), Problem::Maps(MapFault::Missing { map: "INPUTS", n: 1 })]);
         assert_eq!(failing(&health(&desk, NOW)), ["program", "maps", "pending"]);
@@ -294,7 +297,7 @@ mod tests {
         let desk = desk(node);
         let fault = crate::control::problem::SocketFault::Missing("somebody else has its queue".to_owned());
         let problems = vec![Problem::Socket { link: "out0".to_owned(), queue: 0, fault }];
-        desk.pulse.found.store(Arc::new(Findings { at: NOW, problems }));
+        desk.pulse.found.store(Arc::new(Findings { at: NOW, worked: 0, problems }));
         let healthy = health(&desk, NOW);
         assert_eq!((healthy.status.as_str(), failing(&healthy)), ("ok", vec!["pending"]));
         let links = healthy.partial.unwrap().links;

@@ -157,7 +157,7 @@ mod tests {
     use crate::observe::fixtures::{NOW, Node};
 
     fn known_with(problem: Problem) -> Known {
-        known(&Node::new(&["one"]).view, &Findings { at: NOW, problems: vec![problem] }, "one", NOW).unwrap()
+        known(&Node::new(&["one"]).view, &Findings { at: NOW, worked: 0, problems: vec![problem] }, "one", NOW).unwrap()
     }
 
     #[test]

@@ -189,7 +189,8 @@ fn begin_with(
 async fn inspect_first(node: &mut Node, desk: &Desk) -> Vec<(u64, Problem)> {
     let (problems, now) = (node.inspect().await, now_ns());
     problems.iter().for_each(|problem| desk.events.record(tell::problem(problem)));
-    desk.pulse.found.store(Arc::new(Findings { at: now, problems: problems.clone() }));
+    let worked = desk.pulse.progress.worked(now);
+    desk.pulse.found.store(Arc::new(Findings { at: now, worked, problems: problems.clone() }));
     problems.into_iter().map(|problem| (now, problem)).collect()
 }
 

@@ -300,6 +300,7 @@ impl Worker {
     /// Looks whether the kernel holds what it should.
     async fn inspect(&mut self) {
         let now = now_ns();
+        let worked = self.desk.pulse.progress.worked(now);
         self.node.crew.note_stalls(now);
         for (lane, n, error) in self.node.crew.give_what_lacks().await {
             tracing::debug!(lane, "a lane still lacks {n} descriptors: {error:#}");
@@ -315,7 +316,7 @@ impl Worker {
         self.found.retain(|(at, known)| now.saturating_sub(*at) < SHOWN_NS && !problems.contains(known));
         self.found.extend(problems.into_iter().map(|problem| (now, problem)));
         let problems = self.found.iter().map(|(_, problem)| problem.clone()).collect();
-        self.desk.pulse.found.store(Arc::new(Findings { at: now, problems }));
+        self.desk.pulse.found.store(Arc::new(Findings { at: now, worked, problems }));
     }
 
     async fn end(self, end: End) -> anyhow::Result<Ended> {
