@@ -19,9 +19,8 @@ pub const STALLED_NS: u64 = 1_000_000_000;
 /// Control comes round several times a second. When its last turn, or its last look at what the kernel holds, is older
 /// than this, what it says of the node is not to be believed.
 pub const STALE_NS: u64 = 5_000_000_000;
-/// Ends control and nothing else: systemd starts another, which takes the lanes over, and no packet is lost. Without
-/// `--kill-whom=main` the lanes would be killed too.
-pub const RENEW_CONTROL: &str = "systemctl kill --kill-whom=main -s KILL mcr";
+/// Puts another control in the place of the one that runs, also where that hangs, and no packet is lost.
+pub const RENEW_CONTROL: &str = "mcr restart";
 /// So many things that are wrong are named; the rest is counted.
 pub const NAMED: usize = 4;
 

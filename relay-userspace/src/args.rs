@@ -6,7 +6,7 @@ mod node; // which control is asked
 mod relay; // what is done with relays
 mod wait; // what is waited for
 
-pub use change::{Apply, Diff, HashToken, Log, Reload, Stop, Upgrade};
+pub use change::{Apply, Diff, HashToken, Log, Reload, Restart, Stop, Upgrade};
 pub use look::{Capture, Direction, Events, Health, Status, Top, Why};
 pub use node::{Node, duration};
 pub use relay::{Add, List, MeterLevel, Names, Parts, Relay, Set, Show};
@@ -109,6 +109,12 @@ pub enum Command {
     Diff(Diff),
     /// Read the configuration file anew.
     Reload(Reload),
+    /// Start control anew, and nothing else: lanes relay on, and no packet is lost.
+    ///
+    /// For when control hangs, or its log or health say that it should. The binary is the one that runs; mcr upgrade takes
+    /// another. The configuration file is read anew: what of [http] and [state] waits for a start counts afterwards. Returns
+    /// when the new control is in charge. Who starts mcr sees the same process go on; systemctl restart ends the lanes, too.
+    Restart(Restart),
     /// Put a newer binary in the place of the running mcr, without losing a packet.
     Upgrade(Upgrade),
     /// End mcr in this network namespace, and lanes whose control has died.

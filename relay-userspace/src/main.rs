@@ -8,9 +8,10 @@ use relay_common::table::Placement;
 use relay_userspace::args::{Check, Cli, Command, LogFormat, Run};
 use relay_userspace::check::Seen;
 use relay_userspace::control::driver::Ended;
+use relay_userspace::control::handover::{self, Given};
 use relay_userspace::control::lane_user::LaneUser;
 use relay_userspace::control::upgrade::Layouts;
-use relay_userspace::control::{advice, driver, facts, stop, upgrade};
+use relay_userspace::control::{advice, driver, facts, stop};
 use relay_userspace::events::logging::{self, LogHandle};
 use relay_userspace::{check, cli, lane, links, probe, serve};
 use std::io::{self, Write};
@@ -95,16 +96,18 @@ fn relay(options: &Run, log: &LogHandle) -> anyhow::Result<()> {
         state_dir: options.state_dir.clone(),
         debug_ebpf: options.debug_ebpf,
     };
+    let Given { lock, listening } = handover::given()?;
     let (run_dir, lent) = (options.run_dir.clone(), log.clone());
-    let serve = move |settings: &_, desk, node: &mut _| serve::start(settings, desk, node, &lent, &run_dir);
-    let report = match runtime()?.block_on(driver::run(&driven, serve))? {
+    let serve =
+        move |settings: &_, desk, node: &mut _| serve::start(settings, desk, node, &lent, &run_dir, listening.as_ref());
+    let report = match runtime()?.block_on(driver::run(&driven, lock, serve))? {
         Ended::Stopped(report) => report,
         Ended::GaveUp => return Ok(()),
         // Whoever waits for this process sees it go on under its number.
-        Ended::Becomes(binary) => {
+        Ended::Becomes(binary, handover) => {
             // The thread that writes the log ends with this binary.
             log.flush();
-            return Err(upgrade::become_binary(&binary)).with_context(|| format!("cannot become {}", binary.display()));
+            return Err(handover.become_binary(&binary)).with_context(|| format!("cannot become {}", binary.display()));
         }
     };
     let mut out = io::stdout().lock();

@@ -8,6 +8,7 @@ use crate::api::{self, Captured, Counts, Server, Sight, model};
 use crate::clock::now_ns;
 use crate::config::{Configuration, Errors, Http};
 use crate::control::desk::Desk;
+use crate::control::handover::Listening;
 use crate::control::node::Node;
 use crate::events::logging::LogHandle;
 use crate::kernel::verdicts::VerdictReader;
@@ -25,7 +26,7 @@ use std::time::Duration;
 /// How often the counters are looked at for rates.
 const RATES: Duration = Duration::from_secs(1);
 
-/// Starts to answer. Dropping what is returned ends it.
+/// Starts to answer, at the sockets that the control before this one has given as far as they are the right ones. Dropping what is returned ends it.
 ///
 /// # Errors
 /// When the API cannot be opened, with the key and what to do.
@@ -35,6 +36,7 @@ pub fn start(
     node: &mut Node,
     log: &LogHandle,
     run_dir: &Path,
+    given: Option<&Listening>,
 ) -> anyhow::Result<Server> {
     let (mut http, default) = (configuration.settings.http.clone(), Http::default());
     if http.socket == default.socket {
@@ -51,11 +53,11 @@ pub fn start(
         captures: capture::Captures::default(),
         _alive: alive,
     });
-    let opened = match api::open(&http) {
+    let opened = match api::open(&http, given) {
         // Nobody asked for that address; packets flow without it, and the Unix socket answers.
         Err(error) if http.listen == default.listen => {
             http.listen = None;
-            let opened = api::open(&http)?;
+            let opened = api::open(&http, given)?;
             tracing::warn!("the API answers at its Unix socket only: {error:#}");
             opened
         }

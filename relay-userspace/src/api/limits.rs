@@ -55,6 +55,8 @@ pub(super) struct Limits {
     pub(super) turning_away: Duration,
     /// How long clients have when the API ends.
     pub(super) ending: Duration,
+    /// The same when others wait for the control that follows.
+    pub(super) handing_over: Duration,
 }
 
 impl Default for Limits {
@@ -75,6 +77,7 @@ impl Default for Limits {
             keep_alive: Duration::from_secs(15),
             turning_away: Duration::from_secs(1),
             ending: Duration::from_secs(1),
+            handing_over: Duration::from_millis(200),
         }
     }
 }

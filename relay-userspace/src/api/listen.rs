@@ -1,14 +1,18 @@
 //! The sockets that clients come by.
 
 use crate::config::Http;
+use crate::control::handover::Listening;
 use anyhow::{Context as _, bail};
 use nix::unistd::Group;
 use std::fs::{self, Permissions};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Whoever is in the socket's group may change relays; nobody else.
 const MODE: u32 = 0o660;
@@ -26,12 +30,14 @@ pub(super) struct Sockets {
 pub(super) struct Place {
     path: PathBuf,
     inode: (u64, u64),
+    /// Another control has the socket by now.
+    stays: Arc<AtomicBool>,
 }
 
 impl Drop for Place {
-    /// Removes the socket, unless another mcr has put its own there meanwhile.
+    /// Removes the socket, unless another mcr has it, or has put its own there meanwhile.
     fn drop(&mut self) {
-        if inode(&self.path).is_some_and(|inode| inode == self.inode) {
+        if !self.stays.load(Relaxed) && inode(&self.path).is_some_and(|inode| inode == self.inode) {
             let _ = fs::remove_file(&self.path); // Gone already is gone.
         }
     }
@@ -41,11 +47,66 @@ fn inode(path: &Path) -> Option<(u64, u64)> {
     fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
-/// Opens them. Nothing answers yet.
-pub(super) fn open(http: &Http) -> anyhow::Result<Sockets> {
-    let tcp = http.listen.map(open_tcp).transpose()?;
-    let (unix, place) = open_unix(&http.socket, http.socket_group.as_deref())?;
+impl Sockets {
+    /// The same sockets, for the control that follows in this process.
+    pub(super) fn to_give(&self) -> io::Result<Listening> {
+        let tcp = self.tcp.as_ref().map(TcpListener::try_clone).transpose()?;
+        let Place { path, inode, stays } = &self.place;
+        Ok(Listening {
+            unix: self.unix.try_clone()?.into(),
+            place: (path.clone(), *inode),
+            tcp: tcp.map(Into::into),
+            stays: Arc::clone(stays),
+        })
+    }
+}
+
+/// Opens them. Nothing answers yet. Those that the control before this one listened at go on where the configuration still
+/// names them, so that nobody is refused meanwhile.
+pub(super) fn open(http: &Http, given: Option<&Listening>) -> anyhow::Result<Sockets> {
+    let tcp = http.listen.map(|address| tcp(address, given)).transpose()?;
+    let (unix, place) = unix(http, given)?;
     Ok(Sockets { unix, place, tcp })
+}
+
+fn tcp(address: SocketAddr, given: Option<&Listening>) -> anyhow::Result<TcpListener> {
+    let given = given.and_then(|given| given.tcp.as_ref()).and_then(|given| given.try_clone().ok());
+    let Some(given) = given.map(TcpListener::from) else { return open_tcp(address) };
+    let at = given.local_addr().context("http.listen")?;
+    if at == address {
+        return Ok(given);
+    }
+    open_tcp(address).or_else(|error| {
+        // Rights that this takes may be given up: better there than nowhere.
+        tracing::error!("{error:#}; the API answers at {at} as before, until mcr is stopped and started");
+        Ok(given)
+    })
+}
+
+fn unix(http: &Http, given: Option<&Listening>) -> anyhow::Result<(UnixListener, Place)> {
+    let group = http.socket_group.as_deref();
+    let Some(Listening { unix, place: (path, file), stays, .. }) = given else { return open_unix(&http.socket, group) };
+    if inode(path) != Some(*file) {
+        return open_unix(&http.socket, group);
+    }
+    let unix = UnixListener::from(unix.try_clone().context("http.socket")?);
+    let place = Place { path: path.clone(), inode: *file, stays: Arc::clone(stays) };
+    if *path == http.socket {
+        let own = nix::unistd::getegid().as_raw();
+        let changed = group.map_or(Ok(own), group_id).and_then(|group| Ok(chown(path, None, Some(group))?));
+        if let Err(error) = changed {
+            tracing::error!("http.socket_group: the group of {} stays as it is: {error:#}", path.display());
+        }
+        return Ok((unix, place));
+    }
+    match open_unix(&http.socket, group) {
+        // What lay elsewhere goes with its place.
+        Ok(opened) => Ok(opened),
+        Err(error) => {
+            tracing::error!("{error:#}; the API answers at {} as before", path.display());
+            Ok((unix, place))
+        }
+    }
 }
 
 fn open_tcp(address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -93,7 +154,7 @@ fn open_unix(path: &Path, group: Option<&str>) -> anyhow::Result<(UnixListener, 
         let inode =
             inode(&aside).with_context(|| format!("http.socket: {shown} is gone while it is made: {remedy}"))?;
         fs::rename(&aside, path).with_context(|| format!("http.socket: cannot put {shown} in its place: {remedy}"))?;
-        Ok((listener, Place { path: path.to_owned(), inode }))
+        Ok((listener, Place { path: path.to_owned(), inode, stays: Arc::default() }))
     };
     made().inspect_err(|_| {
         let _ = fs::remove_file(&aside);

@@ -7,13 +7,20 @@ use super::problem::{Kind, Problem};
 use super::relays::ask;
 use super::request::{self, Dry, Params};
 use super::shared::Api;
-use crate::control::desk::Ask;
+use crate::control::desk::{Ask, Refusal};
+use crate::control::handover;
 use crate::events::audit;
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::response::Response;
 use axum::{Extension, Json};
 use std::path::PathBuf;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// A control that has not answered for so long hangs.
+const HANGS: Duration = Duration::from_secs(5);
+const HANGING: &str = "control does not answer: mcr is started in its place without asking it";
 
 /// The node at a glance.
 #[utoipa::path(get, path = "/api/v1/status", tag = "node", responses((status = 200, body = Status)))]
@@ -41,6 +48,27 @@ pub(super) async fn reload(
     Params(dry): Params<Dry>,
 ) -> Result<Json<Applied>, Problem> {
     ask(&api, who, Ask::Reload, dry).await.map(Json)
+}
+
+/// Control anew, in the same process, and nothing else: the lanes relay on, and no packet is lost. Whoever asks meanwhile
+/// waits for the answer of the new one. The answer comes before that is in charge: its `started_ns` is another. It works
+/// also when control hangs.
+#[utoipa::path(post, path = "/api/v1/restart", tag = "node", params(Dry), responses((status = 200, body = Applied)))]
+pub(super) async fn restart(
+    State(api): State<Api>,
+    Asking(who): Asking,
+    Params(dry): Params<Dry>,
+) -> Result<Json<Applied>, Problem> {
+    if let Ok(answered) = timeout(HANGS, ask(&api, who.clone(), Ask::Restart, dry)).await {
+        return answered.map(Json);
+    }
+    if dry.dry_run {
+        return Err(Problem::new(Kind::NoAnswer, HANGING));
+    }
+    let refused = Refusal::Unavailable(HANGING);
+    api.desk.events.record(audit::audit(&who, &Ask::Restart, &[], &[], &Err(refused)));
+    let error = api.desk.handover.become_binary(&handover::own_path());
+    Err(Problem::new(Kind::Failed, format!("control hangs, and mcr cannot be started in its place: {error}")))
 }
 
 /// A newer binary in the place of this one, without losing a packet. Only root and the user that mcr runs as may, and

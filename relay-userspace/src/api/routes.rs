@@ -29,6 +29,7 @@ fn all() -> OpenApiRouter<Api> {
         .routes(routes!(node::diff))
         .routes(routes!(stream::events))
         .routes(routes!(node::reload))
+        .routes(routes!(node::restart))
         .routes(routes!(node::upgrade))
         .routes(routes!(node::log, node::set_log))
         .routes(routes!(probe::livez))

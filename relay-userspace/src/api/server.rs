@@ -13,6 +13,7 @@ use super::sight::Sight;
 use super::tls;
 use crate::config::Http;
 use crate::control::desk::Desk;
+use crate::control::handover::{Handover, Listening};
 use anyhow::Context as _;
 use axum::Router;
 use std::io;
@@ -29,13 +30,15 @@ use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-/// The running API. Dropped, it ends: clients have a second for what they are at, and the socket's file goes.
+/// The running API. Dropped, it ends: clients have a second for what they are at, and the socket's file goes unless another
+/// control has the socket.
 #[derive(Debug)]
 pub struct Server {
     counts: Arc<Counts>,
     tcp: Option<SocketAddr>,
     ending: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
+    handover: Handover,
 }
 
 /// The sockets, open, before anybody is answered: until then they may take rights that answering does not.
@@ -45,12 +48,12 @@ pub struct Opened {
     certificate: Option<Certificate>,
 }
 
-/// Opens the sockets.
+/// Opens the sockets, or goes on with those that the control before this one has given.
 ///
 /// # Errors
 /// When one cannot be opened, with the key of the configuration and what to do.
-pub fn open(http: &Http) -> anyhow::Result<Opened> {
-    let sockets = listen::open(http)?;
+pub fn open(http: &Http, given: Option<&Listening>) -> anyhow::Result<Opened> {
+    let sockets = listen::open(http, given)?;
     let tcp = sockets.tcp.as_ref().map(std::net::TcpListener::local_addr).transpose().context("http.listen")?;
     let certificate = http.tls.as_ref().map(Certificate::open).transpose()?;
     if let Some(address) = tcp.filter(|tcp| certificate.is_none() && !tcp.ip().to_canonical().is_loopback())
@@ -89,6 +92,8 @@ pub(super) fn start_within(
     let Opened { sockets, tcp, certificate } = opened;
     let (ending, ends) = watch::channel(false);
     desk.http.begin(file, http, certificate);
+    let handover = desk.handover.clone();
+    handover.listening(sockets.to_give().context("cannot start the API")?);
     let api = Api::new(desk, sight, limits, ends);
     let runtime = Builder::new_current_thread()
         .enable_all()
@@ -106,7 +111,7 @@ pub(super) fn start_within(
             runtime.shutdown_timeout(Duration::from_millis(100));
         })
         .context("cannot start the thread of the API")?;
-    Ok(Server { counts, tcp, ending, thread: Some(thread) })
+    Ok(Server { counts, tcp, ending, thread: Some(thread), handover })
 }
 
 impl Server {
@@ -134,6 +139,7 @@ impl Drop for Server {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join(); // What it had to say is in the log.
         }
+        self.handover.has_ended();
     }
 }
 
@@ -154,7 +160,10 @@ fn run(runtime: &Runtime, sockets: Sockets, api: Api) -> io::Result<()> {
             () = ending(&api) => {}
         }
         let everybody = async { tokio::join!(by_unix.empty(), by_tcp.empty()) };
-        let _ = timeout(api.limits.ending, everybody).await; // Who is not done now is cut off.
+        // Where another control follows in this process, others wait for that.
+        let Limits { ending, handing_over, .. } = api.limits;
+        let patience = if api.desk.handover.is_kept() { handing_over } else { ending };
+        let _ = timeout(patience, everybody).await; // Who is not done now is cut off.
         Ok(())
     })
 }

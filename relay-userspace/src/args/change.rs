@@ -82,6 +82,23 @@ pub struct Reload {
     pub node: Node,
 }
 
+/// How to start control anew.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mcr restart
+  mcr restart --json | jq .started_ns
+
+Where control does not answer for five seconds it is replaced without being asked.")]
+pub struct Restart {
+    /// Print the API's JSON: the status of the new control.
+    #[arg(long)]
+    pub json: bool,
+    /// Which mcr.
+    #[command(flatten)]
+    pub node: Node,
+}
+
 /// What to upgrade to.
 #[derive(Debug, Args)]
 #[command(after_help = "\

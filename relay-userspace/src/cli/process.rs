@@ -1,4 +1,4 @@
-//! What is asked of the running mcr as a process: reload, upgrade, stop, log.
+//! What is asked of the running mcr as a process: reload, restart, upgrade, stop, log.
 
 use super::applied;
 use super::client::{Answer, Client, Question};
@@ -6,7 +6,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::screen::{Screen, plain};
 use crate::api::model::Status;
-use crate::args::{Log, Node, Reload, Stop, Upgrade};
+use crate::args::{Log, Node, Reload, Restart, Stop, Upgrade};
 use anyhow::{Context as _, bail};
 use hyper::Method;
 use nix::errno::Errno;
@@ -33,7 +33,30 @@ pub(super) async fn reload<O: Write, E: Write>(asked: &Reload, screen: &mut Scre
     Ok(Exit::Done)
 }
 
-/// `mcr upgrade`: the answer may be lost together with the process that owes it, so the new one is asked who it is.
+/// `mcr restart`.
+pub(super) async fn restart<O: Write, E: Write>(asked: &Restart, screen: &mut Screen<O, E>) -> anyhow::Result<Exit> {
+    let client = Client::new(&asked.node)?.patient(SOON);
+    let (answer, before, after) = replace(&client, Question::of(Method::POST, "/api/v1/restart")).await?;
+    if asked.json {
+        screen.json(&answer.body)?;
+    } else {
+        let lanes = |status: &Status| status.lanes.iter().map(|lane| (lane.number, lane.pid)).collect::<Vec<_>>();
+        let relayed = match (lanes(&before), lanes(&after)) {
+            (before, after) if before != after => "not all lanes are the same: mcr events tells why".to_owned(),
+            (before, _) if before.len() == 1 => "its lane relayed on".to_owned(),
+            (before, _) => format!("its {} lanes relayed on", before.len()),
+        };
+        writeln!(
+            screen.out,
+            "control of mcr {} (pid {}) is started anew; {relayed}",
+            plain(&after.version),
+            after.pid
+        )?;
+    }
+    Ok(Exit::Done)
+}
+
+/// `mcr upgrade`.
 pub(super) async fn upgrade<O: Write, E: Write>(asked: &Upgrade, screen: &mut Screen<O, E>) -> anyhow::Result<Exit> {
     let client = Client::new(&asked.node)?.patient(UPGRADE);
     let binary = match &asked.binary {
@@ -41,17 +64,8 @@ pub(super) async fn upgrade<O: Write, E: Write>(asked: &Upgrade, screen: &mut Sc
         Some(binary) => binary.canonicalize().with_context(|| format!("cannot find {}", binary.display()))?,
         None => std::env::current_exe().context("cannot tell which binary this is: name it")?,
     };
-    let before: Status = client.ask(Question::get("/api/v1/status")).await?.read()?;
     let question = Question::of(Method::POST, "/api/v1/upgrade").with(&json!({ "binary": binary }))?;
-    match client.ask(question).await {
-        Ok(_) => {}
-        Err(error) if matches!(error.downcast_ref(), Some(Failure::Unreachable(_) | Failure::Silent(_))) => {}
-        Err(error) => return Err(error),
-    }
-    let Ok(followed) = timeout(SOON, follower(&client, &before)).await else {
-        bail!("control is the same as before (pid {}), or does not answer: mcr events tells why", before.pid);
-    };
-    let (answer, after) = followed?;
+    let (answer, before, after) = replace(&client, question).await?;
     if asked.json {
         screen.json(&answer.body)?;
     } else {
@@ -59,6 +73,22 @@ pub(super) async fn upgrade<O: Write, E: Write>(asked: &Upgrade, screen: &mut Sc
         writeln!(screen.out, "mcr {} took over from mcr {}", name(&after), name(&before))?;
     }
     Ok(Exit::Done)
+}
+
+/// Asks for another control, and waits until that is in charge. The answer may be lost together with the control that owes
+/// it, so whoever answers is asked who it is. Says what it answers, and who was there before.
+async fn replace(client: &Client, question: Question) -> anyhow::Result<(Answer, Status, Status)> {
+    let before: Status = client.ask(Question::get("/api/v1/status")).await?.read()?;
+    match client.ask(question).await {
+        Ok(_) => {}
+        Err(error) if matches!(error.downcast_ref(), Some(Failure::Unreachable(_) | Failure::Silent(_))) => {}
+        Err(error) => return Err(error),
+    }
+    let Ok(followed) = timeout(SOON, follower(client, &before)).await else {
+        bail!("control is the same as before (pid {}), or does not answer: mcr events tells why", before.pid);
+    };
+    let (answer, after) = followed?;
+    Ok((answer, before, after))
 }
 
 /// Waits for the control that follows. The old one may still answer for a moment; the new one answers once it has taken the

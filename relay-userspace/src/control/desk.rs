@@ -3,6 +3,7 @@
 
 use super::durations::Durations;
 use super::edit::Edit;
+use super::handover::Handover;
 use super::http::HttpDesk;
 use super::problem::Problem;
 use super::progress::Progress;
@@ -91,6 +92,8 @@ pub enum Ask {
     },
     /// The configuration file as it is now.
     Reload,
+    /// Control anew, and nothing else, without losing a packet.
+    Restart,
     /// A newer binary in the place of this one, without losing a packet.
     Upgrade {
         /// The binary.
@@ -238,6 +241,8 @@ pub struct Desk {
     pub pulse: Arc<Pulse>,
     /// Whom the API lets in.
     pub http: HttpDesk,
+    /// What the next control in this process is given.
+    pub handover: Handover,
     /// How health is judged: what the configuration file says of it.
     pub health: Arc<ArcSwap<Health>>,
     /// When control opened the desk, in nanoseconds of the monotonic clock.
@@ -281,8 +286,8 @@ impl Desk {
     pub fn open(view: View, events: EventLog, pulse: Arc<Pulse>) -> (Self, mpsc::Receiver<Asked>) {
         let (asks, taken) = mpsc::channel(QUEUE);
         let view = Arc::new(ArcSwap::from_pointee(view));
-        let (shows, http, health) = Default::default();
-        (Self { asks, view, shows, events, pulse, http, health, started: now_ns() }, taken)
+        let (shows, http, handover, health) = Default::default();
+        (Self { asks, view, shows, events, pulse, http, handover, health, started: now_ns() }, taken)
     }
 
     /// The node as it is now.

@@ -10,6 +10,7 @@ use super::agenda::{Agenda, End};
 use super::desk::{Asked, Desk, Pulse, Refusal};
 use super::door;
 use super::event::{Begun, Done, Event};
+use super::handover::Handover;
 use super::lane_user::LaneUser;
 use super::lock;
 use super::node::{Node, Start};
@@ -27,6 +28,7 @@ use crate::preflight::features::Feature;
 use crate::report::Report;
 use crate::{notify, observe, preflight, rights};
 use anyhow::Context as _;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -57,14 +59,15 @@ pub enum Ended {
     Stopped(Box<Report>),
     /// It was asked to end before it was ready; nothing is left of what was begun.
     GaveUp,
-    /// It becomes this binary; the lanes relay on.
-    Becomes(PathBuf),
+    /// It becomes this binary, and gives it this; the lanes relay on.
+    Becomes(PathBuf, Handover),
 }
 
 /// Runs a node until somebody wants it to end. `serve` starts whatever looks at the node and asks at its desk; what it
-/// returns is dropped before the node goes down.
+/// returns is dropped before the node goes down. The lock may have been given by the control before this one.
 pub async fn run<S>(
     options: &Options,
+    given: Option<OwnedFd>,
     serve: impl FnOnce(&Configuration, Desk, &mut Node) -> anyhow::Result<S> + Send + 'static,
 ) -> anyhow::Result<Ended> {
     let loaded = config::load(&options.config);
@@ -78,7 +81,8 @@ pub async fn run<S>(
     }
     let kernel = preflight::check()?;
     rights::raise_open_files();
-    let lock = lock::take(&options.run_dir)?;
+    let handover = Handover::default();
+    handover.hold(lock::take(&options.run_dir, given)?);
     let (sender, events) = mpsc::unbounded_channel();
     sources::signals(&sender)?;
     // Before anything is read: then nothing falls between the two.
@@ -94,7 +98,7 @@ pub async fn run<S>(
         progress: Arc::clone(&pulse.progress),
     };
     let log = EventLog::open(&options.run_dir, door::namespace()?);
-    let worker = worker::spawn(options.clone(), loaded, start, (log.clone(), Arc::clone(&pulse)), serve)?;
+    let worker = worker::spawn(options.clone(), loaded, start, (log.clone(), Arc::clone(&pulse), handover), serve)?;
     let hears = Loop {
         log,
         pulse,
@@ -107,9 +111,7 @@ pub async fn run<S>(
         health: None,
         ticks: 0,
     };
-    let ended = hears.follow(events, Some(notices)).await;
-    drop(lock);
-    ended
+    hears.follow(events, Some(notices)).await
 }
 
 /// The state of the loop between two events.

@@ -5,13 +5,20 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// Held as long as this control lives; the kernel lets go of it however the process ends.
+/// Held as long as this lives, in this process or in another that was given it; the kernel lets go of it however they end.
 #[derive(Debug)]
 pub struct Lock {
-    _file: Flock<File>,
+    file: Flock<File>,
+}
+
+impl AsFd for Lock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
 }
 
 /// The process that holds the lock, if any does.
@@ -35,8 +42,8 @@ fn file(folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(folder.join(format!("control.{}.lock", super::door::namespace()?)))
 }
 
-/// Takes the lock, or says who has it.
-pub fn take(folder: &Path) -> anyhow::Result<Lock> {
+/// Takes the lock, or says who has it. One that was given by the control before this one is held already.
+pub fn take(folder: &Path, given: Option<OwnedFd>) -> anyhow::Result<Lock> {
     fs::create_dir_all(folder).with_context(|| {
         format!("cannot make {}: run mcr as root, or name another folder with --run-dir", folder.display())
     })?;
@@ -46,6 +53,10 @@ pub fn take(folder: &Path) -> anyhow::Result<Lock> {
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).with_context(
             || format!("cannot open {}: run mcr as root, or name another folder with --run-dir", path.display()),
         )?;
+    if let Some(given) = given.map(File::from).filter(|given| is_same(given, &file)) {
+        file = given;
+        file.rewind()?;
+    }
     let mut holder = String::new();
     // Who holds it is for the message only; an unreadable file names nobody.
     let _ = file.read_to_string(&mut holder);
@@ -54,11 +65,16 @@ pub fn take(folder: &Path) -> anyhow::Result<Lock> {
             file.set_len(0)?;
             file.rewind()?;
             write!(file, "{}", std::process::id())?;
-            Ok(Lock { _file: file })
+            Ok(Lock { file })
         }
         Err((_, Errno::EWOULDBLOCK)) => {
             bail!("another mcr (pid {}) runs in this network namespace: end it first", holder.trim())
         }
         Err((_, errno)) => Err(errno).with_context(|| format!("cannot lock {}", path.display())),
     }
+}
+
+fn is_same(one: &File, other: &File) -> bool {
+    let inode = |file: &File| file.metadata().ok().map(|file| (file.dev(), file.ino()));
+    inode(one).is_some_and(|found| Some(found) == inode(other))
 }

@@ -28,7 +28,7 @@ pub async fn stop(run_dir: &Path) -> anyhow::Result<String> {
     if let Some(pid) = lock::holder(run_dir)? {
         ended.push(end_control(run_dir, pid).await?);
     }
-    let _lock = lock::take(run_dir)?;
+    let _lock = lock::take(run_dir, None)?;
     let (events, _taken) = mpsc::unbounded_channel();
     let (own, progress) = (LaneUser::own(), Arc::default());
     let start = Start { run_dir: run_dir.to_owned(), debug: false, events, rebinds: false, lane_user: own, progress };

@@ -145,12 +145,6 @@ fn end(mut child: Child) {
     }
 }
 
-/// Becomes another binary, with the arguments that this one was started with. Returns only if that failed.
-#[must_use]
-pub fn become_binary(binary: &Path) -> std::io::Error {
-    Command::new(binary).args(std::env::args_os().skip(1)).exec()
-}
-
 #[cfg(test)]
 mod tests {
     use super::{LOOK_AGAIN, Layouts, check};

@@ -22,7 +22,7 @@ pub fn audit(who: &Who, ask: &Ask, before: &[Relay], after: &[Relay], outcome: &
     let (what, relay) = what(ask);
     let object = relay.map_or_else(|| "all relays".to_owned(), |name| format!("relay \"{name}\""));
     let object = match ask {
-        Ask::Upgrade { .. } => "mcr".to_owned(),
+        Ask::Restart | Ask::Upgrade { .. } => "mcr".to_owned(),
         Ask::Many { selector, names, .. } => format!("{} relays ({selector})", names.len()),
         _ => object,
     };
@@ -104,6 +104,7 @@ fn what(ask: &Ask) -> (&'static str, Option<&str>) {
         Ask::PutAll { .. } => ("replace", None),
         Ask::Adopt { name } => ("adopt", Some(name)),
         Ask::Reload => ("reload", None),
+        Ask::Restart => ("restart", None),
         Ask::Upgrade { .. } => ("upgrade", None),
     }
 }

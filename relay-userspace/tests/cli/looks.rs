@@ -188,6 +188,15 @@ fn an_upgrade_tells_who_took_over() {
 }
 
 #[test]
+fn a_restart_tells_that_control_is_another() {
+    let stage = Stage::new();
+    let told = stage.out("restart");
+    assert_eq!(told, "control of mcr 0.1.0 (pid 4242) is started anew; its 0 lanes relayed on\n");
+    let status: serde_json::Value = serde_json::from_str(&stage.out("restart --json")).unwrap();
+    assert_eq!(status["started_ns"], 2, "asked twice");
+}
+
+#[test]
 fn stop_ends_mcr_and_nothing_else() {
     let stage = Stage::new();
     let name = stage.path("mcr");

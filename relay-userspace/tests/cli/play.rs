@@ -41,6 +41,7 @@ pub(crate) struct State {
     pub(crate) capture: Vec<u8>,
     pub(crate) token: Option<String>,
     pub(crate) pid: u32,
+    pub(crate) started_ns: u64,
     pub(crate) version: &'static str,
 }
 
@@ -194,6 +195,10 @@ impl State {
             ("GET", ["links"]) => json_body(200, &json!([])),
             ("GET", ["status"]) => json_body(200, &self.status()),
             ("POST", ["reload"]) => self.applied(dry, &[], &[], &[]),
+            ("POST", ["restart"]) => {
+                self.started_ns += 1;
+                self.applied(false, &[], &[], &[])
+            }
             ("POST", ["upgrade"]) => {
                 (self.pid, self.version) = (4343, "0.2.0");
                 self.applied(false, &[], &[], &[])
@@ -372,7 +377,7 @@ impl State {
     }
 
     fn status(&self) -> Value {
-        json!({ "version": self.version, "pid": self.pid, "uptime_s": 61.0, "role": "standalone", "generation": self.generation,
+        json!({ "version": self.version, "pid": self.pid, "uptime_s": 61.0, "started_ns": self.started_ns, "role": "standalone", "generation": self.generation,
             "health": self.health("healthz"), "ready": self.health("readyz"),
             "config": { "file": "/etc/mcr/relay.toml", "in_force": true, "error": null },
             "relays": { "running": self.relays.len() }, "pending": [], "lanes": [] })

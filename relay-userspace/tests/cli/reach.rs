@@ -8,9 +8,19 @@ use std::time::Duration;
 #[test]
 fn a_control_that_is_not_there_has_a_code_of_its_own() {
     let socket = Path::new("/nonexistent/mcr.sock");
-    for line in
-        ["relay ls", "relay rm a", "status", "health", "events -f", "why a", "reload", "log info", "stop", "upgrade"]
-    {
+    for line in [
+        "relay ls",
+        "relay rm a",
+        "status",
+        "health",
+        "events -f",
+        "why a",
+        "reload",
+        "log info",
+        "stop",
+        "restart",
+        "upgrade",
+    ] {
         let ran = run(command(line, socket), "");
         assert_eq!((ran.code, ran.out.as_str()), (3, ""), "{line}: {ran:?}");
         assert_eq!(

@@ -8,7 +8,7 @@ use crate::events::Kind;
 use sha2::{Digest as _, Sha256};
 use std::sync::atomic::Ordering::Relaxed;
 
-const WRITES: [(&str, &str); 11] = [
+const WRITES: [(&str, &str); 12] = [
     ("POST", "/api/v1/relays"),
     ("PUT", "/api/v1/relays"),
     ("PUT", "/api/v1/relays/ch1"),
@@ -18,6 +18,7 @@ const WRITES: [(&str, &str); 11] = [
     ("POST", "/api/v1/relays/ch1/mute"),
     ("POST", "/api/v1/relays/ch1/unmute"),
     ("POST", "/api/v1/reload"),
+    ("POST", "/api/v1/restart"),
     ("POST", "/api/v1/upgrade"),
     ("PUT", "/api/v1/log"),
 ];

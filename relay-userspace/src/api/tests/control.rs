@@ -155,7 +155,7 @@ impl Control {
                 }
                 api.retain(|relay| relay.name != name);
             }
-            Ask::Reload | Ask::Upgrade { .. } => {}
+            Ask::Reload | Ask::Restart | Ask::Upgrade { .. } => {}
         }
         Ok(api)
     }

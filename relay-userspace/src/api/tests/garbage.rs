@@ -13,6 +13,7 @@ const PATHS: &[(&str, &str)] = &[
     ("PUT", "/api/v1/relays"),
     ("PUT", "/api/v1/relays/a"),
     ("PUT", "/api/v1/log"),
+    ("POST", "/api/v1/restart"),
     ("POST", "/api/v1/upgrade"),
     ("POST", "/api/v1/relays/a/enable"),
     ("DELETE", "/api/v1/relays/a"),

@@ -8,6 +8,7 @@ use crate::api::server::{Server, open, start_within};
 use crate::api::sight::Sight;
 use crate::config::{Access, Errors, Http, Token, parse, relay_to_json};
 use crate::control::desk::Desk;
+use crate::control::handover::Handover;
 use crate::control::http::HttpDesk;
 use crate::control::tag;
 use crate::control::view::{Origin, View};
@@ -70,9 +71,14 @@ impl Stage {
             tokens: vec![token],
             ..Http::default()
         };
-        let server =
-            start_within(limits, open(&http).unwrap(), (&http, &http), desk.clone(), Arc::<FakeSight>::clone(&sight))
-                .unwrap();
+        let server = start_within(
+            limits,
+            open(&http, None).unwrap(),
+            (&http, &http),
+            desk.clone(),
+            Arc::<FakeSight>::clone(&sight),
+        )
+        .unwrap();
         let (unix, tcp) = (Client::Unix(http.socket.clone()), Client::Tcp(server.tcp().unwrap()));
         Self { unix, tcp, desk, control, sight, server: Some(server), http, folder }
     }
@@ -80,8 +86,8 @@ impl Stage {
     /// Starts another API on the same desk, with rules of its own.
     pub(super) fn start_another(&self, http: &Http) -> anyhow::Result<Server> {
         let mut desk = self.desk.clone();
-        desk.http = HttpDesk::default();
-        start_within(Limits::default(), open(http)?, (http, http), desk, Arc::<FakeSight>::clone(&self.sight))
+        (desk.http, desk.handover) = (HttpDesk::default(), Handover::default());
+        start_within(Limits::default(), open(http, None)?, (http, http), desk, Arc::<FakeSight>::clone(&self.sight))
     }
 
     /// Takes another `[http]`, as control does at a reload.

@@ -22,6 +22,7 @@ impl Worker {
         let before = self.touched(ask);
         let said = match ask {
             Ask::Reload => self.reload(dry).await,
+            Ask::Restart => Ok(self.restart()),
             Ask::Upgrade { binary } => self.upgrade(binary.clone()).await,
             _ => self.change(ask, dry).await,
         };
@@ -41,8 +42,14 @@ impl Worker {
             Ask::Many { names, .. } => names.iter().filter_map(|name| self.book.of_api.get(name)).cloned().collect(),
             Ask::PutAll { .. } => self.book.of_api.values().cloned().collect(),
             Ask::Reload => self.book.of_file.relays.clone(),
-            Ask::Upgrade { .. } => Vec::new(),
+            Ask::Restart | Ask::Upgrade { .. } => Vec::new(),
         }
+    }
+
+    fn restart(&self) -> Applied {
+        let change = format!("restart control (mcr {})", env!("CARGO_PKG_VERSION"));
+        let plan = &self.node.plan;
+        Applied { changes: vec![change], ..differences(plan, plan, self.node.table.generation) }
     }
 
     async fn upgrade(&mut self, binary: std::path::PathBuf) -> Result<Applied, Refusal> {

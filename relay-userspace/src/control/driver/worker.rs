@@ -10,6 +10,7 @@ use crate::control::book::Book;
 use crate::control::desk::{Ask, Asked, Desk, Findings, Pulse};
 use crate::control::disk::Disk;
 use crate::control::event::{Begun, Done, Event};
+use crate::control::handover::{Handover, own_path};
 use crate::control::lane_user::LaneUser;
 use crate::control::last_good::LastGood;
 use crate::control::node::{Node, Start};
@@ -93,7 +94,7 @@ pub(super) fn spawn<S>(
     options: Options,
     loaded: Result<Configuration, Errors>,
     start: Start,
-    tells: (EventLog, Arc<Pulse>),
+    shares: (EventLog, Arc<Pulse>, Handover),
     serve: impl FnOnce(&Configuration, Desk, &mut Node) -> anyhow::Result<S> + Send + 'static,
 ) -> anyhow::Result<Handle> {
     let (jobs, taken) = mpsc::unbounded_channel();
@@ -105,7 +106,7 @@ pub(super) fn spawn<S>(
         .context("cannot start the worker")?;
     let thread = std::thread::Builder::new().name("mcr-worker".to_owned()).spawn(move || {
         let _says_so = SaysThatItEnded(start.events.clone());
-        let ended = runtime.block_on(work(&options, loaded, start, tells, taken, serve));
+        let ended = runtime.block_on(work(&options, loaded, start, shares, taken, serve));
         // What cannot be interrupted is not waited for.
         runtime.shutdown_background();
         ended
@@ -126,7 +127,7 @@ async fn work<S>(
     options: &Options,
     loaded: Result<Configuration, Errors>,
     mut start: Start,
-    (log, pulse): (EventLog, Arc<Pulse>),
+    (log, pulse, handover): (EventLog, Arc<Pulse>, Handover),
     mut jobs: UnboundedReceiver<Job>,
     serve: impl FnOnce(&Configuration, Desk, &mut Node) -> anyhow::Result<S>,
 ) -> anyhow::Result<Ended> {
@@ -153,6 +154,7 @@ async fn work<S>(
         }
         Err(error) => return Err(error),
     };
+    worker.desk.handover = handover;
     if options.debug_ebpf {
         tokio::spawn(worker.node.program_mut().follow_lines()?);
     }
@@ -179,6 +181,9 @@ async fn work<S>(
             Job::End(end) => {
                 progress.begin(None, "end");
                 worker.desk.events.finish();
+                if matches!(end, End::Becomes(_)) {
+                    worker.desk.handover.keep_listening();
+                }
                 drop(served);
                 return worker.end(end).await;
             }
@@ -200,6 +205,7 @@ impl Worker {
                 progress.begin(None, title(&who, &ask));
                 let said = self.asked(&who, &ask, dry).await;
                 let becomes = match (&ask, &said) {
+                    (Ask::Restart, Ok(_)) if !dry => Some(own_path()),
                     (Ask::Upgrade { binary }, Ok(_)) if !dry => Some(binary.clone()),
                     _ => None,
                 };
@@ -321,7 +327,7 @@ impl Worker {
 
     async fn end(self, end: End) -> anyhow::Result<Ended> {
         match end {
-            End::Becomes(binary) => Ok(Ended::Becomes(binary)),
+            End::Becomes(binary) => Ok(Ended::Becomes(binary, self.desk.handover.clone())),
             End::Stops => Ok(Ended::Stopped(Box::new(self.node.take_down().await?))),
         }
     }

@@ -19,6 +19,7 @@ mod more_queues;
 mod owners;
 mod page;
 mod recreated;
+mod restart;
 mod schema;
 mod starts;
 mod top;
