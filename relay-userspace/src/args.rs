@@ -116,6 +116,11 @@ pub enum Command {
     /// when the new control is in charge. Who starts mcr sees the same process go on; systemctl restart ends the lanes, too.
     Restart(Restart),
     /// Put a newer binary in the place of the running mcr, without losing a packet.
+    ///
+    /// The newer one is started beside the one that runs, and proves itself: it reads the configuration file, takes the lanes
+    /// over, and answers; only then the old one ends. Where any of that fails, or takes too long, the old one is in charge
+    /// as before, and the error says why. Under systemd the unit has another main process then; elsewhere the process stays
+    /// the same. Returns when the newer one is in charge.
     Upgrade(Upgrade),
     /// End mcr in this network namespace, and lanes whose control has died.
     Stop(Stop),

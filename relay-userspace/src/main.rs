@@ -2,18 +2,18 @@
 
 use anyhow::Context;
 use clap::Parser;
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, Signal, raise};
 use relay_common::plan::Plan;
 use relay_common::table::Placement;
 use relay_userspace::args::{Check, Cli, Command, LogFormat, Run};
 use relay_userspace::check::Seen;
-use relay_userspace::control::driver::Ended;
+use relay_userspace::control::driver::{Becomes, Ended};
 use relay_userspace::control::handover::{self, Given};
 use relay_userspace::control::lane_user::LaneUser;
 use relay_userspace::control::upgrade::Layouts;
 use relay_userspace::control::{advice, driver, facts, stop};
 use relay_userspace::events::logging::{self, LogHandle};
-use relay_userspace::{check, cli, lane, links, probe, serve};
+use relay_userspace::{check, cli, config, lane, links, preflight, probe, serve};
 use std::io::{self, Write};
 use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
@@ -71,8 +71,9 @@ fn run(options: &Run) -> anyhow::Result<ExitCode> {
     // A stop that comes while mcr starts waits until somebody listens (`control::sources`), and takes down what was begun:
     // who dies here leaves lanes that relay.
     SigSet::from(Signal::SIGTERM).thread_block().context("cannot block signals")?;
+    handover::keep_name();
     let log = start_log(options.log_format, options.debug_ebpf)?;
-    let code = match relay(options, &log) {
+    let code = match follow(options, &log) {
         // A program that reads the log reads its last line too.
         Err(error) if options.log_format == LogFormat::Json && !is_broken_pipe(&error) => {
             tracing::error!("{error:#}");
@@ -88,7 +89,19 @@ fn run(options: &Run) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-fn relay(options: &Run, log: &LogHandle) -> anyhow::Result<()> {
+/// Relays where another control stood in this process, or beside that. What goes wrong is told to it, or it comes back.
+fn follow(options: &Run, log: &LogHandle) -> anyhow::Result<()> {
+    let given = handover::given()?;
+    let (before, handover) = (given.before.clone(), given.handover.clone());
+    handover.come_back_in_time(log.clone())?;
+    let Err(error) = relay(options, log, given) else { return Ok(()) };
+    if let Some(before) = before {
+        before.failed(&error);
+    }
+    Err(handover.come_back(log, &error).unwrap_or(error))
+}
+
+fn relay(options: &Run, log: &LogHandle, given: Given) -> anyhow::Result<()> {
     let driven = driver::Options {
         // Whoever reads of it stands elsewhere.
         config: std::path::absolute(&options.config).context("cannot tell where the configuration file is")?,
@@ -96,19 +109,21 @@ fn relay(options: &Run, log: &LogHandle) -> anyhow::Result<()> {
         state_dir: options.state_dir.clone(),
         debug_ebpf: options.debug_ebpf,
     };
-    let Given { lock, listening } = handover::given()?;
+    if let Some(before) = &given.before {
+        config::load(&driven.config)?;
+        preflight::check()?;
+        before.prepared()?;
+    }
+    let listening = given.listening.clone();
     let (run_dir, lent) = (options.run_dir.clone(), log.clone());
-    let serve =
-        move |settings: &_, desk, node: &mut _| serve::start(settings, desk, node, &lent, &run_dir, listening.as_ref());
-    let report = match runtime()?.block_on(driver::run(&driven, lock, serve))? {
+    let serve = move |settings: &_, desk, node: &mut _| {
+        serve::start(settings, desk, node, &lent, &run_dir, listening.as_deref())
+    };
+    let report = match runtime()?.block_on(driver::run(&driven, given, serve))? {
         Ended::Stopped(report) => report,
-        Ended::GaveUp => return Ok(()),
+        Ended::GaveUp | Ended::Followed => return Ok(()),
         // Whoever waits for this process sees it go on under its number.
-        Ended::Becomes(binary, handover) => {
-            // The thread that writes the log ends with this binary.
-            log.flush();
-            return Err(handover.become_binary(&binary)).with_context(|| format!("cannot become {}", binary.display()));
-        }
+        Ended::Becomes(becomes) => return Err(become_binary(&becomes, log)),
     };
     let mut out = io::stdout().lock();
     if options.json {
@@ -118,6 +133,27 @@ fn relay(options: &Run, log: &LogHandle) -> anyhow::Result<()> {
         write!(out, "{report}")?;
     }
     Ok(())
+}
+
+/// Returns only if that failed.
+fn become_binary(Becomes { binary, handover, comes_back, is_to_end }: &Becomes, log: &LogHandle) -> anyhow::Error {
+    // The thread that writes the log ends with this binary.
+    log.flush();
+    if *is_to_end {
+        // What was heard here is said again to the next one.
+        let waits = SigSet::from(Signal::SIGTERM).thread_block().and_then(|()| raise(Signal::SIGTERM));
+        if let Err(error) = waits {
+            return anyhow::Error::new(error).context("cannot pass the signal on");
+        }
+    }
+    let error = handover.become_binary(binary, *comes_back);
+    if *comes_back {
+        tracing::error!("cannot become {}: {error}; this binary goes on", binary.display());
+        log.flush();
+        let error = handover.become_binary(&handover::own_path(), false);
+        return anyhow::Error::new(error).context("cannot begin anew");
+    }
+    anyhow::Error::new(error).context(format!("cannot become {}", binary.display()))
 }
 
 fn check(asked: &Check) -> anyhow::Result<ExitCode> {

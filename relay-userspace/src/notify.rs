@@ -2,6 +2,7 @@
 
 use crate::kernel::passing::{self, Waits};
 use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::pipe2;
 use std::env;
 use std::io;
@@ -9,10 +10,16 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// Control waits no longer than this for a systemd that hangs to take a state.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// systemd deals with what it is told within milliseconds.
+const DEALT_WITH_MS: u16 = 2000;
+/// Whether systemd is told nothing.
+static SILENT: AtomicBool = AtomicBool::new(false);
 /// A sign of life comes every second: the next one does as well.
 const LITTLE_PATIENCE: Duration = Duration::from_millis(1);
 
@@ -31,7 +38,26 @@ pub fn stopping() {
 /// Whether anybody wants to be told.
 #[must_use]
 pub fn is_wanted() -> bool {
-    env::var_os("NOTIFY_SOCKET").is_some()
+    env::var_os("NOTIFY_SOCKET").is_some() && !SILENT.load(Relaxed)
+}
+
+/// Nothing is told while another control is the one that systemd knows: it would not be listened to.
+pub fn keep_silent(silent: bool) {
+    SILENT.store(silent, Relaxed);
+}
+
+/// Whether another process can take this one's place for whoever watches it. PID 1 is watched by the kernel.
+#[must_use]
+pub fn can_name_main() -> bool {
+    is_wanted() && std::process::id() != 1
+}
+
+/// Names the process that takes this one's place, and waits until systemd has dealt with that.
+pub fn main_is(pid: u32) {
+    notify(&format!("MAINPID={pid}"));
+    if let Ok(read) = until_read() {
+        let _ = poll(&mut [PollFd::new(read.as_fd(), PollFlags::POLLIN)], PollTimeout::from(DEALT_WITH_MS));
+    }
 }
 
 /// Tells systemd a state such as `READY=1`, if it wants to know.

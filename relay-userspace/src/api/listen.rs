@@ -92,8 +92,12 @@ fn unix(http: &Http, given: Option<&Listening>) -> anyhow::Result<(UnixListener,
     let unix = UnixListener::from(unix.try_clone().context("http.socket")?);
     let place = Place { path: path.clone(), inode: *file, stays: Arc::clone(stays) };
     if *path == http.socket {
-        let own = nix::unistd::getegid().as_raw();
-        let changed = group.map_or(Ok(own), group_id).and_then(|group| Ok(chown(path, None, Some(group))?));
+        let (own, has) = (nix::unistd::getegid().as_raw(), fs::symlink_metadata(path).map(|file| file.gid()));
+        let changed = group.map_or(Ok(own), group_id).and_then(|group| match has {
+            // To change nothing, too, takes a right in some places.
+            Ok(has) if has == group => Ok(()),
+            _ => Ok(chown(path, None, Some(group))?),
+        });
         if let Err(error) = changed {
             tracing::error!("http.socket_group: the group of {} stays as it is: {error:#}", path.display());
         }

@@ -67,7 +67,7 @@ pub(super) async fn restart(
     }
     let refused = Refusal::Unavailable(HANGING);
     api.desk.events.record(audit::audit(&who, &Ask::Restart, &[], &[], &Err(refused)));
-    let error = api.desk.handover.become_binary(&handover::own_path());
+    let error = api.desk.handover.become_binary(&handover::own_path(), false);
     Err(Problem::new(Kind::Failed, format!("control hangs, and mcr cannot be started in its place: {error}")))
 }
 

@@ -41,8 +41,10 @@ pub enum Job {
 pub enum End {
     /// Everything is taken down.
     Stops,
-    /// Control becomes another binary; the lanes relay on.
-    Becomes(std::path::PathBuf),
+    /// Control begins anew; the lanes relay on.
+    Restarts,
+    /// The control that has proved itself beside this one follows; the lanes relay on.
+    HandsOver,
 }
 
 /// What is due.
@@ -310,7 +312,7 @@ mod tests {
         }
         agenda.ask(asked()).unwrap_err();
         agenda.end(End::Stops);
-        agenda.end(End::Becomes("/other".into()));
+        agenda.end(End::Restarts);
         assert!(matches!(agenda.take_next(), Some(Job::End(End::Stops))));
         assert_eq!(agenda.changes.len(), QUEUE);
     }

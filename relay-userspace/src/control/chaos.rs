@@ -1,5 +1,6 @@
-//! Control dies at a named point, for tests: the feature `chaos` builds it. The first process that comes to the point that
-//! the file of `MCR_CHAOS_DIE` names removes that file and kills itself, as nothing can be prepared for.
+//! Control dies or hangs at a named point, for tests: the feature `chaos` builds it. The first process that comes to the point
+//! that the file of `MCR_CHAOS_DIE` names removes that file and kills itself, as nothing can be prepared for; or, where `hang`
+//! stands before the name, stays there.
 
 /// A point that control comes to.
 #[cfg(not(feature = "chaos"))]
@@ -11,9 +12,13 @@ pub(super) fn at(point: &str) {
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::Pid;
     let Some(file) = std::env::var_os("MCR_CHAOS_DIE") else { return };
-    if std::fs::read_to_string(&file).is_ok_and(|wanted| wanted == point) {
+    let wanted = std::fs::read_to_string(&file).unwrap_or_default();
+    if wanted.strip_prefix("hang ").unwrap_or(&wanted) == point {
         // Whoever comes after it lives.
         let _ = std::fs::remove_file(&file);
+        if wanted != point {
+            std::thread::sleep(std::time::Duration::MAX);
+        }
         let _ = kill(Pid::this(), Signal::SIGKILL);
     }
 }

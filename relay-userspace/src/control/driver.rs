@@ -3,6 +3,7 @@
 
 mod begin; // over lanes that run, or anew
 mod changes; // what the worker makes of a wish
+mod hand_over; // another control follows
 mod noticed; // a configuration file that has changed
 mod worker; // the thread that does what takes long
 
@@ -10,10 +11,11 @@ use super::agenda::{Agenda, End};
 use super::desk::{Asked, Desk, Pulse, Refusal};
 use super::door;
 use super::event::{Begun, Done, Event};
-use super::handover::Handover;
+use super::handover::{Given, Handover};
 use super::lane_user::LaneUser;
 use super::lock;
 use super::node::{Node, Start};
+use super::predecessor;
 use super::sources;
 use super::stalls::{Stall, Stalls};
 use super::supervisor::Seen;
@@ -28,7 +30,6 @@ use crate::preflight::features::Feature;
 use crate::report::Report;
 use crate::{notify, observe, preflight, rights};
 use anyhow::Context as _;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -59,15 +60,30 @@ pub enum Ended {
     Stopped(Box<Report>),
     /// It was asked to end before it was ready; nothing is left of what was begun.
     GaveUp,
-    /// It becomes this binary, and gives it this; the lanes relay on.
-    Becomes(PathBuf, Handover),
+    /// It becomes a binary; the lanes relay on.
+    Becomes(Becomes),
+    /// Another process has its place; the lanes relay on.
+    Followed,
+}
+
+/// How control becomes a binary.
+#[derive(Debug)]
+pub struct Becomes {
+    /// Which.
+    pub binary: PathBuf,
+    /// What it is given.
+    pub handover: Handover,
+    /// Whether it becomes this one again when that is not ready in time.
+    pub comes_back: bool,
+    /// Whether somebody wants it to end.
+    pub is_to_end: bool,
 }
 
 /// Runs a node until somebody wants it to end. `serve` starts whatever looks at the node and asks at its desk; what it
-/// returns is dropped before the node goes down. The lock may have been given by the control before this one.
+/// returns is dropped before the node goes down. Something may have been given by the control before this one.
 pub async fn run<S>(
     options: &Options,
-    given: Option<OwnedFd>,
+    given: Given,
     serve: impl FnOnce(&Configuration, Desk, &mut Node) -> anyhow::Result<S> + Send + 'static,
 ) -> anyhow::Result<Ended> {
     let loaded = config::load(&options.config);
@@ -81,8 +97,8 @@ pub async fn run<S>(
     }
     let kernel = preflight::check()?;
     rights::raise_open_files();
-    let handover = Handover::default();
-    handover.hold(lock::take(&options.run_dir, given)?);
+    let Given { lock, before, handover, .. } = given;
+    handover.hold(lock::take(&options.run_dir, lock)?);
     let (sender, events) = mpsc::unbounded_channel();
     sources::signals(&sender)?;
     // Before anything is read: then nothing falls between the two.
@@ -98,7 +114,8 @@ pub async fn run<S>(
         progress: Arc::clone(&pulse.progress),
     };
     let log = EventLog::open(&options.run_dir, door::namespace()?);
-    let worker = worker::spawn(options.clone(), loaded, start, (log.clone(), Arc::clone(&pulse), handover), serve)?;
+    let worker =
+        worker::spawn(options.clone(), loaded, start, (log.clone(), Arc::clone(&pulse)), (before, handover), serve)?;
     let hears = Loop {
         log,
         pulse,
@@ -154,7 +171,7 @@ impl Loop {
                 _ = ticks.tick() => Event::Tick,
             };
             if matches!(event, Event::WorkerEnded) {
-                return self.worker.ended();
+                return self.ended(&mut events).await;
             }
             self.hear(event)?;
             if self.worker.is_free()
@@ -164,6 +181,19 @@ impl Loop {
             }
             self.turned();
         }
+    }
+
+    /// How the worker ended. Whoever wanted mcr to end while it was about to be followed by another wants that to end.
+    async fn ended(&mut self, events: &mut UnboundedReceiver<Event>) -> anyhow::Result<Ended> {
+        // A signal that has come is told by a task of its own.
+        tokio::task::yield_now().await;
+        let stops =
+            std::iter::from_fn(|| events.try_recv().ok()).filter(|event| matches!(event, Event::Stop)).count() > 0;
+        let mut ended = self.worker.ended();
+        if let Ok(Ended::Becomes(becomes)) = &mut ended {
+            becomes.is_to_end |= stops || self.pulse.progress.is_ending();
+        }
+        ended
     }
 
     fn hear(&mut self, event: Event) -> anyhow::Result<()> {
@@ -213,6 +243,7 @@ impl Loop {
     /// The node has begun. Rights are a thread's own: this one gives up what the worker has given up.
     fn begun(&mut self, Begun { desk, asks, lanes, rebinds, http, go_on }: Begun) -> anyhow::Result<()> {
         rights::keep_what_is_needed(&http)?;
+        predecessor::outlive()?;
         self.node = Some(Shown { desk, asks, lanes, rebinds });
         self.worker.is_done();
         // It waits for this.
@@ -220,10 +251,12 @@ impl Loop {
         Ok(())
     }
 
-    fn done(&mut self, Done { becomes }: Done) {
+    fn done(&mut self, Done { end }: Done) {
         self.worker.is_done();
-        if let Some(binary) = becomes {
-            self.agenda.end(End::Becomes(binary));
+        if let Some(end) = end {
+            // Whoever asks from now on is told so, and nothing is kept of lanes that another control takes over.
+            self.node = None;
+            self.agenda.end(end);
         }
     }
 
@@ -257,7 +290,7 @@ impl Loop {
         }
         // A control that hangs does not come here, and systemd starts another, which takes the lanes over.
         let progresses = self.pulse.progress.doing(now).is_none_or(|doing| doing.silent <= doing.patience);
-        if self.node.is_some() && progresses {
+        if (self.node.is_some() || self.agenda.is_ending()) && progresses {
             notify::alive();
         }
     }

@@ -1,11 +1,11 @@
 //! Everything that can happen to control.
 
+use super::agenda::End;
 use super::desk::{Asked, Desk};
 use super::supervisor::Seen;
 use crate::config::Http;
 use crate::link::event::LinkEvent;
 use relay_common::written::Line;
-use std::path::PathBuf;
 use tokio::sync::{mpsc, oneshot};
 
 /// What the loop needs of a node that has begun.
@@ -28,8 +28,8 @@ pub struct Begun {
 /// What came of what the worker was given.
 #[derive(Debug, Default)]
 pub struct Done {
-    /// Control is to become this binary.
-    pub becomes: Option<PathBuf>,
+    /// Another control is to follow.
+    pub end: Option<End>,
 }
 
 /// One thing that happened. The set is closed: the driver handles each.

@@ -1,29 +1,38 @@
-//! What one control gives the next in the same process: its lock and the API's sockets, so that no other mcr can start in
-//! between and nobody who asks is refused.
+//! What one control gives the next, in the same process or beside it: its lock and the API's sockets, so that no other mcr
+//! can start in between and nobody who asks is refused.
 //!
 //! They lie in the queue of a socket whose end the next control finds as its standard input. So each of them stays closed
 //! on exec, and a lane that is started at that moment has none of them.
 
 use super::lock::Lock;
+use super::predecessor::Predecessor;
+use crate::events::logging::LogHandle;
 use crate::kernel::passing::{self, Waits};
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, sleep};
+use std::time::Duration;
 
 /// The variable that names the process that gives: a standard input from anywhere else is not looked at.
 pub const GIVEN_BY: &str = "MCR_GIVEN_BY";
 /// What is said of the descriptors takes some hundred bytes.
 const LONGEST: usize = 8192;
+/// A newer binary that has taken the same lanes over once is ready by then.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+/// The binary that runs.
+const RUNS: &str = "/proc/self/exe";
 
 /// What this control has to give. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +42,8 @@ pub struct Handover(Arc<Mutex<Gives>>);
 struct Gives {
     lock: Option<Lock>,
     listening: Option<Listening>,
+    /// What was given, until this control is ready: the lock, the sockets, and the binary that was before.
+    given: (Option<OwnedFd>, Option<Arc<Listening>>, Option<OwnedFd>),
 }
 
 /// The sockets that the API listens at.
@@ -54,7 +65,11 @@ pub struct Given {
     /// The lock, which it holds.
     pub lock: Option<OwnedFd>,
     /// The API's sockets.
-    pub listening: Option<Listening>,
+    pub listening: Option<Arc<Listening>>,
+    /// That control, if it runs on beside this one.
+    pub before: Option<Predecessor>,
+    /// The same again, for the control that follows this one.
+    pub handover: Handover,
 }
 
 /// What is said of the descriptors that come with it, in the order of these fields.
@@ -63,6 +78,9 @@ struct Note {
     lock: bool,
     unix: Option<(PathBuf, (u64, u64))>,
     tcp: bool,
+    back: bool,
+    /// The one that gives runs on.
+    beside: bool,
 }
 
 impl Handover {
@@ -70,7 +88,7 @@ impl Handover {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lock. It is held from now on until the process ends that has it last.
+    /// The lock. It is held from now on, until the last process ends that has it.
     pub fn hold(&self, lock: Lock) {
         self.gives().lock = Some(lock);
     }
@@ -99,31 +117,81 @@ impl Handover {
         gives.listening.take_if(|listening| !listening.stays.load(Relaxed));
     }
 
-    /// The end of a socket where the next control finds everything.
-    fn give(&self) -> io::Result<OwnedFd> {
-        let (near, far) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
-        let gives = self.gives();
-        let listening = gives.listening.as_ref();
-        let tcp = listening.and_then(|listening| listening.tcp.as_ref());
-        let lock = gives.lock.as_ref().map(|lock| lock.as_fd());
-        let all = [lock, listening.map(|listening| listening.unix.as_fd()), tcp.map(|tcp| tcp.as_fd())];
-        let descriptors: Vec<_> = all.into_iter().flatten().map(|fd| fd.as_raw_fd()).collect();
-        let unix = listening.map(|listening| listening.place.clone());
-        let note = serde_json::to_vec(&Note { lock: gives.lock.is_some(), unix, tcp: tcp.is_some() })?;
-        passing::send(near.as_fd(), &note, &descriptors, Waits::No)?;
-        Ok(far)
+    /// This control is ready: there is no going back to the binary before.
+    pub fn is_ready(&self) {
+        self.gives().given = (None, None, None);
     }
 
-    /// Becomes another binary, or this one anew, with the arguments that this one was started with, and gives it what there
-    /// is. Returns only if that failed.
+    /// The binary before this one, if this one is not ready. It is given once.
+    fn back(&self) -> Option<OwnedFd> {
+        self.gives().given.2.take()
+    }
+
+    /// The control beside which this one was started ends: lock and sockets are this one's.
+    ///
+    /// # Errors
+    /// When that cannot be written down.
+    pub fn leads(&self) -> io::Result<()> {
+        let gives = self.gives();
+        if let Some(listening) = &gives.listening {
+            listening.stays.store(false, Relaxed);
+        }
+        if let Some(given) = &gives.given.1 {
+            let (path, file) = &given.place;
+            let is_there = std::fs::symlink_metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == *file);
+            let is_left = gives.listening.as_ref().is_some_and(|listening| listening.place != given.place);
+            if is_left && is_there {
+                std::fs::remove_file(path)?;
+            }
+        }
+        gives.lock.as_ref().map_or(Ok(()), Lock::sign)
+    }
+
+    /// Shares everything with a control that is started beside this one, at the other end of that line.
+    ///
+    /// # Errors
+    /// When it cannot be sent.
+    pub fn give_beside(&self, line: BorrowedFd<'_>) -> io::Result<()> {
+        self.send(line, None, true)
+    }
+
+    fn send(&self, line: BorrowedFd<'_>, back: Option<&OwnedFd>, beside: bool) -> io::Result<()> {
+        let gives = self.gives();
+        let held = gives.lock.as_ref().map(Lock::as_fd);
+        let lock = held.or_else(|| gives.given.0.as_ref().map(OwnedFd::as_fd));
+        let listening = gives.listening.as_ref().or(gives.given.1.as_deref());
+        let (unix, tcp) = (listening.map(|all| all.unix.as_fd()), listening.and_then(|all| all.tcp.as_ref()));
+        let (tcp, back) = (tcp.map(OwnedFd::as_fd), back.map(OwnedFd::as_fd));
+        let descriptors: Vec<_> = [lock, unix, tcp, back].iter().flatten().map(AsRawFd::as_raw_fd).collect();
+        let unix = listening.map(|listening| listening.place.clone());
+        let note = Note { lock: lock.is_some(), unix, tcp: tcp.is_some(), back: back.is_some(), beside };
+        passing::send(line, &serde_json::to_vec(&note)?, &descriptors, Waits::No)
+    }
+
+    /// What starts a binary as this one was started, for one that is given something.
     #[must_use]
-    pub fn become_binary(&self, binary: &Path) -> io::Error {
+    pub fn command(binary: &Path) -> Command {
         let mut command = Command::new(binary);
         let mut arguments = std::env::args_os();
         command.arg0(arguments.next().as_deref().unwrap_or_else(|| OsStr::new("mcr"))).args(arguments);
-        match self.give() {
+        command.env(GIVEN_BY, std::process::id().to_string());
+        command
+    }
+
+    /// Becomes another binary, or this one anew, with the arguments that this one was started with, and gives it what there
+    /// is. It comes back to this one if it is not ready in time, where that is wanted. Returns only if it failed.
+    #[must_use]
+    pub fn become_binary(&self, binary: &Path, comes_back: bool) -> io::Error {
+        let give = || {
+            let back = comes_back.then(|| File::open(RUNS).map(OwnedFd::from)).transpose()?;
+            let (near, far) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+            self.send(near.as_fd(), back.as_ref(), false)?;
+            io::Result::Ok(far)
+        };
+        let mut command = Self::command(binary);
+        match give() {
             Ok(end) => {
-                command.stdin(Stdio::from(end)).env(GIVEN_BY, std::process::id().to_string());
+                command.stdin(Stdio::from(end));
             }
             // It opens everything anew: whoever asks at that moment is refused.
             Err(error) => {
@@ -133,43 +201,90 @@ impl Handover {
         }
         command.exec()
     }
+
+    /// Becomes the binary before this one again, when this one is not ready in time.
+    ///
+    /// # Errors
+    /// When there is no thread to look at the clock.
+    pub fn come_back_in_time(&self, log: LogHandle) -> anyhow::Result<()> {
+        if self.gives().given.2.is_none() {
+            return Ok(());
+        }
+        let late = self.clone();
+        let look = move || {
+            sleep(READY_WITHIN);
+            if let Some(error) = late.come_back(&log, &anyhow!("not ready within {} s", READY_WITHIN.as_secs())) {
+                tracing::error!("{error:#}");
+            }
+        };
+        Builder::new().name("mcr-late".to_owned()).spawn(look).context("no thread to look at the clock").map(drop)
+    }
+
+    /// Becomes the binary before this one again, if this one is not ready. Returns only if that failed.
+    #[must_use]
+    pub fn come_back(&self, log: &LogHandle, because: &anyhow::Error) -> Option<anyhow::Error> {
+        let back = self.back()?;
+        tracing::error!("{because:#}: mcr goes back to the binary before this one");
+        log.flush();
+        let error = self.become_binary(Path::new(&format!("/proc/self/fd/{}", back.as_raw_fd())), false);
+        Some(anyhow::Error::new(error).context("cannot become the binary before this one"))
+    }
 }
 
-/// What the control before this one in this process gave. It can be asked for once.
+/// What the control before this one gave, in this process or as its parent. It can be asked for once.
 ///
 /// # Errors
 /// When what was given cannot be taken.
 pub fn given() -> anyhow::Result<Given> {
-    let own = std::process::id().to_string();
-    if std::env::var_os(GIVEN_BY).is_none_or(|by| by != *own) {
+    let by = std::env::var(GIVEN_BY).ok().and_then(|by| by.parse::<u32>().ok());
+    let (own, parent) = (std::process::id(), std::os::unix::process::parent_id());
+    if by.is_none_or(|by| by != own && by != parent) {
         return Ok(Given::default());
     }
     let end = io::stdin().as_fd().try_clone_to_owned().context("no descriptor left: raise LimitNOFILE")?;
     nix::unistd::dup2_stdin(File::open("/dev/null")?).context("cannot give the standard input up")?;
-    Ok(take(&end).unwrap_or_else(|error| {
-        tracing::warn!(%error, "what the control before this one gave cannot be taken");
-        Given::default()
-    }))
+    take(end).or_else(|error| {
+        if by == Some(parent) {
+            return Err(error);
+        }
+        // Everything can be opened anew.
+        tracing::warn!("what the control before this one gave cannot be taken: {error:#}");
+        Ok(Given::default())
+    })
 }
 
-fn take(end: &OwnedFd) -> io::Result<Given> {
+fn take(end: OwnedFd) -> anyhow::Result<Given> {
     let mut message = vec![0; LONGEST];
     let received = passing::receive(end.as_fd(), &mut message, Waits::No)?;
     let note: Note = serde_json::from_slice(&message[..received.bytes])?;
     let mut descriptors = received.descriptors.into_iter();
-    let mut next = || descriptors.next().ok_or(io::ErrorKind::UnexpectedEof);
+    let mut next = || descriptors.next().context("a descriptor is missing");
     let lock = note.lock.then(&mut next).transpose()?;
     let unix = note.unix.map(|place| next().map(|fd| (fd, place))).transpose()?;
-    let tcp = note.tcp.then(next).transpose()?;
-    let listening = unix.map(|(unix, place)| Listening { unix, place, tcp, stays: Arc::default() });
-    Ok(Given { lock, listening })
+    let tcp = note.tcp.then(&mut next).transpose()?;
+    let back = note.back.then(next).transpose()?;
+    // As long as the other is the one, they stay whatever becomes of this one.
+    let stays = Arc::new(AtomicBool::new(note.beside));
+    let listening = unix.map(|(unix, place)| Arc::new(Listening { unix, place, tcp, stays }));
+    let before = note.beside.then(|| Predecessor::new(end)).transpose()?;
+    let again = lock.as_ref().map(OwnedFd::try_clone).transpose()?;
+    let gives = Gives { given: (again, listening.clone(), back), ..Gives::default() };
+    Ok(Given { lock, listening, before, handover: Handover(Arc::new(Mutex::new(gives))) })
+}
+
+/// A binary that was started by a number or a link is called by that. This process keeps its name.
+pub fn keep_name() {
+    const NAME: &str = "/proc/self/comm";
+    let is_number = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
+    if std::fs::read_to_string(NAME).is_ok_and(|name| name.trim_end() == "exe" || is_number(name.trim_end())) {
+        // It is for people.
+        let _ = std::fs::write(NAME, "mcr");
+    }
 }
 
 /// This binary, also where another lies in its place by now.
 #[must_use]
 pub fn own_path() -> PathBuf {
-    use std::os::unix::fs::MetadataExt as _;
-    const RUNS: &str = "/proc/self/exe";
     let file = |path: &Path| std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
     // By its own name a process is known by that, too.
     let named =
@@ -179,11 +294,21 @@ pub fn own_path() -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::{Handover, Listening, take};
+    use super::{Given, Handover, Listening, take};
     use crate::control::lock;
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
     use std::net::TcpListener;
+    use std::os::fd::AsFd as _;
     use std::os::unix::net::UnixListener;
     use std::sync::Arc;
+
+    /// What a control that becomes another binary gives it.
+    fn given(handover: &Handover) -> Given {
+        let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
+        let (near, far) = pair.unwrap();
+        handover.send(near.as_fd(), None, false).unwrap();
+        take(far).unwrap()
+    }
 
     #[test]
     fn everything_that_is_given_is_taken_in_its_order() {
@@ -191,8 +316,8 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("mcr.sock");
         let handover = Handover::default();
-        let taken = take(&handover.give().unwrap()).unwrap();
-        assert!(taken.lock.is_none() && taken.listening.is_none());
+        let taken = given(&handover);
+        assert!(taken.lock.is_none() && taken.listening.is_none() && taken.before.is_none());
 
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = tcp.local_addr().unwrap();
@@ -201,17 +326,22 @@ mod tests {
         let listening =
             Listening { unix: unix.into(), place: place.clone(), tcp: Some(tcp.into()), stays: Arc::default() };
         handover.listening(listening);
-        let taken = take(&handover.give().unwrap()).unwrap().listening.unwrap();
+        let taken = given(&handover).listening.unwrap();
         assert_eq!(taken.place, place);
-        assert_eq!(TcpListener::from(taken.tcp.unwrap()).local_addr().unwrap(), address);
-        assert_eq!(UnixListener::from(taken.unix).local_addr().unwrap().as_pathname(), Some(path.as_path()));
+        let [unix, tcp] = [&taken.unix, taken.tcp.as_ref().unwrap()].map(|fd| fd.try_clone().unwrap());
+        assert_eq!(TcpListener::from(tcp).local_addr().unwrap(), address);
+        assert_eq!(UnixListener::from(unix).local_addr().unwrap().as_pathname(), Some(path.as_path()));
 
         handover.hold(lock::take(&folder, None).unwrap());
         handover.has_ended();
-        let taken = take(&handover.give().unwrap()).unwrap();
+        let taken = given(&handover);
         assert!(taken.listening.is_none());
-        assert!(lock::take(&folder, None).is_err(), "the lock is held");
+        drop(handover);
+        assert!(lock::take(&folder, None).is_err(), "who was given it holds it");
         drop(lock::take(&folder, taken.lock).unwrap());
+        assert!(lock::take(&folder, None).is_err(), "it can be given on");
+        drop(taken.handover);
+        drop(lock::take(&folder, None).unwrap());
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

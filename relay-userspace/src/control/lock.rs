@@ -3,16 +3,33 @@
 use anyhow::{Context, bail};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
+
+/// A process that was killed lets go of the lock so soon, on the worst of machines.
+const GONE_WITHIN: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// Held as long as this lives, in this process or in another that was given it; the kernel lets go of it however they end.
 #[derive(Debug)]
 pub struct Lock {
-    file: Flock<File>,
+    file: File,
+}
+
+impl Lock {
+    /// This process is the one that holds it: whoever wants mcr to end asks this one.
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    pub fn sign(&self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.write_all_at(std::process::id().to_string().as_bytes(), 0)
+    }
 }
 
 impl AsFd for Lock {
@@ -49,32 +66,75 @@ pub fn take(folder: &Path, given: Option<OwnedFd>) -> anyhow::Result<Lock> {
     })?;
     let path = file(folder)?;
     // Whoever can open the file can lock it and keep mcr from starting: nobody else may.
-    let mut file =
+    let file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).with_context(
             || format!("cannot open {}: run mcr as root, or name another folder with --run-dir", path.display()),
         )?;
     if let Some(given) = given.map(File::from).filter(|given| is_same(given, &file)) {
-        file = given;
-        file.rewind()?;
+        // The one that gave it may be the one for a while.
+        given.try_lock().with_context(|| format!("cannot lock {}", path.display()))?;
+        return Ok(Lock { file: given });
     }
-    let mut holder = String::new();
-    // Who holds it is for the message only; an unreadable file names nobody.
-    let _ = file.read_to_string(&mut holder);
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(mut file) => {
-            file.set_len(0)?;
-            file.rewind()?;
-            write!(file, "{}", std::process::id())?;
-            Ok(Lock { file })
+    let mut waited = Duration::ZERO;
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+            }
         }
-        Err((_, Errno::EWOULDBLOCK)) => {
-            bail!("another mcr (pid {}) runs in this network namespace: end it first", holder.trim())
+        // Who holds it is for the message only; an unreadable file names nobody.
+        let holder = fs::read_to_string(&path).unwrap_or_default();
+        // One that was killed with a newer one beside it, which ends with it.
+        if is_alive(holder.trim()) || waited > GONE_WITHIN {
+            bail!("another mcr (pid {}) runs in this network namespace: end it first", holder.trim());
         }
-        Err((_, errno)) => Err(errno).with_context(|| format!("cannot lock {}", path.display())),
+        sleep(LOOK_AGAIN);
+        waited += LOOK_AGAIN;
     }
+    let lock = Lock { file };
+    lock.sign()?;
+    Ok(lock)
+}
+
+/// Whether a process is there, and not dead and not yet waited for.
+fn is_alive(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
 }
 
 fn is_same(one: &File, other: &File) -> bool {
     let inode = |file: &File| file.metadata().ok().map(|file| (file.dev(), file.ino()));
     inode(one).is_some_and(|found| Some(found) == inode(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LOOK_AGAIN, file, take};
+    use std::fs::{self, File};
+    use std::thread;
+
+    #[test]
+    fn whoever_died_is_waited_for_and_whoever_lives_is_not() {
+        let folder = std::env::temp_dir().join(format!("mcr-lock-{}", std::process::id()));
+        let lock = take(&folder, None).unwrap();
+        let refused = format!("{:#}", take(&folder, None).unwrap_err());
+        assert!(refused.contains(&format!("another mcr (pid {})", std::process::id())), "{refused}");
+        drop(lock);
+
+        // Something of it is still there.
+        let path = file(&folder).unwrap();
+        let rest = File::open(&path).unwrap();
+        rest.try_lock().unwrap();
+        fs::write(&path, "4194305").unwrap();
+        let goes = thread::spawn(move || {
+            thread::sleep(10 * LOOK_AGAIN);
+            drop(rest);
+        });
+        drop(take(&folder, None).unwrap());
+        goes.join().unwrap();
+        assert_eq!(fs::read_to_string(path).unwrap(), std::process::id().to_string());
+        fs::remove_dir_all(folder).unwrap();
+    }
 }

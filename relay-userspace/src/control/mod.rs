@@ -49,6 +49,8 @@ pub mod orphans; // lanes that relay without a control
 pub mod takeover; // going on where a dead control stood
 pub mod away; // how lanes are while there is no control
 pub mod handover; // what one control gives the next
+pub mod successor; // a newer control that proves itself
+pub mod predecessor; // the control that it proves itself to
 pub mod upgrade; // a newer binary in the place of this one
 pub mod stop; // the end, also of lanes that have no control
 mod chaos; // control dies at a named point, for tests

@@ -217,6 +217,11 @@ impl Node {
         }
     }
 
+    /// This control is the one that systemd knows now.
+    pub fn ask_unit_again(&mut self) {
+        self.unit = Unit::ask();
+    }
+
     /// What everybody may see of it.
     #[must_use]
     pub fn view(&self, book: &Book, config: super::view::ConfigState) -> View {

@@ -25,7 +25,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// When nothing runs, or it cannot be ended.
 pub async fn stop(run_dir: &Path) -> anyhow::Result<String> {
     let mut ended = Vec::new();
-    if let Some(pid) = lock::holder(run_dir)? {
+    // In the middle of an upgrade another may follow the one that was asked.
+    while let Some(pid) = lock::holder(run_dir)? {
         ended.push(end_control(run_dir, pid).await?);
     }
     let _lock = lock::take(run_dir, None)?;

@@ -1,10 +1,13 @@
-//! Control dies at each point of a start and of an upgrade where what it has done so far could be lost with it.
+//! Control dies at each point of a start, of a take-over and of an upgrade where what it has done so far could be lost with it.
 
-use crate::moments::{ask_for_upgrade, has_taken_over, two_binaries, with_lanes};
-use crate::stage::{RATE, SOON, Stage};
+use crate::control::kill_control;
+use crate::moments::{asks, has_taken_over, two_binaries, with_lanes};
+use crate::stage::{Account, RATE, SOON, Stage, wait_until};
 use bench::Relay;
+use nix::sys::signal::Signal;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
 
 /// The build that can be made to die.
 fn build() -> &'static Path {
@@ -83,7 +86,7 @@ fn control_dies_at_each_point_of_a_start() {
     }
 }
 
-/// The points of an upgrade, and those that only one with another program comes to.
+/// The points of taking over as another binary, and those that only one with another program comes to.
 const UPGRADE: [&str; 7] =
     ["takeover.found", "takeover.held", "takeover.changed", "renew.next", "renew.pause", "lane", "renew.go"];
 const OF_PROGRAM: [&str; 2] = ["takeover.replaced", "takeover.noted"];
@@ -98,14 +101,25 @@ fn upgrades(lanes: usize, points: &[&str], env: &[(&str, &str)]) {
     let traffic = stage.stream_at(RATE / 10);
     traffic.wait_until_it_arrives();
     for (round, name) in points.iter().enumerate() {
+        let (binary, pid) = (&binaries[round % 2], relay.process.pid());
+        // The newer control dies, and the one that is there goes on.
         point.is(name);
-        let binary = &binaries[round % 2];
-        let mut asks = ask_for_upgrade(&relay, binary);
+        let asked = asks(&relay).arg("upgrade").arg(binary).output().unwrap();
+        let why = String::from_utf8_lossy(&asked.stderr);
+        assert!(asked.status.code() == Some(1) && why.contains("it ended: signal 9"), "{name}: {asked:?}");
+        assert!(point.was_come_to(), "{name}");
+        relay.process.wait_for("took over the lanes", SOON).unwrap();
+        assert!(relay.process.pid() == pid && relay.process.is_running().unwrap(), "{name}");
+        // One that was not told to go ends with its control.
+        wait_until(name, || relay.lanes().len() == lanes);
+        // It dies, and so does the next one.
+        kill_control(&mut relay);
+        point.is(name);
+        relay.process = relay.another_with(binary, &stage.relay, &env).unwrap();
         next(&stage, &mut relay, binary, &env, name);
-        asks.kill().and_then(|()| asks.wait()).unwrap();
         assert!(point.was_come_to(), "{name}");
         assert!(has_taken_over(&relay), "{name}, {lanes} lanes: begun anew: {}", relay.process.last_words());
-        assert_eq!(relay.lanes().len(), lanes, "{name}");
+        wait_until(name, || relay.lanes().len() == lanes);
     }
     let account = traffic.settle();
     let report = relay.stop().unwrap();
@@ -126,4 +140,49 @@ fn control_dies_at_each_point_of_an_upgrade() {
 #[ignore = "needs root: cargo xtask test netns"]
 fn control_dies_at_each_point_of_an_upgrade_to_another_program() {
     upgrades(1, &[&UPGRADE[..], &OF_PROGRAM].concat(), &[("MCR_CHAOS_OBJECT", "1")]);
+}
+
+/// A newer control hangs when it has the lanes. Says what is left of the one that runs.
+fn hangs(what_then: impl FnOnce(&mut Relay, Child)) -> Account {
+    let stage = Stage::new(1);
+    let point = Point::new(1);
+    let mut relay = Relay::launch(build(), &stage.relay, &stage.config(), &[point.env()]).unwrap();
+    relay.wait_until_ready().unwrap();
+    let [newer, _] = two_binaries(build(), relay.folder());
+    let traffic = stage.stream_at(RATE / 10);
+    traffic.wait_until_it_arrives();
+    point.is("hang takeover.held");
+    let asking = asks(&relay).arg("upgrade").arg(&newer).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until("the newer control does not come to its point", || point.was_come_to());
+    what_then(&mut relay, asking);
+    traffic.settle()
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn mcr_is_ended_while_a_newer_control_hangs_with_the_lanes() {
+    hangs(|relay, asking| {
+        relay.process.signal(Signal::SIGTERM).unwrap();
+        let ended = relay.process.wait(SOON).unwrap();
+        assert!(ended.success() && relay.lanes().is_empty(), "{ended}: {}", relay.process.last_words());
+        let asked = asking.wait_with_output().unwrap();
+        assert!(!asked.status.success(), "{asked:?}");
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_newer_control_that_hangs_with_the_lanes_is_ended_in_time() {
+    if std::env::var_os("MCR_LONG").is_none() {
+        eprintln!("only with `test long`: it takes as long as a control is given");
+        return;
+    }
+    let account = hangs(|relay, asking| {
+        let asked = asking.wait_with_output().unwrap();
+        let why = String::from_utf8_lossy(&asked.stderr);
+        assert!(why.contains("it was not ready within 10 s"), "{why}");
+        wait_until("control does not answer", || asks(relay).arg("status").output().unwrap().status.success());
+        assert!(relay.process.is_running().unwrap() && relay.lanes().len() == 1);
+    });
+    assert_eq!(account.lost_since_the_first(), account.lost_on_links, "{account:?}");
 }

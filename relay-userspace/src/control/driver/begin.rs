@@ -164,7 +164,7 @@ impl Worker {
         let found = inspect_first(&mut node, &desk).await;
         desk.health.store(Arc::new(health));
         let file = sources::Watched::new(&options.config).read_twice();
-        Ok((Self { node, book, store, last, text, desk, config, found, file, disk, took_over }, asks))
+        Ok((Self { node, book, store, last, text, desk, config, found, file, disk, took_over, follows: None }, asks))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::control::node::Node;
 use crate::control::reach::Unreached;
 use crate::control::store::Prepared;
 use crate::control::view::{ConfigState, Origin, Retry};
-use crate::control::{http, sources, tell, upgrade};
+use crate::control::{http, sources, tell};
 use crate::events::audit::audit;
 use relay_common::plan::{Lanes, Plan, Relay};
 use std::collections::BTreeMap;
@@ -23,7 +23,6 @@ impl Worker {
         let said = match ask {
             Ask::Reload => self.reload(dry).await,
             Ask::Restart => Ok(self.restart()),
-            Ask::Upgrade { binary } => self.upgrade(binary.clone()).await,
             _ => self.change(ask, dry).await,
         };
         if !dry {
@@ -50,18 +49,6 @@ impl Worker {
         let change = format!("restart control (mcr {})", env!("CARGO_PKG_VERSION"));
         let plan = &self.node.plan;
         Applied { changes: vec![change], ..differences(plan, plan, self.node.table.generation) }
-    }
-
-    async fn upgrade(&mut self, binary: std::path::PathBuf) -> Result<Applied, Refusal> {
-        // It is given time to answer, in which others want something too.
-        let asked = tokio::task::spawn_blocking(move || upgrade::check(&binary)).await;
-        let asked = asked.unwrap_or_else(|_| Err(anyhow::anyhow!("the binary could not be asked")));
-        let layouts = asked.map_err(|error| Refusal::Conflict(vec![format!("{error:#}")]))?;
-        // The newer control begins with the file as it is now; one that it refuses would leave the lanes without any.
-        self.read_file(true).await?;
-        let change = format!("upgrade from mcr {} to mcr {}", env!("CARGO_PKG_VERSION"), layouts.version);
-        let plan = &self.node.plan;
-        Ok(Applied { changes: vec![change], ..differences(plan, plan, self.node.table.generation) })
     }
 
     /// A change of the API's relays: kept on disk before it is in force, in force before anybody hears of it.

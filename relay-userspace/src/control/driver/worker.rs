@@ -2,6 +2,7 @@
 //! the next when it has done the last, and sees meanwhile what it is at.
 
 use super::begin::Beginning;
+use super::hand_over::Follows;
 use super::{Ended, Options};
 use crate::clock::now_ns;
 use crate::config::{Configuration, Errors};
@@ -10,11 +11,12 @@ use crate::control::book::Book;
 use crate::control::desk::{Ask, Asked, Desk, Findings, Pulse};
 use crate::control::disk::Disk;
 use crate::control::event::{Begun, Done, Event};
-use crate::control::handover::{Handover, own_path};
+use crate::control::handover::Handover;
 use crate::control::lane_user::LaneUser;
 use crate::control::last_good::LastGood;
 use crate::control::node::{Node, Start};
 use crate::control::orphans::Found;
+use crate::control::predecessor::Predecessor;
 use crate::control::problem::Problem;
 use crate::control::progress::Progress;
 use crate::control::sources;
@@ -60,6 +62,8 @@ pub(super) struct Worker {
     pub(super) disk: Disk,
     /// Whether the lanes were there before: whatever goes wrong at the start, they are not ours to end.
     pub(super) took_over: bool,
+    /// The control that is to follow, and has proved itself so far.
+    pub(super) follows: Option<Follows>,
 }
 
 impl Handle {
@@ -94,7 +98,8 @@ pub(super) fn spawn<S>(
     options: Options,
     loaded: Result<Configuration, Errors>,
     start: Start,
-    shares: (EventLog, Arc<Pulse>, Handover),
+    tells: (EventLog, Arc<Pulse>),
+    given: (Option<Predecessor>, Handover),
     serve: impl FnOnce(&Configuration, Desk, &mut Node) -> anyhow::Result<S> + Send + 'static,
 ) -> anyhow::Result<Handle> {
     let (jobs, taken) = mpsc::unbounded_channel();
@@ -106,7 +111,7 @@ pub(super) fn spawn<S>(
         .context("cannot start the worker")?;
     let thread = std::thread::Builder::new().name("mcr-worker".to_owned()).spawn(move || {
         let _says_so = SaysThatItEnded(start.events.clone());
-        let ended = runtime.block_on(work(&options, loaded, start, shares, taken, serve));
+        let ended = runtime.block_on(work(&options, loaded, start, tells, given, taken, serve));
         // What cannot be interrupted is not waited for.
         runtime.shutdown_background();
         ended
@@ -127,7 +132,8 @@ async fn work<S>(
     options: &Options,
     loaded: Result<Configuration, Errors>,
     mut start: Start,
-    (log, pulse, handover): (EventLog, Arc<Pulse>, Handover),
+    (log, pulse): (EventLog, Arc<Pulse>),
+    (before, handover): (Option<Predecessor>, Handover),
     mut jobs: UnboundedReceiver<Job>,
     serve: impl FnOnce(&Configuration, Desk, &mut Node) -> anyhow::Result<S>,
 ) -> anyhow::Result<Ended> {
@@ -155,12 +161,15 @@ async fn work<S>(
         Err(error) => return Err(error),
     };
     worker.desk.handover = handover;
+    if let Some(before) = &before {
+        before.ready()?;
+    }
     if options.debug_ebpf {
         tokio::spawn(worker.node.program_mut().follow_lines()?);
     }
     let served = match serve(&configuration, worker.desk.clone(), &mut worker.node) {
         Ok(served) => served,
-        Err(error) if worker.took_over => {
+        Err(error) if worker.took_over || before.is_some() => {
             return Err(error.context("the lanes relay on as they did, without a control"));
         }
         Err(error) => {
@@ -168,11 +177,17 @@ async fn work<S>(
             return Err(error);
         }
     };
+    if let Some(before) = &before {
+        before.answers()?;
+    }
     let (go_on, goes_on) = oneshot::channel();
     let (desk, lanes, rebinds) = (worker.desk.clone(), worker.node.crew.seen(), worker.node.crew.rebinds);
     let http = configuration.settings.http;
     let _ = start.events.send(Event::Begun(Box::new(Begun { desk, asks, lanes, rebinds, http, go_on })));
     goes_on.await.context("the loop has ended")?;
+    if let Some(before) = &before {
+        worker.leads(before)?;
+    }
     worker.tell_ready(started);
     worker.keep_what_runs();
     progress.end();
@@ -181,11 +196,7 @@ async fn work<S>(
             Job::End(end) => {
                 progress.begin(None, "end");
                 worker.desk.events.finish();
-                if matches!(end, End::Becomes(_)) {
-                    worker.desk.handover.keep_listening();
-                }
-                drop(served);
-                return worker.end(end).await;
+                return worker.end(end, served, &progress).await;
             }
             job => {
                 let done = worker.carry_out(job, &progress).await;
@@ -203,15 +214,16 @@ impl Worker {
             Job::Change(asked) => {
                 let Asked { who, ask, dry, answer } = *asked;
                 progress.begin(None, title(&who, &ask));
+                if let Ask::Upgrade { binary } = &ask {
+                    let asked = Asked { who, ask: ask.clone(), dry, answer };
+                    let end = self.upgrade(binary.clone(), asked, progress).await;
+                    return Done { end };
+                }
                 let said = self.asked(&who, &ask, dry).await;
-                let becomes = match (&ask, &said) {
-                    (Ask::Restart, Ok(_)) if !dry => Some(own_path()),
-                    (Ask::Upgrade { binary }, Ok(_)) if !dry => Some(binary.clone()),
-                    _ => None,
-                };
+                let end = (ask == Ask::Restart && said.is_ok() && !dry).then_some(End::Restarts);
                 // Whoever asked may have gone.
                 let _ = answer.send(said);
-                return Done { becomes };
+                return Done { end };
             }
             Job::FollowLinks { notices, anyway } => {
                 progress.begin(None, "a look at the links");
@@ -258,6 +270,7 @@ impl Worker {
                 .with("generation", self.node.table.generation)
                 .with("took_ms", took_ms),
         );
+        self.desk.handover.is_ready();
         notify::notify("READY=1");
     }
 
@@ -323,12 +336,5 @@ impl Worker {
         self.found.extend(problems.into_iter().map(|problem| (now, problem)));
         let problems = self.found.iter().map(|(_, problem)| problem.clone()).collect();
         self.desk.pulse.found.store(Arc::new(Findings { at: now, worked, problems }));
-    }
-
-    async fn end(self, end: End) -> anyhow::Result<Ended> {
-        match end {
-            End::Becomes(binary) => Ok(Ended::Becomes(binary, self.desk.handover.clone())),
-            End::Stops => Ok(Ended::Stopped(Box::new(self.node.take_down().await?))),
-        }
     }
 }

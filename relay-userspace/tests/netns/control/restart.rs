@@ -19,7 +19,7 @@ const AT_MOST: Duration = Duration::from_secs(120);
 /// Nobody waits longer than this for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const RELAY: &str = r#"
+pub(super) const RELAY: &str = r#"
     [http]
     listen = "127.0.0.1:9280"
     [[relay]]

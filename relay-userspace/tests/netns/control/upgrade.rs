@@ -1,8 +1,11 @@
 //! A newer binary takes the place of the one that runs, and the old one comes back.
 
 use super::desk::Desk;
+use super::restart::{Asking, RELAY, control};
 use crate::rig::Rig;
+use bench::links::ip;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,8 +23,11 @@ fn another_build_takes_over_under_traffic_and_the_first_one_comes_back() {
     let first = fs::canonicalize(bench::relay::binary()).unwrap();
     let other = fs::canonicalize(env!("CARGO_BIN_EXE_mcr")).unwrap();
     let rig = Rig::new(2);
+    ip(&["-n", rig.relay.name(), "link", "set", "lo", "up"]).unwrap();
     let mut show = rig.start(
         r#"
+        [http]
+        listen = "127.0.0.1:9280"
         [[relay]]
         name = "one"
         input = { interface = "in0", group = "239.1.1.1", port = 5000 }
@@ -36,6 +42,7 @@ fn another_build_takes_over_under_traffic_and_the_first_one_comes_back() {
     }
     let desk = Desk::of(&show.mcr);
     let source = show.source(rig.streams(&["239.1.1.1:5000"]).rate(10_000).duration(AT_MOST));
+    let asking = Asking::at(&rig, &show.mcr.folder().join("mcr.sock"));
     let (pid, lanes) = (show.mcr.process.pid(), show.mcr.lanes());
     let mut was = lanes;
     for next in [&other, &first, &other, &first] {
@@ -57,9 +64,49 @@ fn another_build_takes_over_under_traffic_and_the_first_one_comes_back() {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
+    let asked = asking.end();
+    eprintln!("    {asked:?}");
+    assert!(asked.iter().all(|asked| asked.refused == 0 && asked.answered > 20), "{asked:?}");
     let sent = source.stop().unwrap();
     let report = show.balance(&[sent]);
     assert_eq!(report.received("one"), report.sent("one", 0));
+}
+
+/// It has the right layouts, and then goes wrong.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_binary_that_goes_wrong_leaves_the_old_one_in_charge() {
+    let rig = Rig::new(1);
+    ip(&["-n", rig.relay.name(), "link", "set", "lo", "up"]).unwrap();
+    let mut show = rig.start(RELAY);
+    let flow = show.expect(1, 0, "239.2.1.1:5001");
+    show.listen(0, vec![flow]);
+    let desk = Desk::of(&show.mcr);
+    let source = show.source(rig.streams(&["239.1.1.1:5000"]).rate(10_000).duration(AT_MOST));
+    let asking = Asking::at(&rig, &show.mcr.folder().join("mcr.sock"));
+    let (before, lanes) = (control(&desk), show.mcr.lanes());
+    let mcr = fs::canonicalize(bench::relay::binary()).unwrap();
+    let bad = show.mcr.folder().join("bad");
+    for (runs, why) in [
+        ("exit 7", "it ended: exit code 7"),
+        ("kill -9 $$", "it ended: signal 9"),
+        ("exec sleep 1000", "it was not prepared within 5 s"),
+        // It does not know what it was started for.
+        ("MCR_GIVEN_BY=0 exec \"$mcr\" \"$@\"", "it ended: exit code 1"),
+    ] {
+        let text = format!("#!/bin/sh\nmcr={}\n[ $1 = layouts ] && exec $mcr layouts\n{runs}\n", mcr.display());
+        fs::write(&bad, text).unwrap();
+        fs::set_permissions(&bad, fs::Permissions::from_mode(0o755)).unwrap();
+        let said = desk.refused(&["upgrade", bad.to_str().unwrap()]);
+        assert!(said.contains(why), "{runs}: {said}");
+        // It did not even begin anew.
+        assert_eq!((control(&desk), show.mcr.lanes(), desk.failing()), (before, lanes.clone(), vec![]), "{runs}");
+    }
+    let asked = asking.end();
+    assert!(asked.iter().all(|asked| asked.refused + asked.cut == 0 && asked.answered > 20), "{asked:?}");
+    let sent = source.stop().unwrap();
+    let report = show.balance(&[sent]);
+    assert_eq!((report.received("one"), report.restarts()), (report.sent("one", 0), 0));
 }
 
 #[test]

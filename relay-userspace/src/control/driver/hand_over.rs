@@ -1,0 +1,152 @@
+//! The end of the worker, and of this control where another follows: `docs/decisions/0030-an-upgrade-stands-on-two-feet.md`.
+
+use super::worker::Worker;
+use super::{Becomes, Ended};
+use crate::control::agenda::End;
+use crate::control::book::differences;
+use crate::control::desk::{Applied, Asked, Desk, Refusal};
+use crate::control::handover::own_path;
+use crate::control::predecessor::Predecessor;
+use crate::control::progress::Progress;
+use crate::control::successor::{Successor, Unfit};
+use crate::control::upgrade;
+use crate::events::audit::audit;
+use crate::notify;
+use anyhow::Context as _;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::path::PathBuf;
+
+/// Longer than a newer control has for all of its steps: until then this one is not stuck.
+const HANDS_OVER_WITHIN_NS: u64 = 40_000_000_000;
+
+/// A newer control that is to follow, and who asked for it.
+pub(super) struct Follows {
+    successor: Successor,
+    asked: Asked,
+    applied: Applied,
+}
+
+impl Worker {
+    /// Has a binary prove itself, and says whether it is to follow. Whoever asked is answered when it leads, or does not.
+    pub(super) async fn upgrade(&mut self, binary: PathBuf, asked: Asked, progress: &Progress) -> Option<End> {
+        match self.prove(binary, progress).await {
+            Ok((mut successor, applied)) if asked.dry => {
+                successor.end().await;
+                let _ = asked.answer.send(Ok(applied));
+                None
+            }
+            Ok((successor, applied)) => {
+                self.follows = Some(Follows { successor, asked, applied });
+                Some(End::HandsOver)
+            }
+            Err(refusal) => {
+                answer(&self.desk, asked, Err(refusal));
+                None
+            }
+        }
+    }
+
+    async fn prove(&self, binary: PathBuf, progress: &Progress) -> Result<(Successor, Applied), Refusal> {
+        let named = binary.clone();
+        // It is given time to answer, in which others want something too.
+        let layouts = tokio::task::spawn_blocking(move || upgrade::check(&named)).await;
+        let layouts = layouts.unwrap_or_else(|_| Err(anyhow::anyhow!("the binary could not be asked")));
+        let refused = |error: anyhow::Error| Refusal::Conflict(vec![format!("{error:#}")]);
+        let layouts = layouts.map_err(refused)?;
+        progress.step_within("the newer binary proves itself", HANDS_OVER_WITHIN_NS);
+        let mut successor = Successor::start(&binary, &self.desk.handover).map_err(refused)?;
+        let prepared = successor.prepared(|| progress.is_ending()).await;
+        prepared.map_err(|unfit| Refusal::Conflict(vec![format!("{}: {unfit}", binary.display())]))?;
+        let change = format!("upgrade from mcr {} to mcr {}", env!("CARGO_PKG_VERSION"), layouts.version);
+        let plan = &self.node.plan;
+        Ok((successor, Applied { changes: vec![change], ..differences(plan, plan, self.node.table.generation) }))
+    }
+
+    /// This control is the one from now on.
+    pub(super) fn leads(&mut self, before: &Predecessor) -> anyhow::Result<()> {
+        if let Err(error) = self.desk.handover.leads() {
+            tracing::error!("the lock names another process than this one: {error}");
+        }
+        before.leads()?;
+        self.node.ask_unit_again();
+        Ok(())
+    }
+
+    /// Ends as it is to end. `served` is what answers.
+    pub(super) async fn end<S>(mut self, end: End, served: S, progress: &Progress) -> anyhow::Result<Ended> {
+        if end != End::Stops {
+            self.desk.handover.keep_listening();
+        }
+        match end {
+            End::Stops => {
+                if let Some(Follows { mut successor, asked, .. }) = self.follows.take() {
+                    successor.end().await;
+                    answer(&self.desk, asked, Err(Refusal::Unavailable("mcr is ending")));
+                }
+                drop(served);
+                Ok(Ended::Stopped(Box::new(self.node.take_down().await?)))
+            }
+            End::Restarts => {
+                drop(served);
+                Ok(Ended::Becomes(again(&self.desk, false)))
+            }
+            End::HandsOver => {
+                progress.step_within("a newer control takes over", HANDS_OVER_WITHIN_NS);
+                let Self { node, store, desk, follows, .. } = self;
+                // The lanes have no control now, and go on; the state file is free for the next one.
+                drop((node, store));
+                let follows = follows.context("nobody is to follow")?;
+                let ended = hand_over(&desk, follows, progress).await;
+                drop(served);
+                Ok(ended)
+            }
+        }
+    }
+}
+
+/// The newer control takes the lanes over. Where it fails, this one begins anew.
+async fn hand_over(desk: &Desk, Follows { mut successor, asked, applied }: Follows, progress: &Progress) -> Ended {
+    let is_ending = || progress.is_ending();
+    let names_main = notify::can_name_main();
+    let mut led = successor.take_over(is_ending).await;
+    if led.is_ok() && names_main {
+        led = successor.answer(is_ending).await;
+    }
+    if let Err(unfit) = led {
+        let text = format!("{}: {unfit}", successor.binary.display());
+        answer(desk, asked, Err(Refusal::Failed(text)));
+        return Ended::Becomes(again(desk, unfit == Unfit::Ending));
+    }
+    if !names_main {
+        // Whoever started this process waits for it under its number.
+        successor.end().await;
+        let (binary, handover) = (successor.binary.clone(), desk.handover.clone());
+        answer(desk, asked, Ok(applied));
+        return Ended::Becomes(Becomes { binary, handover, comes_back: true, is_to_end: is_ending() });
+    }
+    notify::main_is(successor.pid());
+    if let Err(unfit) = successor.lead().await {
+        // It is the one for systemd, which starts another when it is gone.
+        tracing::error!("the newer control does not say that it leads: {unfit}");
+    }
+    answer(desk, asked, Ok(applied));
+    if is_ending() {
+        // It came too late for this one.
+        let _ = kill(Pid::from_raw(successor.pid().cast_signed()), Signal::SIGTERM);
+    }
+    Ended::Followed
+}
+
+/// This control, once more.
+fn again(desk: &Desk, is_to_end: bool) -> Becomes {
+    Becomes { binary: own_path(), handover: desk.handover.clone(), comes_back: false, is_to_end }
+}
+
+fn answer(desk: &Desk, asked: Asked, said: Result<Applied, Refusal>) {
+    if !asked.dry {
+        desk.events.record(audit(&asked.who, &asked.ask, &[], &[], &said));
+    }
+    // Whoever asked may have gone.
+    let _ = asked.answer.send(said);
+}
