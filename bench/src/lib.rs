@@ -13,6 +13,7 @@ pub mod process; // a child process and its lines
 pub mod probes;
 pub mod relay; // the relay under test
 pub mod terminal; // a terminal, with a command in it
+pub mod tmpfs; // a small disk that can be full
 
 // The packets.
 pub mod ledger; // what was sent, and what of it arrived
@@ -40,3 +41,4 @@ pub use relay::Relay;
 pub use sink::Sink;
 pub use source::Source;
 pub use terminal::Terminal;
+pub use tmpfs::Tmpfs;

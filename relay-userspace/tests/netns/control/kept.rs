@@ -1,8 +1,8 @@
 //! What was acknowledged is kept: on a full disk nothing is acknowledged, and a damaged file is nobody's to overwrite.
 
 use super::desk::Desk;
-use super::tmpfs::Tmpfs;
 use crate::rig::{Rig, Show};
+use bench::Tmpfs;
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
 use std::fs;
@@ -43,7 +43,7 @@ pub(super) fn kill_and_start(show: &mut Show<'_>) {
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
 fn on_a_full_disk_a_change_is_refused_and_undone() {
-    let disk = Tmpfs::new();
+    let disk = Tmpfs::new().unwrap();
     let state = disk.path().join("relays.toml");
     let rig = Rig::new(1);
     let mut show = rig.start(&config(&state));
@@ -53,7 +53,7 @@ fn on_a_full_disk_a_change_is_refused_and_undone() {
     let source = show.source(rig.streams(&["239.1.1.1:5000"]).rate(2_000).duration(AT_MOST));
     desk.done(&add("before"));
     let kept = fs::read(&state).unwrap();
-    disk.fill();
+    disk.fill().unwrap();
     let other = ["relay", "add", "late", "--in", "in0/239.1.1.3:5000", "--out", "out0/239.2.1.3:5001"];
     for refused in [&other[..], &["relay", "rm", "before"], &["relay", "mute", "before"]] {
         let why = desk.refused(refused);
@@ -64,7 +64,7 @@ fn on_a_full_disk_a_change_is_refused_and_undone() {
     let left: Vec<_> = fs::read_dir(disk.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name == "relays.toml.new"), "{left:?}");
 
-    disk.make_room();
+    disk.make_room().unwrap();
     desk.done(&other);
     kill_and_start(&mut show);
     assert_eq!(desk.names(), set(&["before", "late"]));
@@ -76,7 +76,7 @@ fn on_a_full_disk_a_change_is_refused_and_undone() {
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
 fn what_the_lanes_know_mends_a_damaged_file() {
-    let disk = Tmpfs::new();
+    let disk = Tmpfs::new().unwrap();
     let state = disk.path().join("relays.toml");
     let rig = Rig::new(1);
     let mut show = rig.start(&config(&state));
@@ -107,7 +107,7 @@ fn what_the_lanes_know_mends_a_damaged_file() {
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
 fn a_change_that_no_lane_sees_disturbs_no_successor() {
-    let folder = Tmpfs::new();
+    let folder = Tmpfs::new().unwrap();
     let rig = Rig::new(1);
     let mut show = rig.start(&config(&folder.path().join("relays.toml")));
     let flow = show.expect(1, 0, "239.2.1.1:5001");
@@ -142,7 +142,7 @@ fn a_damaged_state_file_is_told_and_left_alone() {
             fs::create_dir(state).unwrap();
         }),
     ];
-    let disk = Tmpfs::new();
+    let disk = Tmpfs::new().unwrap();
     let state = disk.path().join("relays.toml");
     let rig = Rig::new(1);
     for (what, damage) in damages {

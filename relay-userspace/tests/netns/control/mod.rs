@@ -3,7 +3,6 @@
 mod behind; // what others took out of the kernel
 mod browser; // a real one, driven by a wire
 mod desk; // the node, asked by its command line
-mod tmpfs; // a small disk
 
 mod both_ways;
 mod capture;

@@ -1,8 +1,8 @@
 //! A start that goes wrong takes nothing away that was there.
 
 use super::desk::Desk;
-use super::tmpfs::Tmpfs;
 use crate::rig::Rig;
+use bench::Tmpfs;
 use nix::sys::signal::Signal;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -51,7 +51,7 @@ fn a_control_that_cannot_answer_leaves_the_lanes_of_the_one_before() {
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
 fn a_kept_relay_that_clashes_with_the_file_waits_until_the_file_gives_way() {
-    let disk = Tmpfs::new();
+    let disk = Tmpfs::new().unwrap();
     let state = disk.path().join("relays.toml");
     let config = |state: &Path, relays: &str| format!("[state]\nfile = \"{}\"\n{relays}", state.display());
     let rig = Rig::new(1);

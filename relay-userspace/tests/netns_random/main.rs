@@ -1,0 +1,74 @@
+//! A node that lives through anything in any order, and a model of what it must be after each step.
+//!
+//! Steps are drawn at random: changes by the API, edits of the configuration file, reloads, deaths of control and of lanes,
+//! links that go down, a disk that is full or hangs. After each the node must list what the model says, and relay just
+//! that: one packet to every group, once at each output that there is. A sequence that fails is shrunk and printed.
+//! `MCR_SEED=N` plays the sequences of that seed.
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
+
+mod model; // what must be
+mod node; // what is
+mod step; // what happens
+mod words; // how it is said
+
+use model::Model;
+use node::{Links, Node};
+use proptest::collection::vec;
+use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
+use std::env;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use step::{Step, step};
+
+/// Steps of one life.
+const STEPS: usize = 40;
+/// Lives: together 640 steps, and 10 000 with `test long`.
+const LIVES: u32 = 16;
+const LIVES_LONG: u32 = 250;
+/// How often a sequence that fails is tried without some of its steps.
+const SHRINKS: u32 = 60;
+
+/// Lives one life, and says where it went otherwise than the model.
+fn live(steps: &[Step]) -> Result<(), String> {
+    let links = Links::new();
+    let mut model = Model::default();
+    let mut node = Node::start(&links, &model);
+    node.check(&model, None).map_err(|wrong| format!("at the start: {wrong}"))?;
+    for (number, step) in steps.iter().enumerate() {
+        if model.allows(step) {
+            let done = node.take(step, &mut model).and_then(|()| node.check(&model, Some(step)));
+            done.map_err(|wrong| format!("after step {number}, {step:?}: {wrong}\n{}", node.last_words()))?;
+        }
+    }
+    node.end()
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn whatever_happens_the_node_is_what_the_model_says() {
+    let long = env::var_os("MCR_LONG").is_some();
+    // Always the same for those who only want to know whether all is well; others each time with `long`.
+    let seed = env::var("MCR_SEED").ok().map(|seed| seed.parse().unwrap());
+    let seed = seed.unwrap_or_else(|| if long { u64::from(std::process::id()) } else { 1 });
+    let cases = if long { LIVES_LONG } else { LIVES };
+    eprintln!("    {cases} lives of {STEPS} steps, MCR_SEED={seed}");
+    let config = Config {
+        cases,
+        rng_seed: RngSeed::Fixed(seed),
+        max_shrink_iters: SHRINKS,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let taken = AtomicUsize::new(0);
+    let lived = TestRunner::new(config).run(&vec(step(), STEPS), |steps| {
+        taken.fetch_add(steps.len(), Ordering::Relaxed);
+        live(&steps).map_err(|wrong| {
+            eprintln!("    {} steps: {wrong}", steps.len());
+            TestCaseError::fail(wrong)
+        })
+    });
+    if let Err(TestError::Fail(why, steps)) = &lived {
+        panic!("MCR_SEED={seed}, the fewest steps that were found: {why}\n{steps:?}");
+    }
+    lived.unwrap();
+    eprintln!("    {} steps, and after each the node was what the model says", taken.into_inner());
+}

@@ -1,0 +1,155 @@
+//! What a node must be after what happened to it.
+
+use crate::step::{OUTPUTS, RELAYS, Spec, Step, Switch, Text};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A relay that came through the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) spec: Spec,
+    pub(crate) enabled: bool,
+    pub(crate) muted: bool,
+}
+
+/// A relay as it is listed: number, whether it is the file's, whether another has its place, and what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Listed {
+    pub(crate) relay: u8,
+    pub(crate) is_of_file: bool,
+    pub(crate) shadowed: bool,
+    pub(crate) enabled: bool,
+    pub(crate) muted: bool,
+    pub(crate) outputs: u8,
+    pub(crate) ttl: u8,
+}
+
+/// What must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Model {
+    /// What stands in the configuration file.
+    pub(crate) written: Text,
+    /// What of it is in force.
+    pub(crate) file: BTreeMap<u8, Spec>,
+    pub(crate) api: BTreeMap<u8, Asked>,
+    pub(crate) input: bool,
+    pub(crate) outputs: [bool; OUTPUTS as usize],
+    pub(crate) disk_is_full: bool,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        let file = BTreeMap::from([(0, Spec { outputs: 1, ttl: 7 })]);
+        let written = Text::Relays(file.clone());
+        let outputs = [true; OUTPUTS as usize];
+        Self { written, file, api: BTreeMap::new(), input: true, outputs, disk_is_full: false }
+    }
+}
+
+/// What the node answers to a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Done,
+    Refused,
+    /// It may do it or not; what it says must be so.
+    Either,
+}
+
+impl Model {
+    /// Whether a step can happen now. What is as it is said to become is no step.
+    pub(crate) fn allows(&self, step: &Step) -> bool {
+        match step {
+            Step::Output(link, up) => self.outputs[usize::from(*link)] != *up,
+            Step::Input(up) => self.input != *up,
+            Step::Disk { full } => self.disk_is_full != *full,
+            Step::DiskHangs(..) => !self.disk_is_full,
+            // What began with a file that is refused begins with the last good one, which a full disk may not have taken.
+            Step::Restart => !self.disk_is_full && self.written != Text::Broken,
+            _ => true,
+        }
+    }
+
+    /// What must be answered to a change that the API is asked for.
+    pub(crate) fn answer(&self, step: &Step) -> Answer {
+        let has = |relay: &u8| (self.file.contains_key(relay), self.api.contains_key(relay));
+        let wanted = match step {
+            Step::Add(relay, _) | Step::DiskHangs(relay, _) => has(relay) == (false, false),
+            // Of two of a name the one that runs is meant, which is the file's, unless the other can be told.
+            Step::Set(relay, _) | Step::Remove(relay) | Step::Switch(relay, _) => match has(relay) {
+                (true, true) => return Answer::Either,
+                (_, api) => api,
+            },
+            // Nothing is to be done where the API has none of that name.
+            Step::Adopt(relay) => has(relay).0,
+            Step::Reload | Step::Hangup(_) => self.written != Text::Broken,
+            _ => true,
+        };
+        match wanted {
+            true if self.disk_is_full || matches!(step, Step::DiskHangs(..)) => Answer::Either,
+            true => Answer::Done,
+            false => Answer::Refused,
+        }
+    }
+
+    /// The change was made.
+    pub(crate) fn apply(&mut self, step: &Step) {
+        match step {
+            Step::Add(relay, spec) | Step::DiskHangs(relay, spec) => {
+                self.api.insert(*relay, Asked { spec: *spec, enabled: true, muted: false });
+            }
+            Step::Set(relay, spec) => {
+                self.api.entry(*relay).and_modify(|asked| asked.spec = *spec);
+            }
+            Step::Remove(relay) | Step::Adopt(relay) => drop(self.api.remove(relay)),
+            Step::Switch(relay, switch) => {
+                self.api.entry(*relay).and_modify(|asked| match switch {
+                    Switch::Enable => asked.enabled = true,
+                    Switch::Disable => asked.enabled = false,
+                    Switch::Mute => asked.muted = true,
+                    Switch::Unmute => asked.muted = false,
+                });
+            }
+            Step::Reload | Step::Hangup(_) => self.take_file(),
+            _ => {}
+        }
+    }
+
+    /// The file is taken, if it can be.
+    pub(crate) fn take_file(&mut self) {
+        if let Text::Relays(relays) = &self.written {
+            self.file.clone_from(relays);
+        }
+    }
+
+    /// Whether every link is up.
+    pub(crate) fn all_is_up(&self) -> bool {
+        self.input && self.outputs == [true; OUTPUTS as usize]
+    }
+
+    /// All relays, as they must be listed.
+    pub(crate) fn listed(&self) -> BTreeSet<Listed> {
+        let one = |relay, is_of_file, shadowed, asked: Asked| Listed {
+            relay,
+            is_of_file,
+            shadowed,
+            enabled: asked.enabled,
+            muted: asked.muted,
+            outputs: asked.spec.outputs,
+            ttl: asked.spec.ttl,
+        };
+        let of_file =
+            |(relay, spec): (&u8, &Spec)| one(*relay, true, false, Asked { spec: *spec, enabled: true, muted: false });
+        let of_api = |(relay, asked): (&u8, &Asked)| one(*relay, false, self.file.contains_key(relay), *asked);
+        self.file.iter().map(of_file).chain(self.api.iter().map(of_api)).collect()
+    }
+
+    /// Where a packet to each group comes out: relay, output link, TTL.
+    pub(crate) fn sent(&self) -> BTreeSet<(u8, u8, u8)> {
+        let running = (0..RELAYS).filter_map(|relay| {
+            let asked = self.api.get(&relay).filter(|asked| asked.enabled && !asked.muted).map(|asked| asked.spec);
+            Some((relay, self.file.get(&relay).copied().or(asked)?))
+        });
+        let running = running.filter(|_| self.input);
+        let up = |link: &u8| self.outputs[usize::from(*link)];
+        running.flat_map(|(relay, spec)| spec.links().filter(up).map(move |link| (relay, link, spec.ttl))).collect()
+    }
+}
