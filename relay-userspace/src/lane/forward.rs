@@ -138,6 +138,11 @@ fn forward_one(mut packet: Received, arrival: Arrival, table: &Image<'_>, bench:
         showing.arrived(bytes, slot, (seen_at, arrival), bench.counters);
     }
     let outputs = table.outputs_of(relay);
+    if outputs.is_empty() {
+        // It has none, or a table that is not sound says of it what cannot be.
+        bench.counters.relay_dropped(slot, Drop::NoOutput);
+        return bench.frames.release(packet.frame, bench.log);
+    }
     if relay.is_muted() {
         outputs.iter().for_each(|output| bench.counters.output_dropped(output.counter, Drop::Muted));
         return bench.frames.release(packet.frame, bench.log);
@@ -150,12 +155,7 @@ fn forward_one(mut packet: Received, arrival: Arrival, table: &Image<'_>, bench:
         return bench.frames.release(packet.frame, bench.log);
     }
     match send(&mut packet, &datagram, outputs, bench) {
-        Ok(0) => {
-            if relay.n_outputs == 0 {
-                bench.counters.relay_dropped(slot, Drop::NoOutput);
-            }
-            bench.frames.release(packet.frame, bench.log);
-        }
+        Ok(0) => bench.frames.release(packet.frame, bench.log),
         Ok(rings) => {
             bench.frames.send(packet.frame, rings, bench.log);
             if hinted.is_some() {

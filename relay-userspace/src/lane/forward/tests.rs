@@ -279,6 +279,25 @@ fn a_relay_without_outputs_receives_and_drops() {
 }
 
 #[test]
+fn a_relay_whose_outputs_lie_outside_of_the_table_drops_by_name() {
+    for is_muted in [false, true] {
+        let mut lab = Lab::new(&[vec![output(0, 0, 1)]], &[1]);
+        let (at, mut entry) = {
+            let bytes = lab.image.as_bytes();
+            let entry = Image::view(bytes).unwrap().relay(0).unwrap();
+            (std::ptr::from_ref(entry).addr() - bytes.as_ptr().addr(), *entry)
+        };
+        entry.n_outputs = u16::MAX;
+        entry.flags |= if is_muted { RelayEntry::MUTED } else { 0 };
+        lab.image.as_mut_bytes()[at..at + size_of::<RelayEntry>()].copy_from_slice(entry.as_bytes());
+        lab.receive(&Recipe::default().bytes(), Stamp::NONE);
+        lab.forward();
+        lab.commit();
+        assert_eq!((lab.received_by(0), lab.relay_dropped(0, Drop::NoOutput), lab.frames.n_free()), (1, 1, N));
+    }
+}
+
+#[test]
 fn what_no_relay_wants_and_what_is_no_datagram_is_dropped_by_name() {
     let mut lab = Lab::new(&[vec![output(0, 0, 1)]], &[10]);
     lab.receive(&Recipe { port: 4999, ..Recipe::default() }.bytes(), Stamp::NONE);
