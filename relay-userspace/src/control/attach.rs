@@ -91,6 +91,14 @@ impl Hold {
     }
 }
 
+/// Why a link has no program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unattached {
+    pub(super) text: String,
+    /// Whether another program's is there.
+    pub(super) is_others: bool,
+}
+
 /// What a link wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Want {
@@ -100,12 +108,18 @@ enum Want {
 
 impl Node {
     /// Attaches what is missing. Says which links could not be had, and why.
-    pub(super) async fn attach(&mut self, plan: &Plan, facts: &Facts, place: &Placement) -> BTreeMap<String, String> {
+    pub(super) async fn attach(
+        &mut self,
+        plan: &Plan,
+        facts: &Facts,
+        place: &Placement,
+    ) -> BTreeMap<String, Unattached> {
         let mut troubled = BTreeMap::new();
         for (name, want) in self.wanted(place) {
             let Some(link) = facts.link(&name).filter(|_| !facts.unusable.contains_key(&name)) else { continue };
             if let Err(error) = self.attach_one(&name, link, want, interface(plan, &name).mode).await {
-                troubled.insert(name, format!("{error:#}"));
+                let is_others = matches!(error.downcast_ref(), Some(ProgramError::Occupied { .. }));
+                troubled.insert(name, Unattached { text: format!("{error:#}"), is_others });
             }
         }
         troubled

@@ -64,7 +64,7 @@ impl Node {
         if !gone.is_empty() {
             let (plan, facts, place) = (self.plan.clone(), self.facts.clone(), self.place.clone());
             for (link, problem) in self.attach(&plan, &facts, &place).await {
-                tracing::warn!(%link, "the program could not be attached again: {problem}");
+                tracing::warn!(%link, "the program could not be attached again: {}", problem.text);
             }
         }
         if let Err(error) = self.replace_programs().await {

@@ -177,7 +177,7 @@ impl Node {
         self.crew.start()?;
         chaos::at("start.lanes");
         let before = self.carriers().await?;
-        self.change(plan.clone(), &book.origins()).await?;
+        self.begin_with(plan.clone(), &book.origins()).await?;
         chaos::at("start.attached");
         for (link, _) in self.place.outputs().filter(|(link, _)| self.place.input(link).is_none()) {
             tracing::info!(%link, zero_copy = self.is_zero_copy(link), "output ready");

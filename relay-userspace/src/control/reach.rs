@@ -6,6 +6,7 @@ mod take; // sockets that lanes lack
 mod world; // the effects of a change
 
 use super::apply::apply;
+use super::attach::Unattached;
 use super::memo::Memo;
 use super::node::Node;
 use super::own_ports;
@@ -68,6 +69,16 @@ impl Node {
             Ok(()) => Err(Unreached::Failed(failed)),
             Err(back) => Err(Unreached::Torn { failed, back }),
         }
+    }
+
+    /// Brings the plan into force that a node begins with. A link that another program uses keeps nothing else dark.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn begin_with(&mut self, plan: Plan, origins: &BTreeMap<String, Origin>) -> anyhow::Result<()> {
+        self.progress.step(READING);
+        let facts = super::facts::read(&self.netlink, &mut self.neighbours, &plan).await?;
+        self.reach(plan, facts, origins, Strictness::Begins).await
     }
 
     /// Reads the links again and carries out what that changes.
@@ -144,14 +155,16 @@ impl Node {
         self.empty_cards_of_links_that_are_down(&needed, facts, place).await?;
         self.progress.step_within("attaching the XDP program to links", DRIVER_RESETS_NS);
         let troubled = self.attach(plan, facts, place).await;
-        if let Some((link, problem)) = troubled.first_key_value()
-            && strictness == Strictness::Demands
-            && !self.facts.unusable.contains_key(link)
-        {
-            anyhow::bail!("{problem}");
+        let ends = |link: &String, problem: &Unattached| match strictness {
+            Strictness::Demands => !self.facts.unusable.contains_key(link),
+            Strictness::Begins => !problem.is_others,
+            Strictness::Tolerates | Strictness::TakesBack => false,
+        };
+        if let Some((_, problem)) = troubled.iter().find(|(link, problem)| ends(link, problem)) {
+            anyhow::bail!("{}", problem.text);
         }
         if !troubled.is_empty() {
-            facts.unusable.extend(troubled);
+            facts.unusable.extend(troubled.into_iter().map(|(link, problem)| (link, problem.text)));
             self.fill_table(plan, facts, place, origins, strictness).await?;
         }
         self.progress.step_within("taking away what nobody needs", LANES_ANSWER_NS);
@@ -285,6 +298,8 @@ impl Node {
 enum Strictness {
     /// Somebody asked for it and waits for the answer: it is an error.
     Demands,
+    /// A node begins: it is an error, but that another program uses a link, whose relays wait for it.
+    Begins,
     /// The rest works: what uses the link is pending.
     Tolerates,
     /// As before; and a lane that hangs may be left where it is, because what it reads is what is brought back.

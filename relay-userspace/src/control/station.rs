@@ -13,7 +13,7 @@ use anyhow::Context;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use relay_common::owner::Owner;
 use relay_common::plan::{Lanes, Poll};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -158,6 +158,7 @@ impl Station {
 pub const MAX_SOCKETS: u16 = relay_common::journal::MAX_SOCKETS as u16;
 
 /// Builds a lane's station and its sockets: door and memory first, then the sockets, each with a full fill ring before it is bound.
+/// Where another program has a queue there is none yet.
 pub fn build(
     number: u32,
     lanes: &Lanes,
@@ -192,12 +193,22 @@ pub fn build(
         door_path,
         tap: Arc::new(memory::tap::create()?),
     };
-    let mut sockets = Vec::new();
+    let (mut sockets, mut busy) = (Vec::new(), BTreeSet::new());
     let area = Mapping::shared(&station.frames, bytes).context("cannot map the frames")?;
     let words = Mapping::shared_at(&*station.ledger, whole_pages(n_frames as usize * 4), Log::BYTES as i64)?;
     for (number, (need, uses)) in (0..MAX_SOCKETS).zip(needs) {
         let first = u32::from(number) * lanes.ring_size;
-        let bound = bind(&area, lanes, need, first)?;
+        // Another program that has one of a link's queues has the others too.
+        if busy.contains(&need.ifindex) {
+            continue;
+        }
+        let bound = match bind(&area, lanes, need, first) {
+            Err(SocketError::InUse { .. }) => {
+                busy.insert(need.ifindex);
+                continue;
+            }
+            bound => bound?,
+        };
         let range = first as usize..(first + lanes.ring_size) as usize;
         for word in &words.words32(0, n_frames as usize)[range] {
             word.store(Owner::Fill { socket: number }.word(), Relaxed);

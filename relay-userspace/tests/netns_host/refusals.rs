@@ -139,22 +139,29 @@ fn a_second_mcr_leaves_the_first_alone() {
     let line = Line::new();
     let first = line.start(ONE);
     let folder = first.config().parent().unwrap().display().to_string();
-    let start = |run_dir: &str| {
+    let start = |run_dir: &str, state_dir: &str| {
         let mut command = line.relay.command(binary());
-        command.args(["run", "--run-dir", run_dir, "--config"]).arg(first.config());
-        let mut second = Process::start("mcr", command).unwrap();
-        assert_eq!(second.wait(PATIENCE).unwrap().code(), Some(1));
-        second.lines().join("\n")
+        command.args(["run", "--run-dir", run_dir, "--state-dir", state_dir, "--config"]).arg(first.config());
+        Process::start("mcr", command).unwrap()
     };
     let pid = first.process.pid().to_string();
-    says(&start(&folder), &[&format!("another mcr (pid {pid}) runs in this network namespace"), "end it first"]);
+    let mut second = start(&folder, &folder);
+    assert_eq!(second.wait(PATIENCE).unwrap().code(), Some(1));
+    says(
+        &second.lines().join("\n"),
+        &[&format!("another mcr (pid {pid}) runs in this network namespace"), "end it first"],
+    );
     relays(&line);
     let elsewhere = Folder::new("second");
-    let said = start(&elsewhere.path().display().to_string());
-    says(&said, &["queue 0 is in use by another AF_XDP program", "end that one first"]);
+    let elsewhere_is = elsewhere.path().display().to_string();
+    let mut second = start(&elsewhere_is, &elsewhere_is);
+    second.wait_for(" ready relays=", PATIENCE).unwrap();
+    says(&second.lines().join("\n"), &["queue 0 is in use by another AF_XDP program", "end that one first"]);
+    relays(&line);
+    second.stop(PATIENCE).unwrap();
     relays(&line);
     let report = first.stop().unwrap();
-    assert_eq!((report.received("one"), report.restarts()), (2, 0));
+    assert_eq!((report.received("one"), report.restarts()), (3, 0));
 }
 
 /// Another program's program: ours, but attached by this process.
@@ -167,14 +174,47 @@ fn occupy(line: &Line, mode: Mode) -> Attached {
 
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
-fn a_link_with_another_xdp_program_is_named() {
+fn a_link_with_another_xdp_program_is_pending_until_that_one_is_gone() {
     let line = Line::new();
     for (theirs, ours) in [(Mode::Native, "native"), (Mode::Native, "auto"), (Mode::Generic, "auto")] {
         let other = occupy(&line, theirs);
         assert_eq!(programs(&line).len(), 1);
-        let said = refusal(&line, &[], &format!("[[interface]]\nname = \"in0\"\nmode = \"{ours}\""));
-        says(&said, &["another XDP program is attached to in0", "ip link set dev in0 xdp off"]);
+        let mcr = line.start(&format!("[[interface]]\nname = \"in0\"\nmode = \"{ours}\"\n{ONE}"));
+        mcr.process.wait_for("another XDP program is attached to in0", PATIENCE).unwrap();
+        mcr.process.wait_for("ip link set dev in0 xdp off", PATIENCE).unwrap();
+        let mark = mcr.process.mark();
         drop(other);
+        mcr.process.wait_for_after(mark, "no longer pending", PATIENCE).unwrap();
+        relays(&line);
+        mcr.stop().unwrap();
     }
-    a_relay_still_works(&line);
+}
+
+/// A link whose queue another program has costs the relays of other links nothing.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_busy_link_is_pending_at_the_start_and_the_others_work() {
+    let line = Line::new();
+    bench::links::Veth::new(
+        bench::links::End::new(&line.relay, "busy0").address("10.9.0.1/24"),
+        bench::links::End::new(&line.receiver, "far0").address("10.9.0.2/24"),
+    )
+    .create()
+    .unwrap();
+    let busy = ONE.replace("\"one\"", "\"two\"").replace("in0", "busy0").replace("239.2.1.1", "239.2.1.2");
+    let other = Folder::new("busy-other");
+    std::fs::write(other.file("relay.toml"), busy.replace("out0", "busy0")).unwrap();
+    let mut command = line.relay.command(binary());
+    command.arg("run").arg("--run-dir").arg(other.path()).arg("--state-dir").arg(other.path());
+    command.arg("--config").arg(other.file("relay.toml"));
+    let mut other = Process::start("mcr", command).unwrap();
+    other.wait_for(" ready relays=", PATIENCE).unwrap();
+    let mcr = line.start(&format!("{ONE}{busy}"));
+    mcr.process.wait_for("busy0 queue 0 is in use by another AF_XDP program", PATIENCE).unwrap();
+    relays(&line);
+    let mark = mcr.process.mark();
+    other.stop(PATIENCE).unwrap();
+    mcr.process.wait_for_after(mark, "no longer pending", PATIENCE).unwrap();
+    relays(&line);
+    assert_eq!(mcr.stop().unwrap().received("one"), 2);
 }

@@ -50,7 +50,13 @@ impl Node {
                 Some(_) => None,
             };
             let Some(trouble) = trouble else { continue };
-            if strictness == Strictness::Demands && self.is_new_use(need, *uses) {
+            let is_others = matches!(trouble, Trouble::Socket(SocketError::InUse { .. }));
+            let ends = match strictness {
+                Strictness::Demands => self.is_new_use(need, *uses),
+                Strictness::Begins => !is_others,
+                Strictness::Tolerates | Strictness::TakesBack => false,
+            };
+            if ends {
                 return Err(trouble.into());
             }
             facts.unserved.insert((link.to_owned(), need.queue), trouble.to_string());
@@ -82,6 +88,7 @@ impl Node {
         let own = needed.iter().filter(|(other, _)| other.lane == need.lane && is_there(other));
         self.crew.check_frames(need.lane, own.map(|(_, uses)| *uses))?;
         // What nobody waits for is tried again anyway.
-        self.crew.take(need, output, strictness == Strictness::Demands, patience).await
+        let waits = matches!(strictness, Strictness::Demands | Strictness::Begins);
+        self.crew.take(need, output, waits, patience).await
     }
 }
