@@ -291,6 +291,8 @@ impl Node {
         self.detach_everything().await;
         let stopped = self.crew.stop(STOP_PATIENCE).await;
         self.offloads.restore(|_| false);
+        // The kernel would ask for them for ever. That one cannot be let go of is told there.
+        let _ = self.neighbours.want(&self.netlink, &BTreeSet::new()).await;
         stopped?;
         let report = self.report();
         drop(self.memberships);

@@ -218,3 +218,19 @@ fn a_busy_link_is_pending_at_the_start_and_the_others_work() {
     relays(&line);
     assert_eq!(mcr.stop().unwrap().received("one"), 2);
 }
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_neighbour_that_was_kept_is_let_go_of_at_the_end() {
+    let line = Line::new();
+    let mcr = line.start(&ONE.replace("group = \"239.2.1.1\"", "address = \"10.2.0.9\""));
+    let shown = || ip(&["-n", line.relay.name(), "neighbour", "show", "dev", "out0"]).unwrap();
+    let deadline = bench::clock::Deadline::after(PATIENCE);
+    while !shown().contains("10.2.0.9 lladdr") {
+        assert!(!deadline.passed(), "{}", shown());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert!(shown().contains("managed"), "{}", shown());
+    mcr.stop().unwrap();
+    assert!(!shown().contains("managed"), "the kernel asks for it for ever: {}", shown());
+}
