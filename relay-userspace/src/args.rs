@@ -112,8 +112,9 @@ pub enum Command {
     /// Start control anew, and nothing else: lanes relay on, and no packet is lost.
     ///
     /// For when control hangs, or its log or health say that it should. The binary is the one that runs; mcr upgrade takes
-    /// another. The configuration file is read anew: what of [http] and [state] waits for a start counts afterwards. Returns
-    /// when the new control is in charge. Who starts mcr sees the same process go on; systemctl restart ends the lanes, too.
+    /// another. What of [http] and [state] a reload has left for the next start counts afterwards; a file that nobody has
+    /// taken waits on. Returns when the new control is in charge. Who starts mcr sees the same process go on; systemctl
+    /// restart ends the lanes, too.
     Restart(Restart),
     /// Put a newer binary in the place of the running mcr, without losing a packet.
     ///
