@@ -9,6 +9,7 @@ use super::predecessor::Predecessor;
 use crate::events::logging::LogHandle;
 use crate::kernel::passing::{self, Waits};
 use anyhow::{Context as _, anyhow};
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
@@ -182,6 +183,10 @@ impl Handover {
     /// is. It comes back to this one if it is not ready in time, where that is wanted. Returns only if it failed.
     #[must_use]
     pub fn become_binary(&self, binary: &Path, comes_back: bool) -> io::Error {
+        // A stop that comes now waits until the next one listens: it would end by it before it can hold it back.
+        if let Err(error) = SigSet::from(Signal::SIGTERM).thread_block() {
+            tracing::warn!(%error, "a stop that comes now leaves lanes without a control");
+        }
         let give = || {
             let back = comes_back.then(|| File::open(RUNS).map(OwnedFd::from)).transpose()?;
             let (near, far) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
