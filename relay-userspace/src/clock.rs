@@ -19,6 +19,13 @@ pub(crate) fn processor_time_ns(pid: u32) -> Option<u64> {
     Some(time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
 }
 
+/// Processor time that the calling thread has had, in user mode and in the kernel.
+#[must_use]
+pub(crate) fn thread_ns() -> u64 {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)
+        .map_or(0, |time| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
+}
+
 /// Now, for people: milliseconds since 1970, as far as this machine's calendar can be trusted.
 #[must_use]
 pub(crate) fn unix_ms() -> u64 {

@@ -195,6 +195,10 @@ pub struct Status {
     /// What control is at; null while it waits for something to do.
     #[serde(default)]
     pub doing: Option<Doing>,
+    /// The longest turn of control's loop in the last five to ten minutes, in seconds of processor time: it hears nothing for so
+    /// long.
+    #[serde(default)]
+    pub longest_turn_s: f64,
     /// How many relays there are, by state.
     pub relays: BTreeMap<String, u64>,
     /// What cannot work yet.

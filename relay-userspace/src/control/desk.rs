@@ -7,6 +7,7 @@ use super::handover::Handover;
 use super::http::HttpDesk;
 use super::problem::Problem;
 use super::progress::Progress;
+use super::turns::Turns;
 use super::view::{LaneView, View};
 use crate::clock::now_ns;
 use crate::config::{Errors, Health};
@@ -266,6 +267,8 @@ pub struct Pulse {
     pub hold_down: Mutex<HoldDown>,
     /// What the worker is at.
     pub progress: Arc<Progress>,
+    /// How long the loop's turns take.
+    pub turns: Turns,
 }
 
 /// What control found when it last looked whether the kernel holds what it should.

@@ -20,8 +20,9 @@ use super::sources;
 use super::stalls::{Stall, Stalls};
 use super::supervisor::Seen;
 use super::tell;
+use super::turns::Turn;
 use crate::api::model::Health;
-use crate::clock::now_ns;
+use crate::clock::{now_ns, thread_ns};
 use crate::config::{self, Configuration};
 use crate::events::streams::Streams;
 use crate::events::{self, EventLog, Kind};
@@ -163,6 +164,8 @@ impl Loop {
     ) -> anyhow::Result<Ended> {
         let mut ticks = sources::ticks();
         self.turned();
+        // What the runtime does in this thread between two turns counts for the next.
+        let mut processor = thread_ns();
         loop {
             let event = tokio::select! {
                 event = events.recv() => event.unwrap_or(Event::Stop),
@@ -170,6 +173,7 @@ impl Loop {
                 notice = sources::notice(&mut notices) => Event::Link(notice),
                 _ = ticks.tick() => Event::Tick,
             };
+            let began = now_ns();
             if matches!(event, Event::WorkerEnded) {
                 return self.ended(&mut events).await;
             }
@@ -180,6 +184,8 @@ impl Loop {
                 self.worker.give(job);
             }
             self.turned();
+            let (now, before) = (now_ns(), std::mem::replace(&mut processor, thread_ns()));
+            self.pulse.turns.note(Turn { processor: processor - before, wall: now - began }, now);
         }
     }
 

@@ -59,4 +59,5 @@ mod chaos; // control dies at a named point, for tests
 pub mod sources; // where events come from
 pub mod tell; // what is told of what was done and seen
 pub mod stalls; // lanes that do not come round
+pub mod turns; // how long the loop's turns take
 pub mod driver; // the loop hears, the worker does

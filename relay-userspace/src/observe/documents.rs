@@ -58,6 +58,7 @@ pub fn status(desk: &Desk, now: u64) -> model::Status {
             last_good: config.last_good.clone(),
         },
         doing: desk.pulse.progress.doing(now).map(doing),
+        longest_turn_s: desk.pulse.turns.longest(now).processor as f64 / 1e9,
         relays: states(&view, now),
         pending: view.pending.iter().map(pending).collect(),
         lanes: view.lanes.iter().map(|of| lane(of, now)).collect(),

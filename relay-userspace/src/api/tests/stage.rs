@@ -230,6 +230,7 @@ impl Sight for FakeSight {
                 last_good: None,
             },
             doing: None,
+            longest_turn_s: 0.0,
             relays: BTreeMap::new(),
             pending: Vec::new(),
             lanes: Vec::new(),

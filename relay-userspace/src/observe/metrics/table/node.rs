@@ -4,6 +4,7 @@ use super::super::exposition::{Exposition, Value, labels};
 use super::super::family::{Family, Read, Tell};
 use super::super::scrape::Scrape;
 use super::{counter, gauge, histogram, info};
+use crate::control::turns::Turn;
 use crate::events::{Kind, logging};
 use crate::observe::documents::{SHADOWED, count_states};
 use relay_common::health::Verdict;
@@ -74,6 +75,16 @@ pub(super) const FAMILIES: &[Family] = &[
         &[],
         "Time since control's loop last came round.",
         Read::Node(|scrape| Value::seconds(scrape.now.saturating_sub(scrape.desk.pulse.turned.load(Relaxed)))),
+    ),
+    gauge(
+        "mcr_control_longest_turn_seconds",
+        &["time"],
+        "The longest turn of control's loop in the last five to ten minutes: in processor time of its thread, and by the wall's clock, which is longer where others have the processor. It hears nothing for so long.",
+        Read::NodeBy(|scrape, tell| {
+            let Turn { processor, wall } = scrape.desk.pulse.turns.longest(scrape.now);
+            tell("processor", Value::seconds(processor));
+            tell("wall", Value::seconds(wall));
+        }),
     ),
     gauge(
         "mcr_relays",
