@@ -18,9 +18,12 @@ use relay_common::facts::Facts;
 use relay_common::plan::Plan;
 use relay_common::table::{Change, Kernel, NewOwners, Placement, Table, compile, diff, towards};
 use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::timeout;
 use world::{World, hold_memberships};
 
-const READING: &str = "reading links and neighbours";
+/// So long the kernel is waited for when it is asked for its links.
+const KERNEL_ANSWERS_NS: u64 = 20_000_000_000;
 /// Lanes have so long to answer before they are ended, one after the other, and a busy queue to come free.
 const LANES_ANSWER_NS: u64 = 20_000_000_000;
 /// A driver that resets its link for a program takes so long at most.
@@ -51,8 +54,7 @@ impl Node {
     /// # Errors
     /// Why not.
     pub async fn change(&mut self, plan: Plan, origins: &BTreeMap<String, Origin>) -> Result<(), Unreached> {
-        self.progress.step(READING);
-        let facts = super::facts::read(&self.netlink, &mut self.neighbours, &plan).await.map_err(Unreached::Failed)?;
+        let facts = self.read_facts(&plan).await.map_err(Unreached::Failed)?;
         self.progress.step("looking whether it fits this node");
         let place = Placement::new(&plan, &facts, Some(&self.place));
         let refused = compile(&plan, &facts, &place, Some(&self.table)).refused;
@@ -76,8 +78,7 @@ impl Node {
     /// # Errors
     /// Why not.
     pub async fn begin_with(&mut self, plan: Plan, origins: &BTreeMap<String, Origin>) -> anyhow::Result<()> {
-        self.progress.step(READING);
-        let facts = super::facts::read(&self.netlink, &mut self.neighbours, &plan).await?;
+        let facts = self.read_facts(&plan).await?;
         self.reach(plan, facts, origins, Strictness::Begins).await
     }
 
@@ -87,9 +88,18 @@ impl Node {
     /// What failed on the way; it is tried again at the next look.
     pub async fn follow_links(&mut self, origins: &BTreeMap<String, Origin>) -> anyhow::Result<()> {
         let plan = self.plan.clone();
-        self.progress.step(READING);
-        let facts = super::facts::read(&self.netlink, &mut self.neighbours, &plan).await?;
+        let facts = self.read_facts(&plan).await?;
         self.reach(plan, facts, origins, Strictness::Tolerates).await
+    }
+
+    /// What the kernel says now. It does not answer while a driver resets its card, or anybody else holds the lock of all
+    /// network settings.
+    async fn read_facts(&mut self, plan: &Plan) -> anyhow::Result<Facts> {
+        self.progress.step_within("reading links and neighbours", KERNEL_ANSWERS_NS);
+        let read = super::facts::read(&self.netlink, &mut self.neighbours, plan);
+        let patience = Duration::from_nanos(KERNEL_ANSWERS_NS);
+        let late = || format!("the kernel has not told of its links for {} s", patience.as_secs());
+        timeout(patience, read).await.with_context(late)?
     }
 
     async fn reach(
