@@ -50,15 +50,16 @@ impl Arrival {
             self.gap = Self::NO_GAP;
             return Some(Gap { ns, is_interruption });
         }
-        let expected = match ticks {
+        let variation = match ticks {
             // 90 000 ticks are 10^9 ns. A packet that was overtaken has an earlier timestamp.
-            Some(ticks) if ticks.abs() <= MAX_TICKS => Some(i64::from(ticks) * 100_000 / 9),
+            Some(ticks) if ticks.abs() <= MAX_TICKS => {
+                Some(ns.cast_signed().saturating_sub(i64::from(ticks) * 100_000 / 9).unsigned_abs())
+            }
             Some(_) => None,
             None if self.gap == Self::NO_GAP => None,
-            None => Some(self.gap.cast_signed()),
+            None => Some(ns.abs_diff(self.gap)),
         };
-        if let Some(expected) = expected {
-            let variation = ns.cast_signed().saturating_sub(expected).unsigned_abs();
+        if let Some(variation) = variation {
             self.jitter = self.jitter.saturating_add(variation) - ((self.jitter + 8) >> 4);
         }
         self.gap = ns;
