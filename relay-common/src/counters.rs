@@ -215,6 +215,24 @@ pub const fn batch_bucket(n: usize) -> usize {
 #[inline(always)]
 #[must_use]
 pub const fn latency_bucket(ns: u64) -> usize {
-    let bits = (64 - ns.leading_zeros()) as usize;
-    if bits < LATENCY_BUCKETS { bits } else { LATENCY_BUCKETS - 1 }
+    /// The longest time that is told from longer ones.
+    const LONGEST: u64 = (1 << (LATENCY_BUCKETS - 1)) - 1;
+    let ns = if ns < LONGEST { ns } else { LONGEST };
+    // The bits of a number are the logarithm of twice it, and one so that there is one.
+    (ns << 1 | 1).ilog2() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LATENCY_BUCKETS, latency_bucket};
+
+    #[test]
+    fn a_time_is_in_the_first_bucket_that_ends_after_it() {
+        let ends = |bucket: usize| if bucket == LATENCY_BUCKETS - 1 { u64::MAX } else { 1 << bucket };
+        let times = (0..64).flat_map(|bit| [(1 << bit) - 1, 1 << bit, (1 << bit) + 1]).chain([u64::MAX - 1]);
+        for ns in times {
+            let first = (0..LATENCY_BUCKETS).find(|bucket| ns < ends(*bucket));
+            assert_eq!(Some(latency_bucket(ns)), first, "{ns} ns");
+        }
+    }
 }
