@@ -41,6 +41,14 @@ impl Address {
         matches!(self.0, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, _, _, _, _])
     }
 
+    /// Whether this is the same address, compared in words: comparing bytes takes both to memory.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is(&self, other: &Self) -> bool {
+        let [mine, others]: [[u64; 2]; 2] = [zerocopy::transmute!(self.0), zerocopy::transmute!(other.0)];
+        mine[0] == others[0] && mine[1] == others[1]
+    }
+
     /// The last four bytes: the IPv4 address, when this is one.
     #[inline(always)]
     #[must_use]
@@ -80,6 +88,19 @@ pub struct InputKey {
     pub zero: u16,
 }
 const _: () = assert!(size_of::<InputKey>() == 28);
+
+impl InputKey {
+    /// Whether this is the same key: as `==`, for whoever asks of each packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is(&self, other: &Self) -> bool {
+        self.ifindex == other.ifindex
+            && self.port == other.port
+            && self.vlans[0] == other.vlans[0]
+            && self.vlans[1] == other.vlans[1]
+            && self.destination.is(&other.destination)
+    }
+}
 
 /// What the map `INPUTS` says of a relay's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]

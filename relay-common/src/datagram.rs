@@ -15,6 +15,9 @@ use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 pub const MAX_HEADER: usize = 128;
 const _: () = assert!(Ethernet::LEN + vlan::MAX_TAGS * Vlan::LEN + Ipv4::MAX_LEN + Udp::LEN <= MAX_HEADER);
 
+/// The longest frame that is looked into: offsets have 16 bits. No link that XDP runs on has longer ones.
+const LONGEST: usize = u16::MAX as usize;
+
 /// A whole UDP datagram in a frame. Offsets count from the start of the frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Datagram {
@@ -71,16 +74,11 @@ impl Datagram {
     /// damaged leaves damaged and its receiver refuses it, as it would have without us.
     #[inline(always)]
     pub fn parse<F: Frame + ?Sized>(frame: &F) -> Parsed {
-        // Offsets have 16 bits. No link that XDP runs on has longer frames.
-        if frame.len() > u16::MAX as usize {
-            return Err(NotADatagram::NotUdp);
+        if let Some(parsed) = Self::parse_plain(frame) {
+            return parsed;
         }
-        // As most are: looked for in one piece, and then it is known where everything stands.
-        if let Some(Plain { link, ip, udp }) = frame.header(0)
-            && link.ether_type.get() == ethernet::IPV4
-            && ip.version_and_service[0] == Ipv4::WITHOUT_OPTIONS
-        {
-            return Self::new(frame.len(), &Tags::none(ethernet::IPV4), &Ip::v4(ip, Ethernet::LEN, Ipv4::LEN)?, udp);
+        if frame.len() > LONGEST {
+            return Err(NotADatagram::NotUdp);
         }
         let tags = Tags::parse(frame)?;
         let ip = match tags.ether_type {
@@ -89,6 +87,18 @@ impl Datagram {
             _ => return Err(NotADatagram::NotUdp),
         };
         Self::new(frame.len(), &tags, &ip, frame.header(ip.l4).ok_or(NotADatagram::Malformed)?)
+    }
+
+    /// Finds the datagram in a frame that is as most are, IPv4 without tags and options: looked for in one piece, and where
+    /// everything stands is known when this is compiled. `None` for any other frame.
+    #[inline(always)]
+    pub fn parse_plain<F: Frame + ?Sized>(frame: &F) -> Option<Parsed> {
+        let Plain { link, ip, udp } = frame.header(0)?;
+        let is_plain = link.ether_type.get() == ethernet::IPV4
+            && ip.version_and_service[0] == Ipv4::WITHOUT_OPTIONS
+            && frame.len() <= LONGEST;
+        let (tags, at, header_len) = (Tags::none(ethernet::IPV4), Ethernet::LEN, Ipv4::LEN);
+        is_plain.then(|| Self::new(frame.len(), &tags, &Ip::v4(ip, at, header_len)?, udp))
     }
 
     #[inline(always)]

@@ -64,8 +64,12 @@ pub fn rewrite<F: Frame + ?Sized>(frame: &F, d: &Datagram, r: &Rewrite, out: &mu
     let leaves_plain = matches!(r.vlans(), Vlans::Keep | Vlans::Set { n: 0, .. });
     let written = match frame.header::<[u8; PLAIN.payload()]>(0) {
         // As most datagrams are: where everything stands is known beforehand, and looked for in one piece.
-        Some(header) if leaves_plain && is_plain(d) => write(&header[..], (PLAIN, Vlans::Keep), d, r, out),
-        _ => write_any(frame, d, r, out),
+        Some(header) if is_plain(d) && leaves_plain => write(&header[..], (PLAIN, Vlans::Keep), d, r, out),
+        _ => {
+            // Another place than the caller's, which so may be registers.
+            let d = *d;
+            write_any(frame, &d, r, out)
+        }
     };
     written.unwrap_or(Err(Drop::Malformed))
 }

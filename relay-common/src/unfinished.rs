@@ -19,7 +19,12 @@ use crate::wire::udp::Udp;
 /// Every packet comes by here, so a checksum that holds anything else costs the sum of the pseudo-header and no more.
 #[inline(always)]
 pub fn finish(frame: &[u8], d: &mut Datagram) -> bool {
-    pseudo_header(d).fold() == d.checksum && add_payload(frame, d)
+    if pseudo_header(d).fold() != d.checksum {
+        return false;
+    }
+    let finished = finished(frame, (d.l4, d.end), d.checksum);
+    d.checksum = finished.unwrap_or(d.checksum);
+    finished.is_some()
 }
 
 /// The sum of the pseudo-header. A kernel that leaves a checksum to the hardware ends UDP where IP ends.
@@ -33,22 +38,21 @@ const fn pseudo_header(d: &Datagram) -> Sum {
     sum.word(d.end.wrapping_sub(d.l4)).word(Udp::PROTOCOL as u16)
 }
 
-/// Adds what the checksum covers besides. The pseudo-header stands in its field.
+/// Adds what the checksum covers besides, from UDP's header to its end. The pseudo-header stands in its field. `None` when
+/// it was not unfinished.
 #[cold]
 #[inline(never)]
-fn add_payload(frame: &[u8], d: &mut Datagram) -> bool {
-    let Some(covered) = frame.get(d.l4 as usize..d.end as usize) else { return false };
-    if covered.header::<Udp>(0).is_none_or(|udp| udp.length.get() as usize != covered.len()) {
-        return false;
+fn finished(frame: &[u8], (l4, end): (u16, u16), before: u16) -> Option<u16> {
+    let covered = frame.get(l4 as usize..end as usize)?;
+    if covered.header::<Udp>(0)?.length.get() as usize != covered.len() {
+        return None;
     }
     let checksum = match !Sum::NONE.bytes(covered).fold() {
         0 => 0xffff,
         checksum => checksum,
     };
     // They are equal where the finished checksum happens to be the sum of the pseudo-header.
-    let was_unfinished = checksum != d.checksum;
-    d.checksum = checksum;
-    was_unfinished
+    (checksum != before).then_some(checksum)
 }
 
 #[cfg(test)]

@@ -204,7 +204,12 @@ impl<'a> Image<'a> {
     #[inline]
     #[must_use]
     pub fn takes(&self, relay: &RelayEntry, key: &InputKey, source: &Address) -> bool {
-        relay.key == *key && (relay.n_sources == 0 || self.names(relay, source))
+        if relay.n_sources != 0 {
+            // Another place than the caller's, which so may be a register.
+            let source = *source;
+            return relay.key.is(key) && self.names(relay, &source);
+        }
+        relay.key.is(key)
     }
 
     #[inline(never)]

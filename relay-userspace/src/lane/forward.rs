@@ -10,11 +10,11 @@ use crate::memory::counters::Counters;
 use crate::memory::frames::{Frame, Frames};
 use crate::memory::log::Log;
 use crate::xsk::ring::Descriptor;
-use relay_common::abi::Stamp;
+use relay_common::abi::{Address, InputKey, Stamp};
 use relay_common::counters::{LaneCounter, relay};
 use relay_common::datagram::Datagram;
 use relay_common::drops::Drop;
-use relay_common::entry::RelayEntry;
+use relay_common::entry::{OutputEntry, RelayEntry};
 use relay_common::looping::Guard;
 use relay_common::meter::{Meter, Tally as _};
 use relay_common::table::image::Image;
@@ -23,7 +23,7 @@ use relay_common::unfinished;
 mod round_trip; // packets that come round over other nodes
 mod send; // the frames that leave by the outputs
 mod show; // packets for whoever captures them
-use send::send;
+use send::{send, send_to_one};
 pub use show::Showing;
 
 /// A received packet: its frame, and where in the frame its bytes are.
@@ -37,6 +37,14 @@ pub struct Received {
     pub len: u32,
 }
 
+impl Received {
+    /// Its bytes.
+    #[inline]
+    fn bytes<'a>(&self, frames: &'a Frames) -> &'a [u8] {
+        &frames.bytes(&self.frame)[self.at as usize..][..self.len as usize]
+    }
+}
+
 /// What is to go on one transmit ring.
 #[derive(Debug, Default)]
 pub struct Outbox {
@@ -48,6 +56,15 @@ pub struct Outbox {
     pub is_missed: bool,
     /// The descriptors.
     pub descriptors: Vec<Descriptor>,
+}
+
+impl Outbox {
+    /// Puts a descriptor in; there must be room.
+    #[inline]
+    fn put(&mut self, descriptor: Descriptor) {
+        self.room -= 1;
+        self.descriptors.push(descriptor);
+    }
 }
 
 /// Everything that forwarding works on besides the packets.
@@ -107,25 +124,49 @@ pub fn forward(received: &mut Vec<Received>, arrival: Arrival, table: &Image<'_>
 #[inline]
 fn forward_one(mut packet: Received, arrival: Arrival, table: &Image<'_>, bench: &mut Bench<'_>) {
     let (stamp, bytes) = take_stamp(&mut packet, bench.frames);
-    let Ok(mut datagram) = Datagram::parse(bytes) else {
-        bench.counters.dropped(Drop::Malformed);
-        return bench.frames.release(packet.frame, bench.log);
-    };
+    match Datagram::parse_plain(bytes) {
+        Some(Ok(datagram)) => forward_datagram(packet, datagram, (stamp, arrival), table, bench),
+        _ => forward_other(packet, (stamp, arrival), table, bench),
+    }
+}
+
+/// Forwards a frame that is not as most are.
+#[inline(never)]
+fn forward_other(packet: Received, times: (Stamp, Arrival), table: &Image<'_>, bench: &mut Bench<'_>) {
+    match Datagram::parse(packet.bytes(bench.frames)) {
+        Ok(datagram) => forward_datagram(packet, datagram, times, table, bench),
+        Err(_) => {
+            bench.counters.dropped(Drop::Malformed);
+            bench.frames.release(packet.frame, bench.log);
+        }
+    }
+}
+
+/// Inlined twice, once for datagrams that were parsed as plain: of those most is known when this is compiled. So nothing here
+/// lends out `datagram` or parts of it, or all of it would have to stand in memory.
+#[inline(always)]
+fn forward_datagram(
+    packet: Received,
+    mut datagram: Datagram,
+    (stamp, arrival): (Stamp, Arrival),
+    table: &Image<'_>,
+    bench: &mut Bench<'_>,
+) {
     let key = datagram.key(arrival.ifindex);
-    let source = &datagram.source;
-    let is_right = |relay: &&RelayEntry| stamp.magic == Stamp::MAGIC && table.takes(relay, &key, source);
+    let is_right = |relay: &&RelayEntry| stamp.magic == Stamp::MAGIC && table.takes(relay, &key, &datagram.source);
     let hinted = table.relay(stamp.slot).filter(is_right);
     let found = match hinted {
         Some(relay) => {
             bench.counters.add(LaneCounter::StampHits, 1);
             Some((stamp.slot, relay))
         }
-        None => table.find(&key, source).and_then(|slot| Some((slot, table.relay(slot)?))),
+        None => look_up(table, key, datagram.source),
     };
     let Some((slot, relay)) = found else {
         bench.counters.dropped(Drop::NoRelay);
         return bench.frames.release(packet.frame, bench.log);
     };
+    let bytes = packet.bytes(bench.frames);
     let mut line = bench.counters.received(slot, u64::from(datagram.end - datagram.l3), arrival.now);
     let seen_at = if hinted.is_some() { stamp.time_ns } else { arrival.now };
     if let Some(meter) = bench.meters.get_mut(slot as usize) {
@@ -149,17 +190,53 @@ fn forward_one(mut packet: Received, arrival: Arrival, table: &Image<'_>, bench:
     }
     if let Some(guard) = bench.guards.get_mut(slot as usize)
         && guard.is_due(datagram.checksum, arrival.now)
-        && !round_trip::may_go(guard, bytes, &mut datagram, (relay.epoch, arrival.now), &mut line)
     {
-        bench.counters.relay_dropped(slot, Drop::Looped);
-        return bench.frames.release(packet.frame, bench.log);
+        match round_trip::look(guard, bytes, datagram, (relay.epoch, arrival.now), &mut line) {
+            Ok(mark) => datagram.mark = mark,
+            Err(reason) => {
+                bench.counters.relay_dropped(slot, reason);
+                return bench.frames.release(packet.frame, bench.log);
+            }
+        }
     }
-    match send(&mut packet, &datagram, outputs, bench) {
+    let latency = hinted.map(|_| arrival.now.saturating_sub(stamp.time_ns));
+    if let [output] = outputs {
+        let sent = send_to_one(&packet, &datagram, output, bench);
+        settle(packet, sent, (slot, latency), bench);
+    } else {
+        send_to_all(packet, datagram, outputs, (slot, latency), bench);
+    }
+}
+
+/// The relay of a packet whose stamp does not say it.
+#[inline(never)]
+fn look_up<'a>(table: &Image<'a>, key: InputKey, source: Address) -> Option<(u32, &'a RelayEntry)> {
+    let slot = table.find(&key, &source)?;
+    Some((slot, table.relay(slot)?))
+}
+
+/// Sends a packet of a relay that has not just one output.
+#[inline(never)]
+fn send_to_all(
+    mut packet: Received,
+    datagram: Datagram,
+    outputs: &[OutputEntry],
+    (slot, latency): (u32, Option<u64>),
+    bench: &mut Bench<'_>,
+) {
+    let sent = send(&mut packet, &datagram, outputs, bench);
+    settle(packet, sent, (slot, latency), bench);
+}
+
+/// What becomes of the received frame, when so many transmit rings hold it or none could.
+#[inline]
+fn settle(packet: Received, sent: Result<u8, Drop>, (slot, latency): (u32, Option<u64>), bench: &mut Bench<'_>) {
+    match sent {
         Ok(0) => bench.frames.release(packet.frame, bench.log),
         Ok(rings) => {
             bench.frames.send(packet.frame, rings, bench.log);
-            if hinted.is_some() {
-                bench.counters.latency(arrival.now.saturating_sub(stamp.time_ns));
+            if let Some(ns) = latency {
+                bench.counters.latency(ns);
             }
         }
         Err(reason) => {

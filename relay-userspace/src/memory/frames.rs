@@ -159,13 +159,30 @@ impl Frames {
     #[inline]
     #[must_use]
     pub fn bytes(&self, frame: &Frame) -> &[u8] {
-        self.area.bytes((frame.0 as usize) << self.shift, self.frame_size as usize)
+        // SAFETY: `place` says where a frame lies, and while its token is lent nobody else writes to it.
+        unsafe { std::slice::from_raw_parts(self.place(frame), self.frame_size as usize) }
     }
 
     /// The bytes of a frame, to write.
     #[inline]
     pub fn bytes_mut(&mut self, frame: &mut Frame) -> &mut [u8] {
-        self.area.bytes_mut((frame.0 as usize) << self.shift, self.frame_size as usize)
+        // SAFETY: as for `bytes`; the token is lent exclusively.
+        unsafe { std::slice::from_raw_parts_mut(self.place(frame), self.frame_size as usize) }
+    }
+
+    /// Writes zeros to a part of a frame that nobody reads.
+    #[cold]
+    #[inline(never)]
+    pub fn clear(&mut self, frame: &Frame, from: usize, to: usize) {
+        self.area.bytes_mut((frame.0 as usize) << self.shift, self.frame_size as usize)[from..to].fill(0);
+    }
+
+    /// Where a frame begins in this process: all of it lies in the area.
+    #[inline]
+    fn place(&self, frame: &Frame) -> *mut u8 {
+        // The area was divided into as many frames as there are words.
+        assert!((frame.0 as usize) < self.mine.len(), "a frame of another area");
+        self.area.start().as_ptr().wrapping_add((frame.0 as usize) << self.shift)
     }
 
     /// The bytes of two frames: one to read, one to write.

@@ -28,6 +28,32 @@ enum Shared {
     Failed(Drop),
 }
 
+/// Sends a packet of a relay with one output, as [`send`] would: most have no more, and nothing is to be shared then.
+#[inline(always)]
+pub(super) fn send_to_one(
+    packet: &Received,
+    datagram: &Datagram,
+    output: &OutputEntry,
+    bench: &mut Bench<'_>,
+) -> Result<u8, Drop> {
+    let length = u32::from(datagram.end - datagram.l3);
+    let outbox = match room_for(output, length, datagram.ttl, bench.outboxes) {
+        Ok(outbox) => outbox,
+        Err(reason) => {
+            bench.counters.output_dropped(output.counter, reason);
+            return Ok(0);
+        }
+    };
+    let descriptor = original(packet, datagram, output, bench.frames, bench.log)?;
+    outbox.put(descriptor);
+    bench.counters.sent(output.counter, u64::from(length));
+    if let Some(showing) = &mut bench.tap {
+        let place = (descriptor.at, descriptor.len);
+        showing.sent(output, place, bench.log.last_header(), bench.frames, bench.counters);
+    }
+    Ok(1)
+}
+
 /// Sends a packet to all outputs that can take it. Says how many transmit rings will hold the received frame itself.
 ///
 /// An error is of the datagram and not of an output: then none has sent anything.
@@ -73,13 +99,12 @@ pub(super) fn send(
                 continue;
             }
         };
-        outbox.room -= 1;
-        outbox.descriptors.push(descriptor);
+        outbox.put(descriptor);
         rings += 1;
         bench.counters.sent(output.counter, u64::from(length));
         if let Some(showing) = &mut bench.tap {
             let header = if let Shared::Original(_) = shared { bench.log.last_header() } else { &[] };
-            showing.sent(output, descriptor, header, bench.frames, bench.counters);
+            showing.sent(output, (descriptor.at, descriptor.len), header, bench.frames, bench.counters);
         }
     }
     end(&mut shared, &mut rings, &mut rings_of_original, bench);
@@ -125,18 +150,17 @@ fn room_for<'a>(
 }
 
 /// Computes the received frame's new header into the journal; the frame itself changes in the commit.
-#[inline]
+#[inline(always)]
 fn original(
-    packet: &mut Received,
+    packet: &Received,
     datagram: &Datagram,
     output: &OutputEntry,
     frames: &mut Frames,
     log: &mut Log,
 ) -> Result<Descriptor, Drop> {
-    let (from, to) = (packet.at as usize, (packet.at + packet.len) as usize);
     let place = log.header();
-    let payload_at = from + datagram.payload as usize;
-    let start = rewrite(&frames.bytes(&packet.frame)[from..to], datagram, &output.rewrite, &mut place.header)
+    let payload_at = packet.at as usize + datagram.payload as usize;
+    let start = rewrite(packet.bytes(frames), datagram, &output.rewrite, &mut place.header)
         .and_then(|()| payload_at.checked_sub(place.header.len as usize).ok_or(Drop::Malformed));
     let start = match start {
         Ok(start) => start,
@@ -147,9 +171,12 @@ fn original(
     };
     place.at = frames.start(&packet.frame) + start as u64;
     let at = place.at;
-    let end = from + datagram.end as usize;
-    let len = fill_up(frames.bytes_mut(&mut packet.frame), start, end);
-    Ok(Descriptor { at, len, options: 0 })
+    let end = packet.at as usize + datagram.end as usize;
+    let wanted = shortest_end(start, frames.frame_size());
+    if end < wanted {
+        frames.clear(&packet.frame, end, wanted);
+    }
+    Ok(Descriptor { at, len: length(start, end.max(wanted)), options: 0 })
 }
 
 /// Makes a copy with another header, in a free frame.
@@ -181,7 +208,7 @@ fn write_copy(
     frames: &mut Frames,
 ) -> Result<Descriptor, Drop> {
     let (from, to) = (packet.at as usize, (packet.at + packet.len) as usize);
-    let frame_start = frames.start(copy);
+    let (frame_start, frame_size) = (frames.start(copy), frames.frame_size());
     let (original, copied) = frames.pair(&packet.frame, copy);
     let mut header = NewHeader::EMPTY;
     rewrite(&original[from..to], datagram, &output.rewrite, &mut header)?;
@@ -190,17 +217,23 @@ fn write_copy(
     let start = payload_at.checked_sub(header.len as usize).ok_or(Drop::Malformed)?;
     copied[start..payload_at].copy_from_slice(header.as_bytes());
     copied[payload_at..end].copy_from_slice(&original[payload_at..end]);
-    Ok(Descriptor { at: frame_start + start as u64, len: fill_up(copied, start, end), options: 0 })
+    let wanted = shortest_end(start, frame_size);
+    if end < wanted {
+        copied[end..wanted].fill(0);
+    }
+    Ok(Descriptor { at: frame_start + start as u64, len: length(start, end.max(wanted)), options: 0 })
 }
 
-/// The length to send. What follows the datagram is not passed on; a frame that would be too short is filled with
-/// zeros. Doing that twice does no harm: nothing behind the datagram is ever read.
+/// Where what is sent ends at the earliest. What follows the datagram is not passed on; up to here there are zeros in its
+/// place. Writing them twice does no harm: nothing behind the datagram is ever read.
+#[inline]
+fn shortest_end(start: usize, frame_size: u32) -> usize {
+    (start + SHORTEST).min(frame_size as usize)
+}
+
+/// The length to send.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "a frame has 4096 bytes at most")]
-fn fill_up(frame: &mut [u8], start: usize, end: usize) -> u32 {
-    let wanted = (start + SHORTEST).min(frame.len());
-    if end < wanted {
-        frame[end..wanted].fill(0);
-    }
-    (end.max(wanted) - start) as u32
+const fn length(start: usize, end: usize) -> u32 {
+    (end - start) as u32
 }

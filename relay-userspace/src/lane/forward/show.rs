@@ -4,7 +4,6 @@ use super::Arrival;
 use crate::memory::counters::Counters;
 use crate::memory::frames::Frames;
 use crate::memory::tap::{About, TapWriter, Way};
-use crate::xsk::ring::Descriptor;
 use relay_common::counters::LaneCounter;
 use relay_common::entry::OutputEntry;
 
@@ -37,22 +36,22 @@ impl<'a> Showing<'a> {
         }
     }
 
-    /// Shows the packet as it leaves by an output. `header`: that of the received frame itself, which is still in the
+    /// Shows the packet as it leaves by an output: where it begins in the area, and its length. `header`: that of the received frame itself, which is still in the
     /// journal.
     #[cold]
     #[inline(never)]
     pub(super) fn sent(
         &mut self,
         output: &OutputEntry,
-        packet: Descriptor,
+        (at, len): (u64, u32),
         header: &[u8],
         frames: &Frames,
         counters: &Counters,
     ) {
         let Some((slot, time_ns)) = self.packet else { return };
         let way = Way::Out { link: output.link, counter: output.counter };
-        let Ok(at) = usize::try_from(packet.at) else { return };
-        let bytes = frames.bytes_at(at, packet.len as usize);
+        let Ok(at) = usize::try_from(at) else { return };
+        let bytes = frames.bytes_at(at, len as usize);
         if !self.tap.show(&About { time_ns, slot, way }, [header, &bytes[header.len()..]]) {
             counters.add(LaneCounter::NotShown, 1);
         }
