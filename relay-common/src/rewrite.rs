@@ -39,6 +39,13 @@ impl NewHeader {
         self.bytes.get(..self.len as usize).unwrap_or(&[])
     }
 
+    /// The same of a header as most are: IPv4 without tags and options.
+    #[inline(always)]
+    #[must_use]
+    pub fn plain(&self) -> Option<&[u8; PLAIN.payload()]> {
+        self.as_bytes().try_into().ok()
+    }
+
     /// Writes a header of any type at an offset, and lends it to be changed there; past the end it writes nothing and
     /// says `None`.
     #[inline(always)]

@@ -155,11 +155,8 @@ impl Rig {
                 assert!(self.frames.complete(descriptor.at, &mut self.log), "a completion of a frame not sent");
             }
         }
-        while self.frames.n_filled(0) < RING_SIZE
-            && let Some(at) = self.frames.fill(0, &mut self.log)
-        {
-            self.fill.push_back(at);
-        }
+        let wanted = RING_SIZE - self.frames.n_filled(0);
+        self.frames.fill_each(0, wanted as usize, &mut self.log, |at| self.fill.push_back(at));
     }
 
     /// Packets that the relay has counted: proof that they were relayed, not dropped.

@@ -49,10 +49,8 @@ impl Lane {
             left -= n;
             let Self { ports, frames, log, .. } = self;
             let Some(Socket { port, .. }) = ports.get_mut(number) else { break };
-            for _ in 0..n.min(port.fill.room() as usize) {
-                let Some(at) = frames.fill(number, log) else { break };
-                port.fill.put(at);
-            }
+            let n = n.min(port.fill.room() as usize);
+            frames.fill_each(number, n, log, |at| port.fill.put(at));
             log.ring(ring_name(number, ring::FILL), port.fill.next());
             self.commit();
         }

@@ -22,7 +22,8 @@ use relay_common::meter::Meter;
 use relay_common::table::image::Image;
 
 /// Completions taken and frames refilled in one commit, over all sockets: with the copies of a batch they fit the journal.
-pub(super) const MAX_MOVES: usize = 4096;
+pub(super) const MAX_MOVES: usize = MAX_COMPLETED as usize;
+const MAX_COMPLETED: u32 = 4096;
 
 const _: () = assert!(BATCH * (1 + MAX_OUTPUTS_PER_RELAY) + 2 * MAX_MOVES < relay_common::journal::MAX_WORDS);
 const _: () = assert!(4 * 2 * relay_common::abi::MAX_LINKS as usize <= MAX_RINGS);
@@ -199,19 +200,23 @@ impl Lane {
     /// Takes up to a batch from a receive ring.
     #[inline]
     pub(super) fn take_batch(&mut self, i: usize) -> bool {
-        let Some(socket) = self.ports.receiver(i) else { return false };
+        let Self { ports, frames, received, counters, batch, .. } = self;
+        let Some(socket) = ports.receiver(i) else { return false };
         let number = socket.number;
         let Some(rx) = &mut socket.port.rx else { return false };
-        let before = rx.next();
-        while self.received.len() < self.batch
-            && let Some(descriptor) = rx.take()
-        {
-            match self.frames.receive(number, descriptor.at, descriptor.len) {
-                Some((frame, at)) => self.received.push(Received { frame, at, len: descriptor.len }),
-                None => self.counters.add(LaneCounter::Foreign, 1),
+        let mut n = 0;
+        while received.len() < *batch {
+            let most = u32::try_from(*batch - received.len()).unwrap_or(u32::MAX);
+            let taken = rx.take_each(most, |descriptor| match frames.receive(number, descriptor.at, descriptor.len) {
+                Some((frame, at)) => received.push(Received { frame, at, len: descriptor.len }),
+                None => counters.add(LaneCounter::Foreign, 1),
+            });
+            if taken == 0 {
+                break;
             }
+            n += taken;
         }
-        rx.next() != before
+        n > 0
     }
 
     #[inline]
@@ -270,25 +275,21 @@ impl Lane {
     #[inline]
     pub(super) fn reap(&mut self) {
         let Self { ports, frames, log, counters, .. } = self;
-        let mut left = MAX_MOVES;
+        let mut left = MAX_COMPLETED;
         let shift = frames.frame_size().trailing_zeros();
         for Socket { number, port, .. } in ports.iter_mut() {
-            let (before, mut voids) = (port.completion.next(), 0);
-            while left > 0
-                && let Some(at) = port.completion.take()
-            {
-                left -= 1;
-                port.strike(at, shift);
+            let mut voids = 0;
+            let n = port.take_back(left, shift, |at| {
                 if at == NOWHERE {
                     voids += 1;
                 } else if !frames.complete(at, log) {
                     counters.add(LaneCounter::Foreign, 1);
                 }
-            }
-            let next = port.completion.next();
-            if next != before {
-                counters.add(LaneCounter::Completed, u64::from(next.wrapping_sub(before)));
-                log.ring(ring_name(*number, ring::COMPLETION), next);
+            });
+            left -= n;
+            if n > 0 {
+                counters.add(LaneCounter::Completed, u64::from(n));
+                log.ring(ring_name(*number, ring::COMPLETION), port.completion.next());
             }
             if voids > 0 {
                 let left = log.voids(*number).wrapping_sub(voids);
@@ -305,7 +306,7 @@ impl Lane {
             }
             if let Some(Socket { number, port, .. }) = self.ports.sender(output) {
                 self.counters.add(LaneCounter::Transmitted, outbox.descriptors.len() as u64);
-                outbox.descriptors.drain(..).for_each(|descriptor| port.send(descriptor));
+                port.send_each(outbox.descriptors.drain(..));
                 if let Some(tx) = &port.tx {
                     self.log.ring(ring_name(*number, ring::TX), tx.next());
                 }
@@ -328,10 +329,7 @@ impl Lane {
             }
             let n = (wanted.min(fill.room()) as usize).min(left);
             let before = fill.next();
-            for _ in 0..n {
-                let Some(at) = frames.fill(socket.number, log) else { break };
-                fill.put(at);
-            }
+            frames.fill_each(socket.number, n, log, |at| fill.put(at));
             left -= n;
             if fill.next() != before {
                 log.ring(ring_name(socket.number, ring::FILL), fill.next());

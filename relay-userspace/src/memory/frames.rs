@@ -213,6 +213,20 @@ impl Frames {
         self.set(frame.0, Owner::Transmit { rings }, log);
     }
 
+    /// Gives up to so many free frames to a fill ring, with the commit under way: `put` gets the address of each.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "frames have numbers of 32 bits")]
+    pub fn fill_each(&mut self, socket: u16, most: usize, log: &mut Log, mut put: impl FnMut(u64)) {
+        let first = self.free.len().saturating_sub(most);
+        let word = (Owner::Fill { socket }).word();
+        self.filled[socket as usize] += (self.free.len() - first) as u32;
+        for number in self.free.drain(first..).rev() {
+            self.mine[number as usize] = word;
+            log.word(number, word);
+            put(u64::from(number) << self.shift);
+        }
+    }
+
     /// Gives a free frame to a fill ring, with the commit under way: the address to put there.
     #[inline]
     pub fn fill(&mut self, socket: u16, log: &mut Log) -> Option<u64> {
@@ -227,12 +241,13 @@ impl Frames {
     pub fn complete(&mut self, at: u64, log: &mut Log) -> bool {
         let Ok(number) = u32::try_from(at >> self.shift) else { return false };
         let Some(&word) = self.mine.get(number as usize) else { return false };
+        // As far more often than all else together.
+        if word == (Owner::Transmit { rings: 1 }).word() {
+            self.set(number, Owner::Free, log);
+            self.freed.push(number);
+            return true;
+        }
         match Owner::from_word(word) {
-            Some(Owner::Transmit { rings: 1 }) => {
-                self.set(number, Owner::Free, log);
-                self.freed.push(number);
-                true
-            }
             Some(Owner::Transmit { rings }) => {
                 self.set(number, Owner::Transmit { rings: rings - 1 }, log);
                 true

@@ -191,29 +191,32 @@ impl Log {
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "places in an area that is mapped, on 64 bits")]
     fn store_all(&mut self, ledger: &Mapping, area: &mut Mapping, mut publish: impl FnMut(u32, u32)) {
-        let (n_rings, n_words, n_headers) = (self.n_rings, self.n_words, self.n_headers);
-        let n_frames = ledger.len() / size_of::<u32>();
-        let owners = ledger.words32(0, n_frames);
-        for at in 0..n_words {
-            let WordMove { frame, owner } = self.journal().words[at];
-            owners[frame as usize].store(owner, Relaxed);
-            self.death.half_way(phase::HALF_WORDS, at, n_words);
+        let Self { map, n_rings, n_words, n_headers, death, .. } = self;
+        let Journal { rings, words, headers, voids, .. } = map.exclusive(0);
+        let owners = ledger.words32(0, ledger.len() / size_of::<u32>());
+        for (at, WordMove { frame, owner }) in words[..*n_words].iter().enumerate() {
+            owners[*frame as usize].store(*owner, Relaxed);
+            death.half_way(phase::HALF_WORDS, at, *n_words);
         }
-        for at in 0..n_headers {
-            let HeaderMove { at: to, header, .. } = &self.journal().headers[at];
-            let bytes = header.as_bytes();
-            area.bytes_mut(*to as usize, bytes.len()).copy_from_slice(bytes);
-            self.death.half_way(phase::HALF_HEADERS, at, n_headers);
+        for (at, HeaderMove { at: to, header, .. }) in headers[..*n_headers].iter().enumerate() {
+            match header.plain() {
+                // Its length is known when this is compiled, so it takes no call.
+                Some(bytes) => area.bytes_mut(*to as usize, bytes.len()).copy_from_slice(bytes),
+                None => {
+                    let bytes = header.as_bytes();
+                    area.bytes_mut(*to as usize, bytes.len()).copy_from_slice(bytes);
+                }
+            }
+            death.half_way(phase::HALF_HEADERS, at, *n_headers);
         }
         compiler_fence(std::sync::atomic::Ordering::SeqCst);
-        for at in 0..n_rings {
-            let RingMove { ring, to } = self.journal().rings[at];
-            if ring < ring::VOIDS {
-                publish(ring, to);
-            } else if let Some(voids) = self.journal().voids.get_mut((ring - ring::VOIDS) as usize) {
-                *voids = to;
+        for (at, RingMove { ring, to }) in rings[..*n_rings].iter().enumerate() {
+            if *ring < ring::VOIDS {
+                publish(*ring, *to);
+            } else if let Some(voids) = voids.get_mut((*ring - ring::VOIDS) as usize) {
+                *voids = *to;
             }
-            self.death.half_way(phase::HALF_RINGS, at, n_rings);
+            death.half_way(phase::HALF_RINGS, at, *n_rings);
         }
     }
 

@@ -61,6 +61,9 @@ pub struct UnderWay {
     pub place: Option<u32>,
 }
 
+/// What of a port changes when an entry is struck out.
+type Struck<'a> = (&'a mut Option<Producer<Descriptor>>, &'a mut u32, &'a mut Vec<u64>, &'a mut u32);
+
 impl Port {
     /// Maps the rings of a socket. All rings have the same size, which the kernel does not tell.
     pub fn open(fd: OwnedFd, receives: bool, sends: bool, ring_size: u32) -> io::Result<Self> {
@@ -179,19 +182,26 @@ impl Port {
         self.strike_at = self.tx.as_ref().map_or(0, |tx| tx.next().wrapping_sub(self.n_under_way()));
     }
 
-    /// Puts a packet on the transmit ring, which has room for it.
+    /// Puts packets on the transmit ring, which has room for them.
     #[inline]
-    pub fn send(&mut self, packet: Descriptor) {
-        let Some(tx) = &mut self.tx else { return };
-        let before = tx.look_at(tx.next());
-        if before.len != STRUCK {
-            if self.late.len() < MOST_LATE {
-                self.late.push(before.at);
-            } else {
-                self.n_void = self.n_void.wrapping_add(1);
+    pub fn send_each(&mut self, packets: impl Iterator<Item = Descriptor>) {
+        let Self { tx, late, n_void, .. } = self;
+        let Some(tx) = tx else { return };
+        tx.put_each(packets, |before| {
+            if before.len != STRUCK {
+                Self::overtake(before.at, late, n_void);
             }
+        });
+    }
+
+    /// The place of an entry that was not completed is used again.
+    #[cold]
+    fn overtake(at: u64, late: &mut Vec<u64>, n_void: &mut u32) {
+        if late.len() < MOST_LATE {
+            late.push(at);
+        } else {
+            *n_void = n_void.wrapping_add(1);
         }
-        tx.put(packet);
     }
 
     /// Makes the entry at that place one that the kernel passes over: in copy mode it looks at the ring in calls of ours
@@ -211,21 +221,32 @@ impl Port {
         self.tx.as_ref().is_some_and(|tx| tx.n_waiting() > 0 && tx.look_at(tx.next().wrapping_sub(1)).len == STRUCK)
     }
 
+    /// Takes back up to so many frames whose packets were sent, and hands the place of each to `each`; strikes them out of the
+    /// transmit ring. Says how many.
+    #[inline]
+    pub fn take_back(&mut self, most: u32, shift: u32, mut each: impl FnMut(u64)) -> u32 {
+        let Self { completion, tx, strike_at, late, n_void, .. } = self;
+        completion.take_each(most, |at| {
+            Self::strike((&mut *tx, &mut *strike_at, &mut *late, &mut *n_void), at, shift);
+            each(at);
+        })
+    }
+
     /// Strikes the entry of a frame that was sent out of the transmit ring. A copy-mode socket's packets need not be
     /// completed in their order, and the owner words do not say on which ring a frame lies: by what is not struck out
     /// a lane knows what is still under way, and so does its successor. `shift`: bytes of a frame, as a power of two.
     #[inline]
-    pub fn strike(&mut self, at: u64, shift: u32) {
-        let Some(tx) = &mut self.tx else { return };
+    fn strike((tx, strike_at, late, n_void): Struck<'_>, at: u64, shift: u32) {
+        let Some(tx) = tx else { return };
         let is_it = |entry: Descriptor| entry.at >> shift == at >> shift;
-        let first = tx.look_at(self.strike_at);
+        let first = tx.look_at(*strike_at);
         if is_it(first) && first.len != STRUCK {
-            tx.overwrite(self.strike_at, Descriptor { len: STRUCK, ..first });
-            self.strike_at = self.strike_at.wrapping_add(1);
+            tx.overwrite(*strike_at, Descriptor { len: STRUCK, ..first });
+            *strike_at = strike_at.wrapping_add(1);
         } else {
-            let found = at != NOWHERE && Self::strike_elsewhere(tx, &mut self.strike_at, &mut self.late, is_it);
+            let found = at != NOWHERE && Self::strike_elsewhere(tx, strike_at, late, is_it);
             // It was not counted any more.
-            self.n_void = self.n_void.wrapping_sub(u32::from(!found));
+            *n_void = n_void.wrapping_sub(u32::from(!found));
         }
     }
 

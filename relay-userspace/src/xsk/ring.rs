@@ -119,6 +119,22 @@ impl<T: Entry> Producer<T> {
         self.next = self.next.wrapping_add(1);
     }
 
+    /// Puts entries beyond the index, for which there must be room; `replaced` sees what lay in the place of each.
+    #[inline]
+    pub fn put_each(&mut self, entries: impl Iterator<Item = T>, mut replaced: impl FnMut(T)) {
+        let mut next = self.next;
+        for entry in entries {
+            assert!(next.wrapping_sub(self.consumer) < self.ring.size, "a full ring was written to");
+            let place = self.ring.entry(next);
+            // SAFETY: inside the ring, and beyond the index that the kernel reads up to; every bit pattern is an entry.
+            replaced(unsafe { place.read() });
+            // SAFETY: as above.
+            unsafe { place.write(entry) };
+            next = next.wrapping_add(1);
+            self.next = next;
+        }
+    }
+
     /// The index as it will be when everything put in is published.
     #[inline]
     #[must_use]
@@ -230,6 +246,21 @@ impl<T: Entry> Consumer<T> {
         let (first, n) = (self.next, self.available());
         // SAFETY: inside the ring, and below the index that the kernel has written up to.
         (0..n).map(|i| unsafe { self.ring.entry(first.wrapping_add(i)).read() }).collect()
+    }
+
+    /// Takes up to so many entries, as long as there are any, and hands each to `each`. Says how many.
+    #[inline]
+    pub fn take_each(&mut self, most: u32, mut each: impl FnMut(T)) -> u32 {
+        let before = self.next;
+        loop {
+            let taken = self.next.wrapping_sub(before);
+            let n @ 1.. = self.available().min(most - taken) else { return taken };
+            for index in 0..n {
+                // SAFETY: inside the ring, and below the index that the kernel has written up to.
+                each(unsafe { self.ring.entry(self.next.wrapping_add(index)).read() });
+            }
+            self.next = self.next.wrapping_add(n);
+        }
     }
 
     /// Takes an entry.

@@ -14,9 +14,7 @@ fn port(index: u32) -> (Port, Kernel) {
 /// Puts packets on the transmit ring.
 fn load(port: &mut Port, n: u32) {
     assert!(port.tx_room() >= n);
-    for _ in 0..n {
-        port.send(Descriptor { at: 0, len: 60, options: 0 });
-    }
+    port.send_each((0..n).map(|_| Descriptor { at: 0, len: 60, options: 0 }));
     let tx = port.tx.as_ref().unwrap();
     tx.publish(tx.next());
 }
@@ -156,9 +154,7 @@ fn a_link_that_is_given_more_than_a_burst_is_overloaded_sooner() {
     take(&mut kernel, 50);
     (0..50).for_each(|_| kernel.completion.put(0));
     kernel.completion.publish(50);
-    while port.completion.take().is_some() {
-        port.strike(0, 12);
-    }
+    assert_eq!(port.take_back(u32::MAX, 12, |_| {}), 50);
     port.publish(relay_common::journal::ring::COMPLETION, 50);
     load(&mut port, 50);
     assert_eq!(waited_for(&mut port, &mut kernel, &mut drain), 200);
