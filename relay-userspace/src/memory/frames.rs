@@ -66,6 +66,9 @@ pub struct Frames {
     free: Vec<u32>,
     /// Free after the commit under way: until then a successor may still need their bytes.
     freed: Vec<u32>,
+    /// Completed in the commit under way, and not yet given a new owner. Their packets are gone, so that nobody needs their
+    /// bytes and they may go straight to a fill ring.
+    spent: Vec<u32>,
     /// Per socket: frames that the kernel has through its fill ring.
     filled: Vec<u32>,
     frame_size: u32,
@@ -94,7 +97,8 @@ impl Frames {
             }
         }
         let shift = frame_size.trailing_zeros();
-        (Self { area, ledger, mine, free, freed: Vec::with_capacity(n), filled, frame_size, shift }, lost)
+        let (freed, spent) = (Vec::with_capacity(n), Vec::with_capacity(n));
+        (Self { area, ledger, mine, free, freed, spent, filled, frame_size, shift }, lost)
     }
 
     /// How many frames there are.
@@ -124,21 +128,21 @@ impl Frames {
     /// Takes a received frame from the kernel: its token and where in the frame the bytes begin. `None` when the
     /// descriptor lies outside the area or crosses a frame, or when that socket was never given the frame.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "frames have numbers of 32 bits")]
     pub fn receive(&mut self, socket: u16, at: u64, len: u32) -> Option<(Frame, u32)> {
-        let number = u32::try_from(at >> self.shift).ok()?;
-        let offset = u32::try_from(at & u64::from(self.frame_size - 1)).ok()?;
-        let word = self.mine.get_mut(number as usize)?;
-        if *word != (Owner::Fill { socket }).word() || offset.checked_add(len)? > self.frame_size {
+        let number = at >> self.shift;
+        let word = self.mine.get_mut(usize::try_from(number).ok()?)?;
+        let offset = at & u64::from(self.frame_size - 1);
+        if *word != (Owner::Fill { socket }).word() || offset + u64::from(len) > u64::from(self.frame_size) {
             return None;
         }
         *word = HELD;
         self.filled[socket as usize] -= 1;
         // Another core or the NIC has written the packet. The stamp's line and that of the headers are on their way
         // while the rest of the batch is taken.
-        let first = (number as usize) << self.shift | offset as usize;
-        self.area.prefetch(first.saturating_sub(size_of::<Stamp>()));
-        self.area.prefetch(first);
-        Some((Frame(number), offset))
+        self.area.prefetch((at as usize).wrapping_sub(size_of::<Stamp>()));
+        self.area.prefetch(at as usize);
+        Some((Frame(number as u32), offset as u32))
     }
 
     /// Has the processor fetch a packet, of which all bytes will be read.
@@ -213,27 +217,24 @@ impl Frames {
         self.set(frame.0, Owner::Transmit { rings }, log);
     }
 
-    /// Gives up to so many free frames to a fill ring, with the commit under way: `put` gets the address of each.
+    /// Gives up to so many frames to a fill ring, with the commit under way: those that were just completed, then free ones.
+    /// `put` gets the address of each.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "frames have numbers of 32 bits")]
     pub fn fill_each(&mut self, socket: u16, most: usize, log: &mut Log, mut put: impl FnMut(u64)) {
-        let first = self.free.len().saturating_sub(most);
+        let Self { mine, free, spent, filled, shift, .. } = self;
         let word = (Owner::Fill { socket }).word();
-        self.filled[socket as usize] += (self.free.len() - first) as u32;
-        for number in self.free.drain(first..).rev() {
-            self.mine[number as usize] = word;
-            log.word(number, word);
-            put(u64::from(number) << self.shift);
+        let mut left = most;
+        for pool in [spent, free] {
+            let first = pool.len().saturating_sub(left);
+            left -= pool.len() - first;
+            for number in pool.drain(first..).rev() {
+                mine[number as usize] = word;
+                log.word(number, word);
+                put(u64::from(number) << *shift);
+            }
         }
-    }
-
-    /// Gives a free frame to a fill ring, with the commit under way: the address to put there.
-    #[inline]
-    pub fn fill(&mut self, socket: u16, log: &mut Log) -> Option<u64> {
-        let number = self.free.pop()?;
-        self.set(number, Owner::Fill { socket }, log);
-        self.filled[socket as usize] += 1;
-        Some(u64::from(number) << self.shift)
+        filled[socket as usize] += (most - left) as u32;
     }
 
     /// Takes one completion of a transmit ring. `false` when that frame is not being transmitted.
@@ -243,8 +244,8 @@ impl Frames {
         let Some(&word) = self.mine.get(number as usize) else { return false };
         // As far more often than all else together.
         if word == (Owner::Transmit { rings: 1 }).word() {
-            self.set(number, Owner::Free, log);
-            self.freed.push(number);
+            self.mine[number as usize] = HELD;
+            self.spent.push(number);
             return true;
         }
         match Owner::from_word(word) {
@@ -312,6 +313,10 @@ impl Frames {
     /// and ends the journal. Frames that became free may be used from here on.
     #[inline]
     pub fn commit(&mut self, log: &mut Log, publish: impl FnMut(u32, u32)) {
+        while let Some(number) = self.spent.pop() {
+            self.set(number, Owner::Free, log);
+            self.freed.push(number);
+        }
         log.commit(&self.ledger, &mut self.area, publish);
         self.free.append(&mut self.freed);
     }

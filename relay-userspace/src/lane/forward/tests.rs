@@ -64,7 +64,9 @@ impl Lab {
 
     /// A packet comes in, with a stamp in front or with what stood there before.
     fn receive(&mut self, packet: &[u8], stamp: Stamp) {
-        let given = self.frames.fill(0, &mut self.log).unwrap();
+        let mut given = None;
+        self.frames.fill_each(0, 1, &mut self.log, |at| given = Some(at));
+        let given = given.unwrap();
         let len = u32::try_from(packet.len()).unwrap();
         let (mut frame, at) = self.frames.receive(0, given + u64::from(HEADROOM), len).unwrap();
         let bytes = self.frames.bytes_mut(&mut frame);

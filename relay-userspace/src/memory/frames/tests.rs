@@ -50,7 +50,7 @@ impl Memory {
 
 #[derive(Clone, Copy, Debug)]
 enum Operation {
-    Fill(u16),
+    Fill(u16, usize),
     Receive(usize, u16),
     Reserve,
     Send(usize, u8),
@@ -63,7 +63,7 @@ enum Operation {
 
 fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
-        4 => (0..SOCKETS).prop_map(Operation::Fill),
+        4 => (0..SOCKETS, 0..4_usize).prop_map(|(socket, most)| Operation::Fill(socket, most)),
         4 => (0..N, 0..SOCKETS).prop_map(|(frame, socket)| Operation::Receive(frame, socket)),
         2 => Just(Operation::Reserve),
         4 => (0..N, 1..4_u8).prop_map(|(nth, rings)| Operation::Send(nth, rings)),
@@ -79,6 +79,8 @@ struct Oracle {
     now: [Option<Owner>; N],
     /// Free, but only from the next commit on.
     freed: [bool; N],
+    /// Completed since the last commit: only a fill ring may have it before the next one.
+    spent: [bool; N],
     /// What the next commit stores.
     written_down: [Option<Owner>; N],
     committed: [Owner; N],
@@ -86,7 +88,8 @@ struct Oracle {
 
 impl Oracle {
     const fn new() -> Self {
-        Self { now: [Some(Owner::Free); N], freed: [false; N], written_down: [None; N], committed: [Owner::Free; N] }
+        let (freed, spent, written_down) = ([false; N], [false; N], [None; N]);
+        Self { now: [Some(Owner::Free); N], freed, spent, written_down, committed: [Owner::Free; N] }
     }
 
     const fn set(&mut self, frame: usize, owner: Owner) {
@@ -99,12 +102,12 @@ impl Oracle {
         for (written, committed) in self.written_down.iter_mut().zip(&mut self.committed) {
             *committed = written.take().unwrap_or(*committed);
         }
-        self.freed = [false; N];
+        (self.freed, self.spent) = ([false; N], [false; N]);
     }
 
     fn die(&mut self) {
         self.now = self.committed.map(Some);
-        (self.freed, self.written_down) = ([false; N], [None; N]);
+        (self.freed, self.spent, self.written_down) = ([false; N], [false; N], [None; N]);
     }
 
     fn count(&self, owner: Owner) -> usize {
@@ -122,7 +125,11 @@ impl Oracle {
     }
 
     fn usable(&self) -> usize {
-        self.count(Owner::Free) - self.freed.iter().filter(|freed| **freed).count()
+        self.count(Owner::Free) - self.freed.iter().filter(|freed| **freed).count() - self.n_spent()
+    }
+
+    fn n_spent(&self) -> usize {
+        self.spent.iter().filter(|spent| **spent).count()
     }
 }
 
@@ -136,13 +143,18 @@ fn run(memory: &Memory, operations: &[Operation]) -> Result<(), TestCaseError> {
     let mut oracle = Oracle::new();
     for &operation in operations {
         match operation {
-            Operation::Fill(socket) => {
-                let given = frames.fill(socket, &mut log);
-                prop_assert_eq!(given.is_some(), oracle.usable() > 0);
-                if let Some(given) = given {
-                    let frame = (given / u64::from(SIZE)) as usize;
+            Operation::Fill(socket, most) => {
+                let mut given = Vec::new();
+                frames.fill_each(socket, most, &mut log, |at| given.push((at / u64::from(SIZE)) as usize));
+                prop_assert_eq!(given.len(), most.min(oracle.usable() + oracle.n_spent()));
+                for frame in given {
                     prop_assert_eq!(oracle.now[frame], Some(Owner::Free));
                     prop_assert!(!oracle.freed[frame]);
+                    prop_assert!(
+                        oracle.spent[frame] || oracle.n_spent() == 0,
+                        "those that were just completed come first"
+                    );
+                    oracle.spent[frame] = false;
                     oracle.set(frame, Owner::Fill { socket });
                 }
             }
@@ -161,7 +173,7 @@ fn run(memory: &Memory, operations: &[Operation]) -> Result<(), TestCaseError> {
                 if let Some(token) = token {
                     let frame = token.number() as usize;
                     prop_assert_eq!(oracle.now[frame].take(), Some(Owner::Free));
-                    prop_assert!(!oracle.freed[frame]);
+                    prop_assert!(!oracle.freed[frame] && !oracle.spent[frame]);
                     held.push(token);
                 }
             }
@@ -182,7 +194,7 @@ fn run(memory: &Memory, operations: &[Operation]) -> Result<(), TestCaseError> {
                 prop_assert_eq!(frames.complete(at(frame) + 300, &mut log), after.is_some());
                 if let Some(after) = after {
                     oracle.set(frame, after);
-                    oracle.freed[frame] = after == Owner::Free;
+                    oracle.spent[frame] = after == Owner::Free;
                 }
             }
             Operation::Commit => {
@@ -257,7 +269,9 @@ proptest! {
 fn one_given() -> (Frames, Log, u64) {
     let memory = Memory::new();
     let (mut frames, mut log) = (memory.take_stock().0, memory.log());
-    let given = frames.fill(1, &mut log).unwrap();
+    let mut given = None;
+    frames.fill_each(1, 1, &mut log, |at| given = Some(at));
+    let given = given.unwrap();
     frames.commit(&mut log, |_, _| {});
     (frames, log, given)
 }
