@@ -3,11 +3,11 @@
 use super::offloads;
 use crate::kernel::release;
 use crate::link::neighbour::{Destination, Neighbours};
-use crate::link::netlink::Netlink;
+use crate::link::netlink::{Netlink, Reading};
 use crate::link::{ethtool, quirk};
 use anyhow::Context;
 use relay_common::entry::Vlans;
-use relay_common::facts::{Facts, Neighbour};
+use relay_common::facts::{Facts, Link, Neighbour};
 use relay_common::faults;
 use relay_common::plan::{Output, Plan};
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,15 +63,17 @@ fn no_zero_copy(plan: &Plan) -> BTreeMap<String, String> {
 }
 
 async fn links(netlink: &Netlink) -> anyhow::Result<Facts> {
-    let links = netlink.facts(None).await.context("cannot read the links")?;
-    let vlan_devices = netlink.vlan_devices().await.context("cannot read the VLAN devices")?;
+    let readings = netlink.readings(None).await.context("cannot read the links")?;
+    let vlan_devices = readings.iter().filter_map(Reading::vlan_device).collect();
+    let links = readings.into_iter().map(|reading| reading.link).collect();
     Ok(Facts { links, vlan_devices, ..Facts::default() })
 }
 
 /// The unicast destinations of a plan, each with the device that it is reached by.
 fn destinations(facts: &Facts, plan: &Plan) -> BTreeSet<Destination> {
+    let links: BTreeMap<&str, &Link> = facts.links.iter().map(|link| (link.name.as_str(), link)).collect();
     let device = |output: &Output| {
-        let link = facts.link(&output.interface)?;
+        let link = links.get(output.interface.as_str())?;
         match output.vlans {
             Vlans::Set { ids, .. } => facts.vlan_device(link.ifindex, ids).or(Some(link.ifindex)),
             Vlans::Keep => Some(link.ifindex),

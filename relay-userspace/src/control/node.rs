@@ -254,6 +254,11 @@ impl Node {
         lacks.chain(warnings.into_iter().flatten().map(str::to_owned)).collect()
     }
 
+    /// Links, addresses or routes may have changed.
+    pub fn doubt_routes(&mut self) {
+        self.neighbours.doubt_routes();
+    }
+
     /// Takes a notice of a neighbour to heart.
     pub fn learn(&mut self, event: &LinkEvent) -> Learned {
         self.neighbours.learn(event)

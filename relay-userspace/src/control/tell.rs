@@ -23,7 +23,10 @@ pub fn matters(node: &mut Node, event: &LinkEvent) -> bool {
         LinkEvent::LinkChanged { .. }
         | LinkEvent::AddressChanged { .. }
         | LinkEvent::RouteChanged
-        | LinkEvent::Lost => true,
+        | LinkEvent::Lost => {
+            node.doubt_routes();
+            true
+        }
     }
 }
 

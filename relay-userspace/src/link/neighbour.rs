@@ -14,6 +14,8 @@ pub type Destination = (u32, IpAddr);
 pub struct Neighbours {
     /// The next hop of each destination; `None` while no route leads there.
     wanted: BTreeMap<Destination, Option<IpAddr>>,
+    /// Those whose route was not looked up yet.
+    unasked: BTreeSet<Destination>,
     /// By link and next hop, what is known of it.
     hops: BTreeMap<Destination, Hop>,
 }
@@ -34,53 +36,83 @@ impl Neighbours {
         Self::default()
     }
 
-    /// Makes these the wanted destinations and reads everything again. What is wanted no longer is let go of.
+    /// Makes these the wanted destinations, looks up the routes of those that are new, and has the kernel keep every next
+    /// hop. What is wanted no longer is let go of. To be called every few seconds: the kernel forgets what it was asked to
+    /// keep when a link loses its carrier, and kernels before 5.16 keep nothing.
     ///
     /// # Errors
     /// The first answer that the kernel did not give; everything else was done.
     pub async fn want(&mut self, netlink: &Netlink, wanted: &BTreeSet<Destination>) -> Result<(), LinkError> {
         self.wanted.retain(|destination, _| wanted.contains(destination));
-        for destination in wanted {
+        self.unasked.retain(|destination| wanted.contains(destination));
+        for destination in wanted.iter().filter(|destination| !self.wanted.contains_key(destination)) {
+            self.unasked.insert(*destination);
+        }
+        for destination in &self.unasked {
             self.wanted.entry(*destination).or_default();
         }
-        self.refresh(netlink).await
+        let routes = self.look_up(netlink).await;
+        self.release_unwanted(netlink).await;
+        routes.and(self.keep(netlink).await)
     }
 
-    /// Looks up every route again and has the kernel keep every next hop. To be called after changes of links,
-    /// addresses and routes, when a neighbour's entry went away, and every few seconds: the kernel forgets what it was
-    /// asked to keep when a link loses its carrier, and kernels before 5.16 keep nothing.
-    ///
-    /// # Errors
-    /// The first answer that the kernel did not give; everything else was done.
-    pub async fn refresh(&mut self, netlink: &Netlink) -> Result<(), LinkError> {
+    /// Every route may be another: links, addresses or routes have changed.
+    pub fn doubt_routes(&mut self) {
+        self.unasked = self.wanted.keys().copied().collect();
+    }
+
+    /// Looks up the routes that nobody has asked for yet. One that cannot be had stays as it was, and is asked for again.
+    async fn look_up(&mut self, netlink: &Netlink) -> Result<(), LinkError> {
         let mut result = Ok(());
-        for ((ifindex, destination), next_hop) in &mut self.wanted {
-            match netlink.route(*destination, *ifindex).await {
-                Ok(found) => *next_hop = found,
+        let unasked: Vec<Destination> = self.unasked.iter().copied().collect();
+        for destination in unasked {
+            let (ifindex, address) = destination;
+            match netlink.route(address, ifindex).await {
+                Ok(found) => {
+                    self.wanted.insert(destination, found);
+                    self.unasked.remove(&destination);
+                }
                 Err(error) => result = result.and(Err(error)),
-            }
-        }
-        self.release_unwanted(netlink).await;
-        for ((ifindex, _), next_hop) in &self.wanted {
-            let Some(next_hop) = *next_hop else { continue };
-            let kept = netlink.keep_neighbour(*ifindex, next_hop).await;
-            let found = netlink.neighbour(*ifindex, next_hop).await;
-            let hop = self.hops.entry((*ifindex, next_hop)).or_default();
-            match found {
-                Ok(found) => *hop = Hop { mac: found.or(hop.mac), fresh: found.is_some() },
-                Err(error) => result = result.and(Err(error)),
-            }
-            if let Err(error) = kept {
-                result = result.and(Err(error));
             }
         }
         result
     }
 
+    /// Has the kernel keep every next hop. Those that it keeps cost one question together.
+    async fn keep(&mut self, netlink: &Netlink) -> Result<(), LinkError> {
+        let used = self.used();
+        if used.is_empty() {
+            return Ok(());
+        }
+        let entries = netlink.neighbours().await?;
+        let mut result = Ok(());
+        for (ifindex, next_hop) in used {
+            let found = match entries.get(&(ifindex, next_hop)) {
+                Some(entry) if entry.is_kept => Ok(entry.mac),
+                _ => {
+                    if let Err(error) = netlink.keep_neighbour(ifindex, next_hop).await {
+                        result = result.and(Err(error));
+                    }
+                    netlink.neighbour(ifindex, next_hop).await
+                }
+            };
+            let hop = self.hops.entry((ifindex, next_hop)).or_default();
+            match found {
+                Ok(found) => *hop = Hop { mac: found.or(hop.mac), fresh: found.is_some() },
+                Err(error) => result = result.and(Err(error)),
+            }
+        }
+        result
+    }
+
+    /// The next hops that destinations have.
+    fn used(&self) -> BTreeSet<Destination> {
+        self.wanted.iter().filter_map(|((ifindex, _), next_hop)| Some((*ifindex, (*next_hop)?))).collect()
+    }
+
     /// Lets go of next hops that no destination has. One that merely has no route now stays known.
     async fn release_unwanted(&mut self, netlink: &Netlink) {
-        let used: BTreeSet<Destination> =
-            self.wanted.iter().filter_map(|((ifindex, _), next_hop)| Some((*ifindex, (*next_hop)?))).collect();
+        let used = self.used();
         let links_without_route: BTreeSet<u32> =
             self.wanted.iter().filter(|(_, next_hop)| next_hop.is_none()).map(|((ifindex, _), _)| *ifindex).collect();
         let unused: Vec<Destination> = self

@@ -1,19 +1,19 @@
 //! Links, addresses, routes and neighbours, asked of the kernel over netlink.
 
-use super::event::{LinkEvents, usable_mac};
+mod neighbours; // who is on a link, and who is kept resolved
+
+pub use neighbours::Keeping;
+
+use super::event::LinkEvents;
 use super::queues::Queues;
 use super::xdp::Attached;
 use super::{ethtool, xdp};
 use futures_util::{StreamExt, TryStreamExt};
 use relay_common::facts::{Link, VlanDevice};
-use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
+use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use rtnetlink::packet_route::link::{InfoData, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
-use rtnetlink::packet_route::neighbour::{
-    NeighbourAddress, NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage, NeighbourState,
-};
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteType, RouteVia};
-use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::{Handle, RouteMessageBuilder};
 use std::collections::BTreeSet;
 use std::io;
@@ -77,17 +77,6 @@ pub struct Reading {
     pub carrier_changes: u32,
 }
 
-/// How the kernel keeps a neighbour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keeping {
-    /// It keeps the neighbour resolved by itself until [`Netlink::release_neighbour`].
-    Managed,
-    /// It is older than 5.16 and only resolved it once: it must be asked again every few seconds.
-    Probed,
-    /// An administrator made the entry permanent, so that there is nothing to keep.
-    Permanent,
-}
-
 /// A connection to the kernel, in the network namespace of the thread that made it.
 #[derive(Clone)]
 pub struct Netlink {
@@ -127,8 +116,7 @@ impl Netlink {
     /// # Errors
     /// When the kernel does not answer.
     pub async fn vlan_devices(&self) -> Result<Vec<VlanDevice>, LinkError> {
-        let readings = self.links().await?;
-        Ok(readings.into_iter().filter_map(vlan_device).collect())
+        Ok(self.links().await?.iter().filter_map(Reading::vlan_device).collect())
     }
 
     /// As [`Netlink::facts`], with everything else that the same answers say.
@@ -214,99 +202,6 @@ impl Netlink {
         });
         Ok(Some(gateway.unwrap_or(destination)))
     }
-
-    /// The hardware address of a neighbour, when the kernel has one that it would use.
-    ///
-    /// # Errors
-    /// When the kernel does not answer.
-    pub async fn neighbour(&self, ifindex: u32, next_hop: IpAddr) -> Result<Option<[u8; 6]>, LinkError> {
-        Ok(self.entry(ifindex, next_hop).await?.as_ref().and_then(usable_mac))
-    }
-
-    /// Has the kernel resolve a neighbour and keep it resolved.
-    ///
-    /// # Errors
-    /// When the kernel refuses, as it does on a link that is down.
-    pub async fn keep_neighbour(&self, ifindex: u32, next_hop: IpAddr) -> Result<Keeping, LinkError> {
-        match self.entry(ifindex, next_hop).await? {
-            // The kernel would silently make a permanent entry an ordinary one.
-            Some(entry) if matches!(entry.header.state, NeighbourState::Permanent | NeighbourState::Noarp) => {
-                return Ok(Keeping::Permanent);
-            }
-            Some(entry) if is_managed(&entry) => return Ok(Keeping::Managed),
-            _ => {}
-        }
-        self.set_entry(ifindex, next_hop, true).await?;
-        let after = self.entry(ifindex, next_hop).await?;
-        Ok(if after.is_some_and(|entry| is_managed(&entry)) { Keeping::Managed } else { Keeping::Probed })
-    }
-
-    /// Lets a neighbour age like any other.
-    ///
-    /// # Errors
-    /// When the kernel refuses; a neighbour that is not there or not managed is no error.
-    pub async fn release_neighbour(&self, ifindex: u32, next_hop: IpAddr) -> Result<(), LinkError> {
-        match self.entry(ifindex, next_hop).await? {
-            Some(entry) if is_managed(&entry) => self.set_entry(ifindex, next_hop, false).await,
-            _ => Ok(()),
-        }
-    }
-
-    async fn entry(&self, ifindex: u32, address: IpAddr) -> Result<Option<NeighbourMessage>, LinkError> {
-        const WHAT: &str = "look up a neighbour";
-        let mut request = NetlinkMessage::from(RouteNetlinkMessage::GetNeighbour(question(ifindex, address)));
-        request.header.flags = NLM_F_REQUEST;
-        let mut answers = self.handle.clone().request(request).map_err(|e| LinkError::new(WHAT, e))?;
-        match answers.next().await.map(|answer| answer.payload) {
-            Some(NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewNeighbour(entry))) => Ok(Some(entry)),
-            Some(NetlinkPayload::Error(error)) => match error.to_io() {
-                source if matches!(source.raw_os_error(), Some(libc::ENOENT | libc::ENODEV)) => Ok(None),
-                source => Err(LinkError::Refused { what: WHAT, source }),
-            },
-            other => Err(LinkError::NoAnswer { what: WHAT, text: format!("{other:?}") }),
-        }
-    }
-
-    async fn set_entry(&self, ifindex: u32, address: IpAddr, managed: bool) -> Result<(), LinkError> {
-        const WHAT: &str = "keep a neighbour resolved";
-        let mut message = question(ifindex, address);
-        message.header.flags = NeighbourFlags::Use;
-        if managed {
-            message.attributes.push(NeighbourAttribute::ExtFlags(NeighbourExtFlags::Managed));
-        }
-        let mut request = NetlinkMessage::from(RouteNetlinkMessage::NewNeighbour(message));
-        request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
-        let mut answers = self.handle.clone().request(request).map_err(|e| LinkError::new(WHAT, e))?;
-        while let Some(answer) = answers.next().await {
-            if let NetlinkPayload::Error(error) = answer.payload {
-                return Err(LinkError::Refused { what: WHAT, source: error.to_io() });
-            }
-        }
-        Ok(())
-    }
-}
-
-fn question(ifindex: u32, address: IpAddr) -> NeighbourMessage {
-    let mut message = NeighbourMessage::default();
-    message.header.ifindex = ifindex;
-    let destination = match address {
-        IpAddr::V4(v4) => {
-            message.header.family = AddressFamily::Inet;
-            NeighbourAddress::Inet(v4)
-        }
-        IpAddr::V6(v6) => {
-            message.header.family = AddressFamily::Inet6;
-            NeighbourAddress::Inet6(v6)
-        }
-    };
-    message.attributes.push(NeighbourAttribute::Destination(destination));
-    message
-}
-
-fn is_managed(entry: &NeighbourMessage) -> bool {
-    entry.attributes.iter().any(
-        |attribute| matches!(attribute, NeighbourAttribute::ExtFlags(flags) if flags.contains(NeighbourExtFlags::Managed)),
-    )
 }
 
 fn reading(message: &LinkMessage) -> Reading {
@@ -357,9 +252,13 @@ fn kind_and_vlan(parts: &[LinkInfo]) -> (String, Option<u16>) {
     (kind, vlan)
 }
 
-fn vlan_device(reading: Reading) -> Option<VlanDevice> {
-    let (parent_ifindex, vlan) = reading.vlan?;
-    Some(VlanDevice { parent_ifindex, vlan, ifindex: reading.link.ifindex, name: reading.link.name })
+impl Reading {
+    /// What it is of a VLAN, if it is an 802.1Q device.
+    #[must_use]
+    pub fn vlan_device(&self) -> Option<VlanDevice> {
+        let (parent_ifindex, vlan) = self.vlan?;
+        Some(VlanDevice { parent_ifindex, vlan, ifindex: self.link.ifindex, name: self.link.name.clone() })
+    }
 }
 
 fn flags(address: &AddressMessage) -> AddressFlags {

@@ -8,11 +8,18 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-async fn until(neighbours: &mut Neighbours, netlink: &Netlink, what: &str, enough: impl Fn(&[Neighbour]) -> bool) {
+/// Has everything looked up again, until it is enough.
+async fn until(
+    neighbours: &mut Neighbours,
+    (netlink, wanted): (&Netlink, &BTreeSet<(u32, IpAddr)>),
+    what: &str,
+    enough: impl Fn(&[Neighbour]) -> bool,
+) {
     soon(what, async {
         while !enough(&neighbours.facts()) {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            neighbours.refresh(netlink).await.unwrap();
+            neighbours.doubt_routes();
+            neighbours.want(netlink, wanted).await.unwrap();
         }
     })
     .await;
@@ -37,7 +44,7 @@ fn destinations_are_resolved_kept_and_let_go() {
         let mut neighbours = Neighbours::new();
         neighbours.want(&netlink, &wanted).await.unwrap();
         let everything = |facts: &[Neighbour]| facts.len() == 4 && all_have(facts, [2, 0, 0, 0, 0, 2]);
-        until(&mut neighbours, &netlink, "four destinations", everything).await;
+        until(&mut neighbours, (&netlink, &wanted), "four destinations", everything).await;
         let shown = wire.near_ip(&["neighbour", "show"]);
         assert_eq!(shown.lines().filter(|line| line.contains("managed")).count(), 2, "{shown}");
 
@@ -49,14 +56,15 @@ fn destinations_are_resolved_kept_and_let_go() {
             }
         })
         .await;
-        neighbours.refresh(&netlink).await.unwrap();
+        neighbours.doubt_routes();
+        neighbours.want(&netlink, &wanted).await.unwrap();
         assert!(all_have(&neighbours.facts(), [2, 0, 0, 0, 0, 2]), "{:?}", neighbours.facts());
 
         // Another host comes back in its place: the kernel forgot what it kept, and is asked anew.
         wire.far_ip(&["link", "set", "out0", "address", "02:00:00:00:00:22", "up"]);
         wire.far_ip(&["address", "replace", "2001:db8::2/64", "dev", "out0", "nodad"]);
         let everything = |facts: &[Neighbour]| facts.len() == 4 && all_have(facts, [2, 0, 0, 0, 0, 0x22]);
-        until(&mut neighbours, &netlink, "the new host", everything).await;
+        until(&mut neighbours, (&netlink, &wanted), "the new host", everything).await;
 
         neighbours.want(&netlink, &BTreeSet::new()).await.unwrap();
         assert_eq!(neighbours.facts(), []);
@@ -75,7 +83,8 @@ fn a_neighbour_that_is_not_there_stays_unknown_and_others_do_not() {
         let mut neighbours = Neighbours::new();
         let wanted = [[198, 51, 100, 2], [198, 51, 100, 99]].map(|address| (ifindex, IpAddr::from(address))).into();
         neighbours.want(&netlink, &wanted).await.unwrap();
-        until(&mut neighbours, &netlink, "one of two", |facts| facts.iter().any(|fact| fact.mac.is_some())).await;
+        until(&mut neighbours, (&netlink, &wanted), "one of two", |facts| facts.iter().any(|fact| fact.mac.is_some()))
+            .await;
         let facts = neighbours.facts();
         assert_eq!(facts.len(), 2);
         assert_eq!(facts[1].mac, None, "{facts:?}");

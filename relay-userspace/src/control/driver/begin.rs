@@ -164,7 +164,8 @@ impl Worker {
         let found = inspect_first(&mut node, &desk).await;
         desk.health.store(Arc::new(health));
         let file = sources::Watched::new(&options.config).read_twice();
-        Ok((Self { node, book, store, last, text, desk, config, found, file, disk, took_over, follows: None }, asks))
+        let (doubted, follows) = (now_ns(), None);
+        Ok((Self { node, book, store, last, text, desk, config, found, file, disk, doubted, took_over, follows }, asks))
     }
 }
 

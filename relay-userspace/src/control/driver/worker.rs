@@ -35,6 +35,8 @@ use tokio::sync::oneshot;
 
 /// A problem that was mended at once is shown for so long: whoever polls once a second sees it.
 const SHOWN_NS: u64 = 2_500_000_000;
+/// All routes are looked up again after so long, whether or not anybody told of one.
+const ROUTES_ANEW_NS: u64 = 60_000_000_000;
 /// Threads for what hangs where nobody can interrupt it, as a binary that does not answer.
 const THREADS: usize = 4;
 
@@ -60,6 +62,8 @@ pub(super) struct Worker {
     pub(super) found: Vec<(u64, Problem)>,
     pub(super) file: sources::Watched,
     pub(super) disk: Disk,
+    /// When all routes were last looked up again, in nanoseconds of the monotonic clock.
+    pub(super) doubted: u64,
     /// Whether the lanes were there before: whatever goes wrong at the start, they are not ours to end.
     pub(super) took_over: bool,
     /// The control that is to follow, and has proved itself so far.
@@ -227,6 +231,7 @@ impl Worker {
             }
             Job::FollowLinks { notices, anyway } => {
                 progress.begin(None, "a look at the links");
+                self.doubt_routes_now_and_then();
                 self.follow_notices(&notices, anyway).await;
             }
             Job::GiveSocketsAgain => {
@@ -289,6 +294,15 @@ impl Worker {
     pub(super) fn show(&self) {
         let lanes = self.node.crew.seen();
         self.desk.show(self.node.view(&self.book, self.config.clone()), |place| lanes.view(place));
+    }
+
+    /// A redirect, or another rule of routing, changes a route without a notice.
+    fn doubt_routes_now_and_then(&mut self) {
+        let now = now_ns();
+        if now.saturating_sub(self.doubted) >= ROUTES_ANEW_NS {
+            self.doubted = now;
+            self.node.doubt_routes();
+        }
     }
 
     async fn follow_notices(&mut self, notices: &[LinkEvent], anyway: bool) {
