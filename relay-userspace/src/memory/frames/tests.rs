@@ -137,27 +137,32 @@ fn at(frame: usize) -> u64 {
     frame as u64 * u64::from(SIZE)
 }
 
+fn fill(
+    (socket, most): (u16, usize),
+    frames: &mut Frames,
+    log: &mut Log,
+    oracle: &mut Oracle,
+) -> Result<(), TestCaseError> {
+    let mut given = Vec::new();
+    frames.fill_each(socket, most, log, |at| given.push((at / u64::from(SIZE)) as usize));
+    prop_assert_eq!(given.len(), most.min(oracle.usable() + oracle.n_spent()));
+    for frame in given {
+        prop_assert_eq!(oracle.now[frame], Some(Owner::Free));
+        prop_assert!(!oracle.freed[frame]);
+        prop_assert!(oracle.spent[frame] || oracle.n_spent() == 0, "those that were just completed come first");
+        oracle.spent[frame] = false;
+        oracle.set(frame, Owner::Fill { socket });
+    }
+    Ok(())
+}
+
 fn run(memory: &Memory, operations: &[Operation]) -> Result<(), TestCaseError> {
     let (mut frames, mut log) = (memory.take_stock().0, memory.log());
     let mut held: Vec<Frame> = Vec::new();
     let mut oracle = Oracle::new();
     for &operation in operations {
         match operation {
-            Operation::Fill(socket, most) => {
-                let mut given = Vec::new();
-                frames.fill_each(socket, most, &mut log, |at| given.push((at / u64::from(SIZE)) as usize));
-                prop_assert_eq!(given.len(), most.min(oracle.usable() + oracle.n_spent()));
-                for frame in given {
-                    prop_assert_eq!(oracle.now[frame], Some(Owner::Free));
-                    prop_assert!(!oracle.freed[frame]);
-                    prop_assert!(
-                        oracle.spent[frame] || oracle.n_spent() == 0,
-                        "those that were just completed come first"
-                    );
-                    oracle.spent[frame] = false;
-                    oracle.set(frame, Owner::Fill { socket });
-                }
-            }
+            Operation::Fill(socket, most) => fill((socket, most), &mut frames, &mut log, &mut oracle)?,
             Operation::Receive(frame, socket) => {
                 let token = frames.receive(socket, at(frame) + 256, 1000);
                 prop_assert_eq!(token.is_some(), oracle.now[frame] == Some(Owner::Fill { socket }));
