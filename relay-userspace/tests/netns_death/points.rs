@@ -101,14 +101,15 @@ fn upgrades(lanes: usize, points: &[&str], env: &[(&str, &str)]) {
     let traffic = stage.stream_at(RATE / 10);
     traffic.wait_until_it_arrives();
     for (round, name) in points.iter().enumerate() {
-        let (binary, pid) = (&binaries[round % 2], relay.process.pid());
+        let (binary, pid, mark) = (&binaries[round % 2], relay.process.pid(), relay.process.mark());
         // The newer control dies, and the one that is there goes on.
         point.is(name);
         let asked = asks(&relay).arg("upgrade").arg(binary).output().unwrap();
         let why = String::from_utf8_lossy(&asked.stderr);
         assert!(asked.status.code() == Some(1) && why.contains("it ended: signal 9"), "{name}: {asked:?}");
         assert!(point.was_come_to(), "{name}");
-        relay.process.wait_for("took over the lanes", SOON).unwrap();
+        // Only the one that leads says so: it has brought everything back by then.
+        relay.process.wait_for_after(mark, " ready relays=", SOON).unwrap();
         assert!(relay.process.pid() == pid && relay.process.is_running().unwrap(), "{name}");
         // One that was not told to go ends with its control.
         wait_until(name, || relay.lanes().len() == lanes);
