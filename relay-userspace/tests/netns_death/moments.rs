@@ -2,10 +2,11 @@
 //! proves itself beside it. There is always one in charge, and from the first packet on that was relayed none is lost.
 
 use crate::control::kill_control;
-use crate::stage::{RATE, Stage, kill_now, wait_until};
+use crate::stage::{RATE, SOON, Stage, kill_now, wait_until};
 use bench::Relay;
 use bench::clock::monotonic_ns;
 use bench::relay::binary;
+use nix::sys::signal::Signal;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -146,4 +147,29 @@ fn control_is_killed_at_any_moment_of_a_start_with_one_lane() {
 #[ignore = "needs root: cargo xtask test netns"]
 fn control_is_killed_at_any_moment_of_a_start_with_two_lanes() {
     starts(2);
+}
+
+/// It ends in order, whichever control hears of it, and no lane is left.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn mcr_is_ended_at_any_moment_of_a_restart_and_of_an_upgrade() {
+    let stage = Stage::new(1);
+    for round in 0..rounds(8, 100) {
+        let mut relay = stage.start();
+        let [newer, _] = two_binaries(&binary(), relay.folder());
+        let mut asking = if round % 2 == 0 {
+            asks(&relay).arg("restart").stderr(Stdio::null()).spawn().unwrap()
+        } else {
+            ask_for_upgrade(&relay, &newer)
+        };
+        let moment = some_moment();
+        std::thread::sleep(moment);
+        relay.process.signal(Signal::SIGTERM).unwrap();
+        let ended = relay.process.wait(SOON);
+        let words = relay.process.last_words();
+        assert!(ended.is_ok_and(|ended| ended.success()), "round {round}, ended after {moment:?}: {words}");
+        assert!(relay.lanes().is_empty(), "round {round}, ended after {moment:?}: a lane is left: {words}");
+        // It may still wait for a control that does not come.
+        asking.kill().and_then(|()| asking.wait()).unwrap();
+    }
 }
