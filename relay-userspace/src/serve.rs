@@ -54,11 +54,11 @@ pub fn start(
         _alive: alive,
     });
     let opened = match api::open(&http, given) {
-        // Nobody asked for that address; packets flow without it, and the Unix socket answers.
-        Err(error) if http.listen == default.listen => {
+        // Packets flow without it, the Unix socket answers, and whoever starts is in charge of the lanes.
+        Err(error) if http.listen.is_some() => {
             http.listen = None;
             let opened = api::open(&http, given)?;
-            tracing::warn!("the API answers at its Unix socket only: {error:#}");
+            tracing::warn!("the API answers at its Unix socket only: {error:#}; then: mcr restart");
             opened
         }
         opened => opened?,

@@ -3,6 +3,7 @@
 use crate::api::certificate::Certificate;
 use crate::config::Http;
 use arc_swap::ArcSwapOption;
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -60,6 +61,15 @@ impl HttpDesk {
     #[must_use]
     pub fn in_force(&self) -> Arc<InForce> {
         Arc::clone(&self.in_force.borrow())
+    }
+
+    /// The address that the file named when mcr was started and that could not be had; nobody misses the one that counts
+    /// where none is named.
+    #[must_use]
+    pub fn unheard(&self) -> Option<SocketAddr> {
+        let in_force = self.in_force();
+        let named = in_force.started_with.listen.filter(|_| in_force.started_with.listen != Http::default().listen);
+        named.filter(|_| in_force.listen.is_none())
     }
 
     /// Tells of each change.

@@ -51,6 +51,10 @@ pub(super) fn warnings(http: &HttpDesk, unix_ms: u64) -> Vec<String> {
             warnings.push(format!("the token \"{name}\" {end}: give it a later end in http.tokens, or remove it"));
         }
     }
+    if let Some(address) = http.unheard() {
+        let what = "could not be had when mcr was started, and nobody is answered there";
+        warnings.push(format!("http.listen: {address} {what}: end what listens there (ss -ltnp), then mcr restart"));
+    }
     for key in &in_force.restart_keys {
         let text =
             format!("{key} is another in the file and not in effect: end mcr (mcr stop) and start it, or put it back");
@@ -109,6 +113,22 @@ mod tests {
         ];
         assert_eq!(told.len(), begins.len(), "{told:?}");
         assert!(told.iter().zip(begins).all(|(text, begin)| text.starts_with(begin)), "{told:?}");
+    }
+
+    #[test]
+    fn an_address_that_could_not_be_had_is_named_if_somebody_asked_for_it() {
+        for (listen, n) in [(Http::default().listen, 0), (Some(([10, 0, 0, 1], 9281).into()), 1)] {
+            let (desk, file) = (HttpDesk::default(), Http { listen, ..Http::default() });
+            desk.begin(&file, &Http { listen: None, ..file.clone() }, None);
+            let told = warnings(&desk, NOW);
+            assert_eq!(told.len(), n, "{told:?}");
+            assert!(
+                told.iter().all(|text| text.starts_with("http.listen: 10.0.0.1:9281 could not be had")),
+                "{told:?}"
+            );
+            desk.begin(&file, &file, None);
+            assert_eq!(warnings(&desk, NOW), [""; 0]);
+        }
     }
 
     #[test]

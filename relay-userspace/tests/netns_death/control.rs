@@ -229,3 +229,38 @@ fn a_stop_in_the_first_moments_of_a_start_is_a_stop() {
     wait_until("a lane is left behind", || !lanes.iter().any(|lane| is_alive(*lane)));
     assert!(stage_is_bare(&stage), "something stays behind");
 }
+
+/// The address of the API is somebody else's when control begins: it is in charge all the same, and says so.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_control_whose_address_is_taken_is_in_charge_all_the_same() {
+    let stage = Stage::new(1);
+    let config = format!("[http]\nlisten = \"0.0.0.0:9281\"\ninsecure = true\n{}", stage.config());
+    let mut relay = Relay::start(&stage.relay, &config).unwrap();
+    let traffic = stage.stream_at(RATE / 10);
+    traffic.pass(RATE / 100);
+    kill_control(&mut relay);
+    let taken = std::cell::RefCell::new(None);
+    wait_until("the address does not come free", || {
+        taken.replace(stage.relay.run(|| std::net::TcpListener::bind("0.0.0.0:9281")).ok());
+        taken.borrow().is_some()
+    });
+    relay.process = stage.another(&relay);
+    relay.wait_until_ready().unwrap();
+    let status = |relay: &Relay| {
+        let mut mcr = std::process::Command::new(bench::relay::binary());
+        let said = mcr.env("MCR_SOCKET", relay.folder().join("mcr.sock")).args(["status", "--json"]).output().unwrap();
+        String::from_utf8(said.stdout).unwrap()
+    };
+    let told = status(&relay);
+    assert!(told.contains("http.listen: 0.0.0.0:9281 could not be had"), "{told}");
+    traffic.pass(RATE / 100);
+    drop(taken.take());
+    kill_control(&mut relay);
+    relay.process = stage.another(&relay);
+    relay.wait_until_ready().unwrap();
+    assert!(!status(&relay).contains("could not be had"));
+    assert!(stage.relay.run(|| std::net::TcpStream::connect("10.1.0.2:9281")).is_ok());
+    let account = traffic.settle();
+    account.balance(&relay.stop().unwrap(), 1);
+}
