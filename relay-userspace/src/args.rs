@@ -112,7 +112,7 @@ pub enum Command {
     /// Start control anew, and nothing else: lanes relay on, and no packet is lost.
     ///
     /// For when control hangs, or its log or health say that it should. The binary is the one that runs; mcr upgrade takes
-    /// another. What of [http] and [state] a reload has left for the next start counts afterwards; a file that nobody has
+    /// another. What a reload has left of http and state for the next start counts afterwards; a file that nobody has
     /// taken waits on. Returns when the new control is in charge. Who starts mcr sees the same process go on; systemctl
     /// restart ends the lanes, too.
     Restart(Restart),

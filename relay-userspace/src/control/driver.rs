@@ -1,5 +1,5 @@
 //! The loop of control: it hears lanes, links, signals, ticks and whoever asks, at all times, and waits for nothing else.
-//! What takes long is the worker's: see [`worker`].
+//! What takes long is the worker's: see `driver/worker.rs`.
 
 mod begin; // over lanes that run, or anew
 mod changes; // what the worker makes of a wish

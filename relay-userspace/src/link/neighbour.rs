@@ -162,7 +162,7 @@ pub enum Learned {
     Nothing,
     /// A hardware address: tables must be compiled again.
     Address,
-    /// The kernel has no address any more, or no entry: [`Neighbours::refresh`] should follow soon.
+    /// The kernel has no address any more, or no entry: [`Neighbours::want`] should follow soon.
     Lost,
 }
 
