@@ -28,7 +28,7 @@ fn examples(help: &str) -> Vec<Vec<String>> {
     }
     let command = |line: &String| {
         let from = if line.starts_with("mcr ") { Some(0) } else { line.find("| mcr ").map(|at| at + 2) }?;
-        let end = |text: &str| ["  ", " | ", " > ", " && "].iter().filter_map(|end| text.find(end)).min();
+        let end = |text: &str| ["  ", " | ", " > ", " && ", " || "].iter().filter_map(|end| text.find(end)).min();
         let text = &line[from..];
         let text = &text[..end(text).unwrap_or(text.len())];
         Some(text.split_whitespace().map(|word| word.trim_matches('\'').to_owned()).collect())
