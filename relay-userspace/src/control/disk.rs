@@ -4,7 +4,8 @@
 use super::progress::Progress;
 use crate::rights;
 use anyhow::Context as _;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -25,6 +26,8 @@ type Work = Box<dyn FnOnce() + Send>;
 pub struct Disk {
     work: mpsc::Sender<Work>,
     patience: Duration,
+    /// Something is being done: whoever asks now would wait behind what nobody waits for any more.
+    is_busy: Arc<AtomicBool>,
 }
 
 impl Disk {
@@ -43,25 +46,39 @@ impl Disk {
             taken.into_iter().for_each(|work| work());
         };
         thread::Builder::new().name("mcr-disk".to_owned()).spawn(all).context("no thread for files")?;
-        Ok(Self { work, patience })
+        Ok(Self { work, patience, is_busy: Arc::default() })
     }
 
-    /// Has it do something, and waits for that. What comes too late is dropped there.
+    /// Has it do something, and waits for that. What comes too late is dropped there. While that is waited for, whoever asks
+    /// next is told so at once: links and lanes must not wait for a disk time and again.
     ///
     /// # Errors
-    /// When it takes too long.
+    /// When it takes too long, or what was asked before still does.
     pub async fn ask<T: Send + 'static>(
         &self,
         progress: &Progress,
         what: &'static str,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Hangs> {
+        let hangs = Hangs(self.patience);
+        if self.is_busy.swap(true, Relaxed) {
+            return Err(hangs);
+        }
         progress.step_within(what, u64::try_from(self.patience.as_nanos()).unwrap_or(u64::MAX));
         let (answer, answered) = oneshot::channel();
+        let is_busy = Arc::clone(&self.is_busy);
+        let work = move || {
+            let done = work();
+            is_busy.store(false, Relaxed);
+            let _ = answer.send(done);
+        };
         // A thread that is gone answers nothing either.
-        let _ = self.work.send(Box::new(move || _ = answer.send(work())));
-        let hangs = Hangs(self.patience);
-        timeout(self.patience, answered).await.map_err(|_| hangs)?.map_err(|_| hangs)
+        let _ = self.work.send(Box::new(work));
+        let Ok(answered) = timeout(self.patience, answered).await else {
+            tracing::warn!("{what}: {hangs}; until it has, changes that must be written down are refused");
+            return Err(hangs);
+        };
+        answered.map_err(|_| hangs)
     }
 }
 
@@ -86,8 +103,15 @@ mod tests {
             told
         });
         assert_eq!(hangs.await.err(), Some(Hangs(patience)));
-        assert_eq!(disk.ask(&progress, "writing", || 8).await, Err(Hangs(patience)), "one after the other");
+        // Nobody waits again for a disk that hangs.
+        let patient = Disk { patience: Duration::from_secs(3_600), ..disk };
+        assert_eq!(patient.ask(&progress, "writing", || 8).await, Err(Hangs(patient.patience)));
         drop(goes_on);
         assert!(dropped.recv().is_err(), "its answer is nobody's");
+        // When it has done what was asked, it is as before.
+        while patient.is_busy.load(super::Relaxed) {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(patient.ask(&progress, "writing", || 9).await, Ok(9));
     }
 }
