@@ -155,7 +155,7 @@ impl From<Refusal> for Problem {
             Refusal::OfFile { .. } => Kind::OfFile,
             Refusal::NotOfFile { .. } => Kind::NotOfFile,
             Refusal::Failed(_) => Kind::Failed,
-            Refusal::NotKept { .. } => Kind::NotKept,
+            Refusal::NotKept { .. } | Refusal::InDoubt { .. } => Kind::NotKept,
             Refusal::Unavailable(_) => Kind::Unavailable,
         };
         Self::new(kind, refusal.to_string())

@@ -203,6 +203,16 @@ pub enum Refusal {
         /// What went wrong, with the remedy.
         problem: String,
     },
+    /// It is in force, and whether it was written down is not known.
+    #[error(
+        "the change is in force, and nobody knows whether {file} holds it: {problem}; ask for it again when the disk answers"
+    )]
+    InDoubt {
+        /// The state file.
+        file: PathBuf,
+        /// What went wrong.
+        problem: String,
+    },
     /// Control is ending, or too many wait already.
     #[error("{0}")]
     Unavailable(&'static str),

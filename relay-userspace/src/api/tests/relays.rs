@@ -214,7 +214,8 @@ async fn every_refusal_is_a_problem_in_its_words() {
     let refusals = [
         (Refusal::Conflict(vec!["too many links".to_owned()]), 409, "does-not-fit"),
         (Refusal::Failed("lane 0 did not confirm".to_owned()), 500, "failed"),
-        (Refusal::NotKept { file, problem: "disk full".to_owned() }, 500, "not-kept"),
+        (Refusal::NotKept { file: file.clone(), problem: "disk full".to_owned() }, 500, "not-kept"),
+        (Refusal::InDoubt { file, problem: "it hangs".to_owned() }, 500, "not-kept"),
         (Refusal::Unavailable("mcr is ending"), 503, "unavailable"),
     ];
     for (refusal, status, kind) in refusals {

@@ -61,14 +61,18 @@ impl Worker {
         }
         let prepared = self.prepare(&after).await?;
         carry_out(&mut self.node, &mut self.config, new, &after.origins()).await?;
-        if let Err(refusal) = self.commit(prepared).await {
-            let back = self.node.change(old, &self.book.origins()).await;
-            self.config.torn = back.err().map(|error| error.to_string());
-            self.show();
-            return Err(refusal);
-        }
+        let doubt = match self.commit(prepared).await {
+            Ok(doubt) => doubt,
+            Err(refusal) => {
+                let back = self.node.change(old, &self.book.origins()).await;
+                self.config.torn = back.err().map(|error| error.to_string());
+                self.show();
+                return Err(refusal);
+            }
+        };
         let before = self.take_book(after);
-        Ok(self.in_force(&before))
+        let applied = self.in_force(&before);
+        doubt.map_or(Ok(applied), Err)
     }
 
     /// Writes down what the API's relays are to be, beside what they are.
@@ -79,16 +83,16 @@ impl Worker {
     }
 
     /// What was written down counts from now on, for whoever starts mcr again. What is in force stays in force on a disk
-    /// that has taken everything and does not say that it counts.
-    async fn commit(&mut self, prepared: Prepared) -> Result<(), Refusal> {
+    /// that has taken everything and does not say that it counts: that is told, for nobody must take it for kept.
+    async fn commit(&mut self, prepared: Prepared) -> Result<Option<Refusal>, Refusal> {
         let committed = self.disk.ask(&self.node.progress, WRITING, move || prepared.commit()).await;
         let (damaged, said) = match committed {
             // What could not be read before is written anew.
-            Ok(Ok(doubt)) => (doubt, Ok(())),
+            Ok(Ok(doubt)) => (doubt, Ok(None)),
             Ok(Err(refusal)) => (self.config.damaged.take(), Err(refusal)),
             Err(hangs) => {
-                let file = self.store.file().display();
-                (Some(format!("nobody knows whether {file} holds the last change, which is in force: {hangs}")), Ok(()))
+                let in_doubt = Refusal::InDoubt { file: self.store.file().to_owned(), problem: hangs.to_string() };
+                (Some(in_doubt.to_string()), Ok(Some(in_doubt)))
             }
         };
         self.config.damaged = damaged;
