@@ -46,14 +46,18 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
 
 /// Runs `command` in sight of the user, and keeps what it wrote to its standard output.
 pub(crate) fn watch(command: &mut Command) -> Result<(ExitStatus, String)> {
+    watch_as("", command)
+}
+
+/// The same, each line shown behind `prefix`: for programs that run side by side.
+pub(crate) fn watch_as(prefix: &str, command: &mut Command) -> Result<(ExitStatus, String)> {
     let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| cannot_start(command))?;
     let mut seen = String::new();
     if let Some(stdout) = child.stdout.take() {
-        let mut ours = std::io::stdout().lock();
         for line in BufReader::new(stdout).split(b'\n') {
             let line = line.context("cannot read what the program prints")?;
-            ours.write_all(&line)?;
-            ours.write_all(b"\n")?;
+            let shown = [prefix.as_bytes(), &line, b"\n"].concat();
+            std::io::stdout().lock().write_all(&shown)?;
             seen.push_str(&String::from_utf8_lossy(&line));
             seen.push('\n');
         }

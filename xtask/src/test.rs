@@ -25,6 +25,7 @@ mod fuzz;
 mod instructions; // what the pure functions cost
 mod program; // compiled, and found
 mod root_suite; // compiled by the user, run by root
+mod side_by_side; // some of those at once
 mod systemd; // the unit under a booted systemd
 mod table; // what is printed at the end
 mod tally; // counting what libtest says
@@ -42,6 +43,9 @@ pub(crate) struct Args {
     pub(crate) suite: Choice,
     /// Only the tests whose names contain this.
     pub(crate) filter: Option<String>,
+    /// How many of the suites that need root run at once; 3 where there are two cores, 1 with long.
+    #[arg(long, short)]
+    pub(crate) jobs: Option<usize>,
     /// With loaded: run the suites so many times in a row.
     #[arg(long, default_value_t = 1)]
     pub(crate) rounds: u32,
@@ -101,7 +105,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     }
     rows.extend(privileged(workspace, args)?);
     if matches!(args.suite, Choice::Loaded | Choice::Long) {
-        rows.extend(loaded(workspace, args.rounds, filter)?);
+        rows.extend(loaded(workspace, args)?);
     }
     if matches!(args.suite, Choice::Vm | Choice::All) {
         rows.push(vm::run(workspace, filter));
@@ -125,51 +129,75 @@ fn privileged(workspace: &Workspace, args: &Args) -> Result<Vec<Row>> {
     if matches!(args.suite, Choice::Systemd | Choice::Long) {
         suites.push(Suite::systemd());
     }
-    let rounds = if args.suite == Choice::Long { ROUNDS } else { 1 };
-    let mut rows = Vec::new();
-    let mut prepared = None; // Once, and only for a suite that is there.
-    for suite in suites {
-        let name = suite.name();
-        match suite.is_there(workspace) {
-            Err(error) => rows.push(Row::new(&name, Outcome::broken(&error), 0.0)),
-            Ok(false) => rows.push(Row::new(&name, Outcome::Missing, 0.0)),
-            Ok(true) => match prepared.get_or_insert_with(|| prepare(workspace)) {
-                Ok(rights) => {
-                    let run = Run { rights: *rights, long: rounds > 1, filter: args.filter.as_deref(), env: &[] };
-                    if suite == Suite::systemd() {
-                        rows.push(systemd::own(workspace, &run));
-                        rows.extend(systemd::others(workspace, &run));
-                        continue;
-                    }
-                    rows.extend((0..rounds).map(|_| timed(&name, || suite.run(workspace, &run))));
-                }
-                Err(outcome) => rows.push(Row::new(&name, outcome.clone(), 0.0)),
-            },
-        }
+    let (suites, mut rows) = that_are_there(workspace, suites);
+    if suites.is_empty() {
+        return Ok(rows);
+    }
+    match prepare(workspace) {
+        Ok(rights) => rows.extend(run_as_root(workspace, suites, args, rights)),
+        Err(outcome) => rows.extend(suites.iter().map(|suite| Row::new(&suite.name(), outcome.clone(), 0.0))),
     }
     Ok(rows)
 }
 
+/// The suites that the workspace has, and a row for each other one.
+fn that_are_there(workspace: &Workspace, suites: Vec<Suite>) -> (Vec<Suite>, Vec<Row>) {
+    let mut rows = Vec::new();
+    let is_there = |suite: &Suite| match suite.is_there(workspace) {
+        Ok(true) => true,
+        Ok(false) => {
+            rows.push(Row::new(&suite.name(), Outcome::Missing, 0.0));
+            false
+        }
+        Err(error) => {
+            rows.push(Row::new(&suite.name(), Outcome::broken(&error), 0.0));
+            false
+        }
+    };
+    (suites.into_iter().filter(is_there).collect(), rows)
+}
+
+fn run_as_root(workspace: &Workspace, suites: Vec<Suite>, args: &Args, rights: Rights) -> Vec<Row> {
+    let long = args.suite == Choice::Long;
+    let rounds = if long { ROUNDS } else { 1 };
+    // What `long` looks for shows where nothing else runs; what is looked for under load has its own rounds.
+    let at_once = args.jobs.unwrap_or_else(|| if long { 1 } else { side_by_side::suites_at_once() });
+    let run = Run { rights, long, filter: args.filter.as_deref(), env: &[] };
+    let (booted, others): (Vec<_>, Vec<_>) = suites.into_iter().partition(|suite| *suite == Suite::systemd());
+    let (shared, alone): (Vec<_>, Vec<_>) = others.into_iter().partition(Suite::is_netns_of_relay);
+    let mut rows = Vec::new();
+    for suite in &alone {
+        rows.extend((0..rounds).map(|_| timed(&suite.name(), || suite.run(workspace, &run))));
+    }
+    for _ in 0..rounds {
+        rows.extend(side_by_side::run(workspace, &shared, &run, at_once));
+    }
+    if !booted.is_empty() {
+        rows.push(systemd::own(workspace, &run));
+        rows.extend(systemd::others(workspace, &run));
+    }
+    rows
+}
+
 /// The suites of the relay between network namespaces, with a busy loop on every core. Those of the laboratory measure,
 /// and say nothing about a loaded machine.
-fn loaded(workspace: &Workspace, rounds: u32, filter: Option<&str>) -> Result<Vec<Row>> {
-    let suites: Vec<Suite> = Suite::netns(workspace)?.into_iter().filter(Suite::is_of_relay).collect();
-    let mut rows = Vec::new();
+fn loaded(workspace: &Workspace, args: &Args) -> Result<Vec<Row>> {
+    let suites: Vec<Suite> = Suite::netns(workspace)?.into_iter().filter(Suite::is_netns_of_relay).collect();
     let rights = match prepare(workspace) {
         Ok(rights) => rights,
         Err(outcome) => return Ok(vec![Row::new("loaded", outcome, 0.0)]),
     };
-    for _ in 0..rounds {
-        for suite in &suites {
-            let run = || {
-                suite.compile(workspace)?;
-                let _busy = BusyCores::start();
-                suite.run(workspace, &Run { rights, long: false, filter, env: &[] })
-            };
-            rows.push(timed(&format!("{} loaded", suite.name()), run));
-        }
+    for suite in &suites {
+        suite.compile(workspace)?;
     }
-    Ok(rows)
+    let run = Run { rights, long: false, filter: args.filter.as_deref(), env: &[] };
+    let _busy = BusyCores::start();
+    let at_once = args.jobs.unwrap_or_else(side_by_side::suites_at_once);
+    let round = |number| {
+        let rows = side_by_side::run(workspace, &suites, &run, at_once);
+        rows.into_iter().map(move |row| row.renamed(|suite| format!("{suite} loaded {number}")))
+    };
+    Ok((1..=args.rounds).flat_map(round).collect())
 }
 
 /// Rights, kernel, packages, mcr: the first that is missing says how the suites end.

@@ -1,6 +1,9 @@
 //! A suite that root runs: compiled by the user, so that nothing in target/ ever belongs to root.
 
-use std::{ffi::OsStr, path::PathBuf};
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 
@@ -55,9 +58,9 @@ impl Suite {
         }
     }
 
-    /// Whether it is one of the relay's own, not of the laboratory's.
-    pub(super) fn is_of_relay(&self) -> bool {
-        self.package == "relay-userspace"
+    /// Whether it is one of the relay's own between network namespaces: the laboratory's measure.
+    pub(super) fn is_netns_of_relay(&self) -> bool {
+        self.package == "relay-userspace" && self.target.starts_with("netns")
     }
 
     /// Compiles its tests, and says where their program lies.
@@ -69,11 +72,22 @@ impl Suite {
         workspace.has_target(self.package, "test", &self.target)
     }
 
-    /// Runs its tests one at a time: they share the kernel. The relay under test is the release build; a build that
-    /// can be made to die in a commit lies beside the tests.
+    /// Compiles its tests and runs them.
     pub(super) fn run(&self, workspace: &Workspace, run: &Run<'_>) -> Result<Tally> {
         eprintln!("xtask: compiling the tests of {} …", self.name());
         let program = self.compile(workspace)?;
+        self.run_compiled(workspace, &program, run, "")
+    }
+
+    /// Runs its tests one at a time, and shows what they print behind `prefix`. The relay under test is the release
+    /// build; a build that can be made to die in a commit lies beside the tests.
+    pub(super) fn run_compiled(
+        &self,
+        workspace: &Workspace,
+        program: &Path,
+        run: &Run<'_>,
+        prefix: &str,
+    ) -> Result<Tally> {
         let package = workspace.root().join(self.package);
         let mcr = workspace.mcr();
         let mut env = vec![("MCR", mcr.as_os_str()), ("CARGO_MANIFEST_DIR", package.as_os_str())];
@@ -84,7 +98,7 @@ impl Suite {
         let mut tests = run.rights.command(program, &env);
         tests.current_dir(&package).args(["--ignored", "--test-threads=1"]).args(run.filter);
         eprintln!("xtask: running {} as root …", self.name());
-        let (status, printed) = step::watch(&mut tests)?;
+        let (status, printed) = step::watch_as(prefix, &mut tests)?;
         Ok(Tally::read(&printed, status))
     }
 }

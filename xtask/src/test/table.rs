@@ -34,6 +34,10 @@ impl Row {
     pub(super) fn new(suite: &str, outcome: Outcome, seconds: f64) -> Self {
         Self { suite: suite.to_owned(), outcome, seconds }
     }
+
+    pub(super) fn renamed(self, rename: impl FnOnce(&str) -> String) -> Self {
+        Self { suite: rename(&self.suite), ..self }
+    }
 }
 
 pub(super) fn print(rows: &[Row]) -> Result<()> {
@@ -45,7 +49,7 @@ fn text(rows: &[Row]) -> String {
     let mut text = format!("\n{:20} {:>7} {:>7} {:>8} {:>8}\n", "suite", "passed", "failed", "skipped", "seconds");
     for Row { suite, outcome, seconds } in rows {
         let line = match outcome {
-            Outcome::Ran(Tally { passed, failed, ignored }) => {
+            Outcome::Ran(Tally { passed, failed, ignored, .. }) => {
                 format!("{suite:20} {passed:>7} {failed:>7} {ignored:>8} {seconds:>8.1}\n")
             }
             Outcome::Broken(why) => format!("{suite:20} broken: {why}\n"),
@@ -54,12 +58,18 @@ fn text(rows: &[Row]) -> String {
         };
         text.push_str(&line);
     }
+    // Last, because the log of a long run may keep no more than its end.
+    for Row { suite, outcome, .. } in rows {
+        if let Outcome::Ran(Tally { failures, .. }) = outcome {
+            text.extend(failures.iter().map(|failure| format!("failed: {suite} {failure}\n")));
+        }
+    }
     text
 }
 
 /// Fails when a test failed, and when a suite is not there: a test that nobody runs is green for ever.
 pub(super) fn verdict(rows: &[Row]) -> Result<()> {
-    let is_bad = |row: &&Row| match row.outcome {
+    let is_bad = |row: &&Row| match &row.outcome {
         Outcome::Ran(tally) => tally.failed > 0,
         Outcome::Broken(_) => true,
         Outcome::Skipped(_) => false,
@@ -82,7 +92,7 @@ mod tests {
 
     #[test]
     fn the_table_says_how_each_suite_ended() {
-        let tally = Tally { passed: 12, failed: 0, ignored: 3 };
+        let tally = Tally { passed: 12, ignored: 3, ..Tally::default() };
         let rows = [Outcome::Ran(tally), Outcome::Skipped("needs root".into()), Outcome::Missing].map(row);
         let expected = "\n\
             suite                 passed  failed  skipped  seconds\n\
@@ -94,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_failure_and_a_broken_suite_are_not_green() {
-        let failed = Tally { passed: 12, failed: 1, ignored: 0 };
+        let failed = Tally { passed: 12, failed: 1, ..Tally::default() };
         assert!(verdict(&[row(Outcome::Ran(failed))]).is_err());
         assert!(verdict(&[row(Outcome::Broken("does not compile".into()))]).is_err());
         assert!(verdict(&[row(Outcome::Ran(Tally::default())), row(Outcome::Skipped("no root".into()))]).is_ok());
@@ -103,5 +113,14 @@ mod tests {
     #[test]
     fn a_suite_that_is_not_there_fails_who_asked_for_it() {
         assert!(verdict(&[row(Outcome::Missing)]).is_err());
+    }
+    #[test]
+    fn what_failed_stands_at_the_end() {
+        let failures = vec!["idle::it_sleeps: 6 % of a core".to_owned()];
+        let failed = Tally { passed: 12, failed: 1, ignored: 0, failures };
+        assert!(
+            text(&[row(Outcome::Ran(failed)), row(Outcome::Missing)])
+                .ends_with("no such suite\nfailed: netns idle::it_sleeps: 6 % of a core\n")
+        );
     }
 }

@@ -65,9 +65,13 @@ pub(super) fn run(workspace: &Workspace, filter: Option<&str>) -> Row {
         if table.exists() {
             fs::remove_dir_all(&table).context("cannot remove the table of an earlier run")?;
         }
-        let tally = run_guests(workspace, &home, filter);
+        let mut tally = run_guests(workspace, &home, filter)?;
         proof::print(&table)?;
-        tally
+        let failures = proof::failures(&table);
+        if !failures.is_empty() {
+            tally.failures = failures;
+        }
+        Ok(tally)
     })
 }
 

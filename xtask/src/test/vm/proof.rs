@@ -18,6 +18,14 @@ pub(super) fn print(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The cases that failed, each with its reason: a line for the end of a long log.
+pub(super) fn failures(folder: &Path) -> Vec<String> {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let lines: String = files.filter_map(|file| fs::read_to_string(file.path()).ok()).collect();
+    let failed = lines.lines().filter(|line| line.contains("\tFAILED: "));
+    failed.map(|line| line.split('\t').take(4).collect::<Vec<_>>().join(", ")).collect()
+}
+
 fn text(lines: &str) -> String {
     let mut rows = vec![HEAD.map(str::to_owned).to_vec()];
     rows.extend(lines.lines().map(|line| line.split('\t').map(str::to_owned).collect()));
