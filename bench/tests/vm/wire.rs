@@ -62,6 +62,10 @@ impl Wire {
         let add = ["tuntap", "add", "name", name, "mode", "tap", "multi_queue"];
         // Longer than any hold-up of the emulator on a busy machine.
         let shape = ["link", "set", name, "txqueuelen", "20000", "up"];
+        // Of a guest that did not boot.
+        if nix::net::if_::if_nametoindex(name).is_ok() {
+            ip(&["link", "del", name])?;
+        }
         for words in [&add[..], &shape[..]] {
             ip(words)?;
         }
