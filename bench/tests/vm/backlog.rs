@@ -28,7 +28,7 @@ const TAIL: Duration = Duration::from_secs(60);
 pub(crate) fn play(guest: &mut Guest, from: &'static str, to: &'static str, copies: bool) -> Result<String> {
     let played = stopped(guest, from, to, copies);
     if played.is_err() {
-        guest.run("kill -9 $(cat /tmp/mcr.pid) 2>/dev/null; true")?;
+        mcr::end(guest)?;
         guest.rest()?;
     }
     played

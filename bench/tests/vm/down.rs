@@ -29,7 +29,7 @@ const DOWN: Duration = Duration::from_secs(8);
 const OLD: Duration = Duration::from_secs(4);
 /// Frames a second.
 const RATE: u64 = 4_000;
-/// Frames flow until after the links are back.
+/// So many frames at least: they flow until the links are back and have been looked at.
 const FRAMES: u64 = 44_000;
 /// What a card has sent and not told of when its link goes down counts as stale, though it was sent.
 const NOT_TOLD: u64 = 600;
@@ -54,14 +54,14 @@ pub(crate) fn case(one: &str) -> Case {
                 outputs = [{ interface = \"in0\", group = \"239.6.1.1\", port = 5001 }]\n";
     let config = format!("{}{back}", one.replace(out1, &outputs));
     let case = Case::new("down for 8 s", &config, "in0", vec![stream], &links);
-    Case { rate: RATE, frames: FRAMES, awaited: 1, ..case }
+    Case { rate: RATE, frames: FRAMES, goes_on: true, awaited: 1, ..case }
 }
 
 /// Plays it.
 pub(crate) fn play(guest: &mut Guest, case: &Case) -> Result<String> {
     let played = under_traffic(guest, case);
     if played.is_err() {
-        guest.run("kill -9 $(cat /tmp/mcr.pid) 2>/dev/null; true")?;
+        mcr::end(guest)?;
         for (link, how) in LINKS {
             set(guest, link, how, true)?;
         }

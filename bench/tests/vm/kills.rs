@@ -13,12 +13,12 @@ const KILLS: u64 = 10;
 const LIFE: Duration = Duration::from_millis(1_300);
 /// The receive ring holds what comes in a second at this rate, and a guest's lane needs a part of one to come back.
 const RATE: u64 = 1_500;
-/// Frames flow until after the last kill.
+/// So many frames at least: they flow until after the last kill.
 const FRAMES: u64 = 24_000;
 
 /// The same case, with the rate and the frames that killing wants.
 pub(crate) fn case(name: &'static str, like: &Case) -> Case {
-    Case { name, rate: RATE, frames: FRAMES, ..like.clone() }
+    Case { name, rate: RATE, frames: FRAMES, goes_on: true, ..like.clone() }
 }
 
 /// Plays a case while its lane is killed again and again. A kill may cost one frame, if mcr counts it.

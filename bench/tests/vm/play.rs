@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -20,6 +21,8 @@ use crate::mcr;
 pub(crate) const FRAMES: u64 = 20_000;
 /// Frames a second: what an emulated guest relays even when its machine is shared with other work.
 pub(crate) const RATE: u64 = 5_000;
+/// A case that goes on sends so many times its frames at most: minutes.
+const MOST: u64 = 20;
 /// Frames under way at once, over all streams: less than the smallest receive ring, of 256. A guest that stands still
 /// while its machine does other work would lose what does not fit; igb drops it uncounted when one of its queues is full
 /// and another is not.
@@ -75,6 +78,8 @@ pub(crate) struct Case {
     pub(crate) rate: u64,
     /// Frames, over all streams.
     pub(crate) frames: u64,
+    /// More than that, for as long as something else happens: a guest on a busy machine takes its time.
+    pub(crate) goes_on: bool,
     /// Tags that every output must have.
     pub(crate) vlans: Vec<Vlan>,
     /// How many outputs, from the first, the source waits for when too much is under way.
@@ -91,7 +96,18 @@ impl Case {
         links: &[(&'static str, bool)],
     ) -> Self {
         let (config, links) = (config.to_owned(), links.to_vec());
-        Self { name, config, input, streams, links, rate: RATE, frames: FRAMES, vlans: Vec::new(), awaited: usize::MAX }
+        Self {
+            name,
+            config,
+            input,
+            streams,
+            links,
+            rate: RATE,
+            frames: FRAMES,
+            goes_on: false,
+            vlans: Vec::new(),
+            awaited: usize::MAX,
+        }
     }
 }
 
@@ -104,6 +120,8 @@ pub(crate) struct Playing {
     /// One for each output of each stream, in their order.
     pub(crate) ledgers: Vec<SharedLedger>,
     awaited: usize,
+    /// Frames of each stream, where more are sent until the case ends.
+    at_least: Option<u64>,
 }
 
 /// What came of a case.
@@ -131,17 +149,31 @@ pub(crate) fn begin(guest: &mut Guest, case: &Case) -> Result<Playing> {
     let streams = (0..).zip(&case.streams).map(|(number, stream)| stream.stream(number)).collect::<Result<Vec<_>>>()?;
     let each = streams.len() as u64;
     let awaited = case.awaited.min(ledgers.len());
-    let load = Load::new(streams).rate(case.rate / each).packets(case.frames / each);
+    let frames = case.frames / each;
+    let load = Load::new(streams).rate(case.rate / each).packets(if case.goes_on { MOST * frames } else { frames });
     let load = load.window(UNDER_WAY / each, &ledgers[..awaited]);
     let source = guest.wire(case.input)?.source(load)?;
-    Ok(Playing { before, source, sinks, ledgers, awaited })
+    let at_least = case.goes_on.then_some(frames);
+    Ok(Playing { before, source, sinks, ledgers, awaited, at_least })
+}
+
+/// Ends a source that has sent so many frames of its first stream, or waits until it has.
+fn enough(source: Source, frames: u64) -> Result<bench::source::Report> {
+    while source.sent(0) < frames && !source.is_finished() {
+        thread::sleep(Duration::from_millis(10));
+    }
+    source.stop()
 }
 
 impl Playing {
     /// Waits until all was sent, ends mcr and adds up.
     pub(crate) fn finish(self, guest: &mut Guest) -> Result<Played> {
-        let Self { before, source, sinks, ledgers, awaited } = self;
-        source.finish()?.enter(&ledgers);
+        let Self { before, source, sinks, ledgers, awaited, at_least } = self;
+        match at_least {
+            Some(frames) => enough(source, frames)?,
+            None => source.finish()?,
+        }
+        .enter(&ledgers);
         // What is not awaited need not be complete.
         if !wait_for_tail(&ledgers[..awaited], TAIL) || awaited < ledgers.len() {
             for sink in &sinks {
@@ -181,8 +213,7 @@ pub(crate) fn play_with(
     };
     let played = run(guest);
     if played.is_err() {
-        // The next case begins as if this one had not been.
-        guest.run("kill -9 $(cat /tmp/mcr.pid) 2>/dev/null; true")?;
+        mcr::end(guest)?;
         guest.rest()?;
     }
     played

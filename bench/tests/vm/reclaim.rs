@@ -27,7 +27,8 @@ const UNDER_WAY: u64 = 512;
 pub(crate) fn play(guest: &mut Guest, case: &Case, from: &str, to: &str) -> Result<Played> {
     let played = under_traffic(guest, case, from, to);
     if played.is_err() {
-        guest.run("kill -9 $(cat /tmp/mcr.pid) $(pidof hold-rtnl) 2>/dev/null; true")?;
+        guest.run("kill -9 $(pidof hold-rtnl) 2>/dev/null; true")?;
+        mcr::end(guest)?;
         guest.rest()?;
     }
     played

@@ -23,7 +23,7 @@ const AFTER: Duration = Duration::from_secs(1);
 pub(crate) fn play_through(guest: &mut Guest, case: &Case, nic: &Nic, number: usize) -> Result<String> {
     let played = through(guest, case, nic, number);
     if played.is_err() {
-        guest.run("kill -9 $(cat /tmp/mcr.pid) 2>/dev/null; true")?;
+        mcr::end(guest)?;
         guest.rest()?;
     }
     played.map(|lost| format!("the other relay lost none; this one {lost}, all told"))

@@ -45,7 +45,7 @@ fn virtio_net_relays_in_zero_copy() {
         table.played(&case, play(&mut guest, &case));
     }
     table.seen("a backlog", backlog::play(&mut guest, "in0", "out1", false));
-    let turned = Case { name: "the output becomes an input", ..plain()[0].clone() };
+    let turned = Case { name: "the output becomes an input", goes_on: true, ..plain()[0].clone() };
     table.played(&turned, play_with(&mut guest, &turned, 0, receives_on_its_output));
     let (lanes, both_ways) = (two_lanes(), both_ways());
     if taps {
@@ -59,7 +59,7 @@ fn virtio_net_relays_in_zero_copy() {
     table.seen("zero_copy = \"always\"", refused(&mut guest));
     let killed = kills::case("10 kills", &plain()[0]);
     table.played(&killed, kills::play(&mut guest, &killed));
-    let jumping = Case { name: "clock jumps", ..plain()[0].clone() };
+    let jumping = Case { name: "clock jumps", goes_on: true, ..plain()[0].clone() };
     table.played(&jumping, play_with(&mut guest, &jumping, 0, clock_jumps));
     let (before, after) = unplugged();
     let (number, nic) = NICS.iter().enumerate().find(|(_, nic)| nic.name == "out4").unwrap();
@@ -123,7 +123,7 @@ outputs = [
 /// A relay that goes on while another one's sockets are dropped.
 fn held() -> Case {
     let case = plain().swap_remove(0);
-    Case { name: "rtnl is held for 3 s", rate: 2_000, frames: 30_000, ..case }
+    Case { name: "rtnl is held for 3 s", rate: 2_000, frames: 10_000, goes_on: true, ..case }
 }
 
 /// Sixteen groups, which a tap spreads over the queues, one for each lane.
@@ -141,7 +141,8 @@ fn both_ways() -> Case {
     let first = ONE.replace("\"one\"", "\"first\"").replace("in0", "out3").replace("239.1.1.1", "239.1.1.9");
     let config = format!("[lanes]\ncores = [0, 1]\n{first}{ONE}").replace("out1", "out2q");
     let streams = vec![Through::new(IN, &[("out2q", OUT)])];
-    Case::new("the input becomes an output", &config, "in0", streams, &[("in0", true), ("out2q", true)])
+    let links = [("in0", true), ("out2q", true)];
+    Case { goes_on: true, ..Case::new("the input becomes an output", &config, "in0", streams, &links) }
 }
 
 /// A relay that sends on the input link comes and goes while frames flow.
@@ -178,6 +179,7 @@ fn unplugged() -> (Case, Case) {
     // The second stream goes nowhere for a while.
     before.awaited = 1;
     let after = Case { name: "out4 plugged in again", ..before.clone() };
+    before.goes_on = true;
     (before, after)
 }
 

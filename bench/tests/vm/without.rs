@@ -22,7 +22,7 @@ fn linux_6_1_relays_and_says_what_a_dead_lane_costs() {
     let one = one();
     table.played(&one, play(&mut guest, &one));
     table.seen("what mcr says", warns(&mut guest));
-    let taken_over = Case { name: "control killed", ..one.clone() };
+    let taken_over = Case { name: "control killed", goes_on: true, ..one.clone() };
     table.played(&taken_over, play_with(&mut guest, &taken_over, 0, rebinds::kill_control));
     let killed = Case { awaited: 0, ..kills::case("3 kills, new sockets", &one) };
     table.seen(killed.name, rebinds::play(&mut guest, &killed));
