@@ -9,6 +9,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::clock::Stopwatch;
 
+/// A test that takes so many seconds is slow.
+const SLOW: f64 = 2.0;
+
 /// Runs `command`, which is `what` in words for people.
 pub(crate) fn step(what: &str, command: &mut Command) -> Result<()> {
     timed(what, || {
@@ -49,14 +52,17 @@ pub(crate) fn watch(command: &mut Command) -> Result<(ExitStatus, String)> {
     watch_as("", command)
 }
 
-/// The same, each line shown behind `prefix`: for programs that run side by side.
+/// The same, each line shown behind `prefix`: for programs that run side by side. What a slow test took is shown too.
 pub(crate) fn watch_as(prefix: &str, command: &mut Command) -> Result<(ExitStatus, String)> {
     let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| cannot_start(command))?;
     let mut seen = String::new();
     if let Some(stdout) = child.stdout.take() {
+        let mut since = Stopwatch::start();
         for line in BufReader::new(stdout).split(b'\n') {
             let line = line.context("cannot read what the program prints")?;
-            let shown = [prefix.as_bytes(), &line, b"\n"].concat();
+            let took = slow_test(&line, since.elapsed().as_secs_f64());
+            since = Stopwatch::start();
+            let shown = [prefix.as_bytes(), &line, took.as_bytes(), b"\n"].concat();
             std::io::stdout().lock().write_all(&shown)?;
             seen.push_str(&String::from_utf8_lossy(&line));
             seen.push('\n');
@@ -64,6 +70,11 @@ pub(crate) fn watch_as(prefix: &str, command: &mut Command) -> Result<(ExitStatu
     }
     let status = child.wait().with_context(|| format!("`{}` cannot be waited for", shown(command)))?;
     Ok((status, seen))
+}
+
+/// What to say of the time of a test that has just ended. Tests that run one at a time end a line each.
+fn slow_test(line: &[u8], seconds: f64) -> String {
+    if line.starts_with(b"test ") && seconds >= SLOW { format!(" ({seconds:.1} s)") } else { String::new() }
 }
 
 /// The command as one would type it.
@@ -90,6 +101,12 @@ mod tests {
     fn a_watched_program_gives_its_status_and_its_words() {
         let (status, seen) = watch(Command::new("sh").args(["-c", "printf 'one\\ntwo'; exit 1"])).unwrap();
         assert_eq!((status.code(), seen.as_str()), (Some(1), "one\ntwo\n"));
+    }
+
+    #[test]
+    fn a_slow_test_is_shown_with_its_time() {
+        assert_eq!(slow_test(b"test a::b ... ok", 2.46), " (2.5 s)");
+        assert_eq!(slow_test(b"test a::b ... ok", 0.1) + &slow_test(b"running 3 tests", 9.0), "");
     }
 
     #[test]
