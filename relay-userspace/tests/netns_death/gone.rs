@@ -1,22 +1,22 @@
 //! A link goes under traffic, and the lane dies before it has dropped the link's socket.
 
-use crate::stage::{SOON, Stage, frames_are_all_there, kill_now, wait_for_frames};
+use crate::stage::{SOON, Stage, frames_are_all_there, kill_now, rounds, wait_for_frames};
 use bench::Relay;
 use bench::links::{End, Veth, ip};
 use nix::sys::signal::Signal;
 
 /// So slow that the receive ring holds what comes in while a lane is started on a busy machine.
 const RATE: u64 = 5_000;
-const ROUNDS: u64 = 20;
 
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
-fn a_link_and_the_lane_go_together_twenty_times_and_every_frame_comes_back() {
+fn a_link_and_the_lane_go_together_again_and_again_and_every_frame_comes_back() {
     let stage = Stage::new(1);
     let second = "ttl = 7 }, { interface = \"late0\", group = \"239.9.1.1\", port = 5001 }";
     let relay = Relay::start(&stage.relay, &stage.config().replace("ttl = 7 }", second)).unwrap();
     let traffic = stage.stream_at(RATE);
-    for _ in 0..ROUNDS {
+    let rounds = rounds(5, 20);
+    for _ in 0..rounds {
         let mark = relay.process.mark();
         let (late, far) = (End::new(&stage.relay, "late0"), End::new(&stage.source, "late1"));
         Veth::new(late.address("10.9.0.1/24"), far.address("10.9.0.2/24")).create().unwrap();
@@ -36,7 +36,7 @@ fn a_link_and_the_lane_go_together_twenty_times_and_every_frame_comes_back() {
     wait_for_frames(&relay, 1);
     let report = relay.stop().unwrap();
     eprintln!("    {} packets went with the link", report.lanes("dropped_with_socket"));
-    assert_eq!(report.restarts(), ROUNDS);
+    assert_eq!(report.restarts(), u64::from(rounds));
     assert!(report.lanes("dropped_with_socket") > 0, "nothing lay on the ring of a link that went");
     // What was stale lay on the ring of the link that went.
     account.balance_with(&report, 1, 0);

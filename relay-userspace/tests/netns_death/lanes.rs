@@ -1,13 +1,12 @@
 //! Lanes are killed from outside.
 
-use crate::stage::{RATE, SOON, Stage, frames_are_all_there, kill_now, wait_until};
+use crate::stage::{RATE, SOON, Stage, frames_are_all_there, kill_now, rounds, wait_until};
 use bench::Relay;
 use bench::clock::monotonic_ns;
 use std::time::Duration;
 
-/// Twenty with `test long`.
 fn kills() -> u64 {
-    if std::env::var_os("MCR_LONG").is_some() { 20 } else { 8 }
+    rounds(8, 20).into()
 }
 
 /// Kills the lane; says how long it took until its successor had taken up, in microseconds.

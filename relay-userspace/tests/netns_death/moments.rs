@@ -2,7 +2,7 @@
 //! proves itself beside it. There is always one in charge, and from the first packet on that was relayed none is lost.
 
 use crate::control::kill_control;
-use crate::stage::{RATE, SOON, Stage, kill_now, wait_until};
+use crate::stage::{RATE, SOON, Stage, kill_now, rounds, wait_until};
 use bench::Relay;
 use bench::clock::monotonic_ns;
 use bench::relay::binary;
@@ -14,11 +14,6 @@ use std::time::Duration;
 
 /// Longer than an upgrade takes from the command to the end, and than a start takes.
 const AT_MOST_MS: u64 = 120;
-
-/// How often: many times more with `test long`.
-fn rounds(few: u32, many: u32) -> u32 {
-    if std::env::var_os("MCR_LONG").is_some() { many } else { few }
-}
 
 /// Some moment: no two runs kill at the same ones.
 fn some_moment() -> Duration {

@@ -320,6 +320,11 @@ pub(crate) fn wait_while_it_grows(failure: &str, wanted: usize, mut count: impl 
     }
 }
 
+/// How often: `many` times with `test long`.
+pub(crate) fn rounds(few: u32, many: u32) -> u32 {
+    if std::env::var_os("MCR_LONG").is_some() { many } else { few }
+}
+
 /// Kills a process with the signal that nothing can catch. It may be gone already.
 pub(crate) fn kill_now(pid: u32) {
     kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).ok();
