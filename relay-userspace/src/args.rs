@@ -6,7 +6,7 @@ mod node; // which control is asked
 mod relay; // what is done with relays
 mod wait; // what is waited for
 
-pub use change::{Apply, Diff, HashToken, Log, Reload, Restart, Stop, Upgrade};
+pub use change::{Apply, Change, Changes, Diff, HashToken, Log, Reload, Restart, Stop, Upgrade};
 pub use look::{Capture, Direction, Events, Health, Status, Top, Why};
 pub use node::{Node, duration};
 pub use relay::{Add, List, MeterLevel, Names, Parts, Relay, Set, Show};
@@ -85,6 +85,10 @@ pub enum Command {
     Relay(Relay),
     /// Make the relays of a file the relays of the API: all of them, in one step.
     Apply(Apply),
+    /// List the changes that were asked for lately, and what became of each.
+    Changes(Changes),
+    /// Show one change by the number that its answer has: queued, running, done or refused.
+    Change(Change),
     /// Show the running mcr at a glance: health, configuration, lanes, what cannot work yet.
     Status(Status),
     /// Watch the running mcr: relays and their rates, lanes, links and events, as they are now.

@@ -28,6 +28,7 @@ pub fn document() -> OpenApi {
     let tag = |(name, text): (&str, &str)| TagBuilder::new().name(name).description(Some(text)).build();
     let tags = [
         ("relays", "See and change relays."),
+        ("changes", "What became of what was asked for."),
         ("node", "The node as a whole."),
         ("events", "What happens."),
         ("probes", "For load balancers, orchestrators and Prometheus."),
@@ -90,12 +91,14 @@ fn describe(path: &str, operation: &mut Operation, sort: Sort) {
         // Whatever is asked, it must say for whom it is.
         Kind::Malformed => true,
         Kind::NoSuchRelay => of_relay,
+        Kind::NoSuchChange => path.ends_with("/changes/{id}"),
         Kind::NoSuchAddress => path == "/problems/{kind}",
         Kind::NoSuchMethod => false,
         Kind::TokenNeeded | Kind::Forbidden | Kind::TooMany => takes_token,
         Kind::TooSlow | Kind::TooLong | Kind::NotJson => body,
         Kind::Invalid => is_write || path == "/api/v1/diff",
         Kind::DoesNotFit | Kind::OfFile | Kind::NotKept => is_write,
+        Kind::Overtaken => is_write,
         Kind::Exists => makes,
         Kind::NotOfFile => path.ends_with("/adopt"),
         Kind::Changed => (sort == Sort::Conditional || chooses) && is_write && path.starts_with("/api/v1/relays"),

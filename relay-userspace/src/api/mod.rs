@@ -24,6 +24,7 @@ mod problem; // what went wrong
 mod many; // many relays at once
 mod relays; // what is asked of relays
 mod capture; // a relay's packets as they go by
+mod changes; // what became of what was asked for
 mod request; // bodies and parameters
 mod routes; // everything that can be asked
 mod server; // the thread of the API

@@ -10,8 +10,10 @@ pub use diff::{ChangedKey, ChangedRelay, Diff};
 pub use health::{Check, Health, Partial, Share};
 pub use http::{Certificate, Http, Token};
 
+mod change; // what was asked for, and what became of it
 mod doing; // what control is at
 
+pub use change::{Applied, Change, Done};
 pub use doing::{Doing, Progress};
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -109,23 +111,6 @@ pub struct RelayPatch {
     pub labels: BTreeMap<String, Option<String>>,
 }
 
-/// The answer to a change: it is in force, every lane has confirmed it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Applied {
-    /// The generation in force.
-    pub generation: u64,
-    /// Whether it was only asked what would change.
-    pub dry_run: bool,
-    /// What was done, for people.
-    pub changes: Vec<String>,
-    /// Relays that are new.
-    pub created: Vec<String>,
-    /// Relays that are others.
-    pub changed: Vec<String>,
-    /// Relays that are gone.
-    pub removed: Vec<String>,
-}
-
 /// What went wrong (RFC 9457), with the same words as on the command line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
@@ -138,6 +123,9 @@ pub struct Problem {
     pub status: u16,
     /// What is wrong here and what to do.
     pub detail: String,
+    /// The number of the change that was asked for, if it came so far: see `/api/v1/changes/{id}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<u64>,
     /// Every error of a definition, each with its key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Fault>,

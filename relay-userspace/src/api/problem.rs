@@ -45,6 +45,8 @@ kinds! {
     Forbidden = "forbidden", FORBIDDEN;
     /// There is no such relay.
     NoSuchRelay = "no-such-relay", NOT_FOUND;
+    /// There is no such change.
+    NoSuchChange = "no-such-change", NOT_FOUND;
     /// There is nothing at this address.
     NoSuchAddress = "no-such-address", NOT_FOUND;
     /// This cannot be done at this address.
@@ -59,6 +61,8 @@ kinds! {
     OfFile = "of-file", CONFLICT;
     /// The relay does not stand in the configuration file.
     NotOfFile = "not-of-file", CONFLICT;
+    /// A relay was silenced meanwhile, and this would undo it.
+    Overtaken = "overtaken", CONFLICT;
     /// What is in force is not what was expected.
     Changed = "changed", PRECONDITION_FAILED;
     /// The body is too long.
@@ -90,6 +94,7 @@ pub(super) struct Problem {
     tag: Option<String>,
     /// Whose token it is that is not for this.
     token: Option<String>,
+    change: Option<u64>,
 }
 
 impl Kind {
@@ -102,7 +107,7 @@ impl Kind {
 impl Problem {
     /// A problem, and what is wrong here and what to do.
     pub(super) fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), tag: None, token: None }
+        Self { kind, detail: detail.into(), errors: Vec::new(), tag: None, token: None, change: None }
     }
 
     /// A token that is known, and not for this.
@@ -114,6 +119,24 @@ impl Problem {
     #[cfg(test)]
     pub(super) const fn status(&self) -> StatusCode {
         self.kind.status()
+    }
+
+    /// The same, of the change of that number.
+    pub(super) const fn of_change(mut self, id: u64) -> Self {
+        self.change = Some(id);
+        self
+    }
+
+    /// What goes over the wire.
+    pub(super) fn document(self) -> model::Problem {
+        model::Problem {
+            kind: format!("/problems/{}", self.kind.name()),
+            title: self.kind.title().trim_end_matches('.').to_owned(),
+            status: self.kind.status().as_u16(),
+            detail: self.detail,
+            change: self.change,
+            errors: self.errors,
+        }
     }
 
     /// A request that cannot be understood.
@@ -154,6 +177,7 @@ impl From<Refusal> for Problem {
             Refusal::Exists(_) => Kind::Exists,
             Refusal::OfFile { .. } => Kind::OfFile,
             Refusal::NotOfFile { .. } => Kind::NotOfFile,
+            Refusal::Overtaken { .. } => Kind::Overtaken,
             Refusal::Failed(_) => Kind::Failed,
             Refusal::NotKept { .. } | Refusal::InDoubt { .. } => Kind::NotKept,
             Refusal::Unavailable(_) => Kind::Unavailable,
@@ -164,19 +188,12 @@ impl From<Refusal> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = self.kind.status();
-        let denied = self.kind.is_denial().then(|| Denied { detail: self.detail.clone(), token: self.token });
-        let problem = model::Problem {
-            kind: format!("/problems/{}", self.kind.name()),
-            title: self.kind.title().trim_end_matches('.').to_owned(),
-            status: status.as_u16(),
-            detail: self.detail,
-            errors: self.errors,
-        };
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let (kind, tag) = (self.kind, self.tag.clone());
+        let denied = kind.is_denial().then(|| Denied { detail: self.detail.clone(), token: self.token.clone() });
+        let body = serde_json::to_vec(&self.document()).unwrap_or_default();
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        match self.kind {
+        match kind {
             Kind::TokenNeeded => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"mcr\""));
             }
@@ -185,10 +202,10 @@ impl IntoResponse for Problem {
             }
             _ => {}
         }
-        if let Some(tag) = self.tag.and_then(|tag| HeaderValue::try_from(format!("\"{tag}\"")).ok()) {
+        if let Some(tag) = tag.and_then(|tag| HeaderValue::try_from(format!("\"{tag}\"")).ok()) {
             headers.insert(header::ETAG, tag);
         }
-        let mut answer = (status, headers, Body::from(body)).into_response();
+        let mut answer = (kind.status(), headers, Body::from(body)).into_response();
         if let Some(denied) = denied {
             answer.extensions_mut().insert(denied);
         }

@@ -219,15 +219,20 @@ switches! {
 /// Asks control, and waits until every lane has confirmed.
 pub(super) async fn ask(api: &Api, who: Who, ask: Ask, dry: Dry) -> Result<Applied, Problem> {
     check_change(&who, &ask)?;
-    let answered = timeout(api.limits.answer_time, api.desk.ask(who, ask, dry.dry_run)).await;
+    let waiting = api.desk.ask(who, ask, dry.dry_run)?;
+    let change = waiting.id;
+    let answered = timeout(api.limits.answer_time, waiting.answer()).await;
     let late = |_| {
         let seconds = api.limits.answer_time.as_secs();
-        let detail =
-            format!("control did not answer within {seconds} seconds and may still do it: look before you ask again");
-        Problem::new(Kind::NoAnswer, detail)
+        let detail = format!(
+            "change {change} is not over after {seconds} seconds and goes on: mcr change {change} (GET \
+             /api/v1/changes/{change}) tells what becomes of it"
+        );
+        Problem::new(Kind::NoAnswer, detail).of_change(change)
     };
-    let desk::Applied { generation, changes, created, changed, removed } = answered.map_err(late)??;
-    Ok(Applied { generation, dry_run: dry.dry_run, changes, created, changed, removed })
+    let answered = answered.map_err(late)?.map_err(|refusal| Problem::from(refusal).of_change(change))?;
+    let desk::Applied { generation, changes, created, changed, removed } = answered;
+    Ok(Applied { change, generation, dry_run: dry.dry_run, changes, created, changed, removed })
 }
 
 fn location(name: &str) -> HeaderValue {

@@ -3,7 +3,7 @@
 
 use super::problem::{Kind, Problem};
 use super::shared::Api;
-use super::{access, capture, document, many, node, page, probe, relays, stream};
+use super::{access, capture, changes, document, many, node, page, probe, relays, stream};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, Method, header};
@@ -24,6 +24,8 @@ fn all() -> OpenApiRouter<Api> {
         .routes(routes!(relays::mute))
         .routes(routes!(relays::unmute))
         .routes(routes!(relays::adopt))
+        .routes(routes!(changes::list))
+        .routes(routes!(changes::show))
         .routes(routes!(node::status))
         .routes(routes!(node::links))
         .routes(routes!(node::diff))

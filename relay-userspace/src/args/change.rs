@@ -99,6 +99,47 @@ pub struct Restart {
     pub node: Node,
 }
 
+/// Which mcr to list the changes of.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mcr changes
+  mcr changes --json | jq '.[] | select(.state == \"queued\")'
+
+Those that wait or are being carried out, and the last 64 that are over, newest first. Mute and disable do not wait for the
+changes before them.")]
+pub struct Changes {
+    /// Print the API's JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which mcr.
+    #[command(flatten)]
+    pub node: Node,
+}
+
+/// Which change to show.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mcr change 28771200012          what became of a change whose answer came too late
+  mcr change 28771200012 --wait   the same, once it is over
+
+States: queued, running (with its step), done, refused or failed (nothing has changed), unkept (in force, and nobody knows
+whether it is on disk). Exit code 0: it is done, or not over yet; 1: all else; 3: mcr cannot be reached.")]
+pub struct Change {
+    /// Its number.
+    pub id: u64,
+    /// Wait until it is over.
+    #[arg(long)]
+    pub wait: bool,
+    /// Print the API's JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which mcr.
+    #[command(flatten)]
+    pub node: Node,
+}
+
 /// What to upgrade to.
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -63,6 +63,7 @@ mod tests {
     #[test]
     fn dry_and_done_and_nothing_are_told_apart() {
         let mut applied = Applied {
+            change: 12,
             generation: 7,
             dry_run: false,
             changes: Vec::new(),

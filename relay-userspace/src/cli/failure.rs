@@ -60,6 +60,7 @@ mod tests {
             title: "What was asked for is wrong.".into(),
             status: 422,
             detail: "all of it in one text".into(),
+            change: None,
             errors,
         }))
     }

@@ -19,6 +19,7 @@ mod relay; // add, set, rm, ls, show, enable, disable, mute, unmute
 mod apply; // all relays of the API at once
 mod applied; // what a change did
 mod diff; // the configuration file against what runs
+mod changes; // what became of what was asked for
 mod status; // a node at a glance
 mod top; // a node, watched
 mod health; // whether packets can flow
@@ -53,6 +54,8 @@ pub async fn run<O: Write, E: Write>(command: &Command, screen: &mut Screen<O, E
         Command::Relay(asked) => relay(asked, screen).await,
         Command::Apply(asked) => apply::run(asked, screen).await,
         Command::Diff(asked) => diff::run(asked, screen).await,
+        Command::Changes(asked) => changes::list(asked, screen).await,
+        Command::Change(asked) => changes::show(asked, screen).await,
         Command::Status(asked) => status::run(asked, screen).await,
         Command::Top(asked) => top::run(asked, screen.paint).await,
         Command::Why(asked) => why::run(asked, screen).await,

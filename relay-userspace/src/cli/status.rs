@@ -1,5 +1,6 @@
 //! `mcr status`: a node at a glance.
 
+use super::changes::step_of;
 use super::client::{Client, Question};
 use super::exit::Exit;
 use super::health::{failing, paint_status};
@@ -170,12 +171,10 @@ fn tokens(tokens: &[Token], paint: Paint) -> String {
 /// What control is at, and how far it has come.
 fn at_work(doing: &Doing) -> String {
     let what = plain(&doing.what);
+    let what = doing.change.map_or_else(|| what.clone(), |change| format!("change {change} ({what})"));
     match &doing.step {
-        None => format!("{what}, since {:.1} s", doing.since_s),
-        Some(step) => {
-            let of = if step.total > 0 { format!(" {} of {}", step.done, step.total) } else { String::new() };
-            format!("{what}: {}{of}, since {:.1} s", plain(&step.what), step.since_s)
-        }
+        None => format!("{what}, since {}", span(doing.since_s)),
+        Some(step) => format!("{what}: {}", step_of(step)),
     }
 }
 
@@ -256,7 +255,7 @@ mod tests {
             "ready": { "status": word, "verdicts": verdicts, "partial": partial, "checks": [stuck, typo, pending] },
             "config": { "file": "/etc/mcr/relay.toml", "in_force": well,
                         "error": if well { None } else { Some("relay.toml:4: relay \"a\" name: is missing: add it\nrelay.toml:9: no") } },
-            "doing": if well { json!(null) } else { json!({ "what": "reload by uid 0", "since_s": 0.6,
+            "doing": if well { json!(null) } else { json!({ "what": "reload by uid 0", "change": 12, "since_s": 0.6,
                         "step": { "what": "joining groups", "done": 2048, "total": 4096, "since_s": 0.4 } }) },
             "relays": { "running": 10, "pending": if well { 0 } else { 1 } },
             "pending": if well { json!([]) } else { waiting },

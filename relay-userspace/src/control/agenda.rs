@@ -1,10 +1,10 @@
 //! What the worker is to do next. The loop notes what is due here and never waits: the worker has one job at a time.
 //! Nothing here has an effect.
 
-use super::desk::{Ask, Asked, QUEUE, Who};
+use super::desk::{Asked, QUEUE};
+use super::urgent::Urgent;
 use crate::link::event::LinkEvent;
 use std::collections::VecDeque;
-use tokio::sync::oneshot;
 
 /// More notices than this are as good as lost: everything is read again.
 const MOST_NOTICES: usize = 4096;
@@ -12,8 +12,10 @@ const MOST_NOTICES: usize = 4096;
 /// One thing for the worker to do.
 #[derive(Debug)]
 pub enum Job {
-    /// Carry out a change, or say what it would do.
-    Change(Box<Asked>),
+    /// Carry out a change, or say what it would do. One that did not wait for others is told apart.
+    Change(Box<Asked>, Option<Urgent>),
+    /// Take the configuration file as it is. Nobody waits for the answer: what comes of it is told.
+    Reload,
     /// Look at the links again, because of these notices.
     FollowLinks {
         /// What the kernel has told.
@@ -51,6 +53,8 @@ pub enum End {
 #[derive(Debug, Default)]
 pub struct Agenda {
     end: Option<End>,
+    /// What does not wait for the others: relays that are silenced. Draining a node and a change of its role belong here.
+    urgent: VecDeque<(Urgent, Box<Asked>)>,
     changes: VecDeque<Box<Asked>>,
     reclaims: VecDeque<(u32, u16)>,
     sockets_due: bool,
@@ -71,16 +75,38 @@ pub struct Agenda {
 }
 
 impl Agenda {
-    /// Somebody asks for a change. When too many wait it is given back.
+    /// Somebody asks for a change. When too many wait it is given back. `is_there` says whether there is a relay of a name:
+    /// one that is yet to come is silenced in its turn.
     ///
     /// # Errors
     /// What was asked.
-    pub fn ask(&mut self, asked: Box<Asked>) -> Result<(), Box<Asked>> {
-        if self.changes.len() >= QUEUE {
-            return Err(asked);
+    pub fn ask(&mut self, asked: Box<Asked>, is_there: impl Fn(&str) -> bool) -> Result<(), Box<Asked>> {
+        match Urgent::of(&asked).filter(|urgent| urgent.relays.iter().all(|name| is_there(name))) {
+            Some(urgent) if self.urgent.len() < QUEUE => self.urgent.push_back((urgent, asked)),
+            None if self.changes.len() < QUEUE => self.changes.push_back(asked),
+            _ => return Err(asked),
         }
-        self.changes.push_back(asked);
         Ok(())
+    }
+
+    /// Relays were silenced by a change that did not wait. Takes out those that were asked for before it and would undo
+    /// that, each with the relay of which it would.
+    pub fn overtaken(&mut self, by: u64, urgent: &Urgent) -> Vec<(Box<Asked>, String)> {
+        let (mut undo, mut rest) = (Vec::new(), VecDeque::new());
+        for asked in self.changes.drain(..) {
+            let relay = if asked.id < by && !asked.dry { urgent.undone_by(&asked.ask) } else { None };
+            match relay {
+                Some(relay) => undo.push((asked, relay)),
+                None => rest.push_back(asked),
+            }
+        }
+        self.changes = rest;
+        undo
+    }
+
+    /// Takes out all that wait: nothing is begun any more.
+    pub fn give_up(&mut self) -> Vec<Box<Asked>> {
+        self.urgent.drain(..).map(|(_, asked)| asked).chain(self.changes.drain(..)).collect()
     }
 
     /// The configuration file is to be taken as it is then. However many changes wait, this is not refused.
@@ -137,10 +163,14 @@ impl Agenda {
         self.end.is_some()
     }
 
-    /// What comes next: the end; then what lanes need, which is short; then what is due and what was asked for in turns.
+    /// What comes next: the end; then what must not wait; then what lanes need, which is short; then what is due and what
+    /// was asked for in turns.
     pub fn take_next(&mut self) -> Option<Job> {
         if let Some(end) = &self.end {
             return Some(Job::End(end.clone()));
+        }
+        if let Some((urgent, asked)) = self.urgent.pop_front() {
+            return Some(Job::Change(asked, Some(urgent)));
         }
         if std::mem::take(&mut self.sockets_due) {
             return Some(Job::GiveSocketsAgain);
@@ -163,11 +193,9 @@ impl Agenda {
         self.reload_last = self.reload_due && (!self.reload_last || self.changes.is_empty());
         if self.reload_last {
             self.reload_due = false;
-            // What comes of it is told.
-            let (answer, _) = oneshot::channel();
-            return Some(Job::Change(Box::new(Asked { who: Who::File, ask: Ask::Reload, dry: false, answer })));
+            return Some(Job::Reload);
         }
-        self.changes.pop_front().map(Job::Change)
+        self.changes.pop_front().map(|asked| Job::Change(asked, None))
     }
 
     /// A look at the links that nothing has asked for comes after the look at what the kernel holds: it puts back what that
@@ -186,134 +214,4 @@ impl Agenda {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Agenda, End, Job, MOST_NOTICES};
-    use crate::control::desk::{Ask, Asked, QUEUE, Who};
-    use crate::link::event::LinkEvent;
-    use tokio::sync::oneshot;
-
-    fn asked() -> Box<Asked> {
-        let who = Who::User { uid: 0, pid: 1 };
-        Box::new(Asked { who, ask: Ask::Reload, dry: false, answer: oneshot::channel().0 })
-    }
-
-    /// What comes next, in a letter.
-    fn next(agenda: &mut Agenda) -> char {
-        match agenda.take_next() {
-            None => '-',
-            Some(Job::Change(_)) => 'c',
-            Some(Job::FollowLinks { .. }) => 'l',
-            Some(Job::GiveSocketsAgain) => 's',
-            Some(Job::Reclaim { .. }) => 'r',
-            Some(Job::Inspect) => 'i',
-            Some(Job::End(_)) => 'e',
-        }
-    }
-
-    #[test]
-    fn changes_and_what_is_due_take_turns_and_lanes_come_first() {
-        let mut agenda = Agenda::default();
-        assert_eq!(next(&mut agenda), '-');
-        for _ in 0..3 {
-            agenda.ask(asked()).unwrap();
-        }
-        agenda.note(LinkEvent::RouteChanged);
-        agenda.links_settled();
-        agenda.inspect();
-        agenda.reclaim(0, 1);
-        agenda.give_sockets_again();
-        let order: String = (0..8).map(|_| next(&mut agenda)).collect();
-        assert_eq!(order, "srclcic-");
-    }
-
-    #[test]
-    fn what_is_wrong_is_told_before_a_look_at_the_links_puts_it_back() {
-        let mut agenda = Agenda::default();
-        agenda.look_at_links();
-        agenda.inspect();
-        assert_eq!((next(&mut agenda), next(&mut agenda), next(&mut agenda)), ('i', 'l', '-'));
-    }
-
-    #[test]
-    fn links_that_change_all_the_time_keep_nobody_waiting() {
-        let mut agenda = Agenda::default();
-        let mut order = String::new();
-        for _ in 0..3 {
-            agenda.ask(asked()).unwrap();
-        }
-        for _ in 0..6 {
-            agenda.note(LinkEvent::RouteChanged);
-            agenda.links_settled();
-            order.push(next(&mut agenda));
-        }
-        assert_eq!(order, "clclcl");
-    }
-
-    #[test]
-    fn links_that_change_all_the_time_keep_nothing_else_from_being_looked_at() {
-        let mut agenda = Agenda::default();
-        let mut order = String::new();
-        for _ in 0..6 {
-            agenda.note(LinkEvent::RouteChanged);
-            agenda.links_settled();
-            agenda.inspect();
-            order.push(next(&mut agenda));
-        }
-        assert_eq!(order, "lilili");
-    }
-
-    #[test]
-    fn a_reload_that_nobody_waits_for_is_not_refused_and_starves_nobody() {
-        let mut agenda = Agenda::default();
-        for _ in 0..QUEUE {
-            agenda.ask(asked()).unwrap();
-        }
-        agenda.reload();
-        agenda.reload();
-        let file = |agenda: &mut Agenda| {
-            let Some(Job::Change(asked)) = agenda.take_next() else { panic!("a change") };
-            asked.who == Who::File
-        };
-        assert!(file(&mut agenda), "it comes first");
-        agenda.reload();
-        assert!(!file(&mut agenda) && file(&mut agenda) && !file(&mut agenda), "in turns, and once each");
-        while !agenda.changes.is_empty() {
-            assert!(!file(&mut agenda));
-        }
-        agenda.reload();
-        assert!(file(&mut agenda));
-        assert_eq!(next(&mut agenda), '-');
-    }
-
-    #[test]
-    fn notices_are_read_once_they_have_settled_and_have_a_bound() {
-        let mut agenda = Agenda::default();
-        assert!(
-            agenda.note(LinkEvent::RouteChanged) && !agenda.note(LinkEvent::LinkChanged { ifindex: 1, gone: false })
-        );
-        assert_eq!(next(&mut agenda), '-', "they settle");
-        agenda.links_settled();
-        let Some(Job::FollowLinks { notices, anyway: false }) = agenda.take_next() else { panic!("links") };
-        assert_eq!(notices, [LinkEvent::RouteChanged, LinkEvent::LinkChanged { ifindex: 1, gone: false }]);
-        for ifindex in 0..2 * u32::try_from(MOST_NOTICES).unwrap() {
-            agenda.note(LinkEvent::AddressChanged { ifindex });
-        }
-        agenda.look_at_links();
-        let Some(Job::FollowLinks { notices, anyway: true }) = agenda.take_next() else { panic!("links") };
-        assert_eq!(notices, [LinkEvent::Lost]);
-        assert!(agenda.note(LinkEvent::RouteChanged), "the first again");
-    }
-
-    #[test]
-    fn only_so_many_wait_and_the_end_comes_before_all() {
-        let mut agenda = Agenda::default();
-        for _ in 0..QUEUE {
-            agenda.ask(asked()).unwrap();
-        }
-        agenda.ask(asked()).unwrap_err();
-        agenda.end(End::Stops);
-        agenda.end(End::Restarts);
-        assert!(matches!(agenda.take_next(), Some(Job::End(End::Stops))));
-        assert_eq!(agenda.changes.len(), QUEUE);
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@
 use super::durations::Durations;
 use super::edit::Edit;
 use super::handover::Handover;
+use super::history::Changes;
 use super::http::HttpDesk;
 use super::problem::Problem;
 use super::progress::Progress;
@@ -213,6 +214,16 @@ pub enum Refusal {
         /// What went wrong.
         problem: String,
     },
+    /// It was asked for before a relay was muted or disabled, which did not wait for it, and would have undone that.
+    #[error("change {by} has {how} relay \"{relay}\" since, and this one would undo it: look, and ask again")]
+    Overtaken {
+        /// The change that did not wait.
+        by: u64,
+        /// The relay.
+        relay: String,
+        /// What it did: `muted` or `disabled`.
+        how: &'static str,
+    },
     /// Control is ending, or too many wait already.
     #[error("{0}")]
     Unavailable(&'static str),
@@ -221,11 +232,17 @@ pub enum Refusal {
 impl Refusal {
     /// The next one to ask is one too many.
     pub const TOO_MANY: Self = Self::Unavailable("too many changes wait already: ask again");
+    /// Nothing is begun any more.
+    pub const ENDING: Self = Self::Unavailable("mcr is ending: ask again when it runs");
+    /// Nothing is begun any more, and another control follows at once.
+    pub const REPLACED: Self = Self::Unavailable("another control takes over: ask again, of that one");
 }
 
 /// One thing that is asked.
 #[derive(Debug)]
 pub struct Asked {
+    /// The number of the change.
+    pub id: u64,
     /// Who asks.
     pub who: Who,
     /// For what.
@@ -236,7 +253,7 @@ pub struct Asked {
     pub answer: oneshot::Sender<Result<Applied, Refusal>>,
 }
 
-/// So many may wait for control at once; the next is told so.
+/// So many may wait for control at once, and as many of those that do not wait for the others; the next is told so.
 pub const QUEUE: usize = 64;
 
 /// Where control is asked, and what can be seen of it.
@@ -248,6 +265,8 @@ pub struct Desk {
     shows: Arc<Mutex<Retired>>,
     /// Everything that has happened.
     pub events: EventLog,
+    /// What was asked for lately, and what became of it.
+    pub changes: Changes,
     /// Signs of life and of trouble.
     pub pulse: Arc<Pulse>,
     /// Whom the API lets in.
@@ -297,10 +316,10 @@ impl Desk {
     /// A desk, and the end at which control takes what is asked.
     #[must_use]
     pub fn open(view: View, events: EventLog, pulse: Arc<Pulse>) -> (Self, mpsc::Receiver<Asked>) {
-        let (asks, taken) = mpsc::channel(QUEUE);
+        let (asks, taken) = mpsc::channel(2 * QUEUE);
         let view = Arc::new(ArcSwap::from_pointee(view));
-        let (shows, http, handover, health) = Default::default();
-        (Self { asks, view, shows, events, pulse, http, handover, health, started: now_ns() }, taken)
+        let (shows, changes, http, handover, health) = Default::default();
+        (Self { asks, view, shows, events, changes, pulse, http, handover, health, started: now_ns() }, taken)
     }
 
     /// The node as it is now.
@@ -325,14 +344,45 @@ impl Desk {
         self.view.store(Arc::new(View { lanes: lanes(&view.place), ..view }));
     }
 
-    /// Asks for a change and waits until every lane has confirmed it, or until it is refused.
-    pub async fn ask(&self, who: Who, ask: Ask, dry: bool) -> Result<Applied, Refusal> {
-        const ENDING: Refusal = Refusal::Unavailable("mcr is ending: ask again when it runs");
+    /// What the configuration file asks for. Nobody waits for the answer: what comes of it is told.
+    #[must_use]
+    pub fn file_asks(&self) -> Asked {
+        let (who, ask, answer) = (Who::File, Ask::Reload, oneshot::channel().0);
+        Asked { id: self.changes.ask(&who, &ask, false), who, ask, dry: false, answer }
+    }
+
+    /// Asks for a change, which has a number from now on.
+    ///
+    /// # Errors
+    /// When control cannot be asked.
+    pub fn ask(&self, who: Who, ask: Ask, dry: bool) -> Result<Waiting, Refusal> {
+        let id = self.changes.ask(&who, &ask, dry);
         let (answer, answered) = oneshot::channel();
-        self.asks.try_send(Asked { who, ask, dry, answer }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Refusal::TOO_MANY,
-            mpsc::error::TrySendError::Closed(_) => ENDING,
+        self.asks.try_send(Asked { id, who, ask, dry, answer }).map_err(|error| {
+            self.changes.forget(id);
+            match error {
+                mpsc::error::TrySendError::Full(_) => Refusal::TOO_MANY,
+                mpsc::error::TrySendError::Closed(_) => Refusal::ENDING,
+            }
         })?;
-        answered.await.unwrap_or(Err(ENDING))
+        Ok(Waiting { id, answered })
+    }
+}
+
+/// A change that was asked for.
+#[derive(Debug)]
+pub struct Waiting {
+    /// Its number: what becomes of it is known by that, also to whoever does not wait.
+    pub id: u64,
+    answered: oneshot::Receiver<Result<Applied, Refusal>>,
+}
+
+impl Waiting {
+    /// Waits until every lane has confirmed it, or until it is refused.
+    ///
+    /// # Errors
+    /// Why it was not made.
+    pub async fn answer(self) -> Result<Applied, Refusal> {
+        self.answered.await.unwrap_or(Err(Refusal::ENDING))
     }
 }

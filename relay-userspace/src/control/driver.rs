@@ -1,6 +1,7 @@
 //! The loop of control: it hears lanes, links, signals, ticks and whoever asks, at all times, and waits for nothing else.
 //! What takes long is the worker's: see `driver/worker.rs`.
 
+mod asks; // what waits, is carried out, and is answered
 mod begin; // over lanes that run, or anew
 mod changes; // what the worker makes of a wish
 mod hand_over; // another control follows
@@ -244,6 +245,7 @@ impl Loop {
         }
         self.agenda.end(End::Stops);
         self.pulse.progress.ask_to_end();
+        self.give_up(&Refusal::ENDING);
     }
 
     /// The node has begun. Rights are a thread's own: this one gives up what the worker has given up.
@@ -257,10 +259,14 @@ impl Loop {
         Ok(())
     }
 
-    fn done(&mut self, Done { end }: Done) {
+    fn done(&mut self, Done { silenced, end }: Done) {
         self.worker.is_done();
+        if let Some((by, urgent)) = silenced {
+            self.overtaken(by, &urgent);
+        }
         if let Some(end) = end {
             // Whoever asks from now on is told so, and nothing is kept of lanes that another control takes over.
+            self.give_up(&Refusal::REPLACED);
             self.node = None;
             self.agenda.end(end);
         }
@@ -278,12 +284,6 @@ impl Loop {
     /// The configuration file is to be taken as it is now. One reload that waits will do.
     fn reload(&mut self) {
         self.agenda.reload();
-    }
-
-    fn asked(&mut self, asked: Box<Asked>) {
-        if let Err(refused) = self.agenda.ask(asked) {
-            let _ = refused.answer.send(Err(Refusal::TOO_MANY));
-        }
     }
 
     fn tick(&mut self) {

@@ -3,6 +3,7 @@
 use super::agenda::End;
 use super::desk::{Asked, Desk};
 use super::supervisor::Seen;
+use super::urgent::Urgent;
 use crate::config::Http;
 use crate::link::event::LinkEvent;
 use relay_common::written::Line;
@@ -28,6 +29,8 @@ pub struct Begun {
 /// What came of what the worker was given.
 #[derive(Debug, Default)]
 pub struct Done {
+    /// Relays were silenced by this change, which did not wait for others.
+    pub silenced: Option<(u64, Urgent)>,
     /// Another control is to follow.
     pub end: Option<End>,
 }

@@ -16,6 +16,8 @@ pub mod differs; // what the file says otherwise than what is in force
 pub mod last_good; // the configuration that ran last
 pub mod disk; // what is done with files
 pub mod memo; // what a successor must know
+pub mod history; // what became of changes
+pub mod urgent; // what does not wait for other changes
 pub mod agenda; // what the worker does next
 pub mod progress; // what it is at
 pub mod sockets; // which sockets each lane must have

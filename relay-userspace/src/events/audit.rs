@@ -77,7 +77,8 @@ pub fn title(who: &Who, ask: &Ask) -> String {
 }
 
 /// Who, for people, and its parts for programs.
-fn describe(who: &Who) -> (String, Vec<(&'static str, Value)>) {
+#[must_use]
+pub fn describe(who: &Who) -> (String, Vec<(&'static str, Value)>) {
     match who {
         Who::User { uid, pid } => (format!("uid {uid}"), vec![("uid", (*uid).into()), ("pid", (*pid).into())]),
         Who::Token { name, .. } => (format!("token \"{name}\""), vec![("token", name.as_str().into())]),
@@ -86,7 +87,8 @@ fn describe(who: &Who) -> (String, Vec<(&'static str, Value)>) {
 }
 
 /// What was asked for, and of which relay if it was one.
-fn what(ask: &Ask) -> (&'static str, Option<&str>) {
+#[must_use]
+pub fn what(ask: &Ask) -> (&'static str, Option<&str>) {
     match ask {
         Ask::Create(relay) => ("create", Some(&relay.name)),
         Ask::Put { relay, .. } => ("set", Some(&relay.name)),

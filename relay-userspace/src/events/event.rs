@@ -107,7 +107,7 @@ kinds! {
     ConfigFailed = "config.failed", Error, ["error"];
     /// Somebody asked for a change: who, what, before, after, and what became of it.
     Audit = "audit.change", Info,
-        ["who", "uid", "pid", "token", "what", "relay", "before", "after", "outcome", "error", "generation"];
+        ["who", "uid", "pid", "token", "what", "relay", "before", "after", "outcome", "error", "generation", "change"];
     /// Events are missing before the next that is told: they were pushed out before they were read, or the machine was booted.
     EventsLost = "events.lost", Warn, ["from", "to", "count"];
     /// Somebody was not given what they asked the API for, or no longer.

@@ -81,7 +81,7 @@ fn warnings_of_node(desk: &Desk, view: &View) -> Vec<String> {
 }
 
 /// What control is at.
-fn doing(Doing { change: _, job, job_age, step, .. }: Doing) -> model::Doing {
+fn doing(Doing { change, job, job_age, step, .. }: Doing) -> model::Doing {
     let seconds = |ns: u64| ns as f64 / 1e9;
     let step = step.map(|step| model::Progress {
         what: step.what,
@@ -89,7 +89,7 @@ fn doing(Doing { change: _, job, job_age, step, .. }: Doing) -> model::Doing {
         total: step.total,
         since_s: seconds(step.age),
     });
-    model::Doing { what: job, since_s: seconds(job_age), step }
+    model::Doing { what: job, change, since_s: seconds(job_age), step }
 }
 /// The state of relays of the API that do not run beside those of the configuration file.
 pub(super) const SHADOWED: &str = "shadowed";

@@ -8,6 +8,9 @@ use utoipa::ToSchema;
 pub struct Doing {
     /// What, and for whom: `reload by uid 0`.
     pub what: String,
+    /// The number of the change, if it is one that was asked for.
+    #[serde(default)]
+    pub change: Option<u64>,
     /// For how many seconds.
     pub since_s: f64,
     /// The step of it that it is at.

@@ -31,11 +31,12 @@ pub(super) fn open(file: Vec<Relay>) -> (Desk, Arc<Mutex<Control>>) {
     let control = Arc::new(Mutex::new(control));
     let (shown, answering) = (desk.clone(), Arc::clone(&control));
     tokio::spawn(async move {
-        while let Some(Asked { who, ask, dry, answer }) = asks.recv().await {
+        while let Some(Asked { id, who, ask, dry, answer }) = asks.recv().await {
             let mut control = answering.lock().unwrap();
             control.asked.push((who, format!("{ask:?}")));
             let answered = control.answer(ask, dry);
             shown.show(control.view(), |_| Vec::new());
+            shown.changes.over(id, &answered);
             let _ = answer.send(answered);
         }
     });

@@ -179,7 +179,7 @@ async fn control_that_does_not_answer_is_said_to() {
     });
     let ((status, kind, detail), health, list) = asking.join().unwrap();
     assert_eq!((status, kind.as_str()), (504, "no-answer"));
-    assert!(detail.contains("look before you ask again"), "{detail}");
+    assert!(detail.contains("tells what becomes of it"), "{detail}");
     assert_eq!((health.as_u16(), list.as_u16()), (200, 200));
 }
 

@@ -18,7 +18,7 @@ use std::sync::Arc;
 const WRITING: &str = "writing the state file";
 
 impl Worker {
-    pub(super) async fn asked(&mut self, who: &Who, ask: &Ask, dry: bool) -> Result<Applied, Refusal> {
+    pub(super) async fn asked(&mut self, id: u64, who: &Who, ask: &Ask, dry: bool) -> Result<Applied, Refusal> {
         let before = self.touched(ask);
         let said = match ask {
             Ask::Reload => self.reload(dry).await,
@@ -27,7 +27,7 @@ impl Worker {
         };
         if !dry {
             let after = self.touched(ask);
-            self.record(audit(who, ask, &before, &after, &said));
+            self.record(audit(who, ask, &before, &after, &said).with("change", id));
         }
         said
     }

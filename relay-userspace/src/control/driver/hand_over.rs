@@ -33,7 +33,7 @@ impl Worker {
         match self.prove(binary, progress).await {
             Ok((mut successor, applied)) if asked.dry => {
                 successor.end().await;
-                let _ = asked.answer.send(Ok(applied));
+                answer(&self.desk, asked, Ok(applied));
                 None
             }
             Ok((successor, applied)) => {
@@ -82,7 +82,7 @@ impl Worker {
             End::Stops => {
                 if let Some(Follows { mut successor, asked, .. }) = self.follows.take() {
                     successor.end().await;
-                    answer(&self.desk, asked, Err(Refusal::Unavailable("mcr is ending")));
+                    answer(&self.desk, asked, Err(Refusal::ENDING));
                 }
                 drop(served);
                 Ok(Ended::Stopped(Box::new(self.node.take_down().await?)))
@@ -145,8 +145,9 @@ fn again(desk: &Desk, is_to_end: bool) -> Becomes {
 
 fn answer(desk: &Desk, asked: Asked, said: Result<Applied, Refusal>) {
     if !asked.dry {
-        desk.events.record(audit(&asked.who, &asked.ask, &[], &[], &said));
+        desk.events.record(audit(&asked.who, &asked.ask, &[], &[], &said).with("change", asked.id));
     }
+    desk.changes.over(asked.id, &said);
     // Whoever asked may have gone.
     let _ = asked.answer.send(said);
 }

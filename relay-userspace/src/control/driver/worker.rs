@@ -6,9 +6,9 @@ use super::hand_over::Follows;
 use super::{Ended, Options};
 use crate::clock::now_ns;
 use crate::config::{Configuration, Errors};
-use crate::control::agenda::{End, Job};
+use crate::control::agenda::Job;
 use crate::control::book::Book;
-use crate::control::desk::{Ask, Asked, Desk, Findings, Pulse};
+use crate::control::desk::{Desk, Findings, Pulse};
 use crate::control::disk::Disk;
 use crate::control::event::{Begun, Done, Event};
 use crate::control::handover::Handover;
@@ -23,7 +23,6 @@ use crate::control::sources;
 use crate::control::store::Store;
 use crate::control::tell;
 use crate::control::view::ConfigState;
-use crate::events::audit::title;
 use crate::events::{self, EventLog, Kind};
 use crate::link::event::LinkEvent;
 use crate::notify;
@@ -215,20 +214,8 @@ async fn work<S>(
 impl Worker {
     async fn carry_out(&mut self, job: Job, progress: &Progress) -> Done {
         match job {
-            Job::Change(asked) => {
-                let Asked { who, ask, dry, answer } = *asked;
-                progress.begin(None, title(&who, &ask));
-                if let Ask::Upgrade { binary } = &ask {
-                    let asked = Asked { who, ask: ask.clone(), dry, answer };
-                    let end = self.upgrade(binary.clone(), asked, progress).await;
-                    return Done { end };
-                }
-                let said = self.asked(&who, &ask, dry).await;
-                let end = (ask == Ask::Restart && said.is_ok() && !dry).then_some(End::Restarts);
-                // Whoever asked may have gone.
-                let _ = answer.send(said);
-                return Done { end };
-            }
+            Job::Change(asked, urgent) => return self.carry_out_change(*asked, urgent, progress).await,
+            Job::Reload => return self.carry_out_change(self.desk.file_asks(), None, progress).await,
             Job::FollowLinks { notices, anyway } => {
                 progress.begin(None, "a look at the links");
                 self.doubt_routes_now_and_then();

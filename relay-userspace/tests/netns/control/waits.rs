@@ -22,14 +22,17 @@ use std::time::Duration;
 /// A reload of so many takes a second, and up to twenty times that on a machine that is busy with other things.
 const RELOADED: Duration = Duration::from_secs(60);
 
+/// mcr ends within a second; where a disk hangs it waits for one more.
+const STOPPED: Duration = Duration::from_secs(60);
+
 /// Asks `/healthz` again and again.
-struct Prober {
+pub(super) struct Prober {
     ends: Arc<AtomicBool>,
     thread: JoinHandle<(u64, Vec<String>)>,
 }
 
 impl Prober {
-    fn start(socket: PathBuf) -> Self {
+    pub(super) fn start(socket: PathBuf) -> Self {
         let ends = Arc::<AtomicBool>::default();
         let ended = Arc::clone(&ends);
         let thread = std::thread::spawn(move || {
@@ -52,7 +55,7 @@ impl Prober {
 
     /// It was always well.
     #[track_caller]
-    fn end(self, what: &str) {
+    pub(super) fn end(self, what: &str) {
         self.ends.store(true, Relaxed);
         let (asked, failures) = self.thread.join().unwrap();
         assert!(failures.is_empty(), "{what}: {} of {asked} were not well, the first: {}", failures.len(), failures[0]);
@@ -188,4 +191,85 @@ fn a_disk_that_hangs_for_eight_seconds_makes_nobody_unwell_and_is_told() {
     desk.wait_until_well();
     assert_eq!(doing()["step"], Value::Null);
     show.mcr.stop().unwrap();
+}
+
+/// Waits until a change is in that state, and says its number.
+#[track_caller]
+fn wait_for(desk: &Desk, what: &str, state: &str) -> Value {
+    let deadline = Deadline::after(NOTED);
+    loop {
+        let all = desk.json(&["changes"]);
+        let found = all.as_array().unwrap().iter().find(|change| change["what"] == what && change["state"] == state);
+        if let Some(found) = found {
+            return found["id"].clone();
+        }
+        assert!(!deadline.passed(), "{what} is not {state}: {all}");
+    }
+}
+
+/// A change waits for a disk that hangs, and so does everything after it, but for what silences a relay.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_relay_is_muted_before_what_waits_and_nothing_older_undoes_that() {
+    let rig = Rig::new(1);
+    let show = rig.start("");
+    let desk = Desk::of(&show.mcr);
+    let add =
+        |name: &'static str, group: &'static str| ["relay", "add", name, "--in", group, "--out", "out0/239.2.1.2:5001"];
+    desk.done(&add("one", "in0/239.1.1.1:5000"));
+    let (disk, kept) = (show.mcr.folder().join("relays.toml.new"), show.mcr.folder().join("pipe"));
+    mkfifo(&disk, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    let begin =
+        |arguments: &[&str]| desk.command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let create = begin(&add("two", "in0/239.1.1.2:5000"));
+    // The one before is done, this one waits for the disk.
+    wait_for(&desk, "create", "running");
+    let unmute = begin(&["relay", "unmute", "one"]);
+    wait_for(&desk, "unmute", "queued");
+    let mute = begin(&["relay", "mute", "one"]);
+    let by = wait_for(&desk, "mute", "queued");
+    // The disk is well again, and what hangs there fails: a pipe cannot be flushed.
+    fs::rename(&disk, &kept).unwrap();
+    File::open(&kept).unwrap().read_to_end(&mut Vec::new()).unwrap();
+    let ended = [create, mute, unmute].map(|child| child.wait_with_output().unwrap());
+    assert_eq!(ended.each_ref().map(|output| output.status.success()), [false, true, false], "{ended:?}");
+    let why = String::from_utf8_lossy(&ended[2].stderr);
+    assert!(why.contains(&format!("change {by} has muted relay \"one\" since")), "{why}");
+    assert_eq!(desk.json(&["relay", "show", "one"])["muted"], true);
+    let told = desk.json(&["change", &by.to_string()]);
+    assert_eq!((&told["state"], &told["relay"]), (&"done".into(), &"one".into()), "{told}");
+    show.mcr.stop().unwrap();
+}
+
+/// A change that is carried out waits for a disk that hangs, another waits for its turn, and mcr is to end.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn whoever_waits_when_mcr_ends_is_told_so_and_a_disk_that_hangs_holds_up_nobody() {
+    let rig = Rig::new(1);
+    let mut show = rig.start("");
+    let desk = Desk::of(&show.mcr);
+    mkfifo(&show.mcr.folder().join("relays.toml.new"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    let begin = |name: &str, group: &str| {
+        let add = ["relay", "add", name, "--in", group, "--out", "out0/239.2.1.2:5001"];
+        desk.command(&add).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let is_writing = || desk.json(&["status"])["doing"]["step"]["what"] == "writing the state file";
+    let deadline = Deadline::after(NOTED);
+    let two = begin("two", "in0/239.1.1.2:5000");
+    while !is_writing() {
+        assert!(!deadline.passed(), "nothing is written");
+    }
+    let three = begin("three", "in0/239.1.1.3:5000");
+    wait_for(&desk, "create", "queued");
+    let began = monotonic_ns();
+    show.mcr.process.signal(Signal::SIGTERM).unwrap();
+    for waiting in [three, two] {
+        let refused = waiting.wait_with_output().unwrap();
+        let why = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && why.contains("mcr is ending"), "{why}");
+    }
+    show.mcr.process.wait(STOPPED).unwrap();
+    let took = took(began);
+    eprintln!("    ended after {took:?}");
+    assert!(took < Duration::from_secs(15), "a disk has twenty seconds to answer, and mcr took {took:?} to end");
 }
