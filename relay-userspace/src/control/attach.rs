@@ -4,6 +4,7 @@
 use super::chaos;
 use super::node::Node;
 use super::problem::{Problem, ProgramFault};
+use super::reach::DRIVER_RESETS_NS;
 use super::sockets::interface;
 use super::station::LaneSocket;
 use super::vault::tag;
@@ -117,6 +118,7 @@ impl Node {
         let mut troubled = BTreeMap::new();
         for (name, want) in self.wanted(place) {
             let Some(link) = facts.link(&name).filter(|_| !facts.unusable.contains_key(&name)) else { continue };
+            self.progress.waits_for(DRIVER_RESETS_NS);
             if let Err(error) = self.attach_one(&name, link, want, interface(plan, &name).mode).await {
                 let is_others = matches!(error.downcast_ref(), Some(ProgramError::Occupied { .. }));
                 troubled.insert(name, Unattached { text: format!("{error:#}"), is_others });
@@ -233,6 +235,7 @@ impl Node {
     pub(super) async fn detach(&mut self, link: &str) {
         if let Some(hold) = self.attached.remove(link) {
             let tag = tag::ATTACHED + u64::from(hold.ifindex);
+            self.progress.waits_for(DRIVER_RESETS_NS);
             // Lanes hold copies of the descriptor, so closing ours would not do.
             if let Err(error) = hold.attached.detach() {
                 tracing::debug!(link, "nothing to detach: {error}");
@@ -254,6 +257,7 @@ impl Node {
     pub(super) async fn replace_programs(&mut self) -> Result<(), ProgramError> {
         let mut failed = Ok(());
         for hold in self.attached.values_mut() {
+            self.progress.waits_for(DRIVER_RESETS_NS);
             let replaced = replace(&self.program, hold, hold.relays);
             failed = failed.and(replaced);
         }

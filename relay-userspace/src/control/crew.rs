@@ -4,6 +4,7 @@ use super::door;
 use super::event::Event;
 use super::lane_user::LaneUser;
 use super::process::LaneProcess;
+use super::progress::Progress;
 use super::release::Asker;
 use super::sockets::{Need, Uses};
 use super::station::{self, Station, start_message};
@@ -74,6 +75,8 @@ pub struct Crew {
     supervisor: Supervisor,
     events: UnboundedSender<Event>,
     asker: Asker,
+    /// Where it is told that a lane, or the kernel, is waited for.
+    pub progress: Arc<Progress>,
 }
 
 impl Crew {
@@ -105,7 +108,7 @@ impl Crew {
         let posts = lives.iter().map(|life| Post::new(life, None)).collect();
         let supervisor = Supervisor::new((lanes.clone(), user), table, Vault::default(), lives, events.clone())?;
         let asker = Asker::start(events.clone())?;
-        Ok(Self { posts, lanes, rebinds: false, memory, supervisor, events, asker })
+        Ok(Self { posts, lanes, rebinds: false, memory, supervisor, events, asker, progress: Arc::default() })
     }
 
     /// Starts every lane that does not run; from now on each that dies is started again, whatever control does.

@@ -131,7 +131,7 @@ impl Node {
         let bound = if start.rebinds { &BTreeMap::new() } else { &needed };
         let lanes = (plan.lanes.clone(), start.lane_user.clone());
         let mut crew = Crew::build(lanes, bound, frames, &start.run_dir, start.events.clone())?;
-        crew.rebinds = start.rebinds;
+        (crew.rebinds, crew.progress) = (start.rebinds, Arc::clone(&start.progress));
         let empty = Table::empty(plan.lanes.max_relays, plan.lanes.max_outputs);
         let memberships = Memberships::default();
         let reports = start_reports(&memberships, start, Begins::Anew);

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use tokio::sync::Notify;
 
 /// A step that shows no sign of progress for so long, in nanoseconds, is stuck, unless it has told that it may take longer.
 const PATIENCE_NS: u64 = relay_common::health::STALE_NS;
@@ -22,6 +23,8 @@ pub struct Progress {
     worked: AtomicU64,
     /// Whether the node is to end: whatever takes long gives up.
     ending: AtomicBool,
+    /// Tells it to whoever waits.
+    ends: Notify,
 }
 
 /// What it was given to do.
@@ -130,6 +133,12 @@ impl Progress {
         self.step.store(Some(Arc::new(Step { what, since, done: AtomicU64::new(0), total, patience })));
     }
 
+    /// It waits for something that has a deadline of its own, so many nanoseconds away: until then it is not stuck,
+    /// whatever step it is at.
+    pub fn waits_for(&self, deadline_ns: u64) {
+        self.sign.store(now_ns().saturating_add(deadline_ns), Relaxed);
+    }
+
     /// It has done one more of what it does.
     ///
     /// # Errors
@@ -153,6 +162,16 @@ impl Progress {
     /// The node is to end.
     pub fn ask_to_end(&self) {
         self.ending.store(true, Relaxed);
+        self.ends.notify_waiters();
+    }
+
+    /// Waits until the node is to end.
+    pub async fn asked_to_end(&self) {
+        let told = self.ends.notified();
+        // One that is told between the look and the wait is heard: what is told counts from here on.
+        if !self.is_ending() {
+            told.await;
+        }
     }
 
     /// Whether it is to end.

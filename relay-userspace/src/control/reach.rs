@@ -27,7 +27,7 @@ const KERNEL_ANSWERS_NS: u64 = 20_000_000_000;
 /// Lanes have so long to answer before they are ended, one after the other, and a busy queue to come free.
 const LANES_ANSWER_NS: u64 = 20_000_000_000;
 /// A driver that resets its link for a program takes so long at most.
-const DRIVER_RESETS_NS: u64 = 10_000_000_000;
+pub(super) const DRIVER_RESETS_NS: u64 = 10_000_000_000;
 
 /// Why a state could not be reached.
 #[derive(Debug, thiserror::Error)]
@@ -163,7 +163,7 @@ impl Node {
         self.fill_table(plan, facts, place, origins, strictness).await?;
         self.progress.step_within("emptying the cards of links that are down", LANES_ANSWER_NS);
         self.empty_cards_of_links_that_are_down(&needed, facts, place).await?;
-        self.progress.step_within("attaching the XDP program to links", DRIVER_RESETS_NS);
+        self.progress.step("attaching the XDP program to links");
         let troubled = self.attach(plan, facts, place).await;
         let ends = |link: &String, problem: &Unattached| match strictness {
             Strictness::Demands => !self.facts.unusable.contains_key(link),

@@ -23,6 +23,8 @@ pub struct Store {
     lock: Result<Flock<File>, String>,
     /// Why the file is not touched: it holds what nobody could read.
     damage: Option<String>,
+    /// Whether anybody could look at it so far.
+    is_open: bool,
 }
 
 /// What a new state file is to say. Nothing has been written.
@@ -44,7 +46,24 @@ impl Store {
     /// Opens the state file of a node and keeps others from it.
     #[must_use]
     pub fn open(file: &Path) -> Self {
-        Self { file: file.to_owned(), lock: lock(file), damage: None }
+        Self { file: file.to_owned(), lock: lock(file), damage: None, is_open: true }
+    }
+
+    /// The state file of a node that nobody could look at, and why not. It is not written to.
+    #[must_use]
+    pub fn unopened(file: &Path, why: String) -> Self {
+        Self { file: file.to_owned(), lock: Err(why.clone()), damage: Some(why), is_open: false }
+    }
+
+    /// Whether anybody could look at it so far.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// It can be looked at now: others are kept from it. What it holds is as unknown as before.
+    pub fn opened(&mut self, now: Self) {
+        (self.lock, self.is_open) = (now.lock, now.is_open);
     }
 
     /// Where it is.
@@ -58,22 +77,11 @@ impl Store {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(&mut self) -> Result<Vec<Relay>, Errors> {
-        let loaded = self.read();
+        let loaded = read(&self.file);
         self.damage = loaded.as_ref().err().map(|errors| {
             format!("it is damaged ({errors}): mend it or move it away, then send mcr a SIGHUP (mcr reload)")
         });
         loaded
-    }
-
-    /// The relays in it, as [`load`](Self::load) reads them; whether it may be written to stays as it is.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it.
-    pub fn read(&self) -> Result<Vec<Relay>, Errors> {
-        if matches!(fs::metadata(&self.file), Err(error) if error.kind() == io::ErrorKind::NotFound) {
-            return Ok(Vec::new());
-        }
-        config::load(&self.file).map(|configuration| configuration.plan.relays)
     }
 
     /// Whether this node may write beside the file: no other uses it.
@@ -120,6 +128,17 @@ impl Store {
     pub fn prepare<'a>(&self, relays: impl IntoIterator<Item = &'a Relay>) -> Result<Prepared, Refusal> {
         self.draft(relays)?.write()
     }
+}
+
+/// The relays in a state file; none when there is no file yet.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn read(file: &Path) -> Result<Vec<Relay>, Errors> {
+    if matches!(fs::metadata(file), Err(error) if error.kind() == io::ErrorKind::NotFound) {
+        return Ok(Vec::new());
+    }
+    config::load(file).map(|configuration| configuration.plan.relays)
 }
 
 impl Draft {

@@ -87,7 +87,7 @@ impl Orphans {
         let (lanes, restarts) = ((plan.lanes.clone(), start.lane_user.clone()), &noted.restarts);
         let crew = Crew::taken_over(found, vault, lanes, restarts, &facts, &start.run_dir, events);
         let mut crew = crew.map_err(NotTaken::Unusable)?;
-        crew.rebinds = start.rebinds;
+        (crew.rebinds, crew.progress) = (start.rebinds, Arc::clone(&start.progress));
         let reports = start_reports(&memberships, start, Begins::AfterAnother);
         let mut node = Node {
             plan: Plan { relays: Vec::new(), ..plan.clone() },

@@ -7,6 +7,7 @@ mod wire; // what the neighbours see
 mod answers; // what is told of a node while its control is away
 mod adopt; // somebody takes over lanes whose control was killed
 mod busy; // lanes are killed while control is busy
+mod disk; // the disk hangs when a control starts
 mod control; // control dies, is asked to end, or is there twice
 mod gone; // a link and the lane go together
 mod groups; // thousands of groups, and a control that dies or a lane that hangs

@@ -8,10 +8,13 @@ use crate::control::talk::START_PATIENCE;
 use crate::lane::handoff::{Message, Refusal};
 use anyhow::{Context as _, bail};
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// So many lanes in a row may die over one request.
 const MOST_DEATHS: u32 = 3;
+/// A lane that works answers within this, or it is given up: see [`LaneProcess::ask`].
+const ANSWER_NS: u64 = 1_000_000_000;
 /// While a lane is being started it is looked at so often.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
@@ -23,6 +26,7 @@ impl Crew {
     pub(super) async fn present(&mut self, lane: u32) -> anyhow::Result<&mut LaneProcess> {
         let patience = u64::try_from(START_PATIENCE.as_nanos()).unwrap_or(u64::MAX);
         let began = now_ns();
+        self.progress.waits_for(patience);
         loop {
             let post = self.posts.get_mut(lane as usize).context("there is no such lane")?;
             let known = post.process.as_ref().map(|process| process.life);
@@ -57,7 +61,9 @@ impl Crew {
     ) -> anyhow::Result<(Message, u64)> {
         let mut deaths = 0;
         loop {
+            let progress = Arc::clone(&self.progress);
             let process = self.present(lane).await?;
+            progress.waits_for(ANSWER_NS);
             match process.ask(message, fds).await {
                 Ok(answer) => return Ok((answer, process.life)),
                 Err(error) if error.is::<Refusal>() || !process.has_died().await => return Err(error),

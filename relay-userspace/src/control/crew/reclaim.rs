@@ -58,6 +58,7 @@ impl Crew {
     /// the kernel does not let go of holds up nobody who could have those of another.
     pub(super) async fn wait_for_frames(&mut self, lane: u32) -> bool {
         let deadline = now_ns().saturating_add(HURRY_NS);
+        self.progress.waits_for(HURRY_NS);
         let parked = self.supervisor.edit(lane, |life| life.parked.clone()).unwrap_or_default();
         parked.iter().for_each(|(number, one)| self.asker.hurry(lane, *number, one.clone()));
         while !parked.is_empty() && now_ns() <= deadline {
@@ -75,6 +76,7 @@ impl Crew {
         let parked = self.supervisor.edit(lane, |life| life.parked.get(&number).cloned()).flatten();
         let Some(parked) = parked else { return true };
         self.asker.hurry(lane, number, parked.clone());
+        self.progress.waits_for(HURRY_NS);
         let deadline = now_ns().saturating_add(HURRY_NS);
         while !parked.is_released() {
             if now_ns() > deadline {

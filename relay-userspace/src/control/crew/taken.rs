@@ -115,7 +115,7 @@ impl Crew {
             life.parked.iter().for_each(|(number, parked)| asker.ask(lane, *number, parked.clone()));
         }
         let supervisor = Supervisor::new((lanes.clone(), user), table, vault, lives, events.clone())?;
-        Ok(Self { posts, lanes, rebinds: false, memory, supervisor, events, asker })
+        Ok(Self { posts, lanes, rebinds: false, memory, supervisor, events, asker, progress: Arc::default() })
     }
 }
 

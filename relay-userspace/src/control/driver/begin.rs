@@ -7,12 +7,13 @@ use crate::config::{self, Configuration, Errors};
 use crate::control::book::Book;
 use crate::control::desk::{Asked, Desk, Findings, Pulse};
 use crate::control::differs::Differs;
-use crate::control::disk::Disk;
-use crate::control::last_good::{LastGood, state_file_of};
+use crate::control::disk::{Disk, PATIENCE_OVER_LANES, Unanswered};
+use crate::control::last_good::{LastGood, Ran, state_file_of};
 use crate::control::node::{Node, Start};
 use crate::control::orphans::{Found, Orphans, end_strays};
 use crate::control::problem::Problem;
 use crate::control::process::Handle;
+use crate::control::progress::Progress;
 use crate::control::sources;
 use crate::control::store::Store;
 use crate::control::takeover::NotTaken;
@@ -20,6 +21,7 @@ use crate::control::tell;
 use crate::control::view::ConfigState;
 use crate::events::{Event, EventLog};
 use futures_util::future::join_all;
+use relay_common::plan::Relay;
 use relay_common::unasked::Difference;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,17 +46,18 @@ impl Beginning {
     ///
     /// # Errors
     /// What is wrong with the file, where nothing else is left.
-    pub(super) fn of(
+    pub(super) async fn of(
         options: &Options,
         loaded: Result<Configuration, Errors>,
         running: Option<&Orphans>,
+        files: &Files<'_>,
     ) -> Result<Self, Errors> {
         let errors = match loaded {
-            Ok(file) => return Ok(Self::of_a_good_file(options, file, running)),
+            Ok(file) => return Ok(Self::of_a_good_file(options, file, running, files).await),
             Err(errors) => errors,
         };
         let last = last_of_refused(options);
-        let ran = last.read().and_then(Result::ok);
+        let ran = files.last(&last).await.ok().flatten();
         let (configuration, last_good) = match (ran, running) {
             (Some(ran), None) => (ran.configuration, Some(ran.since)),
             (None, None) => return Err(errors),
@@ -69,19 +72,74 @@ impl Beginning {
         Ok(Self { configuration, refused: Some(errors), other: None, last_good, last })
     }
 
-    fn of_a_good_file(options: &Options, file: Configuration, running: Option<&Orphans>) -> Self {
+    async fn of_a_good_file(
+        options: &Options,
+        file: Configuration,
+        running: Option<&Orphans>,
+        files: &Files<'_>,
+    ) -> Self {
         let last = LastGood::beside(&state_file(options, file.settings.state.file.clone()), &options.config);
-        // Where nothing was kept, the file is the only one who knows.
-        let ran = running.and_then(|orphans| {
-            let mut ran = last.read()?.ok()?.configuration;
-            ran.plan.relays = orphans.noted.of_file();
-            Some(ran)
-        });
+        let ran = match running {
+            None => None,
+            Some(orphans) => {
+                let kept = match files.last(&last).await {
+                    // Where nothing was kept, the file is the only one who knows.
+                    Ok(kept) => kept.map(|ran| ran.configuration),
+                    // Nobody can tell how all else was; the relays are as the lanes have them.
+                    Err(_) => Some(file.clone()),
+                };
+                kept.map(|mut ran| {
+                    ran.plan.relays = orphans.noted.of_file();
+                    ran
+                })
+            }
+        };
         let (configuration, other) = match ran {
             Some(ran) if !says_the_same(&ran, &file) => (ran, Some(file)),
             _ => (file, None),
         };
         Self { configuration, refused: None, other, last_good: None, last }
+    }
+}
+
+/// The disk, for a control that begins. Over lanes, which know what runs, it is waited for less long.
+pub(super) struct Files<'a> {
+    pub(super) disk: &'a Disk,
+    pub(super) progress: &'a Progress,
+    pub(super) lanes_run: bool,
+}
+
+impl Files<'_> {
+    async fn ask<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Unanswered> {
+        if self.lanes_run {
+            self.disk.ask_within(PATIENCE_OVER_LANES, self.progress, what, work).await
+        } else {
+            self.disk.ask(self.progress, what, work).await
+        }
+    }
+
+    /// The configuration that ran last, if it can be read.
+    async fn last(&self, last: &LastGood) -> Result<Option<Ran>, Unanswered> {
+        let last = last.clone();
+        self.ask("reading the configuration that ran last", move || last.read().and_then(Result::ok)).await
+    }
+
+    /// The state file, and the relays in it.
+    async fn store(&self, file: PathBuf) -> (Store, Result<Vec<Relay>, String>) {
+        let path = file.clone();
+        let opened = self.ask("reading the state file", move || {
+            let mut store = Store::open(&path);
+            let kept = store.load();
+            (store, kept)
+        });
+        match opened.await {
+            Ok((store, kept)) => (store, kept.map_err(|errors| errors.to_string())),
+            Err(hangs) => (Store::unopened(&file, hangs.to_string()), Err(hangs.to_string())),
+        }
     }
 }
 
@@ -108,13 +166,13 @@ impl Worker {
         beginning: Beginning,
         found: Found,
         start: &Start,
-        log: EventLog,
-        pulse: Arc<Pulse>,
+        (log, pulse): (EventLog, Arc<Pulse>),
+        disk: Disk,
     ) -> anyhow::Result<(Self, mpsc::Receiver<Asked>)> {
         let Beginning { configuration, refused, other, last_good, last } = beginning;
         let Found { orphans, strays } = found;
-        let disk = Disk::start()?;
-        let mut store = Store::open(&state_file(options, configuration.settings.state.file.clone()));
+        let files = Files { disk: &disk, progress: &start.progress, lanes_run: orphans.is_some() };
+        let (mut store, loaded) = files.store(state_file(options, configuration.settings.state.file.clone())).await;
         let mut config = ConfigState { path: options.config.clone(), ..ConfigState::default() };
         if let Some(errors) = &refused {
             log.record(tell::refused_at_the_start(errors, last_good.as_deref()));
@@ -123,11 +181,11 @@ impl Worker {
             config.taken = 1;
         }
         (config.refused, config.last_good) = (refused, last_good);
-        let kept = match store.load() {
+        let kept = match loaded {
             Ok(kept) => kept,
-            Err(errors) => {
+            Err(problem) => {
                 // Better the relays of the file than none. Those that a dead control knew are not lost.
-                config.damaged = Some(format!("the state file cannot be read: {errors}"));
+                config.damaged = Some(format!("the state file cannot be read: {problem}"));
                 orphans.as_ref().map_or_else(Vec::new, |orphans| {
                     store.forget_damage();
                     orphans.noted.of_api()

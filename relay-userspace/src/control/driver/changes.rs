@@ -7,7 +7,7 @@ use crate::control::book::{Book, differences};
 use crate::control::desk::{Applied, Ask, Refusal, Who};
 use crate::control::node::Node;
 use crate::control::reach::Unreached;
-use crate::control::store::Prepared;
+use crate::control::store::{self, Prepared, Store};
 use crate::control::view::{ConfigState, Origin, Retry};
 use crate::control::{http, sources, tell};
 use crate::events::audit::audit;
@@ -76,10 +76,31 @@ impl Worker {
     }
 
     /// Writes down what the API's relays are to be, beside what they are.
-    async fn prepare(&self, book: &Book) -> Result<Prepared, Refusal> {
+    async fn prepare(&mut self, book: &Book) -> Result<Prepared, Refusal> {
+        self.open_store().await?;
         let draft = self.store.draft(book.of_api.values())?;
         let written = self.disk.ask(&self.node.progress, WRITING, move || draft.write()).await;
         written.unwrap_or_else(|hangs| Err(self.store.not_kept(hangs.to_string())))
+    }
+
+    /// A state file that nobody could look at when control began is opened as soon as the disk answers.
+    async fn open_store(&mut self) -> Result<(), Refusal> {
+        if !self.store.is_open() {
+            let file = self.store.file().to_owned();
+            let opened = self.disk.ask(&self.node.progress, "opening the state file", move || Store::open(&file)).await;
+            let opened = opened.map_err(|hangs| self.store.not_kept(hangs.to_string()))?;
+            self.store.opened(opened);
+            self.keep_what_runs();
+        }
+        Ok(())
+    }
+
+    /// The relays of a state file that could not be read before, if it can be now.
+    async fn read_store(&mut self) -> Option<Vec<Relay>> {
+        self.open_store().await.ok()?;
+        let file = self.store.file().to_owned();
+        let read = self.disk.ask(&self.node.progress, "reading the state file", move || store::read(&file)).await;
+        read.ok()?.ok()
     }
 
     /// What was written down counts from now on, for whoever starts mcr again. What is in force stays in force on a disk
@@ -144,7 +165,7 @@ impl Worker {
         keep_lanes(&mut plan, self.book.lanes())?;
         let mut book = self.book.clone();
         // While it cannot be read, the file of the configuration counts all the same.
-        let kept = self.store.is_damaged().then(|| self.store.read().ok()).flatten();
+        let kept = if self.store.is_damaged() { self.read_store().await } else { None };
         let is_mended = kept.is_some();
         if let Some(kept) = kept {
             book.of_api = kept.into_iter().map(|relay| (relay.name.clone(), relay)).collect();

@@ -1,7 +1,7 @@
 //! The worker: a thread of its own that owns the node and does what takes long, one job after the other. The loop gives it
 //! the next when it has done the last, and sees meanwhile what it is at.
 
-use super::begin::Beginning;
+use super::begin::{Beginning, Files};
 use super::hand_over::Follows;
 use super::{Ended, Options};
 use crate::clock::now_ns;
@@ -145,7 +145,9 @@ async fn work<S>(
     progress.step("looking for lanes that run");
     let found = Found::look(&start).await?;
     let lanes_user = loaded.as_ref().ok().and_then(|file| file.plan.lanes.user.clone());
-    let beginning = Beginning::of(options, loaded, found.orphans.as_ref())?;
+    let disk = Disk::start()?;
+    let files = Files { disk: &disk, progress: &progress, lanes_run: found.orphans.is_some() };
+    let beginning = Beginning::of(options, loaded, found.orphans.as_ref(), &files).await?;
     let configuration = beginning.configuration.clone();
     if configuration.plan.lanes.user != lanes_user {
         start.lane_user = LaneUser::choose(configuration.plan.lanes.user.as_deref())?;
@@ -154,7 +156,7 @@ async fn work<S>(
         tracing::warn!("{warning}");
     }
     let lanes_run = found.orphans.is_some();
-    let (mut worker, asks) = match Worker::begin(options, beginning, found, &start, log, pulse).await {
+    let (mut worker, asks) = match Worker::begin(options, beginning, found, &start, (log, pulse), disk).await {
         Ok(begun) => begun,
         // Somebody wanted it to end meanwhile, and nothing is left of what was begun.
         Err(error) if progress.is_ending() && !lanes_run => {
@@ -269,7 +271,7 @@ impl Worker {
     /// Keeps the configuration that is in force for a start at which the file is bad. One that was refused is not kept, and
     /// where another mcr keeps its own nothing is.
     pub(super) fn keep_what_runs(&self) {
-        if self.config.refused.is_none() && self.store.is_ours() {
+        if self.config.refused.is_none() && self.config.differs.is_none() && self.store.is_ours() {
             self.last.keep(Arc::clone(&self.text));
         }
     }

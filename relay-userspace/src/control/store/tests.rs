@@ -120,3 +120,20 @@ fn a_folder_that_cannot_be_made_is_named() {
     assert!(refused.contains("cannot make") && refused.contains("nothing was changed"), "{refused}");
     fs::remove_file(&folder.0).unwrap();
 }
+
+#[test]
+fn what_nobody_could_look_at_is_not_written_over() {
+    let folder = Folder::new("unopened");
+    let file = folder.file();
+    Store::open(&file).prepare(&relays(2)).unwrap().commit().unwrap();
+    let mut store = Store::unopened(&file, "the disk hangs".into());
+    let refused = store.prepare(&relays(1)).unwrap_err().to_string();
+    assert!(!store.is_open() && !store.is_ours() && refused.contains("the disk hangs"), "{refused}");
+    store.opened(Store::open(&file));
+    assert!(store.is_open() && store.is_ours() && store.is_damaged(), "what it holds is not known yet");
+    assert!(store.prepare(&relays(1)).is_err());
+    assert_eq!(super::read(&file).unwrap(), relays(2));
+    store.forget_damage();
+    store.prepare(&relays(1)).unwrap().commit().unwrap();
+    assert_eq!(super::read(&file).unwrap(), relays(1));
+}
