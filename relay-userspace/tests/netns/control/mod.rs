@@ -24,4 +24,5 @@ mod starts;
 mod top;
 mod upgrade;
 mod waits;
+mod scale; // what four thousand relays cost
 mod whole_set;

@@ -1,0 +1,151 @@
+//! A node of 4096 relays with sixteen outputs each, all with groups of their own: how long a start, a reload, a change and a
+//! link take, and what it costs at rest. `MCR_LONG=1` runs it; it prints a figure a line, with its limit.
+
+use super::desk::Desk;
+use super::waits::Prober;
+use crate::rig::Rig;
+use bench::clock::{Deadline, monotonic_ns};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+const RELAYS: usize = 4096;
+const OUTPUTS: usize = 16;
+/// A limit is missed when it takes this many times as long: others may have the machine.
+const SLACK: f64 = 3.0;
+/// Whatever this waits for is long over.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How long it is looked at while nothing happens.
+const AT_REST: Duration = Duration::from_secs(10);
+
+fn config(port: u16) -> String {
+    let output = |n: usize| {
+        let first = 100 + n;
+        format!("{{ interface = \"out0\", group = \"239.{first}.0.0-239.{first}.15.255\", port = {port} }}")
+    };
+    let outputs: Vec<String> = (0..OUTPUTS).map(output).collect();
+    format!(
+        "[lanes]\nmax_relays = 4200\nmax_outputs = 66000\npoll = \"adaptive\"\n[[relay]]\nname = \"many\"\n\
+         input = {{ interface = \"in0\", group = \"239.3.0.0-239.3.15.255\", port = 5000 }}\noutputs = [{}]\n",
+        outputs.join(", ")
+    )
+}
+
+/// Figures that are over their limit.
+#[derive(Default)]
+struct Figures(Vec<String>);
+
+impl Figures {
+    fn note(&mut self, what: &str, measured: f64, limit: f64, unit: &str) {
+        println!("    {what:<32} {measured:>9.1} {unit:<2} (limit {limit} {unit})");
+        if measured > limit * SLACK {
+            self.0.push(format!("{what}: {measured:.1} {unit}, limit {limit} {unit}"));
+        }
+    }
+}
+
+fn ms(began: u64) -> f64 {
+    (monotonic_ns() - began) as f64 / 1e6
+}
+
+fn processor_ms(pid: u32) -> f64 {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    let ran = |stat: String| stat.split_whitespace().next().unwrap().parse::<f64>().unwrap();
+    threads.filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok()).map(ran).sum::<f64>() / 1e6
+}
+
+fn resident_mb(pid: u32) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1024.0
+}
+
+/// Asks the API for a change, and says how long that took in milliseconds.
+fn change(socket: &Path, request: &str, body: &str) -> f64 {
+    let began = monotonic_ns();
+    let mut stream = UnixStream::connect(socket).unwrap();
+    let head =
+        format!("{request} HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+    stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 20"), "{request}: {answer}");
+    ms(began)
+}
+
+/// The one in the middle, and the longest.
+fn middle_and_longest(mut all: Vec<f64>) -> (f64, f64) {
+    all.sort_by(f64::total_cmp);
+    (all[all.len() / 2], all[all.len() - 1])
+}
+
+fn single_changes(figures: &mut Figures, socket: &Path) {
+    let body = r#"{ "name": "one", "input": { "interface": "in0", "group": "239.1.1.1", "port": 5000 },
+        "outputs": [{ "interface": "out0", "group": "239.2.1.1", "port": 5001 }] }"#;
+    let mut switches = Vec::new();
+    let mut made = Vec::new();
+    for _ in 0..10 {
+        made.push(change(socket, "POST /api/v1/relays", body));
+        switches.push(change(socket, "POST /api/v1/relays/one/mute", ""));
+        switches.push(change(socket, "POST /api/v1/relays/one/unmute", ""));
+        change(socket, "DELETE /api/v1/relays/one", "");
+    }
+    for (what, all) in [("one relay more", made), ("mute and unmute", switches)] {
+        let (middle, longest) = middle_and_longest(all);
+        figures.note(&format!("{what}, the median"), middle, 20.0, "ms");
+        println!("    {:<32} {longest:>9.1} ms", "  the longest");
+    }
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn four_thousand_relays_with_sixteen_outputs_each_are_no_burden() {
+    if std::env::var_os("MCR_LONG").is_none() {
+        println!("    not without MCR_LONG");
+        return;
+    }
+    let rig = Rig::new(1);
+    let mut figures = Figures::default();
+    let began = monotonic_ns();
+    let show = rig.start(&config(5001));
+    figures.note("start", ms(began), 2_000.0, "ms");
+    let (desk, socket, pid) = (Desk::of(&show.mcr), show.mcr.folder().join("mcr.sock"), show.mcr.process.pid());
+    single_changes(&mut figures, &socket);
+    let prober = Prober::start(socket.clone());
+    fs::write(show.mcr.config(), config(5002)).unwrap();
+    let (began, mark) = (monotonic_ns(), show.mcr.process.mark());
+    show.mcr.process.signal(Signal::SIGHUP).unwrap();
+    show.mcr.process.wait_for_after(mark, "4096 changes", PATIENCE).unwrap();
+    figures.note("reload that changes all", ms(began), 3_000.0, "ms");
+    for (what, counted) in [("down", RELAYS * OUTPUTS), ("up", 0)] {
+        let began = monotonic_ns();
+        Rig::set_link(&rig.relay, "out0", &[what]);
+        let deadline = Deadline::after(PATIENCE);
+        let pending = || -> Value { serde_json::from_str(&desk.get("/api/v1/status")).unwrap() };
+        while pending()["pending"].as_array().unwrap().len() != counted {
+            assert!(!deadline.passed(), "out0 went {what}, and that is not told");
+        }
+        println!("    {:<32} {:>9.1} ms", format!("a link goes {what}, and it is told"), ms(began));
+    }
+    prober.end("a node of 4096 relays");
+    // What is left to be done is done by then: groups are reported, files are kept.
+    std::thread::sleep(AT_REST / 2);
+    let all: Vec<u32> = show.mcr.lanes().into_iter().chain([pid]).collect();
+    let before: Vec<f64> = all.iter().map(|pid| processor_ms(*pid)).collect();
+    std::thread::sleep(AT_REST);
+    for ((pid_of, before), what) in all.iter().zip(before).rev().zip(["control at rest", "a lane at rest"]) {
+        let percent = (processor_ms(*pid_of) - before) / AT_REST.as_millis() as f64 * 100.0;
+        figures.note(what, percent, 1.0, "%");
+    }
+    figures.note("resident memory of control", resident_mb(pid), 150.0, "MB");
+    let status: Value = serde_json::from_str(&desk.get("/api/v1/status")).unwrap();
+    figures.note("the longest turn of the loop", status["longest_turn_s"].as_f64().unwrap() * 1e3, 10.0, "ms");
+    let began = monotonic_ns();
+    show.mcr.stop().unwrap();
+    println!("    {:<32} {:>9.1} ms", "the end", ms(began));
+    assert!(figures.0.is_empty(), "{:#?}", figures.0);
+}
