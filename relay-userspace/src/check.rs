@@ -34,7 +34,7 @@ pub struct Options {
 /// Only if `out` cannot be written to.
 pub fn run(file: &Path, look: impl FnOnce(&Plan) -> Seen, options: Options, out: &mut impl Write) -> io::Result<bool> {
     let name = file.display().to_string();
-    let (good, value, text) = match config::load(file) {
+    let (good, value, text) = match config::load_piped(file) {
         Err(errors) => (false, errors_as_json(&errors), errors.to_string()),
         Ok(Configuration { plan, settings, .. }) => {
             let Seen { facts, lanes, kernel } = look(&plan);

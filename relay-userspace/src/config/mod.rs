@@ -18,6 +18,7 @@ mod keys; // every key but those of relays, with its value
 mod number; // ports, TTLs and all that is counted
 mod plan;
 mod range; // many relays in one
+mod reading; // the bytes of a file
 mod section;
 mod settings; // what concerns control alone
 mod token; // who may look and change over TCP
@@ -35,7 +36,7 @@ pub use settings::{Access, ConfigFile, Health, Http, Reads, Settings, State, Tls
 use crate::users;
 use relay_common::plan::{Plan, Relay};
 use std::fs::File;
-use std::io::Read as _;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -50,7 +51,7 @@ pub struct Configuration {
     pub text: Arc<str>,
 }
 
-/// Reads a configuration file.
+/// Reads a configuration file. What is no regular file is refused: a FIFO would have its reader wait.
 ///
 /// # Errors
 ///
@@ -65,12 +66,20 @@ pub fn load(path: &Path) -> Result<Configuration, Errors> {
 ///
 /// As [`load`].
 pub fn load_with(path: &Path, look: impl FnOnce(&File)) -> Result<Configuration, Errors> {
+    from_bytes(path, reading::of_file(path, look))
+}
+
+/// Reads a configuration file, or what a program writes into a pipe (`mcr check <(generate)`).
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_piped(path: &Path) -> Result<Configuration, Errors> {
+    from_bytes(path, reading::of_anything(path))
+}
+
+fn from_bytes(path: &Path, bytes: io::Result<Vec<u8>>) -> Result<Configuration, Errors> {
     let name = path.display().to_string();
-    let bytes = File::open(path).and_then(|mut file| {
-        look(&file);
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map(|_| bytes)
-    });
     match bytes {
         Err(error) => Err(Errors::unreadable(&name, &error)),
         Ok(bytes) => match String::from_utf8(bytes) {
