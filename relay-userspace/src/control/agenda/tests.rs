@@ -80,7 +80,7 @@ fn what_would_undo_it_is_taken_out_and_nothing_else() {
     let silent = Relay { muted: true, ..relay("a") };
     let put = |relay: Relay| Ask::Put { relay, expected: Expected::Anything };
     let all = |relays: &[&Relay]| Ask::PutAll {
-        relays: relays.iter().map(|relay| Relay::clone(relay)).collect(),
+        relays: relays.iter().copied().cloned().collect(),
         expected: Expected::Anything,
     };
     let asked = [

@@ -196,24 +196,35 @@ async fn work<S>(
     worker.tell_ready(started);
     worker.keep_what_runs();
     progress.end();
-    while let Some(job) = jobs.recv().await {
-        match job {
-            Job::End(end) => {
-                progress.begin(None, "end");
-                worker.desk.events.finish();
-                return worker.end(end, served, &progress).await;
-            }
-            job => {
-                let done = worker.carry_out(job, &progress).await;
-                progress.end();
-                let _ = start.events.send(Event::Done(done));
-            }
-        }
-    }
-    bail!("the loop has ended")
+    worker.follow(&mut jobs, served, &start, &progress).await
 }
 
 impl Worker {
+    /// Carries out one job after the other until one is the end.
+    async fn follow<S>(
+        mut self,
+        jobs: &mut UnboundedReceiver<Job>,
+        served: S,
+        start: &Start,
+        progress: &Progress,
+    ) -> anyhow::Result<Ended> {
+        while let Some(job) = jobs.recv().await {
+            match job {
+                Job::End(end) => {
+                    progress.begin(None, "end");
+                    self.desk.events.finish();
+                    return self.end(end, served, progress).await;
+                }
+                job => {
+                    let done = self.carry_out(job, progress).await;
+                    progress.end();
+                    let _ = start.events.send(Event::Done(done));
+                }
+            }
+        }
+        bail!("the loop has ended")
+    }
+
     async fn carry_out(&mut self, job: Job, progress: &Progress) -> Done {
         match job {
             Job::Change(asked, urgent) => return self.carry_out_change(*asked, urgent, progress).await,
