@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::Parser;
-use nix::sys::signal::{SigSet, Signal, raise};
+use nix::sys::signal::{Signal, raise};
 use relay_common::plan::Plan;
 use relay_common::table::Placement;
 use relay_userspace::args::{Check, Cli, Command, LogFormat, Run};
@@ -10,6 +10,7 @@ use relay_userspace::check::Seen;
 use relay_userspace::control::driver::{Becomes, Ended};
 use relay_userspace::control::handover::{self, Given};
 use relay_userspace::control::lane_user::LaneUser;
+use relay_userspace::control::sources::hold_signals;
 use relay_userspace::control::upgrade::Layouts;
 use relay_userspace::control::{advice, driver, facts, stop};
 use relay_userspace::events::logging::{self, LogHandle};
@@ -70,7 +71,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
 fn run(options: &Run) -> anyhow::Result<ExitCode> {
     // A stop that comes while mcr starts waits until somebody listens (`control::sources`), and takes down what was begun:
     // who dies here leaves lanes that relay.
-    SigSet::from(Signal::SIGTERM).thread_block().context("cannot block signals")?;
+    hold_signals().context("cannot block signals")?;
     handover::keep_name();
     let log = start_log(options.log_format, options.debug_ebpf)?;
     let code = match follow(options, &log) {
@@ -141,7 +142,7 @@ fn become_binary(Becomes { binary, handover, comes_back, is_to_end }: &Becomes, 
     log.flush();
     if *is_to_end {
         // What was heard here is said again to the next one.
-        let waits = SigSet::from(Signal::SIGTERM).thread_block().and_then(|()| raise(Signal::SIGTERM));
+        let waits = hold_signals().and_then(|()| raise(Signal::SIGTERM));
         if let Err(error) = waits {
             return anyhow::Error::new(error).context("cannot pass the signal on");
         }

@@ -102,7 +102,7 @@ pub async fn run<S>(
     let Given { lock, before, handover, .. } = given;
     handover.hold(lock::take(&options.run_dir, lock)?);
     let (sender, events) = mpsc::unbounded_channel();
-    sources::signals(&sender)?;
+    sources::listen_for_signals(&sender)?;
     // Before anything is read: then nothing falls between the two.
     let notices = LinkEvents::new().context("cannot listen to the kernel's notices of links")?;
     let pulse = Arc::<Pulse>::default();
@@ -118,6 +118,7 @@ pub async fn run<S>(
     let log = EventLog::open(&options.run_dir, door::namespace()?);
     let worker =
         worker::spawn(options.clone(), loaded, start, (log.clone(), Arc::clone(&pulse)), (before, handover), serve)?;
+    sources::hear_signals()?;
     let hears = Loop {
         log,
         pulse,
@@ -192,8 +193,11 @@ impl Loop {
 
     /// How the worker ended. Whoever wanted mcr to end while it was about to be followed by another wants that to end.
     async fn ended(&mut self, events: &mut UnboundedReceiver<Event>) -> anyhow::Result<Ended> {
-        // A signal that has come is told by a task of its own.
-        tokio::task::yield_now().await;
+        // What comes from now on is for who follows; what has come is told by a task of its own, once the runtime has looked.
+        if let Err(error) = sources::hold_signals() {
+            tracing::warn!(%error, "a stop that comes now may be lost");
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
         let stops =
             std::iter::from_fn(|| events.try_recv().ok()).filter(|event| matches!(event, Event::Stop)).count() > 0;
         let mut ended = self.worker.ended();

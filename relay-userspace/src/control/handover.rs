@@ -6,10 +6,10 @@
 
 use super::lock::Lock;
 use super::predecessor::Predecessor;
+use super::sources::hold_signals;
 use crate::events::logging::LogHandle;
 use crate::kernel::passing::{self, Waits};
 use anyhow::{Context as _, anyhow};
-use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
@@ -184,7 +184,7 @@ impl Handover {
     #[must_use]
     pub fn become_binary(&self, binary: &Path, comes_back: bool) -> io::Error {
         // A stop that comes now waits until the next one listens: it would end by it before it can hold it back.
-        if let Err(error) = SigSet::from(Signal::SIGTERM).thread_block() {
+        if let Err(error) = hold_signals() {
             tracing::warn!(%error, "a stop that comes now leaves lanes without a control");
         }
         let give = || {

@@ -5,7 +5,7 @@ use super::event::Event;
 use crate::config::{self, Configuration, Errors};
 use crate::link::event::{LinkEvent, LinkEvents};
 use anyhow::Context as _;
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SigSet, Signal};
 use relay_common::health::RENEW_CONTROL;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
@@ -18,8 +18,22 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 /// How often control looks whether everybody is well.
 const TICK: Duration = Duration::from_secs(1);
 
+/// Signals to control wait from now on, until somebody listens: in this thread and those that it starts. They outlast an execve.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn hold_signals() -> nix::Result<()> {
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect::<SigSet>().thread_block()
+}
+
+/// Whoever started us may have had more of them blocked, and that is inherited. What has come so far is heard now: before
+/// somebody listened it would have ended us. No other thread may take them: what one has taken cannot be held any more.
+pub fn hear_signals() -> anyhow::Result<()> {
+    SigSet::all().thread_unblock().context("cannot unblock signals")
+}
+
 /// SIGTERM and SIGINT ask to end, SIGHUP to read the file again.
-pub fn signals(events: &UnboundedSender<Event>) -> anyhow::Result<()> {
+pub fn listen_for_signals(events: &UnboundedSender<Event>) -> anyhow::Result<()> {
     let wanted: [(SignalKind, fn() -> Event); 3] = [
         (SignalKind::terminate(), || Event::Stop),
         (SignalKind::interrupt(), || Event::Stop),
@@ -34,9 +48,7 @@ pub fn signals(events: &UnboundedSender<Event>) -> anyhow::Result<()> {
             }
         });
     }
-    // Whoever started us may have had them blocked, and that is inherited. What has come so far is heard now: before
-    // somebody listened it would have ended us.
-    SigSet::all().thread_unblock().context("cannot unblock signals")
+    Ok(())
 }
 
 /// The next notice of the kernel on links, addresses, neighbours and routes. Once they have ended there is none.
