@@ -1,5 +1,6 @@
 //! What systemd is told (sd_notify): nothing happens without it.
 
+use crate::clock::now_ns;
 use crate::kernel::passing::{self, Waits};
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -12,6 +13,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Control waits no longer than this for a systemd that hangs to take a state.
@@ -33,6 +35,23 @@ pub fn alive() {
 /// Tells systemd that control is about to end, if it wants to know.
 pub fn stopping() {
     notify_within("STOPPING=1", LITTLE_PATIENCE);
+}
+
+/// Tells systemd that the configuration is being read anew, until `READY=1`.
+pub fn reloading() {
+    if is_wanted() {
+        notify(&format!("RELOADING=1\nMONOTONIC_USEC={}", now_ns() / 1000));
+    }
+}
+
+/// Tells systemd what `systemctl status` is to show of the node, if it is not what it shows already.
+pub fn status(line: &str) {
+    static SHOWN: Mutex<String> = Mutex::new(String::new());
+    let mut shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    // What could not be told is told with the next look.
+    if *shown != line && notify_within(&format!("STATUS={line}"), LITTLE_PATIENCE) {
+        line.clone_into(&mut shown);
+    }
 }
 
 /// Whether anybody wants to be told.
@@ -65,12 +84,16 @@ pub fn notify(state: &str) {
     notify_within(state, PATIENCE);
 }
 
-fn notify_within(state: &str, patience: Duration) {
-    if is_wanted()
-        && let Err(error) = connected().and_then(|systemd| tell(&systemd, state, patience))
-    {
+/// Whether systemd has been told that.
+fn notify_within(state: &str, patience: Duration) -> bool {
+    if !is_wanted() {
+        return false;
+    }
+    let told = connected().and_then(|systemd| tell(&systemd, state, patience));
+    if let Err(error) = &told {
         tracing::warn!(%error, "cannot tell systemd {state}");
     }
+    told.is_ok()
 }
 
 fn tell(systemd: &UnixDatagram, state: &str, patience: Duration) -> io::Result<()> {

@@ -17,11 +17,12 @@ use super::lane_user::LaneUser;
 use super::lock;
 use super::node::{Node, Start};
 use super::predecessor;
-use super::sources;
 use super::stalls::{Stall, Stalls};
 use super::supervisor::Seen;
 use super::tell;
 use super::turns::Turn;
+use super::view::View;
+use super::{sources, summary};
 use crate::api::model::Health;
 use crate::clock::{now_ns, thread_ns};
 use crate::config::{self, Configuration};
@@ -318,7 +319,16 @@ impl Loop {
             self.record(event);
         }
         self.tell_health(desk, now);
+        self.tell_systemd(&view, now);
         self.log.tick();
+    }
+
+    fn tell_systemd(&self, view: &View, now: u64) {
+        if notify::is_wanted()
+            && let Some(health) = &self.health
+        {
+            notify::status(&summary::line(view, health, now));
+        }
     }
 
     /// Tells when packets can flow no more, and when they can again.

@@ -59,6 +59,7 @@ mod chaos; // control dies at a named point, for tests
 
 // The loop, and its worker.
 pub mod sources; // where events come from
+pub mod summary; // what systemctl status shows
 pub mod tell; // what is told of what was done and seen
 pub mod stalls; // lanes that do not come round
 pub mod turns; // how long the loop's turns take

@@ -41,6 +41,12 @@ impl Works {
         }
     }
 
+    /// The enabled relays of the view that was looked through: each with its slot, and how much of it works.
+    pub fn each<'a>(&'a self, view: &'a View) -> impl Iterator<Item = (&'a SlotRelay, u32, Share)> {
+        let at = |slot: u32| view.table.relays.get(slot as usize)?.as_ref();
+        self.each.iter().filter_map(move |(slot, share, _)| Some((at(*slot)?, *slot, *share)))
+    }
+
     /// What waits of the relays that the patterns mean; without patterns, of all.
     #[must_use]
     pub fn waiting(&self, view: &View, patterns: &[String]) -> Waiting {

@@ -1,9 +1,12 @@
 //! The log on standard error: lines for people, or one JSON object a line for programs. Nobody who has something to say waits
 //! for whoever reads: see `writer`.
 //!
+//! Where standard error leads to systemd's journal, lines for people are entries with fields there: see `journald`.
+//!
 //! Each JSON line has `time`, `level`, `event` and `text`; an event's own fields stand beside them. A line that is no
 //! event has the event `log`.
 
+use super::journald::{Entry, Journal, last_words};
 use super::time::rfc3339;
 use super::writer::{Lines as Queue, Put};
 use crate::args::LogFormat;
@@ -72,6 +75,26 @@ impl fmt::Display for Fields<'_> {
 pub struct LogHandle {
     filter: reload::Handle<EnvFilter, Registry>,
     queue: Arc<Queue>,
+    form: Form,
+}
+
+/// How lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Form {
+    #[default]
+    Text,
+    Json,
+    /// As entries of systemd's journal.
+    Journal,
+}
+
+impl From<LogFormat> for Form {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Text => Self::Text,
+            LogFormat::Json => Self::Json,
+        }
+    }
 }
 
 impl LogHandle {
@@ -81,9 +104,10 @@ impl LogHandle {
         self.queue.flush(FLUSH_PATIENCE);
     }
 
-    /// Says something that no level leaves out and that is written as it is: the last words of a command.
+    /// Says something that no level leaves out and that is written as it is, to standard error: the last words of a command.
     pub fn say(&self, line: &str) {
-        self.queue.put(format!("{line}\n").as_bytes());
+        let line = if self.form == Form::Journal { last_words(line) } else { format!("{line}\n") };
+        self.queue.put(line.as_bytes());
     }
 
     /// Sets the level: `info`, or `warn,relay_userspace::control=debug`.
@@ -142,10 +166,18 @@ pub fn start(format: LogFormat, default: &str) -> anyhow::Result<LogHandle> {
     };
     let ansi = format == LogFormat::Text && io::stderr().is_terminal();
     let queue = Arc::new(Queue::default());
-    let (subscriber, filter) = subscriber(format, ansi, chosen, Put(Arc::clone(&queue)));
+    // Who asks for JSON has a program that reads it.
+    let journal = if format == LogFormat::Text { Journal::of_stderr() } else { None };
+    let form = if journal.is_some() { Form::Journal } else { format.into() };
+    let (subscriber, filter) = subscriber(form, ansi, chosen, Put(Arc::clone(&queue)));
     subscriber.init();
-    let handle = LogHandle { filter, queue };
-    handle.queue.write_to(io::stderr(), move |lines| missing(format, lines)).context("no thread for the log")?;
+    let handle = LogHandle { filter, queue, form };
+    let told = move |lines| missing(form, lines);
+    let written = match journal {
+        Some(journal) => handle.queue.write_to(journal, told),
+        None => handle.queue.write_to(io::stderr(), told),
+    };
+    written.context("no thread for the log")?;
     let of_panics = handle.clone();
     std::panic::set_hook(Box::new(move |panic| {
         let thread = std::thread::current();
@@ -163,18 +195,15 @@ pub fn start(format: LogFormat, default: &str) -> anyhow::Result<LogHandle> {
 }
 
 /// A line that says how many are missing in its place.
-fn missing(format: LogFormat, lines: u64) -> String {
+fn missing(form: Form, lines: u64) -> String {
     let text = "lines are missing here: whoever reads this log was too slow";
-    let mut line = Line { is_json: format == LogFormat::Json, text: text.to_owned(), ..Line::default() };
+    let mut line = Line { form, text: text.to_owned(), ..Line::default() };
     line.fields.insert("missing".to_owned(), lines.into());
     line.words = format!(" missing={lines}");
     let (mut said, time) = (String::new(), rfc3339(crate::clock::unix_ms()));
     let mut writer = Writer::new(&mut said);
     // Writing to a String cannot fail.
-    let _ = match format {
-        LogFormat::Json => line.write_json(&mut writer, &time, None, Level::WARN),
-        LogFormat::Text => line.write_text(&mut writer, &time, None, Level::WARN),
-    };
+    let _ = line.write(&mut writer, &time, None, Level::WARN);
     said
 }
 
@@ -184,7 +213,7 @@ fn default_filter(level: &str) -> EnvFilter {
 }
 
 fn subscriber<W>(
-    format: LogFormat,
+    form: Form,
     ansi: bool,
     chosen: EnvFilter,
     writer: W,
@@ -193,13 +222,13 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let (filter, handle) = reload::Layer::new(chosen);
-    let lines = tracing_subscriber::fmt::layer().with_ansi(ansi).with_writer(writer).event_format(Lines { format });
+    let lines = tracing_subscriber::fmt::layer().with_ansi(ansi).with_writer(writer).event_format(Lines { form });
     (tracing_subscriber::registry().with(filter).with(lines), handle)
 }
 
 /// How a line looks.
 struct Lines {
-    format: LogFormat,
+    form: Form,
 }
 
 impl<S, N> FormatEvent<S, N> for Lines
@@ -208,24 +237,21 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let mut line = Line { is_json: self.format == LogFormat::Json, ..Line::default() };
+        let mut line = Line { form: self.form, ..Line::default() };
         event.record(&mut line);
         let now = rfc3339(crate::clock::unix_ms());
         let level = *event.metadata().level();
         // The moment at which it happened, and that at which it is told, where they differ.
         let (time, told_at) =
             line.happened.map_or_else(|| (now.clone(), None), |then| (rfc3339(then), Some(now.as_str())));
-        match self.format {
-            LogFormat::Json => line.write_json(&mut writer, &time, told_at, level),
-            LogFormat::Text => line.write_text(&mut writer, &time, told_at, level),
-        }
+        line.write(&mut writer, &time, told_at, level)
     }
 }
 
 /// What stands on a line.
 #[derive(Debug, Default)]
 struct Line {
-    is_json: bool,
+    form: Form,
     text: String,
     event: Option<String>,
     /// See [`HAPPENED`].
@@ -237,6 +263,25 @@ struct Line {
 }
 
 impl Line {
+    fn write(self, writer: &mut Writer<'_>, time: &str, told_at: Option<&str>, level: Level) -> fmt::Result {
+        match self.form {
+            Form::Json => self.write_json(writer, time, told_at, level),
+            Form::Text => self.write_text(writer, time, told_at, level),
+            Form::Journal => self.write_entry(writer, level),
+        }
+    }
+
+    /// The journal has the time and the level by itself.
+    fn write_entry(self, writer: &mut Writer<'_>, level: Level) -> fmt::Result {
+        let event = self.event.as_ref().map_or_else(String::new, |event| format!(" event={event}"));
+        let mut entry = Entry::new(level, &format!("{}{event}{}", self.text, self.words));
+        if let Some(event) = &self.event {
+            entry.event(event, self.happened);
+        }
+        entry.fields(&self.fields);
+        writer.write_str(entry.text())
+    }
+
     fn write_json(self, writer: &mut Writer<'_>, time: &str, told_at: Option<&str>, level: Level) -> fmt::Result {
         let [level, event, text] =
             [level.as_str().to_ascii_lowercase(), self.event.unwrap_or_else(|| NO_EVENT.to_owned()), self.text]
@@ -273,6 +318,14 @@ impl Line {
         writeln!(writer, "{}", self.words)
     }
 
+    /// A field that is in no line for people, or stands there already.
+    fn put_field(&mut self, field: &Field, text: String) {
+        match field.name() {
+            "event" => self.event = Some(text),
+            name => _ = self.fields.insert(name.to_owned(), text.into()),
+        }
+    }
+
     fn put(&mut self, field: &Field, value: impl Into<Value>) {
         let value = value.into();
         match field.name() {
@@ -281,8 +334,14 @@ impl Line {
             HAPPENED => self.happened = value.as_u64(),
             // The bridge from the crate `log` tells where its record comes from.
             name if name.starts_with("log.") => {}
-            name if self.is_json => _ = self.fields.insert(name.to_owned(), value),
-            name => _ = write!(self.words, " {name}={value}"), // Writing to a String cannot fail.
+            name => {
+                if self.form != Form::Json {
+                    let _ = write!(self.words, " {name}={value}"); // Writing to a String cannot fail.
+                }
+                if self.form != Form::Text {
+                    self.fields.insert(name.to_owned(), value);
+                }
+            }
         }
     }
 }
@@ -310,15 +369,27 @@ impl Visit for Line {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         match field.name() {
-            FIELDS if self.is_json => match serde_json::from_str(&format!("{value:#?}")) {
-                Ok(Value::Object(fields)) => self.fields.extend(fields),
-                _ => self.put(field, format!("{value:?}")),
-            },
-            FIELDS => _ = write!(self.words, " {value:?}"),
+            FIELDS => {
+                if self.form != Form::Json {
+                    let _ = write!(self.words, " {value:?}");
+                }
+                if self.form != Form::Text
+                    && let Ok(Value::Object(fields)) = serde_json::from_str(&format!("{value:#?}"))
+                {
+                    self.fields.extend(fields);
+                }
+            }
             // What Display or Debug gave is words already: quotes would only be in the way of people.
             "message" => self.text = format!("{value:?}"),
-            name if !self.is_json && !name.starts_with("log.") => _ = write!(self.words, " {name}={value:?}"),
-            _ => self.put(field, format!("{value:?}")),
+            name if name.starts_with("log.") => {}
+            name => {
+                if self.form != Form::Json {
+                    let _ = write!(self.words, " {name}={value:?}");
+                }
+                if self.form != Form::Text {
+                    self.put_field(field, format!("{value:?}"));
+                }
+            }
         }
     }
 }

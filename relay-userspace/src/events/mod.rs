@@ -6,6 +6,7 @@ mod logged; // an event that was told
 mod journal; // events as they outlive control
 mod log;
 pub mod time; // moments as programs and people write them
+mod journald; // entries of systemd's journal
 mod writer; // lines on their way to standard error
 
 pub mod audit; // who asked for what, and what became of it

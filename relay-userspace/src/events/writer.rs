@@ -93,7 +93,7 @@ impl Lines {
 }
 
 /// As [`Write::write_all`], also where somebody else has made the file one that does not wait.
-fn write_all(out: &mut (impl Write + AsFd), mut bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write_all(out: &mut (impl Write + AsFd), mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match out.write(bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

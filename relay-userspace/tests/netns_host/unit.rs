@@ -2,7 +2,7 @@
 
 use crate::line::{Folder, Line, ONE, printed};
 use bench::Process;
-use bench::clock::Deadline;
+use bench::clock::{Deadline, monotonic_ns};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
@@ -80,6 +80,8 @@ impl Installed {
         command.arg(format!("--inh-caps=-all{ambient}")).arg(format!("--ambient-caps=-all{ambient}"));
         command.arg(format!("--bounding-set=-all{bounding}")).args(before).arg(self.folder.file("mcr")).args(arguments);
         command.env("NOTIFY_SOCKET", self.folder.file("notify")).env("WATCHDOG_USEC", "15000000");
+        // Standard error leads elsewhere than to the journal that started it: lines are written there, as everywhere else.
+        command.env("JOURNAL_STREAM", "9:1");
         command
     }
 
@@ -109,10 +111,14 @@ impl Installed {
 
     /// Waits until systemd is told that.
     fn wait_for(&self, state: &str) {
-        let mut said = [0; 256];
+        self.wait_until(state, |said| said == state);
+    }
+
+    fn wait_until(&self, what: &str, is_it: impl Fn(&str) -> bool) {
+        let mut said = [0; 1024];
         loop {
-            let length = self.systemd.recv(&mut said).unwrap_or_else(|error| panic!("{state} is not told: {error}"));
-            if &said[..length] == state.as_bytes() {
+            let length = self.systemd.recv(&mut said).unwrap_or_else(|error| panic!("{what} is not told: {error}"));
+            if is_it(std::str::from_utf8(&said[..length]).unwrap()) {
                 return;
             }
         }
@@ -169,6 +175,7 @@ fn the_steps_of_the_unit_work_with_its_user_and_its_rights() {
     let node = Installed::new("unit");
     let mut control = node.start(&[]);
     node.wait_for("READY=1");
+    node.wait_for("STATUS=0 of 1 relays flow (1 silent); 1 lane");
     node.wait_for("WATCHDOG=1");
     let status = node.done(&["status"]);
     assert!(status.contains("users   control 64001, lanes nobody\n"), "{status}");
@@ -186,7 +193,13 @@ fn the_steps_of_the_unit_work_with_its_user_and_its_rights() {
     // ExecReload. What it says on standard error is what `systemctl reload` fails with.
     let reload = |text: &str| {
         fs::write(node.folder.file("relay.toml"), text).unwrap();
-        node.of_unit("ExecReload").output().unwrap()
+        let output = node.of_unit("ExecReload").output().unwrap();
+        node.wait_until("RELOADING=1", |said| {
+            let since = said.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").and_then(|since| since.parse::<u64>().ok());
+            since.is_some_and(|since| since > 0 && since <= monotonic_ns() / 1000)
+        });
+        node.wait_for("READY=1");
+        output
     };
     let mark = control.mark();
     let reloaded = reload(&ONE.replace("port = 5001", "port = 5009"));

@@ -9,4 +9,5 @@ mod reloads; // a file is taken, or refused
 mod deaths; // control or a lane is killed, or hangs
 mod stops; // nothing is sent after systemctl stop
 mod upgrades; // another binary takes over
+mod tells; // what systemd and its journal are told
 mod boots; // the whole node is booted again

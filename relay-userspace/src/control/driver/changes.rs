@@ -11,6 +11,7 @@ use crate::control::store::{self, Prepared, Store};
 use crate::control::view::{ConfigState, Origin, Retry};
 use crate::control::{http, sources, tell};
 use crate::events::audit::audit;
+use crate::notify;
 use relay_common::plan::{Lanes, Plan, Relay};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -128,6 +129,7 @@ impl Worker {
 
     /// A configuration file that was read comes into force, or is refused.
     pub(super) async fn take(&mut self, file: Result<Configuration, Refusal>) -> Result<Applied, Refusal> {
+        notify::reloading();
         self.config.differs = None;
         self.config.tried = file.as_ref().ok().map(|file| Arc::clone(&file.text));
         let taken = match file {
@@ -156,6 +158,7 @@ impl Worker {
             }
         }
         self.show();
+        notify::notify("READY=1");
         taken
     }
 

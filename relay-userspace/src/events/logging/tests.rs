@@ -1,6 +1,6 @@
 //! What stands in the log, as programs and people read it.
 
-use super::{LogHandle, filter, subscriber};
+use super::{Form, LogHandle, filter, subscriber};
 use crate::args::LogFormat;
 use crate::events::{Event, EventLog, Kind};
 use serde_json::Value;
@@ -31,9 +31,13 @@ impl MakeWriter<'_> for Written {
 
 /// What is written while `say` runs.
 fn written(format: LogFormat, ansi: bool, say: impl FnOnce(&LogHandle)) -> String {
+    written_as(format.into(), ansi, say)
+}
+
+fn written_as(form: Form, ansi: bool, say: impl FnOnce(&LogHandle)) -> String {
     let out = Written::default();
-    let (subscriber, filter) = subscriber(format, ansi, filter("info").unwrap(), out.clone());
-    let handle = LogHandle { filter, queue: Default::default() };
+    let (subscriber, filter) = subscriber(form, ansi, filter("info").unwrap(), out.clone());
+    let handle = LogHandle { filter, queue: Default::default(), form };
     tracing::subscriber::with_default(subscriber, || say(&handle));
     let bytes = out.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap()
@@ -168,4 +172,19 @@ fn only_levels_are_taken() {
     for level in ["", "inf", "relay_userspace", "info,", "info,x=loud", "info;debug"] {
         assert!(filter(level).is_err(), "{level}");
     }
+}
+
+#[test]
+fn in_the_journal_an_event_is_fields_and_the_same_words() {
+    let log = written_as(Form::Journal, true, |_| EventLog::default().record(died()));
+    let fields: Vec<&str> = log.split('\0').collect();
+    let message = "MESSAGE=lane 3 died: \"started\" again event=lane.died";
+    assert!(fields[0].starts_with(message), "{log:?}");
+    let wanted = ["PRIORITY=3", "SYSLOG_IDENTIFIER=mcr", "MCR_EVENT=lane.died"];
+    assert_eq!(fields[1..4], wanted, "{log:?}");
+    for field in ["MCR_LANE=3", "MCR_PID=77", "MCR_ENDING=signal 9"] {
+        assert!(fields.contains(&field), "{field}: {log:?}");
+    }
+    let log = written_as(Form::Journal, false, |_| tracing::info!(link = %"in0", n = 7, "output ready"));
+    assert_eq!(log, "MESSAGE=output ready link=in0 n=7\0PRIORITY=6\0SYSLOG_IDENTIFIER=mcr\0MCR_LINK=in0\0MCR_N=7\0");
 }
