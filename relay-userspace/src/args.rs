@@ -5,12 +5,14 @@ mod look; // what shows something
 mod node; // which control is asked
 mod relay; // what is done with relays
 mod wait; // what is waited for
+mod whole; // a whole node as one document
 
 pub use change::{Apply, Change, Changes, Diff, HashToken, Log, Reload, Restart, Stop, Upgrade};
 pub use look::{Capture, Direction, Events, Health, Status, Top, Why};
 pub use node::{Node, duration};
 pub use relay::{Add, List, MeterLevel, Names, Parts, Relay, Set, Show};
 pub use wait::Wait;
+pub use whole::{Export, Import};
 
 use crate::{links, probe};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -111,6 +113,13 @@ pub enum Command {
     /// The file is read by the running mcr, as a reload would. Exit code 0: nothing; 1: it differs; 2: trouble, as a file that is
     /// wrong or an mcr that does not answer.
     Diff(Diff),
+    /// Print all that is in force as one document: the configuration file and the relays of the API.
+    Export(Export),
+    /// Make what mcr export wrote all that is in force: the configuration file and the relays of the API, in one step.
+    ///
+    /// The document is checked whole, then it is shown what changes. Either all of it is in force afterwards and stands in the node's
+    /// files, or nothing has changed. Relays of the API that the document does not have go.
+    Import(Import),
     /// Read the configuration file anew.
     Reload(Reload),
     /// Start control anew, and nothing else: lanes relay on, and no packet is lost.

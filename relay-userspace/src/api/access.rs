@@ -5,7 +5,7 @@
 mod scope; // which relays a token is for
 mod token; // whose token this is
 
-pub(super) use scope::{check_capture, check_change};
+pub(super) use scope::{check_capture, check_change, check_export};
 
 use super::denied::{self, Denied};
 use super::host::{check_is_local, check_origin, check_target};
@@ -136,11 +136,11 @@ async fn admit(api: &Api, parts: &Parts) -> Result<Admitted, Problem> {
 }
 
 /// Whether everybody may look at this over TCP. Probes have no token: health tells nothing that is worth hiding from whoever
-/// can reach the address. A capture shows what is in the packets, which is never everybody's.
+/// can reach the address. A capture shows what is in the packets, and an export whose tokens there are, which is never everybody's.
 fn is_open(http: &Http, parts: &Parts) -> bool {
-    let is_capture =
-        || parts.extensions.get::<MatchedPath>().is_some_and(|route| route.as_str() == super::capture::ROUTE);
-    is_probe(parts.uri.path()) || (http.reads == Reads::Open && !is_capture())
+    let is_closed = |route: &MatchedPath| [super::capture::ROUTE, super::whole::ROUTE].contains(&route.as_str());
+    let is_closed = || parts.extensions.get::<MatchedPath>().is_some_and(is_closed);
+    is_probe(parts.uri.path()) || (http.reads == Reads::Open && !is_closed())
 }
 
 /// Whether this is an address of a probe.

@@ -25,6 +25,7 @@ mod many; // many relays at once
 mod relays; // what is asked of relays
 mod capture; // a relay's packets as they go by
 mod changes; // what became of what was asked for
+mod whole; // a whole node as one document
 mod request; // bodies and parameters
 mod routes; // everything that can be asked
 mod server; // the thread of the API

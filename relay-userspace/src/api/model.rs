@@ -2,11 +2,13 @@
 
 mod config; // whether the configuration file is in force
 mod diff; // the configuration file against what runs
+mod export; // a whole node in one document
 mod health; // how the node is
 mod http; // where the API answers, and whom it lets in
 
 pub use config::{Config, Differs};
 pub use diff::{ChangedKey, ChangedRelay, Diff};
+pub use export::{Export, ExportedFile};
 pub use health::{Check, Health, Partial, Share};
 pub use http::{Certificate, Http, Token};
 

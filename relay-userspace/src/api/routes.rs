@@ -3,7 +3,7 @@
 
 use super::problem::{Kind, Problem};
 use super::shared::Api;
-use super::{access, capture, changes, document, many, node, page, probe, relays, stream};
+use super::{access, capture, changes, document, many, node, page, probe, relays, stream, whole};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, Method, header};
@@ -29,6 +29,8 @@ fn all() -> OpenApiRouter<Api> {
         .routes(routes!(node::status))
         .routes(routes!(node::links))
         .routes(routes!(node::diff))
+        .routes(routes!(whole::export))
+        .routes(routes!(whole::import))
         .routes(routes!(stream::events))
         .routes(routes!(node::reload))
         .routes(routes!(node::restart))

@@ -36,7 +36,8 @@ async fn told<O: Write, E: Write>(asked: &args::Diff, screen: &mut Screen<O, E>)
     Ok(diff.same)
 }
 
-fn text(diff: &Diff, paint: Paint) -> String {
+/// Each difference, in a line.
+pub(super) fn lines(diff: &Diff, paint: Paint) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     let mut line = |tone: Tone, sign: &str, what: &str| _ = writeln!(text, "{} {what}", paint.paint(tone, sign));
@@ -58,6 +59,11 @@ fn text(diff: &Diff, paint: Paint) -> String {
     for key in &diff.not_in_effect {
         line(Tone::Warn, "!", &format!("{}  is not in effect: it counts from the next start of mcr on", plain(key)));
     }
+    text
+}
+
+fn text(diff: &Diff, paint: Paint) -> String {
+    let mut text = lines(diff, paint);
     let Diff { added, changed, removed, displaced, keys, .. } = diff;
     let n = added.len() + changed.len() + removed.len() + displaced.len() + keys.len();
     let end = match n {

@@ -24,14 +24,20 @@ pub(super) struct Document {
 
 /// Reads a file, or standard input where it is called `-`.
 pub(super) fn read(path: &Path) -> anyhow::Result<Document> {
+    let (name, text) = text_of(path)?;
+    parse(&name, &text)
+}
+
+/// The name of a file for people, and what stands in it; standard input where it is called `-`.
+pub(super) fn text_of(path: &Path) -> anyhow::Result<(String, String)> {
     if path.as_os_str() == "-" {
         let mut text = String::new();
         std::io::stdin().lock().read_to_string(&mut text).context("standard input cannot be read")?;
-        return parse("standard input", &text);
+        return Ok(("standard input".to_owned(), text));
     }
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).with_context(|| format!("{name} cannot be read"))?;
-    parse(&name, &text)
+    Ok((name, text))
 }
 
 /// Reads a file that has one relay.

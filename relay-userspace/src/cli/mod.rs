@@ -20,6 +20,7 @@ mod apply; // all relays of the API at once
 mod applied; // what a change did
 mod diff; // the configuration file against what runs
 mod changes; // what became of what was asked for
+mod export; // a whole node as one document
 mod status; // a node at a glance
 mod top; // a node, watched
 mod health; // whether packets can flow
@@ -56,6 +57,8 @@ pub async fn run<O: Write, E: Write>(command: &Command, screen: &mut Screen<O, E
         Command::Diff(asked) => diff::run(asked, screen).await,
         Command::Changes(asked) => changes::list(asked, screen).await,
         Command::Change(asked) => changes::show(asked, screen).await,
+        Command::Export(asked) => export::export(asked, screen).await,
+        Command::Import(asked) => export::import(asked, screen).await,
         Command::Status(asked) => status::run(asked, screen).await,
         Command::Top(asked) => top::run(asked, screen.paint).await,
         Command::Why(asked) => why::run(asked, screen).await,

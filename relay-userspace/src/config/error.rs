@@ -113,14 +113,16 @@ impl Errors {
     }
 
     /// The value, if nothing is wrong.
-    pub(super) fn or<T>(mut self, value: T) -> Result<T, Self> {
-        if self.errors.is_empty() {
-            return Ok(value);
-        }
+    pub(super) fn or<T>(self, value: T) -> Result<T, Self> {
+        if self.errors.is_empty() { Ok(value) } else { Err(self.sorted()) }
+    }
+
+    /// The same in the order of their lines.
+    pub(super) fn sorted(mut self) -> Self {
         self.errors.sort_by_key(|error| error.line);
         // What is not closed makes one who reads on complain of the same again and again.
         self.errors.dedup();
-        Err(self)
+        self
     }
 }
 

@@ -1,7 +1,7 @@
 //! A relay in the form that it has in the file, as JSON: what the API shows and what [`super::parse_relay`] reads.
 
 use super::address::is_link_local;
-use super::error::{Errors, Fault, Place};
+use super::error::{Errors, Fault};
 use super::{file, plan, value};
 use relay_common::entry::Vlans;
 use relay_common::plan::{Input, Output, Relay, Source};
@@ -17,12 +17,17 @@ pub(super) fn read_sent(json: &Value, i: usize, errors: &mut Errors) -> Option<R
     if let Value::Object(keys) = &mut definition {
         keys.retain(|key, _| !SHOWN.contains(&key.as_str()));
     }
-    let relay = file::read_relay(&value::from_json(&definition), i, errors);
+    read_one(&value::from_json(&definition), i, errors)
+}
+
+/// Reads the `i`th of relays that are single ones.
+pub(super) fn read_one(definition: &value::Value, i: usize, errors: &mut Errors) -> Option<Relay> {
+    let relay = file::read_relay(definition, i, errors);
     let mut relays = plan::make_relay(&relay, errors);
     match relays.len() {
         0 | 1 if relays.first().is_none_or(|relay| !relay.name.contains('/')) => relays.pop(),
         n => {
-            let place = Place { line: None, key: relay.place.key };
+            let place = relay.place;
             let problem = format!("is a range of {n}");
             let remedy = "send each of its relays by itself; ranges are for the configuration file";
             errors.add(&place, Fault::new(problem, remedy));

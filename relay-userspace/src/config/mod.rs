@@ -14,6 +14,7 @@ mod http; // where the API answers
 mod labels; // what people sort relays by
 mod lane_user; // whom lanes run as
 mod json; // a relay as the API shows it
+mod export; // a whole node in one document
 mod keys; // every key but those of relays, with its value
 mod number; // ports, TTLs and all that is counted
 mod plan;
@@ -28,6 +29,7 @@ mod watch; // how the file is taken
 
 pub use beside::clashes;
 pub use error::{ConfigError, Errors};
+pub use export::{Export, export_to_toml, parse_export};
 pub use file::SCHEMA;
 pub use json::relay_to_json;
 pub use keys::keys;
@@ -96,6 +98,15 @@ fn from_bytes(path: &Path, bytes: io::Result<Vec<u8>>) -> Result<Configuration, 
 /// Everything that is wrong with it, at once.
 pub fn parse(name: &str, text: &str) -> Result<Configuration, Errors> {
     read(name, text, None)
+}
+
+/// The same on the node that it is for: its users are looked for, too, and that can take a while.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_here(name: &str, text: &str) -> Result<Configuration, Errors> {
+    read(name, text, Some(users::find))
 }
 
 fn read(name: &str, text: &str, look: Option<lane_user::Look>) -> Result<Configuration, Errors> {

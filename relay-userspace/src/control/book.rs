@@ -91,7 +91,8 @@ impl Book {
     /// The book after a change of the API's relays.
     ///
     /// # Errors
-    /// Why there is no such book. [`Ask::Reload`], [`Ask::Restart`] and [`Ask::Upgrade`] change no relay of the API.
+    /// Why there is no such book. [`Ask::Reload`], [`Ask::Restart`] and [`Ask::Upgrade`] change no relay of the API,
+    /// and [`Ask::Import`] changes the file, too.
     pub fn after(&self, ask: &Ask) -> Result<Self, Refusal> {
         let mut book = self.clone();
         match ask {
@@ -146,7 +147,7 @@ impl Book {
                 }
                 book.of_api.remove(name);
             }
-            Ask::Reload | Ask::Restart | Ask::Upgrade { .. } => {}
+            Ask::Import { .. } | Ask::Reload | Ask::Restart | Ask::Upgrade { .. } => {}
         }
         // Those of the API go together by themselves, whatever the file says.
         config::check(&Plan { relays: book.of_api.values().cloned().collect(), ..self.of_file.clone() })

@@ -11,7 +11,7 @@ use super::progress::Progress;
 use super::turns::Turns;
 use super::view::{LaneView, View};
 use crate::clock::now_ns;
-use crate::config::{Errors, Health};
+use crate::config::{Configuration, Errors, Health};
 use crate::events::EventLog;
 use arc_swap::ArcSwap;
 use relay_common::health::HoldDown;
@@ -91,6 +91,13 @@ pub enum Ask {
     Adopt {
         /// Its name.
         name: String,
+    },
+    /// Another configuration file, and other relays of the API in the place of all that there are, in one step.
+    Import {
+        /// The configuration file.
+        file: Arc<Configuration>,
+        /// The relays of the API.
+        relays: Vec<Relay>,
     },
     /// The configuration file as it is now.
     Reload,

@@ -4,6 +4,7 @@
 mod asks; // what waits, is carried out, and is answered
 mod begin; // over lanes that run, or anew
 mod changes; // what the worker makes of a wish
+mod import; // a whole node is taken in
 mod hand_over; // another control follows
 mod noticed; // a configuration file that has changed
 mod worker; // the thread that does what takes long

@@ -55,7 +55,9 @@ impl Urgent {
             |relay: &&Relay| self.relays.contains(&relay.name) && undoes(Some(relay.enabled), Some(relay.muted));
         match ask {
             Ask::Put { relay, .. } | Ask::Create(relay) => Some(relay).filter(sounds).map(|relay| relay.name.clone()),
-            Ask::PutAll { relays, .. } => relays.iter().find(sounds).map(|relay| relay.name.clone()),
+            Ask::PutAll { relays, .. } | Ask::Import { relays, .. } => {
+                relays.iter().find(sounds).map(|relay| relay.name.clone())
+            }
             Ask::Switch { name, switch } => {
                 let undoes = match *switch {
                     Switch::Enabled(enabled) => undoes(Some(enabled), None),

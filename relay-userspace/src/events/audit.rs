@@ -105,6 +105,7 @@ pub fn what(ask: &Ask) -> (&'static str, Option<&str>) {
         Ask::Many { edit, .. } => (edit.name(), None),
         Ask::PutAll { .. } => ("replace", None),
         Ask::Adopt { name } => ("adopt", Some(name)),
+        Ask::Import { .. } => ("import", None),
         Ask::Reload => ("reload", None),
         Ask::Restart => ("restart", None),
         Ask::Upgrade { .. } => ("upgrade", None),

@@ -74,7 +74,7 @@ impl Write for Journal {
 }
 
 fn is_entry(line: &[u8]) -> bool {
-    line.ends_with(&[END as u8])
+    line.ends_with(b"\0")
 }
 
 /// The last words of a process as they go to standard error, which has the level in front.

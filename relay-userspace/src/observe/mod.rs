@@ -12,11 +12,13 @@ pub mod requests; // what was asked of the API
 mod access; // whom the API lets in
 mod documents; // the node as the API shows it
 mod diff; // the configuration file against what runs
+mod export; // all that is in force
 #[cfg(test)]
 pub(crate) mod fixtures;
 
 pub use diff::diff;
 pub use documents::{links, pending, relay, relays, status};
+pub use export::export;
 pub use health::{health, live, ready};
 pub use rates::Rates;
 pub use requests::Requests;

@@ -22,4 +22,5 @@ mod hostile;
 mod tokens;
 mod unit;
 mod words;
+mod whole; // export and import
 mod idle;

@@ -20,7 +20,12 @@ pub(in crate::api) fn check_change(who: &Who, ask: &Ask) -> Result<(), Problem> 
     let relay = match ask {
         Ask::Create(relay) | Ask::Put { relay, .. } => Some(&relay.name),
         Ask::Remove { name, .. } | Ask::Switch { name, .. } | Ask::Adopt { name } => Some(name),
-        Ask::Many { .. } | Ask::PutAll { .. } | Ask::Reload | Ask::Restart | Ask::Upgrade { .. } => None,
+        Ask::Many { .. }
+        | Ask::PutAll { .. }
+        | Ask::Import { .. }
+        | Ask::Reload
+        | Ask::Restart
+        | Ask::Upgrade { .. } => None,
     };
     let detail = match relay {
         Some(relay) if pattern::any(relays, relay) => return Ok(()),
@@ -38,6 +43,21 @@ pub(in crate::api) fn check_capture(admitted: &Admitted, relay: &str) -> Result<
         }
         Admitted::Unix { .. } => Ok(()),
         Admitted::Open => Err(super::nobody()),
+    }
+}
+
+/// Refuses to show all that is in force to who may not change it: the hashes of tokens are in it.
+pub(in crate::api) fn check_export(admitted: &Admitted) -> Result<(), Problem> {
+    match admitted {
+        Admitted::Unix { .. } => Ok(()),
+        Admitted::Open => Err(super::nobody()),
+        Admitted::Token(Token { name, access, relays, .. }) if *access < Access::Write || !relays.is_empty() => {
+            let detail = format!(
+                "the token \"{name}\" may not see all that is in force: use one with access = \"write\" for all relays"
+            );
+            Err(Problem::of_token(Kind::Forbidden, detail, name))
+        }
+        Admitted::Token(_) => Ok(()),
     }
 }
 

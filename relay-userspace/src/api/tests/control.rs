@@ -156,6 +156,7 @@ impl Control {
                 }
                 api.retain(|relay| relay.name != name);
             }
+            Ask::Import { relays, .. } => api = relays,
             Ask::Reload | Ask::Restart | Ask::Upgrade { .. } => {}
         }
         Ok(api)

@@ -23,6 +23,7 @@ impl Worker {
         let before = self.touched(ask);
         let said = match ask {
             Ask::Reload => self.reload(dry).await,
+            Ask::Import { file, relays } => self.import(file, relays, dry).await,
             Ask::Restart => Ok(self.restart()),
             _ => self.change(ask, dry).await,
         };
@@ -41,6 +42,7 @@ impl Worker {
             Ask::Remove { name, .. } | Ask::Switch { name, .. } | Ask::Adopt { name } => one(name),
             Ask::Many { names, .. } => names.iter().filter_map(|name| self.book.of_api.get(name)).cloned().collect(),
             Ask::PutAll { .. } => self.book.of_api.values().cloned().collect(),
+            Ask::Import { .. } => self.book.of_file.relays.iter().chain(self.book.of_api.values()).cloned().collect(),
             Ask::Reload => self.book.of_file.relays.clone(),
             Ask::Restart | Ask::Upgrade { .. } => Vec::new(),
         }
@@ -55,29 +57,33 @@ impl Worker {
     /// A change of the API's relays: kept on disk before it is in force, in force before anybody hears of it.
     async fn change(&mut self, ask: &Ask, dry: bool) -> Result<Applied, Refusal> {
         let after = self.book.after(ask)?;
-        let (old, new) = (self.book.plan(), after.plan());
+        let new = after.plan();
         if dry {
             self.node.would_fit(&new).map_err(Refusal::Conflict)?;
             return Ok(self.book.differences(&after, self.node.table.generation));
         }
         let prepared = self.prepare(&after).await?;
         carry_out(&mut self.node, &mut self.config, new, &after.origins()).await?;
-        let doubt = match self.commit(prepared).await {
-            Ok(doubt) => doubt,
-            Err(refusal) => {
-                let back = self.node.change(old, &self.book.origins()).await;
-                self.config.torn = back.err().map(|error| error.to_string());
-                self.show();
-                return Err(refusal);
-            }
-        };
+        let doubt = self.keep(prepared).await?;
         let before = self.take_book(after);
         let applied = self.in_force(&before);
         doubt.map_or(Ok(applied), Err)
     }
 
+    /// What was written down counts, now that it is in force; where it cannot, what the book says is in force again.
+    pub(super) async fn keep(&mut self, prepared: Prepared) -> Result<Option<Refusal>, Refusal> {
+        let refusal = match self.commit(prepared).await {
+            Ok(doubt) => return Ok(doubt),
+            Err(refusal) => refusal,
+        };
+        let back = self.node.change(self.book.plan(), &self.book.origins()).await;
+        self.config.torn = back.err().map(|error| error.to_string());
+        self.show();
+        Err(refusal)
+    }
+
     /// Writes down what the API's relays are to be, beside what they are.
-    async fn prepare(&mut self, book: &Book) -> Result<Prepared, Refusal> {
+    pub(super) async fn prepare(&mut self, book: &Book) -> Result<Prepared, Refusal> {
         self.open_store().await?;
         let draft = self.store.draft(book.of_api.values())?;
         let written = self.disk.ask(&self.node.progress, WRITING, move || draft.write()).await;
@@ -215,7 +221,7 @@ impl Worker {
     }
 
     /// What of `[http]` can be taken, with the certificate as it is now.
-    async fn read_http(&self, http: Http) -> Result<http::Prepared, Refusal> {
+    pub(super) async fn read_http(&self, http: Http) -> Result<http::Prepared, Refusal> {
         let desk = self.desk.http.clone();
         let read = self.disk.ask(&self.node.progress, "reading the certificate", move || desk.prepare(&http)).await;
         let read = read.map_err(|hangs| Refusal::Failed(format!("the files of http.tls cannot be read: {hangs}")))?;
@@ -223,14 +229,14 @@ impl Worker {
     }
 
     /// Another book is in force; gives back the one before. Tells which relays of the API it does not let run.
-    fn take_book(&mut self, book: Book) -> Book {
+    pub(super) fn take_book(&mut self, book: Book) -> Book {
         for (name, why) in book.shadowed.iter().filter(|one| self.book.shadowed.get(one.0) != Some(one.1)) {
             self.record(tell::shadowed(name, why));
         }
         std::mem::replace(&mut self.book, book)
     }
 
-    fn in_force(&mut self, before: &Book) -> Applied {
+    pub(super) fn in_force(&mut self, before: &Book) -> Applied {
         self.config.torn = None;
         self.desk.pulse.applied.record(self.config.last_apply_ns);
         let applied = before.differences(&self.book, self.node.table.generation);
@@ -241,7 +247,7 @@ impl Worker {
 }
 
 /// Brings a plan into force. What could not be taken back is told to whoever asks for health.
-async fn carry_out(
+pub(super) async fn carry_out(
     node: &mut Node,
     config: &mut ConfigState,
     plan: Plan,
@@ -261,7 +267,7 @@ async fn carry_out(
 }
 
 /// How the lanes run is fixed at the start.
-fn keep_lanes(plan: &mut Plan, running: &Lanes) -> Result<(), Refusal> {
+pub(super) fn keep_lanes(plan: &mut Plan, running: &Lanes) -> Result<(), Refusal> {
     if plan.lanes == *running { Ok(()) } else { Err(Refusal::Conflict(vec![lanes_differ()])) }
 }
 
