@@ -133,7 +133,7 @@ pub struct Waiting {
     pub first: Vec<String>,
     /// How many parts wait.
     pub n: usize,
-    /// What was asked for and is no relay's name.
+    /// What was asked for and is no relay: `called "ch1"`, `meant by group=news`.
     pub unknown: Vec<String>,
 }
 
@@ -260,7 +260,7 @@ fn check(name: &str, verdict: Verdict, evidence: &Evidence<'_>) -> Check {
 }
 
 fn pending(waiting: &Waiting) -> Check {
-    let unknown = waiting.unknown.iter().map(|pattern| format!("no relay is called \"{pattern}\": see mcr relay ls"));
+    let unknown = waiting.unknown.iter().map(|wanted| format!("no relay is {wanted}: see mcr relay ls --labels"));
     let mut wrong: Vec<String> = unknown.chain(waiting.first.iter().cloned()).collect();
     let n = waiting.n + waiting.unknown.len();
     let Sum { share, of, .. } = waiting.relays;

@@ -128,6 +128,17 @@ impl Selector {
         }
     }
 
+    /// What is meant and not there: `called "ch1"` for each name that no relay has, or `meant by group=news` where all of it means
+    /// nothing.
+    pub fn unknown(&self, is_known: impl Fn(&str) -> bool, means_nothing: bool) -> Vec<String> {
+        let names = self.names.iter().filter(|name| !is_known(name));
+        let names: Vec<String> = names.map(|name| format!("called \"{name}\"")).collect();
+        if names.is_empty() && means_nothing && !self.conditions.is_empty() {
+            return alloc::vec![format!("meant by {self}")];
+        }
+        names
+    }
+
     /// Whether a relay is meant.
     #[must_use]
     pub fn takes(&self, name: &str, labels: &Labels) -> bool {

@@ -210,10 +210,11 @@ fn what_waits_is_partial_and_counts_where_a_minimum_is_demanded() {
 
 #[test]
 fn a_name_that_no_relay_has_is_not_all_of_nothing() {
-    let evidence = Evidence { waiting: Waiting { unknown: vec!["sprot-*".into()], ..Waiting::default() }, ..well() };
+    let evidence =
+        Evidence { waiting: Waiting { unknown: vec!["called \"sprot-*\"".into()], ..Waiting::default() }, ..well() };
     let judgement = said(&evidence, Demand { min: Share::parse("0"), role: false });
     assert!(!judgement.is_ok);
-    assert_eq!(failing(&judgement.checks)[0].1, "no relay is called \"sprot-*\": see mcr relay ls");
+    assert_eq!(failing(&judgement.checks)[0].1, "no relay is called \"sprot-*\": see mcr relay ls --labels");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use relay_common::health::Share;
+use relay_common::selector::Selector;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -34,6 +35,8 @@ pub(super) async fn livez(State(api): State<Api>) -> Response {
 pub(super) struct Asked {
     /// Only these relays count: names or patterns (`*`, `?`), with commas between.
     relay: Option<String>,
+    /// Only relays with such labels count: `group=news`, `group!=news`, `group` or `!group`; with commas between, all of it.
+    selector: Option<String>,
     /// How much of them must work, in percent: `90`, `99.5`. As much as `health.ready_min` says where this does not.
     min: Option<String>,
 }
@@ -41,14 +44,16 @@ pub(super) struct Asked {
 impl Asked {
     /// Nothing where nothing is asked.
     fn minimum(self) -> Result<Option<Minimum>, Problem> {
-        if self.relay.is_none() && self.min.is_none() {
+        if self.relay.is_none() && self.selector.is_none() && self.min.is_none() {
             return Ok(None);
         }
-        let relays: Vec<String> = self.relay.iter().flat_map(|all| all.split(',')).map(str::to_owned).collect();
-        if self.relay.is_some_and(|all| all.len() > LONGEST) || relays.iter().any(String::is_empty) {
-            let detail = format!("relay: names or patterns with commas between, {LONGEST} characters at most");
+        if [&self.relay, &self.selector].into_iter().flatten().any(|all| all.len() > LONGEST) {
+            let detail = format!("relay and selector: with commas between, {LONGEST} characters at most");
             return Err(Problem::malformed(detail));
         }
+        let list = |text: &Option<String>| text.iter().cloned().collect::<Vec<_>>();
+        let relays = Selector::parse(&list(&self.relay), &list(&self.selector));
+        let relays = relays.map_err(|wrong| Problem::malformed(format!("relay and selector: {wrong}")))?;
         let min = self.min.map(|min| Share::parse(&min).ok_or_else(|| Problem::malformed(MIN))).transpose()?;
         Ok(Some(Minimum { relays, min }))
     }

@@ -71,14 +71,19 @@ fn interval(text: &str) -> Result<Duration, String> {
 #[command(after_help = "\
 Examples:
   mcr why ch1
+  mcr why -l group=news
   mcr why ch1 --json | jq -r '.steps[] | select(.state == \"broken\") | .remedy'
 
-Exit code 0: the stream flows; 1: it is dark, or some of its outputs are; 3: mcr cannot be reached.")]
+Exit code 0: the streams flow; 1: one is dark, or some of its outputs are; 3: mcr cannot be reached. Each relay is watched for
+a second.")]
 pub struct Why {
-    /// The relay.
-    #[arg(value_parser = NonEmptyStringValueParser::new())]
-    pub name: String,
-    /// Print the API's JSON.
+    /// The relay, or several; * stands for anything, ? for one character.
+    #[arg(required_unless_present = "labels", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub names: Vec<String>,
+    /// Only relays with such a label: group=news, group!=news, group or !group. Given more than once, all must hold.
+    #[arg(short = 'l', long = "selector", value_name = "LABEL", value_parser = condition)]
+    pub labels: Vec<String>,
+    /// Print the API's JSON, one line for each relay.
     #[arg(long)]
     pub json: bool,
     /// Which mcr.
@@ -97,9 +102,12 @@ Examples:
 
 The relay goes on meanwhile. tcpdump sees nothing of what mcr relays: the frames never reach the kernel's stack.")]
 pub struct Capture {
-    /// The relay.
-    #[arg(value_parser = NonEmptyStringValueParser::new())]
-    pub name: String,
+    /// The relay. One is captured at a time: a pattern or -l must mean one.
+    #[arg(required_unless_present = "labels", value_parser = NonEmptyStringValueParser::new())]
+    pub name: Option<String>,
+    /// The relay with such a label: group=news, group!=news, group or !group. Given more than once, all must hold.
+    #[arg(short = 'l', long = "selector", value_name = "LABEL", value_parser = condition)]
+    pub labels: Vec<String>,
     /// The pcapng file; - writes to standard output.
     #[arg(short = 'w', long = "write", value_name = "FILE")]
     pub file: PathBuf,
@@ -196,6 +204,7 @@ Examples:
   mcr health                               0: packets can flow; 1: they cannot, and why; 3: mcr does not answer
   mcr health --quiet --timeout 500ms       for a vrrp_script of keepalived
   mcr health --relay 'sport-*' --min 90%   the same, and 90% of these relays work
+  mcr health -l group=news --min 90%       the same of the relays with this label
   mcr health --weight                      a number for a track_file of keepalived
   mcr health --ready                       the same as /readyz: this node sends, and enough of its relays works
 
@@ -215,7 +224,10 @@ pub struct Health {
     /// Only these relays count; * stands for anything. Can be given more than once.
     #[arg(long, value_name = "PATTERN", value_parser = pattern)]
     pub relay: Vec<String>,
-    /// How much of the relays must work [default with --relay: health.ready_min]
+    /// Only relays with such a label count: group=news, group!=news, group or !group. Given more than once, all must hold.
+    #[arg(short = 'l', long = "selector", value_name = "LABEL", value_parser = condition)]
+    pub labels: Vec<String>,
+    /// How much of the relays must work [default with --relay and -l: health.ready_min]
     #[arg(long, value_name = "PERCENT", value_parser = share)]
     pub min: Option<Share>,
     /// Print one number: 0 when all works, down to -100 by the percents that do not, and -254 where the exit code is not 0.

@@ -96,6 +96,7 @@ Examples:
   mcr relay set ch1 --remove-out 239.2.1.1:5001
   mcr relay set ch1 --remove-out 0 --dry-run
   mcr relay set ch1 --label group=sport --label site- --description 'Sport-1-HD'
+  mcr relay set -l group=sport --label site=north --muted
   mcr relay set ch1 --file ch1.toml
 
 The short form of inputs and outputs is in mcr relay add --help.";
@@ -203,9 +204,12 @@ impl MeterLevel {
 /// What to change of a relay.
 #[derive(Debug, Args)]
 pub struct Set {
-    /// The relay.
-    #[arg(value_parser = NonEmptyStringValueParser::new())]
-    pub name: String,
+    /// The relay; where a pattern or -l means several, all of them change at once, or none.
+    #[arg(required_unless_present = "selector", value_parser = NonEmptyStringValueParser::new())]
+    pub name: Option<String>,
+    /// Relays with such a label: group=news, group!=news, group or !group. Given more than once, all must hold.
+    #[arg(short = 'l', long = "selector", value_name = "LABEL", value_parser = condition)]
+    pub selector: Vec<String>,
     /// Another input, in the short form.
     #[arg(long = "in", value_name = "INPUT")]
     pub input: Option<String>,

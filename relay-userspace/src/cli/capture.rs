@@ -5,6 +5,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::number::{bytes, counted};
 use super::pcapng::Blocks;
+use super::relay::meant_alone;
 use super::screen::Screen;
 use crate::args::{Capture, Direction};
 use anyhow::Context as _;
@@ -27,13 +28,14 @@ pub(super) async fn run<O: Write, E: Write>(asked: &Capture, screen: &mut Screen
         return Err(Failure::usage(format!("packets are no text for a terminal: {remedy}")).into());
     }
     let client = Client::new(&asked.node)?;
+    let relay = meant_alone(&client, asked.name.as_ref(), &asked.labels, "one is captured at a time").await?;
     let name = asked.file.display().to_string();
     let cannot_write = || format!("cannot write {name}");
     // Opened first, so that no capture is begun that cannot be kept; emptied only when there is one, so that what is
     // refused spoils no older file.
     let mut new = false;
     let file = if to_pipe { None } else { Some(open(&asked.file, &mut new).with_context(cannot_write)?) };
-    let stream = client.stream(Question::get(path(asked))).await.inspect_err(|_| {
+    let stream = client.stream(Question::get(path(&relay, asked))).await.inspect_err(|_| {
         if new {
             let _ = fs::remove_file(&asked.file);
         }
@@ -65,13 +67,13 @@ fn open(path: &Path, new: &mut bool) -> io::Result<File> {
     }
 }
 
-fn path(asked: &Capture) -> String {
+fn path(relay: &str, asked: &Capture) -> String {
     let direction = match asked.direction {
         Direction::In => "in",
         Direction::Out => "out",
         Direction::Both => "both",
     };
-    let mut path = format!("{}/capture?direction={direction}", path_of(&asked.name));
+    let mut path = format!("{}/capture?direction={direction}", path_of(relay));
     let snap = asked.snap.map(u64::from);
     for (key, value) in [("packets", asked.packets), ("seconds", asked.seconds), ("snap", snap)] {
         if let Some(value) = value {

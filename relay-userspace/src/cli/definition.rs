@@ -29,11 +29,21 @@ pub(super) fn of(add: &Add) -> anyhow::Result<Definition> {
 
 /// Whether there is anything to change.
 pub(super) fn says_something(set: &Set) -> bool {
-    let Set { name: _, input, outputs, add_outputs, remove_outputs, parts } = set;
+    let Set { name: _, selector: _, input, outputs, add_outputs, remove_outputs, parts } = set;
     let mut of_parts = Definition::new();
     switches(&mut of_parts, parts);
     let lists = [outputs, add_outputs, remove_outputs, &parts.labels];
     input.is_some() || lists.iter().any(|list| !list.is_empty()) || !of_parts.is_empty() || parts.file.is_some()
+}
+
+/// Whether all that is to change can be changed of several relays at once.
+pub(super) fn is_for_several(set: &Set) -> bool {
+    let Set { name: _, selector: _, input, outputs, add_outputs, remove_outputs, parts } = set;
+    let lists = [outputs, add_outputs, remove_outputs];
+    let mut of_parts = Definition::new();
+    switches(&mut of_parts, parts);
+    of_parts.retain(|key, _| key != "enabled" && key != "muted");
+    input.is_none() && lists.iter().all(|list| list.is_empty()) && of_parts.is_empty() && parts.file.is_none()
 }
 
 /// Changes a definition: only what is given.

@@ -3,6 +3,7 @@
 use super::client::{Client, Question, encoded};
 use super::exit::Exit;
 use super::failure::Failure;
+use super::relay::selector;
 use super::screen::{Paint, Screen, Tone, plain};
 use crate::api::model::{Check, Health};
 use crate::args;
@@ -12,6 +13,7 @@ use crate::observe;
 use anyhow::Context as _;
 use hyper::StatusCode;
 use hyper::body::Bytes;
+use relay_common::selector::Selector;
 use std::io::Write;
 use std::time::Duration;
 
@@ -39,6 +41,7 @@ pub(super) async fn run<O: Write, E: Write>(asked: &args::Health, screen: &mut S
 
 /// How the node is, and the same as it came. Where control is away its lanes are asked, within the same time.
 async fn find(asked: &args::Health) -> anyhow::Result<(Health, Bytes)> {
+    let meant = relays(asked)?;
     let client = Client::new(&asked.node)?.patient(asked.timeout);
     let begun = now_ns();
     let away = match of_control(&client, asked).await {
@@ -49,7 +52,7 @@ async fn find(asked: &args::Health) -> anyhow::Result<(Health, Bytes)> {
     let left = asked.timeout.saturating_sub(Duration::from_nanos(now_ns() - begun)).max(LEAST);
     match away::look(folder, left).await {
         Ok(Some(seen)) => {
-            let health = observe::health::while_away(&seen, &asked.relay, asked.min, asked.away_limit);
+            let health = observe::health::while_away(&seen, &meant, asked.min, asked.away_limit);
             let body = serde_json::to_vec(&health).context("cannot write JSON")?;
             Ok((health, body.into()))
         }
@@ -67,12 +70,20 @@ async fn of_control(client: &Client, asked: &args::Health) -> anyhow::Result<(He
     Ok((answer.read()?, answer.body))
 }
 
+/// The relays that count.
+fn relays(asked: &args::Health) -> Result<Selector, Failure> {
+    selector(&asked.relay, &asked.labels)
+}
+
 /// Who asks for a minimum chooses between nodes, whichever sends now; only readiness takes that into account.
 fn path(asked: &args::Health) -> String {
-    let patterns: Vec<String> = asked.relay.iter().map(|pattern| encoded(pattern)).collect();
-    let relay = (!patterns.is_empty()).then(|| format!("relay={}", patterns.join(",")));
+    let list = |key: &str, of: &[String]| {
+        let parts: Vec<String> = of.iter().map(|part| encoded(part)).collect();
+        (!parts.is_empty()).then(|| format!("{key}={}", parts.join(",")))
+    };
+    let (relay, labels) = (list("relay", &asked.relay), list("selector", &asked.labels));
     let min = asked.min.map(|min| format!("min={}", min.percent()));
-    let query: Vec<String> = relay.into_iter().chain(min).collect();
+    let query: Vec<String> = relay.into_iter().chain(labels).chain(min).collect();
     let path = if asked.ready { "/readyz" } else { "/healthz" };
     if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) }
 }

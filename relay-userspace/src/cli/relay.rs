@@ -7,7 +7,7 @@ mod show; // one of them
 
 pub(super) use list::{drops, list, tone};
 pub(super) use show::{show, text};
-pub(super) use which::{chosen, query, selector};
+pub(super) use which::{chosen, meant, meant_alone, query, selector};
 
 use super::client::{Answer, Client, Question, path_of};
 use super::document::{self, Definition, name_of};
@@ -58,15 +58,18 @@ pub(super) async fn set<O: Write, E: Write>(asked: &Set, screen: &mut Screen<O, 
         return Err(Failure::usage(format!("nothing to change: {remedy}")).into());
     }
     let client = Client::new(&asked.parts.node)?;
+    let given: Vec<String> = asked.name.iter().cloned().collect();
+    let meant = meant(&client, &given, &asked.selector).await?;
+    let [name] = meant.as_slice() else { return set_several(&client, asked, &given, &meant, screen).await };
     let of_file = asked.parts.file.as_deref().map(document::read_one).transpose()?;
-    if let Some(name) = of_file.as_ref().map(name_of).filter(|name| !name.is_empty() && *name != asked.name) {
+    if let Some(other) = of_file.as_ref().map(name_of).filter(|other| !other.is_empty() && *other != name.as_str()) {
         let remedy = "name the same relay; a relay gets another name by mcr relay add and rm";
-        return Err(Failure::usage(format!("the file's relay is \"{name}\", not \"{}\": {remedy}", asked.name)).into());
+        return Err(Failure::usage(format!("the file's relay is \"{other}\", not \"{name}\": {remedy}")).into());
     }
-    let answer = match set_once(&client, asked, of_file.as_ref()).await {
+    let answer = match set_once(&client, name, asked, of_file.as_ref()).await {
         // A number means the output that had it when the list was read.
         Err(error) if is_race(&error) && !asked.remove_outputs.iter().any(|which| which.parse::<usize>().is_ok()) => {
-            set_once(&client, asked, of_file.as_ref()).await?
+            set_once(&client, name, asked, of_file.as_ref()).await?
         }
         other => other?,
     };
@@ -82,11 +85,35 @@ pub(super) fn is_race(error: &anyhow::Error) -> bool {
     error.downcast_ref::<Failure>().and_then(Failure::status) == Some(412)
 }
 
-async fn set_once(client: &Client, asked: &Set, of_file: Option<&Definition>) -> anyhow::Result<Answer> {
-    let path = path_of(&asked.name);
+/// Changes several relays at once, or none: only what can mean the same for all of them.
+async fn set_several<O: Write, E: Write>(
+    client: &Client,
+    asked: &Set,
+    given: &[String],
+    meant: &[String],
+    screen: &mut Screen<O, E>,
+) -> anyhow::Result<Exit> {
+    if !definition::is_for_several(asked) {
+        let what = "several take --label, --disabled and --muted; name one for what else there is";
+        return Err(which::too_many(meant, what).into());
+    }
+    let patch = RelayPatch {
+        enabled: asked.parts.disabled.then_some(false),
+        muted: asked.parts.muted.then_some(true),
+        labels: labels::read(&asked.parts.labels)?,
+    };
+    let query = query(&selector(given, &asked.selector)?);
+    let question = Question::of(Method::PATCH, format!("/api/v1/relays?{query}")).with(&patch)?;
+    let answer = client.ask(question.dry(asked.parts.dry_run)).await?;
+    applied::show(&answer, asked.parts.json, screen)?;
+    Ok(Exit::Done)
+}
+
+async fn set_once(client: &Client, name: &str, asked: &Set, of_file: Option<&Definition>) -> anyhow::Result<Answer> {
+    let path = path_of(name);
     let found = client.ask(Question::get(&path)).await?.read::<Relay>()?;
     let mut definition = of_file.cloned().unwrap_or(found.definition);
-    definition.insert("name".to_owned(), asked.name.as_str().into());
+    definition.insert("name".to_owned(), name.into());
     definition::change(&mut definition, asked)?;
     let question = Question::of(Method::PUT, path).with(&Value::Object(definition))?;
     client.ask(question.only_if(&found.tag).dry(asked.parts.dry_run)).await

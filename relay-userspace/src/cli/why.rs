@@ -2,6 +2,7 @@
 
 use super::client::{Client, Question, path_of};
 use super::exit::Exit;
+use super::relay::meant;
 use super::screen::{Paint, Screen, Tone, plain};
 use super::table::{Cell, Table};
 use crate::api::model::{Step, Why};
@@ -12,14 +13,21 @@ use std::io::Write;
 /// `mcr why`.
 pub(super) async fn run<O: Write, E: Write>(asked: &args::Why, screen: &mut Screen<O, E>) -> anyhow::Result<Exit> {
     let client = Client::new(&asked.node)?;
-    let answer = client.ask(Question::get(path_of(&asked.name) + "/why")).await?;
-    let why: Why = answer.read()?;
-    if asked.json {
-        screen.json(&answer.body)?;
-    } else {
-        write!(screen.out, "{}", text(&why, screen.paint))?;
+    let mut exit = Exit::Done;
+    for (i, name) in meant(&client, &asked.names, &asked.labels).await?.iter().enumerate() {
+        let answer = client.ask(Question::get(path_of(name) + "/why")).await?;
+        let why: Why = answer.read()?;
+        if asked.json {
+            screen.json(&answer.body)?;
+        } else {
+            let between = if i == 0 { "" } else { "\n" };
+            write!(screen.out, "{between}{}", text(&why, screen.paint))?;
+        }
+        if why.verdict != "flows" {
+            exit = Exit::Failed;
+        }
     }
-    Ok(if why.verdict == "flows" { Exit::Done } else { Exit::Failed })
+    Ok(exit)
 }
 
 fn text(why: &Why, paint: Paint) -> String {

@@ -12,6 +12,7 @@ use nix::unistd::{Gid, Uid, geteuid, setegid, seteuid};
 use relay_common::health::away::{Answer, Away};
 use relay_common::health::{NAMED, Share, Waiting, of_relay};
 use relay_common::pattern;
+use relay_common::selector::Selector;
 use relay_common::table::Part;
 use std::collections::BTreeSet;
 use std::fs;
@@ -97,13 +98,13 @@ async fn ask(number: u32, path: &Path, patience: Duration) -> anyhow::Result<Ask
 }
 
 impl Seen {
-    /// The evidence, where the relays that the patterns mean count; without patterns, all.
+    /// The evidence, where the relays that are meant count.
     #[must_use]
-    pub fn evidence(&self, patterns: &[String], limit: Option<Duration>) -> Away<'_> {
+    pub fn evidence(&self, meant: &Selector, limit: Option<Duration>) -> Away<'_> {
         Away {
             lanes: self.lanes.clone(),
             bare: self.bare(),
-            waiting: self.waiting(patterns),
+            waiting: self.waiting(meant),
             limit_ns: limit.map(|limit| u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)),
         }
     }
@@ -125,11 +126,12 @@ impl Seen {
     }
 
     /// What waited when the last control wrote it down, and what waits because a link has gone since.
-    fn waiting(&self, patterns: &[String]) -> Waiting {
+    fn waiting(&self, meant: &Selector) -> Waiting {
         let is_up = |reading: &&Reading| reading.link.up && reading.link.carrier;
         let up: BTreeSet<&str> = self.links.iter().filter(is_up).map(|reading| reading.link.name.as_str()).collect();
         let (mut shares, mut used, mut waiting) = (Vec::new(), BTreeSet::new(), Waiting::default());
-        let relays = self.relays().filter(|relay| pattern::any(patterns, &relay.definition.name));
+        let takes = |relay: &Definition| meant.takes(&relay.name, &relay.labels);
+        let relays = self.relays().filter(|relay| takes(&relay.definition));
         for KnownRelay { definition: Definition { name, input, outputs, .. }, dark, waits } in relays {
             used.extend(outputs.iter().chain([input]).map(|at| at.interface.as_str()));
             let mut waits_for = |part: Part, link: &At, waited: bool| {
@@ -153,10 +155,10 @@ impl Seen {
         }
         let links = used.into_iter().map(|link| if up.contains(link) { Share::ALL } else { Share::NONE });
         let all = self.known.iter().flat_map(|known| &known.relays);
-        let is_unknown = |wanted: &&String| {
-            self.known.is_some() && !all.clone().any(|relay| pattern::matches(wanted, &relay.definition.name))
-        };
-        waiting.unknown = patterns.iter().filter(is_unknown).cloned().collect();
+        let is_known = |wanted: &str| all.clone().any(|relay| pattern::matches(wanted, &relay.definition.name));
+        if self.known.is_some() {
+            waiting.unknown = meant.unknown(is_known, !all.clone().any(|relay| takes(&relay.definition)));
+        }
         Waiting { relays: shares.into_iter().collect(), links: links.collect(), ..waiting }
     }
 }

@@ -4,6 +4,7 @@ use super::view::View;
 use relay_common::health::{NAMED, Share, Sum, Waiting, of_relay};
 use relay_common::pattern;
 use relay_common::plan::Relay;
+use relay_common::selector::Selector;
 use relay_common::table::{Part, SlotRelay};
 use std::collections::{BTreeSet, HashMap};
 
@@ -47,30 +48,29 @@ impl Works {
         self.each.iter().filter_map(move |(slot, share, _)| Some((at(*slot)?, *slot, *share)))
     }
 
-    /// What waits of the relays that the patterns mean; without patterns, of all.
+    /// What waits of the relays that are meant.
     #[must_use]
-    pub fn waiting(&self, view: &View, patterns: &[String]) -> Waiting {
-        if patterns.is_empty() {
+    pub fn waiting(&self, view: &View, meant: &Selector) -> Waiting {
+        if meant.is_all() {
             let first = view.pending.iter().take(NAMED).map(ToString::to_string).collect();
             let (relays, links, n) = (self.relays, self.links, view.pending.len());
             return Waiting { relays, links, first, n, unknown: Vec::new() };
         }
-        let meant = |relay: &Relay| pattern::any(patterns, &relay.name);
+        let is_meant = |relay: &Relay| meant.takes(&relay.name, &relay.labels);
         let relays: BTreeSet<u32> =
-            view.table.slots().filter(|(_, at)| meant(&at.relay)).map(|(slot, _)| slot).collect();
+            view.table.slots().filter(|(_, at)| is_meant(&at.relay)).map(|(slot, _)| slot).collect();
         let each = self.each.iter().filter(|(slot, ..)| relays.contains(slot));
         let places = each.clone().flat_map(|(.., pending)| pending);
         let first = places.clone().take(NAMED).filter_map(|place| view.pending.get(*place));
         let of_slot = |(slot, ..): &(u32, Share, Vec<usize>)| view.table.relays.get(*slot as usize)?.as_ref();
         let in_use = each.clone().filter_map(of_slot).flat_map(|at| links_of(&at.relay)).collect();
-        let is_unknown =
-            |pattern: &&String| !view.table.slots().any(|(_, at)| pattern::matches(pattern, &at.relay.name));
+        let is_known = |pattern: &str| view.table.slots().any(|(_, at)| pattern::matches(pattern, &at.relay.name));
         Waiting {
             relays: each.clone().map(|(_, share, _)| *share).collect(),
             links: links(view, in_use),
             first: first.map(ToString::to_string).collect(),
             n: places.count(),
-            unknown: patterns.iter().filter(is_unknown).cloned().collect(),
+            unknown: meant.unknown(is_known, relays.is_empty()),
         }
     }
 }
@@ -94,11 +94,26 @@ mod tests {
     use super::Works;
     use crate::observe::fixtures::Node;
     use relay_common::health::Share;
+    use relay_common::selector::Selector;
     use relay_common::table::{Part, Pending, PendingReason};
     use std::sync::Arc;
 
-    fn patterns(of: &[&str]) -> Vec<String> {
-        of.iter().map(ToString::to_string).collect()
+    fn patterns(of: &[&str]) -> Selector {
+        Selector::parse(of, &[]).unwrap()
+    }
+
+    #[test]
+    fn labels_choose_too_and_what_means_nothing_is_told() {
+        let mut node = Node::new(&["news-1", "sport-1"]);
+        let labels = [("group".to_owned(), "news".to_owned())];
+        Arc::make_mut(&mut node.view.table).relays[0].as_mut().unwrap().relay.labels.extend(labels);
+        let view = node.view;
+        let asked =
+            |names: &[&str], labels: &[&str]| Works::of(&view).waiting(&view, &Selector::parse(names, labels).unwrap());
+        let news = asked(&[], &["group=news"]);
+        assert_eq!((news.relays.of, news.n, news.unknown.len()), (1, 1, 0));
+        assert_eq!(asked(&[], &["group=nwes"]).unknown, ["meant by group=nwes"]);
+        assert_eq!(asked(&["sport-*"], &["group=news"]).unknown, ["meant by \"sport-*\" with group=news"]);
     }
 
     #[test]
@@ -119,8 +134,8 @@ mod tests {
         assert_eq!((news.links.whole, news.links.of), (2, 3));
         let sport = works.waiting(&view, &patterns(&["sport-*", "sprot-*"]));
         assert_eq!((sport.relays.of, sport.relays.share, sport.n), (1, Share::NONE, 2));
-        assert_eq!(sport.unknown, ["sprot-*"]);
-        let all = works.waiting(&view, &[]);
+        assert_eq!(sport.unknown, ["called \"sprot-*\""]);
+        let all = works.waiting(&view, &Selector::default());
         assert_eq!((all.relays, all.n, all.first.len()), (works.relays, 4, 4));
     }
 

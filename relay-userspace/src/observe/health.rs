@@ -11,6 +11,7 @@ use relay_common::counters::LaneCounter;
 use relay_common::health::{
     self as judge, Check, Demand, Evidence, Judgement, Lane, Share, Sum, Verdict, Waiting, Work,
 };
+use relay_common::selector::Selector;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -18,8 +19,8 @@ use std::time::Duration;
 /// What is asked beyond whether there is a fault: how much of some relays must work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Minimum {
-    /// Patterns for the names of the relays that count; without any, all do.
-    pub relays: Vec<String>,
+    /// The relays that count.
+    pub relays: Selector,
     /// How much of them must work; as much as the configuration says where this does not.
     pub min: Option<Share>,
 }
@@ -62,7 +63,8 @@ pub(super) fn of_node(desk: &Desk, view: &View, ready: bool, now: u64) -> Said {
 
 fn of(desk: &Desk, view: &View, minimum: Option<&Minimum>, role: bool, now: u64) -> Said {
     let settings = **desk.health.load();
-    let waiting = view.works().waiting(view, minimum.map_or(&[], |minimum| &minimum.relays));
+    let all = Selector::default();
+    let waiting = view.works().waiting(view, minimum.map_or(&all, |minimum| &minimum.relays));
     let min = minimum.map(|minimum| minimum.min.unwrap_or(settings.ready_min));
     let (relays, links) = (waiting.relays, waiting.links);
     let hold_ns = u64::from(settings.hold_down_ms) * 1_000_000;
@@ -119,7 +121,7 @@ fn with_evidence<T>(desk: &Desk, view: &View, waiting: Waiting, now: u64, judge:
 
 /// How a node is whose control is away, as its lanes tell it.
 #[must_use]
-pub fn while_away(seen: &Seen, relays: &[String], min: Option<Share>, limit: Option<Duration>) -> model::Health {
+pub fn while_away(seen: &Seen, relays: &Selector, min: Option<Share>, limit: Option<Duration>) -> model::Health {
     let evidence = seen.evidence(relays, limit);
     let judgement = judge::away::judge(&evidence, Demand { min, role: false });
     let (relays, links) = (evidence.waiting.relays, evidence.waiting.links);
@@ -173,7 +175,7 @@ fn document(judgement: Judgement) -> model::Health {
 
 #[cfg(test)]
 mod tests {
-    use super::{Minimum, Share};
+    use super::{Minimum, Selector, Share};
     use crate::api::model::Health;
     use crate::config::{self, parse};
     use crate::control::desk::{Desk, Findings};
@@ -223,7 +225,7 @@ mod tests {
     fn a_minimum_is_what_is_asked_for_or_what_the_file_says() {
         let desk = desk(Node::new(&["news-1", "sport-1"]));
         let asked = |relays: &[&str], min: Option<&str>| Minimum {
-            relays: relays.iter().map(ToString::to_string).collect(),
+            relays: Selector::parse(relays, &[]).unwrap(),
             min: min.map(|min| Share::parse(min).unwrap()),
         };
         let ready = |asked: &Minimum| super::ready(&desk, Some(asked), NOW).status;

@@ -175,7 +175,7 @@ impl FakeSight {
         let status = if ok { "ok" } else { "failing" }.to_owned();
         let verdict = Some("fault".to_owned());
         let asked = minimum.map(|minimum| Check {
-            name: format!("{}>={:?}", minimum.relays.join("+"), minimum.min.map(Share::percent)),
+            name: format!("{}>={:?}", minimum.relays.names.join("+"), minimum.min.map(Share::percent)),
             verdict: Some("partial".to_owned()),
             ok: false,
             text: "asked".to_owned(),

@@ -5,6 +5,7 @@ use crate::cli::document::Definition;
 use crate::cli::failure::Failure;
 use relay_common::label::Labels;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// The labels of a relay; none where its node is older.
 pub(in crate::cli) fn labels(relay: &Relay) -> Labels {
@@ -18,6 +19,21 @@ pub(in crate::cli) fn said(labels: &Labels) -> String {
     labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
+/// What words as `group=news`, and `group-`, make of labels, whatever there is of them.
+pub(super) fn read(words: &[String]) -> Result<BTreeMap<String, Option<String>>, Failure> {
+    words.iter().map(|word| one(word).map(|(key, value)| (key.to_owned(), value.map(str::to_owned)))).collect()
+}
+
+/// A key and its value; without, it is taken away.
+fn one(word: &str) -> Result<(&str, Option<&str>), Failure> {
+    let remedy = "write group=news to set one, group- to take one away";
+    match (word.split_once('='), word.strip_suffix('-')) {
+        (Some((key, value)), _) => Ok((key, Some(value))),
+        (None, Some(key)) => Ok((key, None)),
+        (None, None) => Err(Failure::usage(format!("--label {word}: is no label: {remedy}"))),
+    }
+}
+
 /// Changes the labels of a definition by words as `group=news`, and `group-`, which takes one away.
 pub(in crate::cli) fn change(definition: &mut Definition, words: &[String]) -> Result<(), Failure> {
     if words.is_empty() {
@@ -28,13 +44,9 @@ pub(in crate::cli) fn change(definition: &mut Definition, words: &[String]) -> R
         _ => Map::new(),
     };
     for word in words {
-        if let Some((key, value)) = word.split_once('=') {
-            labels.insert(key.to_owned(), value.into());
-        } else if let Some(key) = word.strip_suffix('-') {
-            labels.remove(key);
-        } else {
-            let remedy = "write group=news to set one, group- to take one away";
-            return Err(Failure::usage(format!("--label {word}: is no label: {remedy}")));
+        match one(word)? {
+            (key, Some(value)) => _ = labels.insert(key.to_owned(), value.into()),
+            (key, None) => _ = labels.remove(key),
         }
     }
     definition.insert("labels".to_owned(), labels.into());

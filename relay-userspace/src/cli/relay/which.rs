@@ -1,12 +1,16 @@
 //! Which relays are meant by what stands on the command line.
 
 use super::labels::labels;
-use crate::api::model::Relay;
-use crate::cli::client::encoded;
+use crate::api::model::{Relay, Relays};
+use crate::cli::client::{Client, Question, encoded};
 use crate::cli::document::name_of;
 use crate::cli::failure::Failure;
+use crate::cli::screen::plain;
 use relay_common::selector::Selector;
 use std::collections::BTreeSet;
+
+/// Relays that are named when there are too many.
+const NAMED: usize = 10;
 
 /// Reads names and conditions.
 pub(in crate::cli) fn selector(names: &[String], conditions: &[String]) -> Result<Selector, Failure> {
@@ -16,6 +20,42 @@ pub(in crate::cli) fn selector(names: &[String], conditions: &[String]) -> Resul
 /// Whether relays are chosen, and not each called by its name.
 pub(super) fn chooses(names: &[String], conditions: &[String]) -> bool {
     !conditions.is_empty() || names.iter().any(|name| name.contains(['*', '?', ',']))
+}
+
+/// The names of the relays that are meant. One that is called by its name is not looked for.
+pub(in crate::cli) async fn meant(
+    client: &Client,
+    names: &[String],
+    conditions: &[String],
+) -> anyhow::Result<Vec<String>> {
+    if !chooses(names, conditions) {
+        return Ok(names.to_vec());
+    }
+    let path = format!("/api/v1/relays?{}", query(&selector(names, conditions)?));
+    let relays: Relays = client.ask(Question::get(path)).await?.read()?;
+    Ok(relays.relays.iter().map(|relay| name_of(&relay.definition).to_owned()).collect())
+}
+
+/// The only relay that is meant by what can be done with one at a time.
+pub(in crate::cli) async fn meant_alone(
+    client: &Client,
+    name: Option<&String>,
+    conditions: &[String],
+    what: &str,
+) -> anyhow::Result<String> {
+    let names: Vec<String> = name.into_iter().cloned().collect();
+    match meant(client, &names, conditions).await?.as_slice() {
+        [one] => Ok(one.clone()),
+        several => Err(too_many(several, what).into()),
+    }
+}
+
+/// Several relays are meant, and cannot be.
+pub(super) fn too_many(names: &[String], what: &str) -> Failure {
+    let more = names.len().saturating_sub(NAMED);
+    let named: Vec<String> = names.iter().take(NAMED).map(|name| plain(name)).collect();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Failure::usage(format!("{} relays are meant ({}{more}): {what}", names.len(), named.join(", ")))
 }
 
 /// The names of the relays that are meant, of those that are there.

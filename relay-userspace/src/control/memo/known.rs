@@ -2,6 +2,7 @@
 
 use super::read;
 use crate::control::crew::check_memo;
+use relay_common::label::Labels;
 use serde::Deserialize;
 use std::os::fd::{AsFd as _, OwnedFd};
 
@@ -33,6 +34,9 @@ pub struct Definition {
     pub name: String,
     /// Whether it runs.
     pub enabled: bool,
+    /// What people sort it by.
+    #[serde(default)]
+    pub labels: Labels,
     /// Where it takes in.
     pub input: At,
     /// Where it sends.
