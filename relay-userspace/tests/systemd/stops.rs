@@ -5,6 +5,7 @@ use crate::container::Container;
 use crate::stage::{Stage, Traffic, now};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Where systemd runs no command of ours, lanes have so long to find out.
@@ -117,5 +118,42 @@ fn at_any_moment_after_a_death() {
         // From right after the death to when the next control has taken over.
         std::thread::sleep(Duration::from_millis(600) * round / rounds);
         stop(&stage, &traffic, UNASKED);
+    }
+}
+
+/// From nothing: systemd runs no command of the unit for a stop of what has not started.
+#[test]
+#[ignore = "needs root: cargo xtask test systemd"]
+fn at_any_moment_of_a_start() {
+    let stage = Stage::boot();
+    let rounds: u32 = if std::env::var_os("MCR_LONG").is_some() { 100 } else { 5 };
+    for round in 0..rounds {
+        let traffic = stage.stream();
+        stage.container.done("systemctl", &["start", "--no-block", "mcr"]);
+        std::thread::sleep(Duration::from_millis(400) * round / rounds);
+        stop(&stage, &traffic, Duration::ZERO);
+    }
+}
+
+/// Two controls are there for a while, and the unit's main process becomes another.
+#[test]
+#[ignore = "needs root: cargo xtask test systemd"]
+fn at_any_moment_of_an_upgrade() {
+    let stage = Stage::boot();
+    let container = &stage.container;
+    std::fs::copy(container.file("/usr/local/bin/mcr"), container.file("/usr/local/bin/mcr-other")).unwrap();
+    let rounds: u32 = if std::env::var_os("MCR_LONG").is_some() { 100 } else { 5 };
+    for round in 0..rounds {
+        container.done("systemctl", &["start", "mcr"]);
+        let traffic = stage.stream();
+        traffic.flows();
+        // Who asks is outside: it may wait for the newer control for a while yet.
+        let mut asked = Command::new(bench::relay::binary());
+        asked.args(["upgrade", "/usr/local/bin/mcr-other", "--socket"]).arg(container.inside("/run/mcr/mcr.sock"));
+        let mut asked = asked.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(1000) * round / rounds);
+        stop(&stage, &traffic, UNASKED);
+        let _ = asked.kill();
+        asked.wait().unwrap();
     }
 }
