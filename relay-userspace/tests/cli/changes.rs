@@ -222,6 +222,36 @@ fn relays_are_chosen_by_labels_and_change_in_one_request() {
 }
 
 #[test]
+fn what_labels_mean_is_set_and_explained_and_only_one_is_captured() {
+    let stage = Stage::new();
+    for (name, label) in [("n1", "group=news"), ("n2", "group=news"), ("s1", "group=sport")] {
+        let group = 1 + name.bytes().map(usize::from).sum::<usize>() % 200;
+        stage.out(&format!("relay add {name} --in in0/239.1.1.{group}:5000 --out out0/239.2.1.1:5001 --label {label}"));
+    }
+    let before = stage.play.asked().len();
+    assert!(stage.out("relay set -l group=news --muted").ends_with("is in force on every lane\n"));
+    let asked = stage.play.asked().split_off(before);
+    assert_eq!(asked[1..], ["PATCH /api/v1/relays?selector=group%3Dnews"]);
+    // What means one is as good as its name.
+    stage.out("relay set -l group=sport --add-out out1/239.2.1.2:5001");
+    assert_eq!(stage.play.asked().last().unwrap(), "GET /api/v1/relays/s1");
+    for line in [
+        "relay set -l group=news --add-out out1/239.2.1.2:5001",
+        "relay set n* --description News",
+        "capture -l group=news -w -",
+        "capture n* -w -",
+    ] {
+        let ran = stage.run(line);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{line}: {ran:?}");
+        assert!(ran.side.starts_with("mcr: 2 relays are meant (n1, n2): "), "{line}: {ran:?}");
+    }
+    let ran = stage.run("why -l group=news");
+    assert!(ran.out.starts_with("n1: ") && ran.out.contains("\nn2: "), "{ran:?}");
+    assert_eq!(stage.run("why -l group=nwes").code, 1);
+    assert_eq!(stage.run("why").code, 2);
+}
+
+#[test]
 fn who_waits_is_told_what_is_missing_and_goes_on_when_it_is_there() {
     let stage = Stage::new();
     stage.play.relay("ch1", "api", "239.1.1.1");

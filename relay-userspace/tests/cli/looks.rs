@@ -58,6 +58,7 @@ fn a_minimum_is_asked_for_where_one_chooses_between_nodes() {
         ("health --ready --min 99.5", "/readyz?min=99.5"),
         ("health --ready", "/readyz"),
         ("health --relay a", "/healthz?relay=a"),
+        ("health -l group=news -l !site --min 90%", "/healthz?selector=group%3Dnews,%21site&min=90"),
     ] {
         stage.out(&format!("{line} --timeout 1m"));
         assert_eq!(stage.play.asked().last().unwrap(), &format!("GET {path}"));

@@ -60,6 +60,7 @@ fn a_restart_of_control_is_no_reason_to_fail_over() {
 fn a_fault_is_found_while_control_is_away() {
     let stage = Stage::new(1);
     let two = stage.config().replace("ring_size", "cores = [0, 1]\nring_size");
+    let two = two.replace("name = \"one\"", "name = \"one\"\nlabels = { group = \"news\" }");
     let mut relay = Relay::start(&stage.relay, &two).unwrap();
     kill_control(&mut relay);
     assert_eq!(health(&stage, &relay, &[]).0, 0);
@@ -77,6 +78,10 @@ fn a_fault_is_found_while_control_is_away() {
     assert_eq!(health(&stage, &relay, &["--weight"]), (0, "-100\n".to_owned()));
     let (code, said) = health(&stage, &relay, &["--relay", "two", "--min", "0%"]);
     assert!(code == 1 && said.contains("no relay is called \"two\""), "{said}");
+    let (code, said) = health(&stage, &relay, &["-l", "group=news", "--min", "1%"]);
+    assert!(code == 1 && said.contains("partial: pending: 0% of 1 relay work"), "{said}");
+    let (code, said) = health(&stage, &relay, &["-l", "group=sport", "--min", "0%"]);
+    assert!(code == 1 && said.contains("no relay is meant by group=sport"), "{said}");
     ip(&["-n", stage.relay.name(), "link", "set", "out0", "up"]).unwrap();
     wait_until("the link does not come back", || health(&stage, &relay, &["--min", "100%"]).0 == 0);
 

@@ -3,6 +3,8 @@
 use crate::stage::{Stage, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 #[test]
 #[ignore = "needs root: cargo xtask test systemd"]
@@ -19,6 +21,30 @@ fn control_is_killed_again_and_again_and_no_packet_is_lost() {
         assert!(stage.mcr(&["health"]).contains("ok"));
     }
     traffic.pass(200);
+    traffic.arrives_whole();
+}
+
+/// A binary that dies at each start, as a package that is broken: lanes relay on until there is a right one.
+#[test]
+#[ignore = "needs root: cargo xtask test systemd"]
+fn control_dies_at_each_start_until_somebody_mends_it_and_no_packet_is_lost() {
+    let stage = Stage::started();
+    let container = &stage.container;
+    let lanes = container.lanes();
+    let traffic = stage.stream();
+    traffic.flows();
+    let (binary, right) = (container.file("/usr/local/bin/mcr"), container.file("/usr/local/bin/mcr-right"));
+    fs::rename(&binary, &right).unwrap();
+    fs::write(&binary, "#!/bin/sh\nexit 1\n").unwrap();
+    fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
+    container.signal_control("KILL");
+    let restarts = || container.show("NRestarts").parse::<u32>().unwrap();
+    wait_until(|| format!("it is started {} times: {}", restarts(), container.journal()), || restarts() >= 5);
+    traffic.flows();
+    fs::rename(&right, &binary).unwrap();
+    container.wait_for_state("running");
+    assert_eq!(container.lanes(), lanes);
+    assert!(stage.mcr(&["health"]).contains("ok"));
     traffic.arrives_whole();
 }
 
