@@ -28,7 +28,8 @@ use super::{
 const SUITE: &str = "systemd";
 /// Debian 12 has systemd 252, Debian 13 has 257.
 const RELEASES: [&str; 2] = ["bookworm", "trixie"];
-const PACKAGES: [&str; 2] = ["systemd", "base-files"];
+/// A binary that fails is a script in some tests.
+const PACKAGES: [&str; 3] = ["systemd", "base-files", "dash"];
 
 /// A container that does nothing, in a cgroup of its own.
 const TRIAL: &str = r#"
@@ -82,7 +83,9 @@ fn bring(workspace: &Workspace, release: &str) -> Result<PathBuf, String> {
         return Err(format!("releases are brought for x86_64 only, this is {}", std::env::consts::ARCH));
     }
     let folder = workspace.target().join(SUITE).join(release);
-    if !folder.is_dir() {
+    if !folder.join("usr/bin/sh").exists() {
+        // What an earlier version of this brought is not enough.
+        remove(&folder).map_err(|error| format!("{error:#}"))?;
         let archive = Archive::open(&workspace.target().join(SUITE).join("apt"))?;
         let unpacked = folder.with_extension("parts");
         let brought = remove(&unpacked)
