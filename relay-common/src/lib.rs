@@ -34,6 +34,8 @@ pub mod entry; // a relay and an output as a lane reads them
 #[cfg(feature = "alloc")]
 pub mod facts; // what is known of a link
 #[cfg(feature = "alloc")]
+pub mod outputs; // the outputs of a relay
+#[cfg(feature = "alloc")]
 pub mod plan; // the configuration that is true
 #[cfg(feature = "alloc")]
 pub mod report; // the groups of a link, as its switch hears of them

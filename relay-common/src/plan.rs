@@ -1,6 +1,7 @@
 //! The configuration that is true: what the user wrote, checked, expanded and with every default filled in.
 
 use crate::label::Labels;
+use crate::outputs::Outputs;
 use alloc::{collections::BTreeSet, string::String, vec::Vec};
 use core::net::IpAddr;
 use core::num::{NonZeroU8, NonZeroU16};
@@ -186,7 +187,7 @@ pub struct Relay {
     /// What it takes in.
     pub input: Input,
     /// Where it sends that, at most [`crate::entry::MAX_OUTPUTS_PER_RELAY`].
-    pub outputs: Vec<Output>,
+    pub outputs: Outputs,
 }
 
 impl Relay {

@@ -157,7 +157,7 @@ mod tests {
             sources: Vec::new(),
         };
         let (enabled, muted, meters) = (true, false, Meters::Full);
-        let outputs = vec![output(1), output(2)];
+        let outputs = vec![output(1), output(2)].into();
         let (name, description, labels) = (link(name), String::new(), Default::default());
         Relay { name, description, labels, enabled, muted, silence_after_ms: None, meters, input, outputs }
     }
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(passes(&before, &one(change(|relay| relay.outputs.truncate(1))), &[]), [false; 3]);
         // What did not run, or was not sent, loses nothing.
         let disabled = change(|relay| relay.enabled = false);
-        let fewer = change(|relay| (relay.enabled, relay.outputs) = (false, relay.outputs[..1].to_vec()));
+        let fewer = change(|relay| (relay.enabled, relay.outputs) = (false, relay.outputs[..1].to_vec().into()));
         assert_eq!(passes(&one(disabled.clone()), &one(fewer), &[]), [false, false, true]);
         assert_eq!(passes(&one(disabled), &one(relay("a")), &[]), [false, false, true]);
         let muted = |muted| change(|relay| (relay.muted, relay.silence_after_ms) = (muted, None));

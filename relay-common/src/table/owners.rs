@@ -41,8 +41,9 @@ impl NewOwners {
                 owners.lines(before.is_none()).relays.push(slot);
             }
         }
-        let before: BTreeMap<u32, (&str, &Output)> = old.slots().flat_map(|(_, relay)| outputs(relay)).collect();
-        for (counter, (name, output)) in new.slots().flat_map(|(_, relay)| outputs(relay)) {
+        // Most relays are as they were, and nobody else has their lines.
+        let before: BTreeMap<u32, (&str, &Output)> = changed(old, new).flat_map(outputs).collect();
+        for (counter, (name, output)) in changed(new, old).flat_map(outputs) {
             let before = before.get(&counter);
             if before.is_none_or(|(before, of)| *before != name || !same_output(of, output)) {
                 owners.lines(before.is_none()).outputs.push(counter);
@@ -54,6 +55,20 @@ impl NewOwners {
     const fn lines(&mut self, free: bool) -> &mut Lines {
         if free { &mut self.of_free } else { &mut self.of_taken }
     }
+}
+
+/// The relays of a table that have other outputs, or other lines, in another one.
+fn changed<'a>(of: &'a Table, other: &'a Table) -> impl Iterator<Item = &'a SlotRelay> {
+    of.slots()
+        .filter(|(slot, relay)| {
+            !other.relays.get(*slot as usize).and_then(Option::as_ref).is_some_and(|other| is_same(relay, other))
+        })
+        .map(|(_, relay)| relay)
+}
+
+fn is_same(one: &SlotRelay, other: &SlotRelay) -> bool {
+    let counters = one.outputs.iter().map(|slot| slot.counter).eq(other.outputs.iter().map(|slot| slot.counter));
+    counters && one.relay.name == other.relay.name && one.relay.outputs == other.relay.outputs
 }
 
 /// The counters of a relay's outputs, and what they count.

@@ -41,7 +41,7 @@ pub(super) fn read_one(definition: &value::Value, i: usize, errors: &mut Errors)
 pub fn relay_to_json(relay: &Relay) -> Value {
     let Relay { name, description, labels, enabled, muted, silence_after_ms, meters, input, outputs } = relay;
     let mut all = std::iter::once(input.destination).chain(outputs.iter().map(|output| output.destination));
-    json!({
+    let mut json = json!({
         "name": name,
         "description": description,
         "labels": labels,
@@ -50,9 +50,11 @@ pub fn relay_to_json(relay: &Relay) -> Value {
         "silence_after": silence_after_ms.map_or_else(|| "off".to_owned(), |ms| format!("{ms}ms")),
         "meters": meters.name(),
         "allow_link_local": all.any(is_link_local),
-        "input": input_to_json(input),
-        "outputs": outputs.iter().map(output_to_json).collect::<Vec<_>>(),
-    })
+    });
+    // Moved there: the macro would copy them.
+    json["input"] = input_to_json(input);
+    json["outputs"] = outputs.iter().map(output_to_json).collect::<Vec<_>>().into();
+    json
 }
 
 fn input_to_json(input: &Input) -> Value {

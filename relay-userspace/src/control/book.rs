@@ -46,6 +46,10 @@ impl Book {
         plan
     }
 
+    fn all_that_run(&self) -> impl Iterator<Item = &Relay> {
+        self.of_file.relays.iter().chain(self.running())
+    }
+
     /// The relays of the API that run.
     fn running(&self) -> impl Iterator<Item = &Relay> {
         self.of_api.values().filter(|relay| !self.shadowed.contains_key(&relay.name))
@@ -150,7 +154,9 @@ impl Book {
             Ask::Import { .. } | Ask::Reload | Ask::Restart | Ask::Upgrade { .. } => {}
         }
         // Those of the API go together by themselves, whatever the file says.
-        config::check(&Plan { relays: book.of_api.values().cloned().collect(), ..self.of_file.clone() })
+        let Plan { interfaces, lanes, .. } = &self.of_file;
+        let relays = book.of_api.values().cloned().collect();
+        config::check(&Plan { relays, interfaces: interfaces.clone(), lanes: lanes.clone() })
             .map_err(Refusal::Invalid)?;
         let book = book.told_apart();
         let of_now = |(name, _): &(&String, &ConfigError)| {
@@ -163,7 +169,7 @@ impl Book {
     /// What of the relays differs in another book, those that do not run among them.
     #[must_use]
     pub fn differences(&self, after: &Self, generation: u64) -> Applied {
-        let mut applied = differences(&self.plan(), &after.plan(), generation);
+        let mut applied = between(self.all_that_run(), after.all_that_run(), generation);
         for name in self.of_api.keys().filter(|name| !after.of_api.contains_key(*name)) {
             if after.is_of_file(name) {
                 applied.changes.push(format!("adopt relay \"{name}\""));
@@ -242,12 +248,18 @@ fn check_tag(expected: &Expected, tag: Option<String>) -> Result<(), Refusal> {
 /// What of the relays differs between two plans, by name.
 #[must_use]
 pub fn differences(before: &Plan, after: &Plan, generation: u64) -> Applied {
-    let by_name = |plan: &'_ Plan| -> BTreeMap<String, Relay> {
-        plan.relays.iter().map(|relay| (relay.name.clone(), relay.clone())).collect()
-    };
-    let (old, new) = (by_name(before), by_name(after));
-    let names = |wanted: &dyn Fn(&str) -> bool, of: &BTreeMap<String, Relay>| -> Vec<String> {
-        of.keys().filter(|name| wanted(name)).cloned().collect()
+    between(before.relays.iter(), after.relays.iter(), generation)
+}
+
+fn between<'a>(
+    before: impl Iterator<Item = &'a Relay>,
+    after: impl Iterator<Item = &'a Relay>,
+    generation: u64,
+) -> Applied {
+    let old: BTreeMap<&str, &Relay> = before.map(|relay| (relay.name.as_str(), relay)).collect();
+    let new: BTreeMap<&str, &Relay> = after.map(|relay| (relay.name.as_str(), relay)).collect();
+    let names = |wanted: &dyn Fn(&str) -> bool, of: &BTreeMap<&str, &Relay>| -> Vec<String> {
+        of.keys().filter(|name| wanted(name)).map(|name| (*name).to_owned()).collect()
     };
     let created = names(&|name| !old.contains_key(name), &new);
     let removed = names(&|name| !new.contains_key(name), &old);

@@ -11,7 +11,7 @@ use crate::memory;
 use nix::sys::uio::{pread, pwrite};
 use relay_common::abi::MAX_LINKS;
 use relay_common::plan::Relay;
-use relay_common::table::{Placement, Table};
+use relay_common::table::{Placement, SlotOutput, SlotRelay, Table};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +33,8 @@ pub struct Memo {
     pub binary: String,
     /// The table's generation.
     pub generation: u64,
-    /// The relays with their numbers.
+    /// The relays with their numbers. They are written from the table: see [`Pages::write`].
+    #[serde(default, skip_serializing)]
     pub relays: Vec<RelayMemo>,
     /// The input links with their numbers in the socket map.
     pub inputs: BTreeMap<String, u32>,
@@ -74,21 +75,12 @@ pub struct RelayMemo {
 }
 
 impl Memo {
-    /// What is to be remembered of a table.
+    /// What is to be remembered of a table, but for its relays.
     #[must_use]
-    pub fn of(table: &Table, place: &Placement, origins: &BTreeMap<String, Origin>) -> Self {
-        let one = |(slot, at): (u32, &relay_common::table::SlotRelay)| RelayMemo {
-            slot,
-            counters: at.outputs.iter().map(|output| output.counter).collect(),
-            of_api: origins.get(&at.relay.name) == Some(&Origin::Api),
-            definition: relay_to_json(&at.relay),
-            dark: at.key.is_none(),
-            waits: (0..).zip(&at.outputs).filter(|(_, output)| output.pending.is_some()).map(|(i, _)| i).collect(),
-        };
+    pub fn of(table: &Table, place: &Placement) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             generation: table.generation,
-            relays: table.slots().map(one).collect(),
             inputs: place.inputs().map(|(link, place)| (link.to_owned(), place.number)).collect(),
             outputs: place.outputs().map(|(link, number)| (link.to_owned(), number)).collect(),
             first_lanes: place.first_lanes().map(|(link, lane)| (link.to_owned(), lane)).collect(),
@@ -137,6 +129,17 @@ impl Memo {
 }
 
 impl RelayMemo {
+    fn of(slot: u32, at: &SlotRelay, of_api: bool) -> Self {
+        Self {
+            slot,
+            counters: at.outputs.iter().map(|output| output.counter).collect(),
+            of_api,
+            definition: relay_to_json(&at.relay),
+            dark: at.key.is_none(),
+            waits: (0..).zip(&at.outputs).filter(|(_, output)| output.pending.is_some()).map(|(i, _)| i).collect(),
+        }
+    }
+
     fn relay(&self) -> Option<Relay> {
         let mut definition = self.definition.clone();
         // A relay of a range has a name that nobody may write.
@@ -145,6 +148,30 @@ impl RelayMemo {
         let mut relay = parse_relay(&definition).ok()?.pop()?;
         relay.name = name;
         Some(relay)
+    }
+}
+
+/// A relay as it was written last.
+#[derive(Debug)]
+struct Noted {
+    at: SlotRelay,
+    of_api: bool,
+    text: String,
+}
+
+impl Noted {
+    fn of(slot: u32, at: &SlotRelay, of_api: bool) -> io::Result<Self> {
+        let text = serde_json::to_string(&RelayMemo::of(slot, at, of_api))?;
+        Ok(Self { at: at.clone(), of_api, text })
+    }
+
+    /// Whether it would be written the same again.
+    fn says(&self, at: &SlotRelay, of_api: bool) -> bool {
+        let outputs = |output: &SlotOutput| (output.counter, output.pending.is_some());
+        self.of_api == of_api
+            && self.at.key.is_none() == at.key.is_none()
+            && self.at.outputs.iter().map(outputs).eq(at.outputs.iter().map(outputs))
+            && self.at.relay == at.relay
     }
 }
 
@@ -159,6 +186,8 @@ pub struct Pages {
     held: [OwnedFd; 2],
     /// The number of the newest whole copy; copy `n % 2` holds it.
     newest: u64,
+    /// The relays by slots. Most are as they were, and to write each anew takes longer than all else of a change.
+    noted: Vec<Option<Noted>>,
 }
 
 impl Pages {
@@ -166,7 +195,7 @@ impl Pages {
     pub fn new() -> io::Result<Self> {
         let copies = [memory::create_resizable(c"mcr-memo")?, memory::create_resizable(c"mcr-memo")?];
         let held = [memory::read_only(&copies[0])?, memory::read_only(&copies[1])?];
-        Ok(Self { copies, held, newest: 0 })
+        Ok(Self { copies, held, newest: 0, noted: Vec::new() })
     }
 
     /// The copies that a predecessor left, and what stands in the newest whole one.
@@ -177,12 +206,15 @@ impl Pages {
         let found = held.iter().filter_map(|copy| read(copy.as_fd())).max_by_key(|(number, _)| *number);
         let newest = found.as_ref().map_or(0, |(number, _)| *number);
         let copies = [memory::writable(&held[0])?, memory::writable(&held[1])?];
-        Ok((Self { copies, held, newest }, found.and_then(|(_, bytes)| serde_json::from_slice(&bytes).ok())))
+        Ok((
+            Self { copies, held, newest, noted: Vec::new() },
+            found.and_then(|(_, bytes)| serde_json::from_slice(&bytes).ok()),
+        ))
     }
 
-    /// Writes a memo over the older copy.
-    pub fn write(&mut self, memo: &Memo) -> io::Result<()> {
-        let bytes = serde_json::to_vec(memo)?;
+    /// Writes a memo over the older copy, with the relays of its table.
+    pub fn write(&mut self, memo: &Memo, table: &Table, origins: &BTreeMap<String, Origin>) -> io::Result<()> {
+        let bytes = self.text(memo, table, origins)?;
         let number = self.newest + 1;
         let copy = &self.copies[usize::from(number % 2 == 1)];
         nix::unistd::ftruncate(copy, i64::try_from(HEAD + bytes.len()).map_err(io::Error::other)?)?;
@@ -194,6 +226,33 @@ impl Pages {
         write_all(copy.as_fd(), &head, 0)?;
         self.newest = number;
         Ok(())
+    }
+
+    /// The memo as JSON: its relays are the last key.
+    fn text(&mut self, memo: &Memo, table: &Table, origins: &BTreeMap<String, Origin>) -> io::Result<Vec<u8>> {
+        self.noted.resize_with(table.relays.len(), || None);
+        for ((slot, noted), at) in (0..).zip(&mut self.noted).zip(&table.relays) {
+            let Some(at) = at else {
+                *noted = None;
+                continue;
+            };
+            let of_api = origins.get(&at.relay.name) == Some(&Origin::Api);
+            if !noted.as_ref().is_some_and(|noted| noted.says(at, of_api)) {
+                *noted = Some(Noted::of(slot, at, of_api)?);
+            }
+        }
+        let mut text = serde_json::to_vec(memo)?;
+        text.pop(); // The brace.
+        text.reserve(self.noted.iter().flatten().map(|noted| noted.text.len() + 1).sum::<usize>() + 16);
+        text.extend(b",\"relays\":[");
+        for (i, noted) in self.noted.iter().flatten().enumerate() {
+            if i > 0 {
+                text.push(b',');
+            }
+            text.extend(noted.text.as_bytes());
+        }
+        text.extend(b"]}");
+        Ok(text)
     }
 
     /// The copies, to be held by others: they cannot write them.
@@ -233,85 +292,4 @@ fn read(copy: BorrowedFd<'_>) -> Option<(u64, Vec<u8>)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{HEAD, Memo, Pages, write_all};
-    use std::os::fd::AsFd;
-
-    #[test]
-    fn numbers_that_cannot_be_are_not_remembered() {
-        let links = |numbers: &[u32]| numbers.iter().map(|number| (format!("link{number}"), *number)).collect();
-        let relay = |slot: u32, counters: &[u32]| super::RelayMemo {
-            slot,
-            counters: counters.to_vec(),
-            of_api: false,
-            definition: serde_json::json!({
-                "name": format!("relay-{slot}"),
-                "input": { "interface": "in0", "group": format!("239.1.1.{}", slot % 200), "port": 5000 },
-                "outputs": [{ "interface": "out0", "group": "239.2.1.1", "port": 5001 }]
-            }),
-            dark: false,
-            waits: Vec::new(),
-        };
-        let memo = Memo {
-            inputs: links(&[3, 64, u32::MAX]),
-            outputs: [("a", 63), ("b", 64), ("c", 65_535), ("d", 63)].map(|(l, n)| (l.to_owned(), n)).into(),
-            relays: vec![
-                relay(1, &[5]),
-                relay(2, &[9, 8]),
-                relay(8, &[1]),
-                relay(3, &[10]),
-                relay(4, &[5]),
-                relay(1, &[0]),
-            ],
-            ..Memo::default()
-        };
-        let place = memo.place();
-        assert_eq!(place.inputs().map(|(link, _)| link).collect::<Vec<_>>(), ["link3"]);
-        assert_eq!(place.outputs().collect::<Vec<_>>(), [("a", 63)]);
-        let table = memo.table((8, 10));
-        assert_eq!(table.slots().map(|(slot, _)| slot).collect::<Vec<_>>(), [1, 2]);
-    }
-
-    fn memo(generation: u64) -> Memo {
-        let inputs = [("a-rather-long-name".repeat(usize::try_from(generation % 3).unwrap()), 1)].into();
-        Memo { version: "1".to_owned(), generation, inputs, ..Memo::default() }
-    }
-
-    fn again(pages: &Pages) -> Option<Memo> {
-        Pages::taken_over(pages.held().each_ref().map(|copy| copy.try_clone().unwrap())).unwrap().1
-    }
-
-    #[test]
-    fn the_newest_memo_is_found() {
-        let mut pages = Pages::new().unwrap();
-        assert_eq!(again(&pages), None);
-        for generation in 1..7 {
-            pages.write(&memo(generation)).unwrap();
-            assert_eq!(again(&pages), Some(memo(generation)));
-        }
-    }
-
-    #[test]
-    fn death_in_mid_writing_leaves_the_memo_before() {
-        let mut pages = Pages::new().unwrap();
-        pages.write(&memo(1)).unwrap();
-        pages.write(&memo(2)).unwrap();
-        // The third goes over the first: half of it is there, under the first one's head.
-        let copy = &pages.copies[1];
-        write_all(copy.as_fd(), b"half of something new", HEAD as i64).unwrap();
-        assert_eq!(again(&pages), Some(memo(2)));
-        nix::unistd::ftruncate(copy, 3).unwrap();
-        assert_eq!(again(&pages), Some(memo(2)));
-    }
-
-    #[test]
-    fn whoever_takes_over_goes_on_writing() {
-        let mut pages = Pages::new().unwrap();
-        pages.write(&memo(1)).unwrap();
-        let held = pages.held().each_ref().map(|copy| copy.try_clone().unwrap());
-        let (mut next, found) = Pages::taken_over(held).unwrap();
-        assert_eq!(found, Some(memo(1)));
-        next.write(&memo(2)).unwrap();
-        assert_eq!(again(&pages), Some(memo(2)));
-    }
-}
+mod tests;

@@ -274,9 +274,9 @@ impl Node {
             starts: self.crew.starts(),
             lane_users: self.crew.users(),
             pipes: self.crew.outputs(),
-            ..Memo::of(table, place, origins)
+            ..Memo::of(table, place)
         };
-        self.memo.write(&memo).context("cannot write down what a successor needs")
+        self.memo.write(&memo, table, origins).context("cannot write down what a successor needs")
     }
 
     fn give_queues_their_sockets(&mut self, place: &Placement) -> anyhow::Result<()> {

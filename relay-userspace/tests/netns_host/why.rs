@@ -155,7 +155,7 @@ fn relay(destination: &str, vlans: [u16; 2], sources: &[&str]) -> Relay {
         silence_after_ms: Some(1000),
         meters: relay_common::plan::Meters::Full,
         input,
-        outputs: vec![output],
+        outputs: vec![output].into(),
     }
 }
 

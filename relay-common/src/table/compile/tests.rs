@@ -122,7 +122,7 @@ fn meters_begin_anew_with_another_stream_or_the_same_after_a_pause() {
     let first = table(vec![a()], None);
     let epoch = |table: &Table| table.entries[0].epoch;
     let mut changed = a();
-    (changed.muted, changed.outputs) = (true, vec![output("239.2.1.9")]);
+    (changed.muted, changed.outputs) = (true, vec![output("239.2.1.9")].into());
     assert_eq!(epoch(&table(vec![changed], Some(&first))), epoch(&first));
     assert_ne!(epoch(&table(vec![relay("b", "239.1.1.2", &[])], Some(&first))), epoch(&first));
     let mut paused = a();

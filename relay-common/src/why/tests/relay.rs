@@ -50,7 +50,7 @@ pub(super) fn works() -> Evidence {
         port: NonZeroU16::new(5000).unwrap(),
         sources: Vec::new(),
     };
-    let outputs = vec![output("239.2.1.1"), output("10.2.0.9")];
+    let outputs = vec![output("239.2.1.1"), output("10.2.0.9")].into();
     let counts = |packets: u64| Counts {
         packets,
         last_age_ns: Some(MS),
