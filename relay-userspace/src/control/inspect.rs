@@ -75,10 +75,10 @@ impl Node {
     fn inspect_maps(&mut self) -> anyhow::Result<Vec<Problem>> {
         let found = found_in_kernel(self.program())?;
         let mut differences = Vec::new();
-        let Kernel { inputs, sources, own_macs, .. } = self.kernel.clone();
-        compare(&inputs, &found.inputs, "INPUTS", &mut differences);
-        compare(&sources, &found.sources, "SOURCES", &mut differences);
-        compare(&as_map(&own_macs), &as_map(&found.own_macs), "OWN_MACS", &mut differences);
+        let Kernel { inputs, sources, own_macs, .. } = &self.kernel;
+        compare(inputs, &found.inputs, "INPUTS", &mut differences);
+        compare(sources, &found.sources, "SOURCES", &mut differences);
+        compare(&as_map(own_macs), &as_map(&found.own_macs), "OWN_MACS", &mut differences);
         if !differences.is_empty() {
             self.mend_maps(&found)?;
         }

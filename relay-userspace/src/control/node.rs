@@ -98,6 +98,8 @@ pub struct Node {
     pub(super) unit: Unit,
     /// What is being done, for whoever asks.
     pub(super) progress: Arc<Progress>,
+    /// When everything was last brought to what it should be, and how often lanes had been started again by then.
+    pub(super) settled: Option<(u64, Vec<u64>)>,
 }
 
 /// A program as a successor knows it.
@@ -156,6 +158,7 @@ impl Node {
             runs: RunningProgram { object: super::reach::object(), place: 0 },
             unit,
             progress: Arc::clone(&start.progress),
+            settled: None,
             plan: Plan { relays: Vec::new(), ..plan.clone() },
         };
         match node.begin(book, &plan).await {

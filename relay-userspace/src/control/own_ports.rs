@@ -87,6 +87,12 @@ impl OwnPorts {
         new
     }
 
+    /// Whether one could not be had when it was last tried.
+    #[must_use]
+    pub fn lacks_any(&self) -> bool {
+        !self.told.is_empty()
+    }
+
     /// Forgets those that are wanted no longer: their tags, for the lanes to let go.
     pub fn release(&mut self, wanted: &BTreeSet<OwnPort>) -> Vec<u64> {
         self.held.extract_if(.., |port, _| !wanted.contains(port)).map(|(_, kept)| kept.tag).collect()

@@ -12,9 +12,10 @@ use super::node::Node;
 use super::own_ports;
 use super::sockets::{Need, Uses, needs, would_be_cut};
 use super::view::Origin;
+use crate::clock::now_ns;
 use crate::kernel::program::Program;
 use anyhow::Context as _;
-use relay_common::facts::Facts;
+use relay_common::facts::{Facts, Link};
 use relay_common::plan::Plan;
 use relay_common::table::{Change, Kernel, NewOwners, Placement, Table, compile, diff, towards};
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ use world::{World, hold_memberships};
 const KERNEL_ANSWERS_NS: u64 = 20_000_000_000;
 /// Lanes have so long to answer before they are ended, one after the other, and a busy queue to come free.
 const LANES_ANSWER_NS: u64 = 20_000_000_000;
+/// So long nothing is looked at the long way while the links are what they were.
+const LOOKED_AFTER_NS: u64 = 30_000_000_000;
 /// A driver that resets its link for a program takes so long at most.
 pub(super) const DRIVER_RESETS_NS: u64 = 10_000_000_000;
 
@@ -82,14 +85,35 @@ impl Node {
         self.reach(plan, facts, origins, Strictness::Begins).await
     }
 
-    /// Reads the links again and carries out what that changes.
+    /// Reads the links again and carries out what that changes. Says whether there was anything to do: with thousands of
+    /// relays it takes long to find that out the long way, which is done now and then whatever the links say, or if asked for.
     ///
     /// # Errors
     /// What failed on the way; it is tried again at the next look.
-    pub async fn follow_links(&mut self, origins: &BTreeMap<String, Origin>) -> anyhow::Result<()> {
+    pub async fn follow_links(&mut self, origins: &BTreeMap<String, Origin>, anyway: bool) -> anyhow::Result<bool> {
         let plan = self.plan.clone();
-        let facts = self.read_facts(&plan).await?;
-        self.reach(plan, facts, origins, Strictness::Tolerates).await
+        let mut facts = self.read_facts(&plan).await?;
+        if !anyway && self.is_settled(&mut facts) {
+            return Ok(false);
+        }
+        self.reach(plan, facts, origins, Strictness::Tolerates).await.map(|()| true)
+    }
+
+    /// Whether everything is as it should be, and the links are what they were then. What could not be done is tried again
+    /// at each look.
+    fn is_settled(&mut self, facts: &mut Facts) -> bool {
+        let Some((at, restarts)) = &self.settled else { return false };
+        if now_ns().saturating_sub(*at) > LOOKED_AFTER_NS || *restarts != self.crew.restarts() {
+            return false;
+        }
+        let inputs: Vec<Link> = self.place.inputs().filter_map(|(link, _)| facts.link(link).cloned()).collect();
+        facts.tags_stripped = self.offloads.keep_tags(inputs.iter());
+        let is_whole = self.crew.generation() == self.table.generation && self.kernel == self.table.kernel;
+        is_whole
+            && *facts == self.facts
+            && !self.place.waits()
+            && !self.own_ports.lacks_any()
+            && !self.has_stale_cards()
     }
 
     /// What the kernel says now. It does not answer while a driver resets its card, or anybody else holds the lock of all
@@ -125,6 +149,7 @@ impl Node {
         origins: &BTreeMap<String, Origin>,
         strictness: Strictness,
     ) -> anyhow::Result<()> {
+        self.settled = None;
         self.progress.step_within("taking sockets away from lanes", LANES_ANSWER_NS);
         self.crew.finish_drops().await?;
         self.progress.step("placing links and queues");
@@ -137,6 +162,8 @@ impl Node {
         self.crew.forget_all(self.memberships.give_up_empty()).await;
         brought?;
         (self.plan, self.facts, self.place) = (plan, facts, place.settled());
+        // Fresh facts know of no link that cannot be used, and of no queue without a socket: then they differ at each look.
+        self.settled = Some((now_ns(), self.crew.restarts()));
         Ok(())
     }
 

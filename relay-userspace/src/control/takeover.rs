@@ -50,8 +50,7 @@ impl Orphans {
     pub async fn take_over(self, book: &Book, start: &Start) -> Result<Node, NotTaken> {
         let Self { lanes: found, mut vault, memo, noted } = self;
         // Lanes are not believed in this: systemd is asked.
-        vault.0.remove(&tag::UNIT);
-        let unit = Unit::ask();
+        let (_, unit) = (vault.0.remove(&tag::UNIT), Unit::ask());
         let plan = book.plan();
         let netlink = Netlink::new().context("cannot ask the kernel for its links")?;
         let mut neighbours = Neighbours::new();
@@ -85,8 +84,8 @@ impl Orphans {
         let offloads = Offloads::open(&start.run_dir)?;
         let (room, events) = ((plan.lanes.max_relays, plan.lanes.max_outputs), start.events.clone());
         let (lanes, restarts) = ((plan.lanes.clone(), start.lane_user.clone()), &noted.restarts);
-        let crew = Crew::taken_over(found, vault, lanes, restarts, &facts, &start.run_dir, events);
-        let mut crew = crew.map_err(NotTaken::Unusable)?;
+        let mut crew = Crew::taken_over(found, vault, lanes, restarts, &facts, &start.run_dir, events)
+            .map_err(NotTaken::Unusable)?;
         (crew.rebinds, crew.progress) = (start.rebinds, Arc::clone(&start.progress));
         let reports = start_reports(&memberships, start, Begins::AfterAnother);
         let mut node = Node {
@@ -111,6 +110,7 @@ impl Orphans {
             runs,
             unit,
             progress: Arc::clone(&start.progress),
+            settled: None,
         };
         chaos::at("takeover.found");
         if !is_same_object {
@@ -203,7 +203,7 @@ impl Node {
     async fn go_on(&mut self, book: &Book, plan: &Plan) -> anyhow::Result<()> {
         let origins = book.origins();
         self.plan = plan.clone();
-        self.follow_links(&origins).await
+        self.follow_links(&origins, true).await.map(drop)
     }
 
     /// Lanes of another binary, or of another user, are renewed, one by one. One that cannot be relays on as it did, with
@@ -219,7 +219,7 @@ impl Node {
         let mut all = true;
         for number in due {
             let renewed = match self.crew.renew(number).await {
-                Ok(()) if self.crew.rebinds => self.follow_links(&book.origins()).await,
+                Ok(()) if self.crew.rebinds => self.follow_links(&book.origins(), true).await.map(drop),
                 renewed => renewed,
             };
             if let Err(error) = renewed {

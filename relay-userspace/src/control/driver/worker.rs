@@ -143,18 +143,15 @@ async fn work<S>(
     let (started, progress) = (now_ns(), Arc::clone(&pulse.progress));
     progress.begin(None, "start");
     progress.step("looking for lanes that run");
-    let found = Found::look(&start).await?;
+    let (disk, found) = (Disk::start()?, Found::look(&start).await?);
     let lanes_user = loaded.as_ref().ok().and_then(|file| file.plan.lanes.user.clone());
-    let disk = Disk::start()?;
     let files = Files { disk: &disk, progress: &progress, lanes_run: found.orphans.is_some() };
     let beginning = Beginning::of(options, loaded, found.orphans.as_ref(), &files).await?;
     let configuration = beginning.configuration.clone();
     if configuration.plan.lanes.user != lanes_user {
         start.lane_user = LaneUser::choose(configuration.plan.lanes.user.as_deref())?;
     }
-    if let Some(warning) = start.lane_user.warning() {
-        tracing::warn!("{warning}");
-    }
+    start.lane_user.warning().into_iter().for_each(|warning| tracing::warn!("{warning}"));
     let lanes_run = found.orphans.is_some();
     let (mut worker, asks) = match Worker::begin(options, beginning, found, &start, (log, pulse), disk).await {
         Ok(begun) => begun,
@@ -236,7 +233,7 @@ impl Worker {
             }
             Job::GiveSocketsAgain => {
                 progress.begin(None, "sockets for a lane that was started again");
-                self.follow_links().await;
+                self.follow_links(true).await;
             }
             Job::Reclaim { lane, number } => {
                 progress.begin(None, "frames of a socket that is gone");
@@ -293,7 +290,10 @@ impl Worker {
 
     pub(super) fn show(&self) {
         let lanes = self.node.crew.seen();
-        self.desk.show(self.node.view(&self.book, self.config.clone()), |place| lanes.view(place));
+        let view = self.node.view(&self.book, self.config.clone());
+        // Found here: of thousands of relays it takes longer than a turn of the loop may.
+        view.works();
+        self.desk.show(view, |place| lanes.view(place));
     }
 
     /// A redirect, or another rule of routing, changes a route without a notice.
@@ -306,21 +306,22 @@ impl Worker {
     }
 
     async fn follow_notices(&mut self, notices: &[LinkEvent], anyway: bool) {
-        let mut due = anyway;
+        let mut matters = false;
         for notice in notices {
             // Each is learned from, whether or not one before it matters.
-            due |= tell::matters(&mut self.node, notice);
+            matters |= tell::matters(&mut self.node, notice);
         }
-        if due {
-            self.follow_links().await;
+        if matters || anyway {
+            self.follow_links(matters).await;
         }
     }
 
-    async fn follow_links(&mut self) {
+    async fn follow_links(&mut self, anyway: bool) {
         let before = (self.node.pending.clone(), self.node.facts.clone());
-        match self.node.follow_links(&self.book.origins()).await {
+        match self.node.follow_links(&self.book.origins(), anyway).await {
+            Ok(false) => return,
             // Whatever could not be taken back has been brought to what should be.
-            Ok(()) => self.config.torn = None,
+            Ok(true) => self.config.torn = None,
             Err(error) => {
                 let text = format!("the links changed and the table could not follow: {error:#}; trying again");
                 self.record(events::Event::new(Kind::ConfigFailed, text));

@@ -45,6 +45,16 @@ impl Node {
     }
 }
 
+impl Node {
+    /// Whether a card may hold packets of a link that is down.
+    pub(super) fn has_stale_cards(&self) -> bool {
+        let is_stale = |socket: &Arc<LaneSocket>| {
+            socket.output.is_some() && socket.bound.zero_copy && is_down(&socket.need, &self.facts)
+        };
+        self.crew.sockets().iter().any(is_stale)
+    }
+}
+
 /// As the table has it: see [`relay_common::table::PendingReason::LinkDown`].
 fn is_down(need: &Need, facts: &Facts) -> bool {
     facts.links.iter().any(|link| link.ifindex == need.ifindex && !(link.up && link.carrier))
