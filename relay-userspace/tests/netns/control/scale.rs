@@ -41,11 +41,16 @@ struct Figures(Vec<String>);
 
 impl Figures {
     fn note(&mut self, what: &str, measured: f64, limit: f64, unit: &str) {
-        println!("    {what:<32} {measured:>9.1} {unit:<2} (limit {limit} {unit})");
+        say(&format!("{what:<32} {measured:>9.1} {unit:<2} (limit {limit} {unit})"));
         if measured > limit * SLACK {
             self.0.push(format!("{what}: {measured:.1} {unit}, limit {limit} {unit}"));
         }
     }
+}
+
+/// Says it at once: what a test prints is shown only when it fails.
+fn say(line: &str) {
+    writeln!(std::io::stderr(), "    {line}").unwrap();
 }
 
 fn ms(began: u64) -> f64 {
@@ -97,7 +102,7 @@ fn single_changes(figures: &mut Figures, socket: &Path) {
     for (what, all) in [("one relay more", made), ("mute and unmute", switches)] {
         let (middle, longest) = middle_and_longest(all);
         figures.note(&format!("{what}, the median"), middle, 20.0, "ms");
-        println!("    {:<32} {longest:>9.1} ms", "  the longest");
+        say(&format!("{:<32} {longest:>9.1} ms", "  the longest"));
     }
 }
 
@@ -105,7 +110,7 @@ fn single_changes(figures: &mut Figures, socket: &Path) {
 #[ignore = "needs root: cargo xtask test netns"]
 fn four_thousand_relays_with_sixteen_outputs_each_are_no_burden() {
     if std::env::var_os("MCR_LONG").is_none() {
-        println!("    not without MCR_LONG");
+        say("not without MCR_LONG");
         return;
     }
     let rig = Rig::new(1);
@@ -129,7 +134,7 @@ fn four_thousand_relays_with_sixteen_outputs_each_are_no_burden() {
         while pending()["pending"].as_array().unwrap().len() != counted {
             assert!(!deadline.passed(), "out0 went {what}, and that is not told");
         }
-        println!("    {:<32} {:>9.1} ms", format!("a link goes {what}, and it is told"), ms(began));
+        say(&format!("{:<32} {:>9.1} ms", format!("a link goes {what}, and it is told"), ms(began)));
     }
     prober.end("a node of 4096 relays");
     // What is left to be done is done by then: groups are reported, files are kept.
@@ -146,6 +151,6 @@ fn four_thousand_relays_with_sixteen_outputs_each_are_no_burden() {
     figures.note("the longest turn of the loop", status["longest_turn_s"].as_f64().unwrap() * 1e3, 10.0, "ms");
     let began = monotonic_ns();
     show.mcr.stop().unwrap();
-    println!("    {:<32} {:>9.1} ms", "the end", ms(began));
+    say(&format!("{:<32} {:>9.1} ms", "the end", ms(began)));
     assert!(figures.0.is_empty(), "{:#?}", figures.0);
 }
