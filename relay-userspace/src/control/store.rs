@@ -10,17 +10,23 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
 
 /// What stands above the relays.
 const HEAD: &str = "# Relays that were made through mcr's API. mcr writes this file anew with each change:\n\
                     # change them with `mcr relay`, or end mcr before you edit here.\n\n";
+
+/// A process that was killed lets go of the lock so soon.
+const GONE_WITHIN: Duration = Duration::from_millis(500);
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// The state file of one node.
 #[derive(Debug)]
 pub struct Store {
     file: PathBuf,
     /// Held as long as this node may write; without it, why it may not.
-    lock: Result<Flock<File>, String>,
+    lock: Result<Flock<File>, Unlocked>,
     /// Why the file is not touched: it holds what nobody could read.
     damage: Option<String>,
     /// Whether anybody could look at it so far.
@@ -46,13 +52,20 @@ impl Store {
     /// Opens the state file of a node and keeps others from it.
     #[must_use]
     pub fn open(file: &Path) -> Self {
-        Self { file: file.to_owned(), lock: lock(file), damage: None, is_open: true }
+        // Whoever has it be a symbolic link finds it so again: what is replaced is the file that it leads to.
+        let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+        Self { lock: lock(&file), file, damage: None, is_open: true }
     }
 
     /// The state file of a node that nobody could look at, and why not. It is not written to.
     #[must_use]
     pub fn unopened(file: &Path, why: String) -> Self {
-        Self { file: file.to_owned(), lock: Err(why.clone()), damage: Some(why), is_open: false }
+        Self {
+            file: file.to_owned(),
+            lock: Err(Unlocked { why: why.clone(), is_anothers: false }),
+            damage: Some(why),
+            is_open: false,
+        }
     }
 
     /// Whether anybody could look at it so far.
@@ -63,7 +76,7 @@ impl Store {
 
     /// It can be looked at now: others are kept from it. What it holds is as unknown as before.
     pub fn opened(&mut self, now: Self) {
-        (self.lock, self.is_open) = (now.lock, now.is_open);
+        (self.file, self.lock, self.is_open) = (now.file, now.lock, now.is_open);
     }
 
     /// Where it is.
@@ -90,6 +103,18 @@ impl Store {
         self.lock.is_ok()
     }
 
+    /// Whether another mcr has the file.
+    #[must_use]
+    pub const fn is_anothers(&self) -> bool {
+        matches!(self.lock, Err(Unlocked { is_anothers: true, .. }))
+    }
+
+    /// Why nothing can be written, as far as that is known without trying.
+    #[must_use]
+    pub fn unwritable(&self) -> Option<&str> {
+        self.lock.as_ref().err().map(|unlocked| unlocked.why.as_str())
+    }
+
     /// Whether the file holds what nobody could read.
     #[must_use]
     pub const fn is_damaged(&self) -> bool {
@@ -107,8 +132,8 @@ impl Store {
     /// Why they cannot be kept.
     pub fn draft<'a>(&self, relays: impl IntoIterator<Item = &'a Relay>) -> Result<Draft, Refusal> {
         let not_kept = |problem: String| self.not_kept(problem);
-        if let Some(problem) = self.lock.as_ref().err().or(self.damage.as_ref()) {
-            return Err(not_kept(problem.clone()));
+        if let Some(problem) = self.unwritable().or(self.damage.as_deref()) {
+            return Err(not_kept(problem.to_owned()));
         }
         let relays: Vec<_> = relays.into_iter().map(relay_to_json).collect();
         let text = toml::to_string(&json!({ "relay": relays })).map_err(|error| not_kept(error.to_string()))?;
@@ -135,7 +160,8 @@ impl Store {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn read(file: &Path) -> Result<Vec<Relay>, Errors> {
-    if matches!(fs::metadata(file), Err(error) if error.kind() == io::ErrorKind::NotFound) {
+    let is_gone = |error: io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+    if fs::metadata(file).is_err_and(is_gone) {
         return Ok(Vec::new());
     }
     config::load(file).map(|configuration| configuration.plan.relays)
@@ -197,15 +223,43 @@ impl Drop for Prepared {
     }
 }
 
-fn lock(file: &Path) -> Result<Flock<File>, String> {
+/// Why the file is not ours to write.
+#[derive(Debug)]
+struct Unlocked {
+    why: String,
+    is_anothers: bool,
+}
+
+fn lock(file: &Path) -> Result<Flock<File>, Unlocked> {
+    let unlocked = |why: String| Unlocked { why, is_anothers: false };
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let made = fs::DirBuilder::new().recursive(true).mode(0o750).create(folder);
-    made.map_err(|error| format!("cannot make {}: {error}; make it, or set [state] file", folder.display()))?;
+    made.map_err(|error| unlocked(format!("cannot make {}: {error}; make it, or set [state] file", folder.display())))?;
     let path = beside(file, "lock");
     let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let opened = opened.map_err(|error| format!("cannot open {}: {error}; set [state] file", path.display()))?;
-    Flock::lock(opened, FlockArg::LockExclusiveNonblock)
-        .map_err(|_| "another mcr uses it: give each its own file ([state] file, or --state-dir)".to_owned())
+    let opened =
+        opened.map_err(|error| unlocked(format!("cannot open {}: {error}; set [state] file", path.display())))?;
+    let mut waited = Duration::ZERO;
+    let mut opened = opened;
+    loop {
+        match Flock::lock(opened, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            // A control that was killed lets go of one thing after the other.
+            Err((file, _)) if waited < GONE_WITHIN => opened = file,
+            Err(_) => break,
+        }
+        sleep(LOOK_AGAIN);
+        waited += LOOK_AGAIN;
+    }
+    let why = "another mcr uses it: give each its own file ([state] file, or --state-dir)".to_owned();
+    Err(Unlocked { why, is_anothers: true })
+}
+
+/// Whether another mcr uses that state file now.
+#[must_use]
+pub fn is_locked(file: &Path) -> bool {
+    let opened = File::open(beside(file, "lock"));
+    opened.is_ok_and(|lock| Flock::lock(lock, FlockArg::LockSharedNonblock).is_err())
 }
 
 /// The file of that name with another ending, in the same folder: a rename within it is atomic.

@@ -264,3 +264,32 @@ fn a_control_whose_address_is_taken_is_in_charge_all_the_same() {
     let account = traffic.settle();
     account.balance(&relay.stop().unwrap(), 1);
 }
+
+/// Two nodes in namespaces of their own were given one folder for their state.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn the_relays_of_another_node_are_not_run_and_that_is_told() {
+    let (stage, other) = (Stage::new(1), Stage::new(1));
+    let first = stage.start();
+    let asked = |folder: &std::path::Path, arguments: &[&str]| {
+        let mut mcr = std::process::Command::new(bench::relay::binary());
+        let said = mcr.env("MCR_SOCKET", folder.join("mcr.sock")).args(arguments).output().unwrap();
+        String::from_utf8(said.stdout).unwrap() + &String::from_utf8(said.stderr).unwrap()
+    };
+    asked(first.folder(), &["relay", "add", "two", "--in", "in0/239.1.1.2:5000", "--out", "out0/239.2.0.2:5001"]);
+    assert!(asked(first.folder(), &["relay", "ls"]).contains("two"));
+    let folder = std::env::temp_dir().join(format!("mcr-two-nodes-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("relay.toml"), other.config()).unwrap();
+    let mut command = other.relay.command(bench::relay::binary());
+    command.args(["run", "--json", "--run-dir"]).arg(&folder).arg("--state-dir").arg(first.folder());
+    command.arg("--config").arg(folder.join("relay.toml"));
+    let mut second = bench::Process::start("mcr", command).unwrap();
+    second.wait_for(" ready relays=1", SOON).unwrap();
+    assert!(!asked(&folder, &["relay", "ls"]).contains("two"));
+    let health = asked(&folder, &["health", "--timeout", "5s"]);
+    assert!(health.contains("drift: state:") && health.contains("the 1 relays in it do not run here"), "{health}");
+    second.stop(SOON).unwrap();
+    let _ = std::fs::remove_dir_all(&folder);
+    assert!(asked(first.folder(), &["relay", "ls"]).contains("two"));
+}

@@ -181,17 +181,7 @@ impl Worker {
             config.taken = 1;
         }
         (config.refused, config.last_good) = (refused, last_good);
-        let kept = match loaded {
-            Ok(kept) => kept,
-            Err(problem) => {
-                // Better the relays of the file than none. Those that a dead control knew are not lost.
-                config.damaged = Some(format!("the state file cannot be read: {problem}"));
-                orphans.as_ref().map_or_else(Vec::new, |orphans| {
-                    store.forget_damage();
-                    orphans.noted.of_api()
-                })
-            }
-        };
+        let kept = kept_relays(loaded, &mut store, &mut config, orphans.as_ref());
         let Configuration { mut plan, settings, text } = configuration;
         if let Some(orphans) = &orphans {
             let running = orphans.lanes(&plan.lanes);
@@ -224,6 +214,38 @@ impl Worker {
         let file = sources::Watched::new(&options.config).read_twice();
         let (doubted, follows) = (now_ns(), None);
         Ok((Self { node, book, store, last, text, desk, config, found, file, disk, doubted, took_over, follows }, asks))
+    }
+}
+
+/// The relays of the state file, and in the state of the configuration what is wrong with it.
+fn kept_relays(
+    loaded: Result<Vec<Relay>, String>,
+    store: &mut Store,
+    config: &mut ConfigState,
+    orphans: Option<&Orphans>,
+) -> Vec<Relay> {
+    // Those that a dead control knew are not lost.
+    let known = || orphans.map_or_else(Vec::new, |orphans| orphans.noted.of_api());
+    if let Some(why) = store.unwritable() {
+        let file = store.file().display();
+        config.damaged = Some(format!("what changes through the API is not kept in {file}: {why}"));
+    }
+    match loaded {
+        // Two nodes would send the same.
+        Ok(of_another) if store.is_anothers() => {
+            let n = of_another.len();
+            config.damaged = config.damaged.take().map(|text| format!("{text}; the {n} relays in it do not run here"));
+            known()
+        }
+        Ok(kept) => kept,
+        Err(problem) => {
+            // Better the relays of the file than none.
+            config.damaged = Some(format!("the state file cannot be read: {problem}"));
+            if orphans.is_some() {
+                store.forget_damage();
+            }
+            known()
+        }
     }
 }
 

@@ -195,7 +195,7 @@ impl Worker {
             // Not before: a file whose relays are not in force is nobody's to overwrite.
             self.store.forget_damage();
             self.config.damaged = None;
-        } else if self.config.damaged.is_some() && !self.store.is_damaged() {
+        } else if self.config.damaged.is_some() && self.store.is_ours() && !self.store.is_damaged() {
             // What could not be read at the start was known from the lanes: it is written anew.
             let book = self.book.clone();
             match self.prepare(&book).await {

@@ -137,3 +137,17 @@ fn what_nobody_could_look_at_is_not_written_over() {
     store.prepare(&relays(1)).unwrap().commit().unwrap();
     assert_eq!(super::read(&file).unwrap(), relays(1));
 }
+
+#[test]
+fn a_file_that_is_a_symbolic_link_stays_one() {
+    let folder = Folder::new("link");
+    fs::create_dir_all(folder.0.join("elsewhere")).unwrap();
+    let target = folder.0.join("elsewhere/real.toml");
+    fs::write(&target, "").unwrap();
+    std::os::unix::fs::symlink(&target, folder.file()).unwrap();
+    let mut store = Store::open(&folder.file());
+    store.prepare(&relays(2)).unwrap().commit().unwrap();
+    assert!(fs::symlink_metadata(folder.file()).unwrap().is_symlink(), "it is a file of its own now");
+    assert_eq!(store.load().unwrap(), relays(2));
+    assert!(fs::read_to_string(&target).unwrap().contains("r2"));
+}
