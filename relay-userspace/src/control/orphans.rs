@@ -4,6 +4,7 @@ use super::attach::Hold;
 use super::crew::{self, Crew};
 use super::door;
 use super::event::Event;
+use super::facts;
 use super::lane_user::LaneUser;
 use super::memo::{Memo, Pages};
 use super::node::{STOP_PATIENCE, Start};
@@ -12,11 +13,13 @@ use super::process::{AdoptError, Handle, LaneProcess, Met};
 use super::talk::{self, Shown};
 use super::vault::{Held, Vault, tag};
 use crate::lane::handoff::Message;
+use crate::link::neighbour::Neighbours;
+use crate::link::netlink::Netlink;
 use anyhow::Context as _;
 use futures_util::future::join_all;
 use relay_common::facts::Facts;
-use relay_common::plan::Lanes;
-use std::collections::BTreeMap;
+use relay_common::plan::{Lanes, Plan, Relay};
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -197,12 +200,24 @@ impl Orphans {
         }
         let lanes = (self.lanes(&Lanes::default()), start.lane_user.clone());
         let (facts, events) = (Facts::default(), start.events.clone());
-        let Self { lanes: found, vault, .. } = self;
+        let Self { lanes: found, vault, noted, .. } = self;
         let n = found.len();
         let mut crew = Crew::taken_over(found, vault, lanes, &[], &facts, &start.run_dir, events)?;
         crew.stop(STOP_PATIENCE).await?;
+        let_go_of_neighbours(noted.of_file().into_iter().chain(noted.of_api()).collect()).await;
         Offloads::open(&start.run_dir)?.restore(|_| false);
         Ok(n)
+    }
+}
+
+/// The kernel was asked to keep the neighbours of these relays, and would ask for them for ever. Whoever asks again can say
+/// that they are wanted no longer.
+async fn let_go_of_neighbours(relays: Vec<Relay>) {
+    let Ok(netlink) = Netlink::new() else { return };
+    let (plan, mut neighbours) = (Plan { relays, ..Plan::default() }, Neighbours::new());
+    if facts::read(&netlink, &mut neighbours, &plan).await.is_ok() {
+        // That one cannot be let go of is told there.
+        let _ = neighbours.want(&netlink, &BTreeSet::new()).await;
     }
 }
 

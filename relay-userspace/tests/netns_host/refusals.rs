@@ -223,14 +223,25 @@ fn a_busy_link_is_pending_at_the_start_and_the_others_work() {
 #[ignore = "needs root: cargo xtask test netns"]
 fn a_neighbour_that_was_kept_is_let_go_of_at_the_end() {
     let line = Line::new();
-    let mcr = line.start(&ONE.replace("group = \"239.2.1.1\"", "address = \"10.2.0.9\""));
     let shown = || ip(&["-n", line.relay.name(), "neighbour", "show", "dev", "out0"]).unwrap();
-    let deadline = bench::clock::Deadline::after(PATIENCE);
-    while !shown().contains("10.2.0.9 lladdr") {
-        assert!(!deadline.passed(), "{}", shown());
-        std::thread::sleep(Duration::from_millis(2));
+    for is_dead in [false, true] {
+        let mut mcr = line.start(&ONE.replace("group = \"239.2.1.1\"", "address = \"10.2.0.9\""));
+        let deadline = bench::clock::Deadline::after(PATIENCE);
+        while !shown().contains("10.2.0.9 lladdr") {
+            assert!(!deadline.passed(), "{}", shown());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        assert!(shown().contains("managed"), "{}", shown());
+        if is_dead {
+            // Lanes that have no control are ended by who did not ask for it.
+            mcr.process.signal(nix::sys::signal::Signal::SIGKILL).unwrap();
+            mcr.process.wait(PATIENCE).unwrap();
+            let mut stop = line.relay.command(binary());
+            let said = stop.args(["stop", "--run-dir"]).arg(mcr.folder()).output().unwrap();
+            assert!(said.status.success(), "{said:?}");
+        } else {
+            mcr.stop().unwrap();
+        }
+        assert!(!shown().contains("managed"), "the kernel asks for it for ever: {}", shown());
     }
-    assert!(shown().contains("managed"), "{}", shown());
-    mcr.stop().unwrap();
-    assert!(!shown().contains("managed"), "the kernel asks for it for ever: {}", shown());
 }
