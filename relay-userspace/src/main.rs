@@ -14,7 +14,8 @@ use relay_userspace::control::sources::hold_signals;
 use relay_userspace::control::upgrade::Layouts;
 use relay_userspace::control::{advice, driver, facts, stop};
 use relay_userspace::events::logging::{self, LogHandle};
-use relay_userspace::{check, cli, config, lane, links, preflight, probe, serve};
+use relay_userspace::report::Brief;
+use relay_userspace::{check, cli, config, lane, links, notify, preflight, probe, serve};
 use std::io::{self, Write};
 use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
@@ -130,6 +131,9 @@ fn relay(options: &Run, log: &LogHandle, given: Given) -> anyhow::Result<()> {
     if options.json {
         serde_json::to_writer(&mut out, &report)?;
         writeln!(out)?;
+    } else if notify::is_journal(&out) {
+        // Each relay by itself would push everything else out of it.
+        write!(out, "{}", Brief(&report))?;
     } else {
         write!(out, "{report}")?;
     }

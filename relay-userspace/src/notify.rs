@@ -4,10 +4,11 @@ use crate::clock::now_ns;
 use crate::kernel::passing::{self, Waits};
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::fstat;
 use nix::unistd::pipe2;
 use std::env;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -58,6 +59,17 @@ pub fn status(line: &str) {
 #[must_use]
 pub fn is_wanted() -> bool {
     env::var_os("NOTIFY_SOCKET").is_some() && !SILENT.load(Relaxed)
+}
+
+/// Whether what is written there goes to systemd's journal. That stands in the environment of whoever was started by the unit, also
+/// where the output was then put elsewhere.
+#[must_use]
+pub fn is_journal(output: impl AsFd) -> bool {
+    env::var("JOURNAL_STREAM").is_ok_and(|stream| is_stream(&stream, output))
+}
+
+fn is_stream(stream: &str, output: impl AsFd) -> bool {
+    fstat(output).is_ok_and(|file| stream == format!("{}:{}", file.st_dev, file.st_ino))
 }
 
 /// Nothing is told while another control is the one that systemd knows: it would not be listened to.
@@ -131,9 +143,18 @@ fn connected() -> io::Result<UnixDatagram> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LITTLE_PATIENCE, tell};
+    use super::{LITTLE_PATIENCE, is_stream, tell};
     use std::io::ErrorKind;
     use std::os::unix::net::UnixDatagram;
+
+    #[test]
+    fn a_stream_is_known_by_what_it_is() {
+        use std::os::linux::fs::MetadataExt as _;
+        let file = std::fs::File::open("/proc/self/exe").unwrap();
+        let about = file.metadata().unwrap();
+        assert!(is_stream(&format!("{}:{}", about.st_dev(), about.st_ino()), &file));
+        assert!(!is_stream(&format!("{}:{}", about.st_dev(), about.st_ino() + 1), &file));
+    }
 
     #[test]
     fn a_systemd_that_reads_nothing_holds_nobody_up() {

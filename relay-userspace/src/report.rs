@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 mod text;
 
+pub use text::Brief;
+
 /// Everything that was counted.
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -254,7 +256,7 @@ fn named<const N: usize>(reasons: [Drop; N], read: impl Fn(Drop) -> u64) -> BTre
 
 #[cfg(test)]
 mod tests {
-    use super::relays;
+    use super::{Brief, Report, relays};
     use crate::memory::counters::Counters;
     use crate::observe::fixtures::Node;
     use relay_common::entry::Vlans;
@@ -269,5 +271,18 @@ mod tests {
         let found = relays(&node.view.table, &node.view.lanes, &sum).remove(0);
         assert_eq!(found.input, "in0.100.7/239.1.0.1:5000");
         assert_eq!(found.outputs[0].to, "out0.200/239.2.0.1:5001");
+    }
+
+    #[test]
+    fn in_brief_it_is_as_long_for_four_relays_as_for_one() {
+        let of = |names: &[&str]| {
+            let node = Node::new(names);
+            let report = Report::gather(&node.view.table, &node.view.lanes, Vec::new()).unwrap();
+            Brief(&report).to_string()
+        };
+        let (one, four) = (of(&["a"]), of(&["a", "b", "c", "d"]));
+        assert_eq!(one.lines().count(), four.lines().count());
+        assert!(one.starts_with("relays 1, packets 0; outputs 2, packets 0; drops: none\n"), "{one}");
+        assert!(four.starts_with("relays 4, packets 0; outputs 8, "), "{four}");
     }
 }

@@ -4,6 +4,32 @@ use super::{LaneReport, Quality, Report, SocketReport};
 use std::collections::BTreeMap;
 use std::fmt;
 
+/// The same in a few lines, whatever the number of relays.
+#[derive(Debug)]
+pub struct Brief<'a>(pub &'a Report);
+
+impl fmt::Display for Brief<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = self.0;
+        let outputs = || report.relays.iter().flat_map(|relay| &relay.outputs);
+        let came = report.relays.iter().map(|relay| relay.packets).sum::<u64>();
+        let sent = outputs().map(|output| output.packets).sum::<u64>();
+        let mut drops = BTreeMap::new();
+        let of_relays = report.relays.iter().map(|relay| &relay.drops).chain(outputs().map(|output| &output.drops));
+        for (name, n) in of_relays.flatten() {
+            *drops.entry(*name).or_insert(0) += n;
+        }
+        let (relays, n_outputs, drops) = (report.relays.len(), outputs().count(), list(&drops));
+        writeln!(f, "relays {relays}, packets {came}; outputs {n_outputs}, packets {sent}; drops: {drops}")?;
+        writeln!(f, "XDP verdicts: {}", list(&report.verdicts))?;
+        writeln!(f, "drops of no relay: {}", list(&report.drops))?;
+        report.lanes.iter().try_for_each(|lane| {
+            let LaneReport { lane: number, restarts, owners, counters, .. } = lane;
+            writeln!(f, "lane {number} ({}; {restarts} restarts): {}", list(owners), list(counters))
+        })
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let wide = |names: &mut dyn Iterator<Item = usize>| names.max().unwrap_or(0).max(8);
