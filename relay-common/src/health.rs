@@ -52,7 +52,7 @@ impl Verdict {
 }
 
 /// The checks and what each gives when it fails, in the order in which a fault of one explains the next.
-pub const CHECKS: [(&str, Verdict); 10] = [
+pub const CHECKS: [(&str, Verdict); 11] = [
     ("control", Verdict::Fault),
     ("lanes", Verdict::Fault),
     ("program", Verdict::Fault),
@@ -62,6 +62,7 @@ pub const CHECKS: [(&str, Verdict); 10] = [
     ("config", Verdict::Drift),
     ("change", Verdict::Drift),
     ("state", Verdict::Drift),
+    ("http", Verdict::Drift),
     ("pending", Verdict::Partial),
 ];
 /// The check that a node must pass besides to be ready: whether it is the one to send. It gives none of the verdicts.
@@ -115,6 +116,8 @@ pub struct Evidence<'a> {
     pub torn: Option<&'a str>,
     /// Why the relays of the state file are not in force, or not kept.
     pub damaged: Option<&'a str>,
+    /// What of the file's `[http]` cannot be had: nobody is answered there.
+    pub http: Vec<&'a str>,
     /// What of it waits.
     pub waiting: Waiting,
     /// Why this node may not send: it is not the active one.
@@ -251,6 +254,7 @@ fn check(name: &str, verdict: Verdict, evidence: &Evidence<'_>) -> Check {
             evidence.torn.map(|why| format!("the last change is in force by half: {why}")).into_iter().collect()
         }
         "state" => evidence.damaged.map(ToString::to_string).into_iter().collect(),
+        "http" => evidence.http.iter().map(ToString::to_string).collect(),
         "pending" => return pending(&evidence.waiting),
         _ => Vec::new(),
     };

@@ -5,6 +5,7 @@ use clap::Parser;
 use nix::sys::signal::{Signal, raise};
 use relay_common::plan::Plan;
 use relay_common::table::Placement;
+use relay_userspace::api::certificate::Certificate;
 use relay_userspace::args::{Check, Cli, Command, LogFormat, Run};
 use relay_userspace::check::Seen;
 use relay_userspace::control::driver::{Becomes, Ended};
@@ -112,14 +113,16 @@ fn relay(options: &Run, log: &LogHandle, given: Given) -> anyhow::Result<()> {
         debug_ebpf: options.debug_ebpf,
     };
     if let Some(before) = &given.before {
-        config::load(&driven.config)?;
+        let file = config::load(&driven.config)?;
         preflight::check()?;
+        // The one that runs has it in memory, also where its files are no more.
+        file.settings.http.tls.as_ref().map(Certificate::open).transpose()?;
         before.prepared()?;
     }
     let listening = given.listening.clone();
     let (run_dir, lent) = (options.run_dir.clone(), log.clone());
-    let serve = move |settings: &_, desk, node: &mut _| {
-        serve::start(settings, desk, node, &lent, &run_dir, listening.as_deref())
+    let serve = move |settings: &_, desk, node: &mut _, begins| {
+        serve::start(settings, desk, node, &lent, &run_dir, (listening.as_deref(), begins))
     };
     let report = match runtime()?.block_on(driver::run(&driven, given, serve))? {
         Ended::Stopped(report) => report,

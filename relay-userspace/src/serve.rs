@@ -4,7 +4,7 @@
 mod capture; // a relay's packets in a file
 mod why; // why a relay's stream is dark
 
-use crate::api::{self, Captured, Counts, Server, Sight, model};
+use crate::api::{self, Begins, Captured, Counts, Server, Sight, model};
 use crate::clock::now_ns;
 use crate::config::{Configuration, Errors, Http};
 use crate::control::desk::Desk;
@@ -36,7 +36,7 @@ pub fn start(
     node: &mut Node,
     log: &LogHandle,
     run_dir: &Path,
-    given: Option<&Listening>,
+    (given, begins): (Option<&Listening>, Begins),
 ) -> anyhow::Result<Server> {
     let (mut http, default) = (configuration.settings.http.clone(), Http::default());
     if http.socket == default.socket {
@@ -53,16 +53,7 @@ pub fn start(
         captures: capture::Captures::default(),
         _alive: alive,
     });
-    let opened = match api::open(&http, given) {
-        // Packets flow without it, the Unix socket answers, and whoever starts is in charge of the lanes.
-        Err(error) if http.listen.is_some() => {
-            http.listen = None;
-            let opened = api::open(&http, given)?;
-            tracing::warn!("the API answers at its Unix socket only: {error:#}; then: mcr restart");
-            opened
-        }
-        opened => opened?,
-    };
+    let opened = api::open(&http, given, begins)?;
     rights::keep_what_is_needed(&http)?;
     let (looks, at) = (desk.clone(), rates);
     std::thread::Builder::new()

@@ -190,7 +190,9 @@ fn what_is_not_as_it_should_be_is_drift_and_fails_nobody_over() {
     assert_eq!((name.as_str(), text.as_str()), ("change", "the last change is in force by half: lane 0 hangs"));
     let (name, text) = drift(&Evidence { damaged: Some("it cannot be read"), ..well() });
     assert_eq!((name.as_str(), text.as_str()), ("state", "it cannot be read"));
-    let all = Evidence { refused: Some("a"), torn: Some("b"), damaged: Some("c"), ..well() };
+    let (name, text) = drift(&Evidence { http: vec!["http.listen: it is taken", "http.tls: no key"], ..well() });
+    assert_eq!((name.as_str(), text.as_str()), ("http", "http.listen: it is taken; http.tls: no key"));
+    let all = Evidence { refused: Some("a"), torn: Some("b"), damaged: Some("c"), http: vec!["d"], ..well() };
     assert!(said(&all, READY).is_ok, "nor makes it somebody not ready");
 }
 
@@ -236,6 +238,7 @@ fn all_faults_at_once_are_all_told() {
         refused: Some("d"),
         torn: Some("e"),
         damaged: Some("f"),
+        http: vec!["i"],
         waiting: waiting(&[Share::NONE], &["g"], 1),
         passive: Some("h"),
         ..well()

@@ -20,9 +20,37 @@ const MODE: u32 = 0o660;
 /// The open sockets.
 #[derive(Debug)]
 pub(super) struct Sockets {
-    pub(super) unix: UnixListener,
+    pub(super) unix: Unix,
+    pub(super) tcp: Tcp,
+}
+
+/// Where those of this machine come.
+#[derive(Debug)]
+pub(super) enum Unix {
+    /// Here.
+    Open(Placed),
+    /// Nowhere yet, and why.
+    Wanted(String),
+}
+
+/// Where everybody else comes.
+#[derive(Debug)]
+pub(super) enum Tcp {
+    /// Nowhere.
+    Off,
+    /// Here.
+    Open(TcpListener),
+    /// Nowhere yet, because the address cannot be had, and why.
+    Wanted(SocketAddr, String),
+}
+
+/// A Unix socket in its place.
+#[derive(Debug)]
+pub(super) struct Placed {
+    pub(super) listener: UnixListener,
     pub(super) place: Place,
-    pub(super) tcp: Option<TcpListener>,
+    /// Why it does not have the group that it is to have. Fewer may come until it has.
+    pub(super) group: Option<String>,
 }
 
 /// Where the Unix socket lies.
@@ -43,30 +71,60 @@ impl Drop for Place {
     }
 }
 
+impl Place {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
 fn inode(path: &Path) -> Option<(u64, u64)> {
     fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 impl Sockets {
     /// The same sockets, for the control that follows in this process.
-    pub(super) fn to_give(&self) -> io::Result<Listening> {
-        let tcp = self.tcp.as_ref().map(TcpListener::try_clone).transpose()?;
-        let Place { path, inode, stays } = &self.place;
-        Ok(Listening {
-            unix: self.unix.try_clone()?.into(),
-            place: (path.clone(), *inode),
-            tcp: tcp.map(Into::into),
-            stays: Arc::clone(stays),
-        })
+    pub(super) fn to_give(&self) -> io::Result<Option<Listening>> {
+        let Unix::Open(unix) = &self.unix else { return Ok(None) };
+        let tcp = match &self.tcp {
+            Tcp::Open(tcp) => Some(tcp.try_clone()?.into()),
+            Tcp::Off | Tcp::Wanted(..) => None,
+        };
+        Ok(Some(Listening { tcp, ..unix.to_give()? }))
     }
+}
+
+impl Placed {
+    pub(super) fn to_give(&self) -> io::Result<Listening> {
+        let Place { path, inode, stays } = &self.place;
+        let (unix, place) = (self.listener.try_clone()?.into(), (path.clone(), *inode));
+        Ok(Listening { unix, place, tcp: None, stays: Arc::clone(stays) })
+    }
+}
+
+/// What to make of a Unix socket that cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begins {
+    /// Nothing runs yet: nobody could ask this node, so it is not started.
+    Anew,
+    /// Lanes have this control: it is in charge of them whoever can ask it.
+    InCharge,
 }
 
 /// Opens them. Nothing answers yet. Those that the control before this one listened at go on where the configuration still
 /// names them, so that nobody is refused meanwhile.
-pub(super) fn open(http: &Http, given: Option<&Listening>) -> anyhow::Result<Sockets> {
-    let tcp = http.listen.map(|address| tcp(address, given)).transpose()?;
-    let (unix, place) = unix(http, given)?;
-    Ok(Sockets { unix, place, tcp })
+pub(super) fn open(http: &Http, given: Option<&Listening>, begins: Begins) -> anyhow::Result<Sockets> {
+    let unix = match unix(http, given) {
+        Ok(placed) => Unix::Open(placed),
+        Err(error) if begins == Begins::InCharge => Unix::Wanted(format!("{error:#}")),
+        Err(error) => return Err(error),
+    };
+    // Packets flow without it.
+    let tcp = match http.listen.map(|address| (address, tcp(address, given))) {
+        None => Tcp::Off,
+        Some((_, Ok(listener))) => Tcp::Open(listener),
+        Some((address, Err(error))) => Tcp::Wanted(address, format!("{error:#}")),
+    };
+    Ok(Sockets { unix, tcp })
 }
 
 fn tcp(address: SocketAddr, given: Option<&Listening>) -> anyhow::Result<TcpListener> {
@@ -83,7 +141,7 @@ fn tcp(address: SocketAddr, given: Option<&Listening>) -> anyhow::Result<TcpList
     })
 }
 
-fn unix(http: &Http, given: Option<&Listening>) -> anyhow::Result<(UnixListener, Place)> {
+fn unix(http: &Http, given: Option<&Listening>) -> anyhow::Result<Placed> {
     let group = http.socket_group.as_deref();
     let Some(Listening { unix, place: (path, file), stays, .. }) = given else { return open_unix(&http.socket, group) };
     if inode(path) != Some(*file) {
@@ -92,28 +150,33 @@ fn unix(http: &Http, given: Option<&Listening>) -> anyhow::Result<(UnixListener,
     let unix = UnixListener::from(unix.try_clone().context("http.socket")?);
     let place = Place { path: path.clone(), inode: *file, stays: Arc::clone(stays) };
     if *path == http.socket {
-        let (own, has) = (nix::unistd::getegid().as_raw(), fs::symlink_metadata(path).map(|file| file.gid()));
-        let changed = group.map_or(Ok(own), group_id).and_then(|group| match has {
-            // To change nothing, too, takes a right in some places.
-            Ok(has) if has == group => Ok(()),
-            _ => Ok(chown(path, None, Some(group))?),
-        });
-        if let Err(error) = changed {
-            tracing::error!("http.socket_group: the group of {} stays as it is: {error:#}", path.display());
-        }
-        return Ok((unix, place));
+        let group = give_to(path, group).err().map(|error| format!("{error:#}"));
+        return Ok(Placed { listener: unix, place, group });
     }
     match open_unix(&http.socket, group) {
         // What lay elsewhere goes with its place.
         Ok(opened) => Ok(opened),
         Err(error) => {
             tracing::error!("{error:#}; the API answers at {} as before", path.display());
-            Ok((unix, place))
+            Ok(Placed { listener: unix, place, group: None })
         }
     }
 }
 
-fn open_tcp(address: SocketAddr) -> anyhow::Result<TcpListener> {
+/// Gives a socket to the group that is named, or to our own.
+pub(super) fn give_to(path: &Path, group: Option<&str>) -> anyhow::Result<()> {
+    let wanted = group.map_or_else(|| Ok(nix::unistd::getegid().as_raw()), group_id)?;
+    // To change nothing, too, takes a right in some places.
+    if fs::symlink_metadata(path).is_ok_and(|file| file.gid() == wanted) {
+        return Ok(());
+    }
+    chown(path, None, Some(wanted)).with_context(|| {
+        let group = group.unwrap_or("of mcr");
+        format!("http.socket_group: cannot give the socket to group {group}: run mcr as root, or as a member of it")
+    })
+}
+
+pub(super) fn open_tcp(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address).map_err(|error| {
         let remedy = match error.kind() {
             ErrorKind::AddrInUse => "end what listens there (ss -ltnp), or use another port, or \"off\"",
@@ -129,7 +192,7 @@ fn open_tcp(address: SocketAddr) -> anyhow::Result<TcpListener> {
 
 /// Opens the Unix socket beside its place, with its rights, and then puts it there: nobody ever finds it with other
 /// rights or deaf, and a dead one is replaced.
-fn open_unix(path: &Path, group: Option<&str>) -> anyhow::Result<(UnixListener, Place)> {
+pub(super) fn open_unix(path: &Path, group: Option<&str>) -> anyhow::Result<Placed> {
     let shown = path.display();
     let remedy = "let the user that runs mcr write there, or name another place in http.socket";
     if let Some(folder) = path.parent() {
@@ -141,24 +204,17 @@ fn open_unix(path: &Path, group: Option<&str>) -> anyhow::Result<(UnixListener, 
     aside.push(format!(".{}", std::process::id()));
     let aside = PathBuf::from(aside);
     let _ = fs::remove_file(&aside); // Only an mcr of our number can have left one, and it is gone.
-    let made = || -> anyhow::Result<(UnixListener, Place)> {
+    let made = || -> anyhow::Result<Placed> {
         let listener =
             UnixListener::bind(&aside).with_context(|| format!("http.socket: cannot make {shown}: {remedy}"))?;
         let restrict = || fs::set_permissions(&aside, Permissions::from_mode(MODE));
         restrict().with_context(|| format!("http.socket: cannot restrict {shown} to its group"))?;
-        if let Some(group) = group {
-            let id = group_id(group)?;
-            chown(&aside, None, Some(id)).with_context(|| {
-                format!(
-                    "http.socket_group: cannot give {shown} to group {group}: run mcr as root, or as a member of it"
-                )
-            })?;
-        }
+        let group = group.and_then(|group| give_to(&aside, Some(group)).err()).map(|error| format!("{error:#}"));
         listener.set_nonblocking(true).context("http.socket")?;
         let inode =
             inode(&aside).with_context(|| format!("http.socket: {shown} is gone while it is made: {remedy}"))?;
         fs::rename(&aside, path).with_context(|| format!("http.socket: cannot put {shown} in its place: {remedy}"))?;
-        Ok((listener, Place { path: path.to_owned(), inode, stays: Arc::default() }))
+        Ok(Placed { listener, place: Place { path: path.to_owned(), inode, stays: Arc::default() }, group })
     };
     made().inspect_err(|_| {
         let _ = fs::remove_file(&aside);

@@ -31,11 +31,13 @@ mod routes; // everything that can be asked
 mod server; // the thread of the API
 mod shared; // what all clients share
 mod tls; // certificates that are renewed
+mod wanted; // what could not be had at the beginning
 mod sight; // what the API is told to show
 mod stream; // events as they happen
 
 pub use document::document;
 pub use limits::Counts;
+pub use listen::Begins;
 pub use server::{Opened, Server, doubts, open, start};
 pub use sight::{Captured, Sight};
 

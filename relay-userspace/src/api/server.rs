@@ -5,12 +5,13 @@ use super::certificate::Certificate;
 use super::connection::{made_room, serve, turn_away};
 use super::denied;
 use super::limits::{Counts, Limits, THREADS};
-use super::listen::{self, Sockets};
+use super::listen::{self, Begins, Sockets, Tcp, Unix};
 use super::places::{Places, Room};
 use super::routes;
 use super::shared::Api;
 use super::sight::Sight;
-use super::tls;
+use super::tls::{self, NoCertificate};
+use super::wanted;
 use crate::config::Http;
 use crate::control::desk::Desk;
 use crate::control::handover::{Handover, Listening};
@@ -23,7 +24,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpStream, UnixListener};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::yield_now;
@@ -45,18 +46,27 @@ pub struct Server {
 pub struct Opened {
     sockets: Sockets,
     tcp: Option<SocketAddr>,
-    certificate: Option<Certificate>,
+    /// Or why it cannot be had.
+    certificate: Result<Option<Certificate>, String>,
 }
 
-/// Opens the sockets, or goes on with those that the control before this one has given.
+/// Opens the sockets, or goes on with those that the control before this one has given. What cannot be had is told once the
+/// API has started, and tried again: packets flow without it.
 ///
 /// # Errors
-/// When one cannot be opened, with the key of the configuration and what to do.
-pub fn open(http: &Http, given: Option<&Listening>) -> anyhow::Result<Opened> {
-    let sockets = listen::open(http, given)?;
-    let tcp = sockets.tcp.as_ref().map(std::net::TcpListener::local_addr).transpose().context("http.listen")?;
-    let certificate = http.tls.as_ref().map(Certificate::open).transpose()?;
-    if let Some(address) = tcp.filter(|tcp| certificate.is_none() && !tcp.ip().to_canonical().is_loopback())
+/// When nobody could ask this node and nothing runs yet, with the key of the configuration and what to do.
+pub fn open(http: &Http, given: Option<&Listening>, begins: Begins) -> anyhow::Result<Opened> {
+    let sockets = listen::open(http, given, begins)?;
+    let tcp = match &sockets.tcp {
+        Tcp::Open(listener) => Some(listener.local_addr().context("http.listen")?),
+        Tcp::Wanted(_, why) => {
+            tracing::warn!("{why}; until then the API answers at its Unix socket only");
+            None
+        }
+        Tcp::Off => None,
+    };
+    let certificate = http.tls.as_ref().map(Certificate::open).transpose().map_err(|error| format!("{error:#}"));
+    if let Some(address) = tcp.filter(|tcp| http.tls.is_none() && !tcp.ip().to_canonical().is_loopback())
         && !http.tokens.is_empty()
     {
         tracing::warn!(%address, "whoever listens on the network reads tokens: set http.tls, or put a proxy before it");
@@ -91,10 +101,15 @@ pub(super) fn start_within(
 ) -> anyhow::Result<Server> {
     let Opened { sockets, tcp, certificate } = opened;
     let (ending, ends) = watch::channel(false);
-    desk.http.begin(file, http, certificate);
+    let (certificate, lacks_tls) = certificate.map_or_else(|why| (None, Some(why)), |held| (held, None));
+    let opened = Http { listen: http.listen.filter(|_| tcp.is_some()), ..http.clone() };
+    desk.http.begin(file, &opened, certificate);
     let handover = desk.handover.clone();
-    handover.listening(sockets.to_give().context("cannot start the API")?);
+    if let Some(listening) = sockets.to_give().context("cannot start the API")? {
+        handover.listening(listening);
+    }
     let api = Api::new(desk, sight, limits, ends);
+    wanted::tell_first(&api, &sockets.unix, &sockets.tcp, lacks_tls);
     let runtime = Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(THREADS)
@@ -145,18 +160,16 @@ impl Drop for Server {
 
 fn run(runtime: &Runtime, sockets: Sockets, api: Api) -> io::Result<()> {
     runtime.block_on(async move {
-        let Sockets { unix, tcp, place } = sockets;
-        let unix = UnixListener::from_std(unix)?;
-        let tcp = tcp.map(TcpListener::from_std).transpose()?;
+        let Sockets { unix, tcp } = sockets;
         let router = routes::served(api.clone());
         let Limits { tcp: all, unix: by_unix, share, probes, .. } = api.limits;
         let by_tcp = Places::new(Room { all, share, probes });
         // Who may open the socket may do everything: nobody there is kept from it by another user's share.
         let by_unix = Places::new(Room { all: by_unix, share: by_unix, probes });
         tokio::select! {
-            () = accept_unix(unix, place, &api, &router, &by_unix) => {}
-            () = accept_tcp(tcp, &api, &router, &by_tcp) => {}
-            () = tls::follow(&api.desk.http) => {}
+            ended = accept_unix(unix, &api, &router, &by_unix) => ended?,
+            ended = accept_tcp(tcp, &api, &router, &by_tcp) => ended?,
+            () = tls::follow(&api) => {}
             () = ending(&api) => {}
         }
         let everybody = async { tokio::join!(by_unix.empty(), by_tcp.empty()) };
@@ -172,7 +185,15 @@ async fn ending(api: &Api) {
     let _ = api.ending.clone().wait_for(|ending| *ending).await; // A sender that is gone means the same.
 }
 
-async fn accept_unix(listener: UnixListener, _lies: listen::Place, api: &Api, router: &Router, places: &Places) {
+async fn accept_unix(unix: Unix, api: &Api, router: &Router, places: &Places) -> io::Result<()> {
+    let (listener, place, lacks_group) = wanted::unix(unix, api).await?;
+    tokio::select! {
+        () = take_unix(&listener, api, router, places) => Ok(()),
+        () = wanted::group(lacks_group, &place, api) => Ok(()),
+    }
+}
+
+async fn take_unix(listener: &UnixListener, api: &Api, router: &Router, places: &Places) {
     loop {
         let Some((stream, _)) = accepted(listener.accept().await).await else { continue };
         let Ok(credentials) = stream.peer_cred() else { continue };
@@ -183,16 +204,18 @@ async fn accept_unix(listener: UnixListener, _lies: listen::Place, api: &Api, ro
     }
 }
 
-async fn accept_tcp(listener: Option<TcpListener>, api: &Api, router: &Router, places: &Places) {
-    let Some(listener) = listener else { return std::future::pending().await };
+async fn accept_tcp(tcp: Tcp, api: &Api, router: &Router, places: &Places) -> io::Result<()> {
+    let listener = wanted::tcp(tcp, api).await?;
     loop {
         let Some((stream, peer)) = accepted(listener.accept().await).await else { continue };
         let Ok(local) = stream.local_addr() else { continue };
         let _ = stream.set_nodelay(true); // Slower, but right without.
         let peer = Peer::Tcp { peer, local };
         match tls::acceptor(&api.desk.http) {
-            Some(tls) => receive_encrypted(stream, peer, &tls, api, router, places),
-            None => receive(stream, peer, api, router, places),
+            Ok(Some(tls)) => receive_encrypted(stream, peer, &tls, api, router, places),
+            Ok(None) => receive(stream, peer, api, router, places),
+            // Nobody is answered in plain where the file says otherwise.
+            Err(NoCertificate) => _ = api.counts.requests.turned_away.fetch_add(1, Relaxed),
         }
         yield_now().await;
     }

@@ -1,6 +1,8 @@
 //! TLS on the TCP address. A certificate that was renewed is taken without a restart, and without being told.
 
 use super::certificate::Certificate;
+use super::shared::Api;
+use super::wanted;
 use crate::control::http::HttpDesk;
 use crate::control::sources::Watched;
 use std::sync::Arc;
@@ -11,20 +13,48 @@ use tokio_rustls::TlsAcceptor;
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What agrees on keys with the next client, if there is a certificate.
-pub(super) fn acceptor(http: &HttpDesk) -> Option<TlsAcceptor> {
-    http.certificate.load().as_ref().map(|certificate| TlsAcceptor::from(certificate.server()))
+/// TCP is to speak TLS, and the certificate cannot be had.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NoCertificate;
+
+/// What agrees on keys with the next client; nothing where TCP is plain.
+pub(super) fn acceptor(http: &HttpDesk) -> Result<Option<TlsAcceptor>, NoCertificate> {
+    match http.certificate.load().as_ref() {
+        Some(certificate) => Ok(Some(TlsAcceptor::from(certificate.server()))),
+        None if http.in_force().tls.is_some() => Err(NoCertificate),
+        None => Ok(None),
+    }
 }
 
-/// Takes the files anew whenever they have changed. Those that make no sense change nothing.
-pub(super) async fn follow(http: &HttpDesk) {
+/// Takes the files anew whenever they have changed. Those that make no sense change nothing; where there was no certificate
+/// yet they are tried each time.
+pub(super) async fn follow(api: &Api) {
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut watched = None;
     loop {
         looks.tick().await;
-        look(http, &mut watched);
+        want(api);
+        look(&api.desk.http, &mut watched);
     }
+}
+
+/// Takes the certificate that could not be had so far.
+fn want(api: &Api) {
+    let (http, in_force) = (&api.desk.http, api.desk.http.in_force());
+    let lacks = match &in_force.tls {
+        Some(files) if http.certificate.load().is_none() => match Certificate::open(files) {
+            Ok(taken) => {
+                // Unless control has taken another meanwhile.
+                let none = None::<Arc<Certificate>>;
+                http.certificate.compare_and_swap(&none, Some(Arc::new(taken)));
+                None
+            }
+            Err(error) => Some(format!("{error:#}")),
+        },
+        _ => None,
+    };
+    wanted::tell(api, wanted::TLS, lacks);
 }
 
 /// The certificate whose files are watched, and its files.

@@ -24,6 +24,7 @@ use super::tell;
 use super::turns::Turn;
 use super::view::View;
 use super::{sources, summary};
+use crate::api::Begins;
 use crate::api::model::Health;
 use crate::clock::{now_ns, thread_ns};
 use crate::config::{self, Configuration};
@@ -88,7 +89,7 @@ pub struct Becomes {
 pub async fn run<S>(
     options: &Options,
     given: Given,
-    serve: impl FnOnce(&Configuration, Desk, &mut Node) -> anyhow::Result<S> + Send + 'static,
+    serve: impl FnOnce(&Configuration, Desk, &mut Node, Begins) -> anyhow::Result<S> + Send + 'static,
 ) -> anyhow::Result<Ended> {
     let loaded = config::load(&options.config);
     let doors = door::find(&options.run_dir, door::namespace()?)?;

@@ -99,6 +99,13 @@ impl Handover {
         self.gives().listening = Some(listening);
     }
 
+    /// The API has a TCP socket by now.
+    pub fn hears(&self, tcp: OwnedFd) {
+        if let Some(listening) = &mut self.gives().listening {
+            listening.tcp = Some(tcp);
+        }
+    }
+
     /// Another control follows: the API's sockets stay when this API ends.
     pub fn keep_listening(&self) {
         if let Some(listening) = &self.gives().listening {

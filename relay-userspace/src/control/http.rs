@@ -2,7 +2,8 @@
 
 use crate::api::certificate::Certificate;
 use crate::config::Http;
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -14,13 +15,16 @@ pub struct HttpDesk {
     in_force: Arc<watch::Sender<Arc<InForce>>>,
     /// The certificate in use, if TCP speaks TLS.
     pub certificate: Arc<ArcSwapOption<Certificate>>,
+    lacks: Arc<ArcSwap<Lacks>>,
 }
+
+/// Why keys of `[http]` cannot be had yet; the API tries again.
+pub type Lacks = BTreeMap<&'static str, String>;
 
 /// `[http]` as it is in force.
 #[derive(Clone, Debug, Default)]
 pub struct InForce {
     http: Http,
-    /// As the file had it when mcr was started, which is not always what was opened.
     started_with: Http,
     /// The keys of which the file says something else, and that count from the next start of mcr on.
     pub restart_keys: Vec<&'static str>,
@@ -31,6 +35,14 @@ impl Deref for InForce {
 
     fn deref(&self) -> &Http {
         &self.http
+    }
+}
+
+impl InForce {
+    /// As the file had it when mcr was started, which is not always what was opened.
+    #[must_use]
+    pub const fn started_with(&self) -> &Http {
+        &self.started_with
     }
 }
 
@@ -45,7 +57,8 @@ pub struct Prepared {
 
 impl Default for HttpDesk {
     fn default() -> Self {
-        Self { in_force: Arc::new(watch::channel(Arc::default()).0), certificate: Arc::default() }
+        let in_force = Arc::new(watch::channel(Arc::default()).0);
+        Self { in_force, certificate: Arc::default(), lacks: Arc::default() }
     }
 }
 
@@ -63,13 +76,30 @@ impl HttpDesk {
         Arc::clone(&self.in_force.borrow())
     }
 
-    /// The address that the file named when mcr was started and that could not be had; nobody misses the one that counts
-    /// where none is named.
+    /// What of it cannot be had yet, by the key of the file, and why.
     #[must_use]
-    pub fn unheard(&self) -> Option<SocketAddr> {
-        let in_force = self.in_force();
-        let named = in_force.started_with.listen.filter(|_| in_force.started_with.listen != Http::default().listen);
-        named.filter(|_| in_force.listen.is_none())
+    pub fn lacks(&self) -> Arc<Lacks> {
+        self.lacks.load_full()
+    }
+
+    /// Notes that a key cannot be had, or can. Says whether it was otherwise before.
+    #[must_use]
+    pub fn note_lack(&self, key: &'static str, why: Option<String>) -> bool {
+        let mut lacks = Lacks::clone(&self.lacks.load());
+        let before = match why.clone() {
+            Some(why) => lacks.insert(key, why),
+            None => lacks.remove(key),
+        };
+        if before != why {
+            // Only the thread of the API does this.
+            self.lacks.store(Arc::new(lacks));
+        }
+        before.is_some() != why.is_some()
+    }
+
+    /// Somebody listens at that address by now.
+    pub fn heard(&self, address: SocketAddr) {
+        self.in_force.send_modify(|in_force| Arc::make_mut(in_force).http.listen = Some(address));
     }
 
     /// Tells of each change.
@@ -88,7 +118,12 @@ impl HttpDesk {
             (None, _) => None,
             // It is followed already.
             (Some(files), Some(held)) if *held.files() == *files => Some(held),
-            (Some(files), _) => Some(Arc::new(Certificate::open(files).map_err(|error| format!("{error:#}"))?)),
+            (Some(files), held) => match Certificate::open(files) {
+                Ok(certificate) => Some(Arc::new(certificate)),
+                // It could not be had at the start either, which is told and tried again: no reason to take nothing else.
+                Err(_) if held.is_none() && before.tls.as_ref() == Some(files) => None,
+                Err(error) => return Err(format!("{error:#}")),
+            },
         };
         let restart_keys = before.started_with.restart_keys(file);
         let Http { tokens, reads, tls, insecure, .. } = file.clone();
@@ -147,8 +182,24 @@ mod tests {
     fn a_certificate_that_cannot_be_used_changes_nothing() {
         let (desk, file) = desk();
         let tls = Tls { certificate: "/nowhere/c.pem".into(), key: "/nowhere/k.pem".into() };
-        let problem = desk.prepare(&Http { tokens: vec![], tls: Some(tls), ..file }).unwrap_err();
+        let wanted = Http { tokens: vec![], tls: Some(tls), ..file };
+        let problem = desk.prepare(&wanted).unwrap_err();
         assert!(problem.starts_with("http.tls.certificate: cannot read /nowhere/c.pem"), "{problem}");
         assert_eq!(desk.in_force().tokens.len(), 1);
+        // It was so at the start: what else the file says is taken.
+        desk.begin(&wanted, &wanted, None);
+        let more = Http { tokens: vec![Token::new("new", [2; 32], Access::Read)], ..wanted };
+        assert_eq!(desk.take(desk.prepare(&more).unwrap()), ["add token \"new\""]);
+    }
+
+    #[test]
+    fn what_is_lacking_is_news_once_and_its_end_too() {
+        let (desk, _) = desk();
+        assert!(desk.note_lack("http.tls", Some("no file".to_owned())));
+        assert!(!desk.note_lack("http.tls", Some("no key".to_owned())));
+        assert!(!desk.note_lack("http.socket", None));
+        assert_eq!(desk.lacks().get("http.tls").map(String::as_str), Some("no key"));
+        assert!(desk.note_lack("http.tls", None));
+        assert!(desk.lacks().is_empty());
     }
 }

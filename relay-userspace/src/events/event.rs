@@ -134,6 +134,11 @@ kinds! {
     ProgramDetached = "program.detached", Error, ["link", "program"];
     /// The kernel did not hold what it should.
     KernelDiffers = "kernel.differs", Error, ["check"];
+    /// A key of `[http]` cannot be had, as an address that another program listens at: packets flow without it, and it is tried
+    /// again each second.
+    HttpLacking = "http.lacking", Warn, ["key", "error"];
+    /// A key of `[http]` that could not be had is in effect.
+    HttpThere = "http.there", Info, ["key"];
     /// A verdict on the node is given by a check that fails, or not any more (`ok`): `fault`, `drift` or `partial`.
     HealthChanged = "health.changed", Warn, ["verdict", "ok"];
 }

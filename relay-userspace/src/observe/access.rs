@@ -51,10 +51,7 @@ pub(super) fn warnings(http: &HttpDesk, unix_ms: u64) -> Vec<String> {
             warnings.push(format!("the token \"{name}\" {end}: give it a later end in http.tokens, or remove it"));
         }
     }
-    if let Some(address) = http.unheard() {
-        let what = "could not be had when mcr was started, and nobody is answered there";
-        warnings.push(format!("http.listen: {address} {what}: end what listens there (ss -ltnp), then mcr restart"));
-    }
+    warnings.extend(http.lacks().values().map(|why| format!("{why}; mcr tries again each second")));
     for key in &in_force.restart_keys {
         let text =
             format!("{key} is another in the file and not in effect: end mcr (mcr stop) and start it, or put it back");
@@ -116,19 +113,12 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_could_not_be_had_is_named_if_somebody_asked_for_it() {
-        for (listen, n) in [(Http::default().listen, 0), (Some(([10, 0, 0, 1], 9281).into()), 1)] {
-            let (desk, file) = (HttpDesk::default(), Http { listen, ..Http::default() });
-            desk.begin(&file, &Http { listen: None, ..file.clone() }, None);
-            let told = warnings(&desk, NOW);
-            assert_eq!(told.len(), n, "{told:?}");
-            assert!(
-                told.iter().all(|text| text.starts_with("http.listen: 10.0.0.1:9281 could not be had")),
-                "{told:?}"
-            );
-            desk.begin(&file, &file, None);
-            assert_eq!(warnings(&desk, NOW), [""; 0]);
-        }
+    fn what_cannot_be_had_yet_is_named() {
+        let desk = HttpDesk::default();
+        assert!(desk.note_lack("http.listen", Some("http.listen: it is taken".to_owned())));
+        assert_eq!(warnings(&desk, NOW), ["http.listen: it is taken; mcr tries again each second"]);
+        assert!(desk.note_lack("http.listen", None));
+        assert_eq!(warnings(&desk, NOW), [""; 0]);
     }
 
     #[test]

@@ -98,6 +98,7 @@ fn with_evidence<T>(desk: &Desk, view: &View, waiting: Waiting, now: u64, judge:
     let counts = |problem: &&Problem| !problem.link().is_some_and(|link| view.facts.unusable.contains_key(link));
     let texts: Vec<(&str, String)> =
         found.problems.iter().filter(counts).map(|problem| (problem.check(), problem.to_string())).collect();
+    let lacks = desk.http.lacks();
     let doing = desk.pulse.progress.doing(now);
     let what = doing.as_ref().map_or_else(String::new, ToString::to_string);
     // What its worker did since then kept it from looking; whether that gets on is another question.
@@ -113,6 +114,7 @@ fn with_evidence<T>(desk: &Desk, view: &View, waiting: Waiting, now: u64, judge:
         refused: refused.as_deref(),
         torn: view.config.torn.as_deref(),
         damaged: view.config.damaged.as_deref(),
+        http: lacks.values().map(String::as_str).collect(),
         waiting,
         // Every node is standalone yet, and so always active.
         passive: None,

@@ -230,16 +230,32 @@ fn a_stop_in_the_first_moments_of_a_start_is_a_stop() {
     assert!(stage_is_bare(&stage), "something stays behind");
 }
 
-/// The address of the API is somebody else's when control begins: it is in charge all the same, and says so.
+/// Whatever of `[http]` cannot be had when control begins, it is in charge all the same, says so, and tries again.
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
-fn a_control_whose_address_is_taken_is_in_charge_all_the_same() {
+fn a_control_whose_api_cannot_be_had_is_in_charge_and_tries_again() {
     let stage = Stage::new(1);
-    let config = format!("[http]\nlisten = \"0.0.0.0:9281\"\ninsecure = true\n{}", stage.config());
-    let mut relay = Relay::start(&stage.relay, &config).unwrap();
+    let folder = std::env::temp_dir().join(format!("mcr-api-lacks-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let file = |name: &str| folder.join(name);
+    std::fs::write(file("c.pem"), made.cert.pem()).unwrap();
+    std::fs::write(file("k.pem"), made.signing_key.serialize_pem()).unwrap();
+    let tls = format!("tls = {{ certificate = '{0}/c.pem', key = '{0}/k.pem' }}", folder.display());
+    let http = format!("[http]\nlisten = '0.0.0.0:9281'\ninsecure = true\n{tls}\n");
+    let mut relay = Relay::start(&stage.relay, &format!("{http}{}", stage.config())).unwrap();
+    let mcr = |relay: &Relay, arguments: &[&str]| {
+        let mut mcr = std::process::Command::new(bench::relay::binary());
+        let said = mcr.env("MCR_SOCKET", relay.folder().join("mcr.sock")).args(arguments).output().unwrap();
+        assert!(said.status.success(), "{said:?}");
+        String::from_utf8(said.stdout).unwrap()
+    };
     let traffic = stage.stream_at(RATE / 10);
     traffic.pass(RATE / 100);
+    std::fs::write(relay.config(), format!("{http}socket_group = 'mcr-no-such-group'\n{}", stage.config())).unwrap();
+    mcr(&relay, &["reload"]);
     kill_control(&mut relay);
+    std::fs::rename(file("c.pem"), file("away.pem")).unwrap();
     let taken = std::cell::RefCell::new(None);
     wait_until("the address does not come free", || {
         taken.replace(stage.relay.run(|| std::net::TcpListener::bind("0.0.0.0:9281")).ok());
@@ -247,20 +263,29 @@ fn a_control_whose_address_is_taken_is_in_charge_all_the_same() {
     });
     relay.process = stage.another(&relay);
     relay.wait_until_ready().unwrap();
-    let status = |relay: &Relay| {
-        let mut mcr = std::process::Command::new(bench::relay::binary());
-        let said = mcr.env("MCR_SOCKET", relay.folder().join("mcr.sock")).args(["status", "--json"]).output().unwrap();
-        String::from_utf8(said.stdout).unwrap()
-    };
-    let told = status(&relay);
-    assert!(told.contains("http.listen: 0.0.0.0:9281 could not be had"), "{told}");
+    let lacking = [
+        "cannot listen on 0.0.0.0:9281",
+        "there is no group \\\"mcr-no-such-group",
+        "http.tls.certificate: cannot read",
+    ];
+    let says = |relay: &Relay, text: &str| mcr(relay, &["health", "--json", "--timeout", "5s"]).contains(text);
+    for text in lacking {
+        assert!(mcr(&relay, &["status", "--json"]).contains(text), "{text}");
+        assert!(says(&relay, text), "{text}");
+    }
     traffic.pass(RATE / 100);
     drop(taken.take());
-    kill_control(&mut relay);
-    relay.process = stage.another(&relay);
-    relay.wait_until_ready().unwrap();
-    assert!(!status(&relay).contains("could not be had"));
-    assert!(stage.relay.run(|| std::net::TcpStream::connect("10.1.0.2:9281")).is_ok());
+    std::fs::rename(file("away.pem"), file("c.pem")).unwrap();
+    wait_until("it is not tried again", || ![lacking[0], lacking[2]].iter().any(|text| says(&relay, text)));
+    let connect = || stage.relay.run(|| std::net::TcpStream::connect("10.1.0.2:9281"));
+    assert!(connect().is_ok());
+    // What is lacking still is no reason to refuse what else the file says, nor to end.
+    assert!(says(&relay, lacking[1]));
+    mcr(&relay, &["reload"]);
+    mcr(&relay, &["restart"]);
+    wait_until("another control does not say so", || says(&relay, lacking[1]));
+    assert!(connect().is_ok());
+    let _ = std::fs::remove_dir_all(&folder);
     let account = traffic.settle();
     account.balance(&relay.stop().unwrap(), 1);
 }

@@ -50,8 +50,8 @@ pub struct Share {
 /// One check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Check {
-    /// Its stable name: `control`, `lanes`, `program`, `maps`, `sockets`, `hold_down` (fault), `config`, `change`, `state`
-    /// (drift), `pending` (partial); for readiness also `role`.
+    /// Its stable name: `control`, `lanes`, `program`, `maps`, `sockets`, `hold_down` (fault), `config`, `change`, `state`,
+    /// `http` (drift), `pending` (partial); for readiness also `role`.
     pub name: String,
     /// The verdict that it gives when it fails; `role` gives none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

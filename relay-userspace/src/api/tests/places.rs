@@ -1,6 +1,9 @@
 //! The sockets and their files: who finds what in its way.
 
 use super::stage::Stage;
+use crate::api::Begins;
+use crate::api::model::Event;
+use crate::api::server::open;
 use crate::config::Http;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
@@ -12,8 +15,16 @@ fn aside(stage: &Stage, name: &str) -> Http {
     Http { listen: None, socket: stage.http.socket.with_file_name(name), ..stage.http.clone() }
 }
 
-fn refusal(stage: &Stage, http: &Http) -> String {
-    format!("{:#}", stage.start_another(http).map(|_| "it started").unwrap_err())
+fn refusal(http: &Http) -> String {
+    format!("{:#}", open(http, None, Begins::Anew).map(|_| "it is open").err().unwrap())
+}
+
+/// What an API that starts tells of a key that cannot be had. Nothing of it is left.
+fn lacking(stage: &Stage, http: &Http, key: &str) -> String {
+    stage.start_another(http).unwrap().stop();
+    let told = stage.told();
+    let of_key = |event: &&Event| event.event == "http.lacking" && event.fields["key"] == key;
+    told.iter().rfind(of_key).unwrap().text.clone()
 }
 
 #[tokio::test]
@@ -33,7 +44,7 @@ async fn the_socket_is_for_its_group_only_and_goes_with_the_server() {
     assert_eq!(fs::metadata(path.with_file_name("g.sock")).unwrap().gid(), own);
     server.stop();
     let none = Http { socket_group: Some("no-such-group".to_owned()), ..aside(&stage, "h.sock") };
-    let words = refusal(&stage, &none);
+    let words = lacking(&stage, &none, "http.socket_group");
     assert!(words.contains("http.socket_group") && words.contains("groupadd --system no-such-group"), "{words}");
     assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 0, "something was left");
 }
@@ -41,7 +52,7 @@ async fn the_socket_is_for_its_group_only_and_goes_with_the_server() {
 #[tokio::test]
 async fn a_dead_socket_is_replaced_and_a_living_one_is_not() {
     let stage = Stage::new();
-    let words = refusal(&stage, &Http { listen: None, ..stage.http.clone() });
+    let words = refusal(&Http { listen: None, ..stage.http.clone() });
     assert!(words.contains("another mcr answers at"), "{words}");
     assert_eq!(stage.unix.get("/healthz").await.status, 200);
 
@@ -58,7 +69,7 @@ async fn a_dead_socket_is_replaced_and_a_living_one_is_not() {
 
     let file = aside(&stage, "file");
     fs::write(&file.socket, "precious").unwrap();
-    let words = refusal(&stage, &file);
+    let words = refusal(&file);
     assert!(words.contains("is no socket"), "{words}");
     assert_eq!(fs::read_to_string(&file.socket).unwrap(), "precious");
 }
@@ -67,14 +78,14 @@ async fn a_dead_socket_is_replaced_and_a_living_one_is_not() {
 async fn what_cannot_be_opened_names_key_and_remedy() {
     let stage = Stage::new();
     let taken = Http { listen: stage.server().tcp(), ..aside(&stage, "a.sock") };
-    let words = refusal(&stage, &taken);
+    let words = lacking(&stage, &taken, "http.listen");
     assert!(words.contains("http.listen") && words.contains("ss -ltnp"), "{words}");
     let foreign = Http { listen: Some("192.0.2.1:9280".parse().unwrap()), ..aside(&stage, "a.sock") };
-    let words = refusal(&stage, &foreign);
+    let words = lacking(&stage, &foreign, "http.listen");
     assert!(words.contains("an address that this machine has"), "{words}");
     let nowhere = aside(&stage, "a.sock/b/c.sock");
     fs::write(stage.http.socket.with_file_name("a.sock"), "").unwrap();
-    let words = refusal(&stage, &nowhere);
+    let words = refusal(&nowhere);
     assert!(words.contains("http.socket") && words.contains("name another place"), "{words}");
 }
 

@@ -2,6 +2,7 @@
 
 use super::client::{Answer, Client};
 use super::control::{self, Control};
+use crate::api::Begins;
 use crate::api::limits::{Counts, Limits};
 use crate::api::model::{Check, Config, Diff, Event, Health, Link, Log, Relay, RelayStatus, Relays, Status, Why};
 use crate::api::server::{Server, open, start_within};
@@ -73,7 +74,7 @@ impl Stage {
         };
         let server = start_within(
             limits,
-            open(&http, None).unwrap(),
+            open(&http, None, Begins::Anew).unwrap(),
             (&http, &http),
             desk.clone(),
             Arc::<FakeSight>::clone(&sight),
@@ -87,7 +88,8 @@ impl Stage {
     pub(super) fn start_another(&self, http: &Http) -> anyhow::Result<Server> {
         let mut desk = self.desk.clone();
         (desk.http, desk.handover) = (HttpDesk::default(), Handover::default());
-        start_within(Limits::default(), open(http, None)?, (http, http), desk, Arc::<FakeSight>::clone(&self.sight))
+        let opened = open(http, None, Begins::InCharge)?;
+        start_within(Limits::default(), opened, (http, http), desk, Arc::<FakeSight>::clone(&self.sight))
     }
 
     /// Takes another `[http]`, as control does at a reload.

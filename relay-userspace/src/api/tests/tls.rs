@@ -2,7 +2,8 @@
 
 use super::client::{Answer, Client, request};
 use super::stage::Stage;
-use crate::api::server::Server;
+use crate::api::Begins;
+use crate::api::server::{Server, open};
 use crate::config::{Http, Tls};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use std::fs;
@@ -99,24 +100,76 @@ async fn a_renewed_certificate_is_taken_and_a_wrong_one_is_not() {
     assert!(encrypted.ask(&first).await.is_none(), "the old one is still shown");
 }
 
+/// Packets flow without an API: whatever is wrong with the files is told, nobody is answered in plain, and they are taken as
+/// soon as they can be.
 #[tokio::test]
-async fn files_that_are_none_are_told_at_the_start() {
+async fn files_that_are_none_are_told_and_taken_once_they_are_some() {
     let encrypted = Encrypted::new();
-    let start = |files: Tls| {
-        let socket = encrypted.stage.http.socket.with_extension("none");
-        let http = Http { socket, tls: Some(files), ..encrypted.stage.http.clone() };
-        format!("{:#}", encrypted.stage.start_another(&http).unwrap_err())
-    };
     let Tls { certificate, key } = encrypted.files.clone();
     let gone = Path::new("/nonexistent.pem").to_owned();
-    let said = start(Tls { certificate: gone.clone(), key: key.clone() });
-    assert!(said.contains("http.tls.certificate: cannot read /nonexistent.pem"), "{said}");
-    let said = start(Tls { certificate: key.clone(), key: key.clone() });
-    assert!(said.contains("holds no certificate"), "{said}");
-    let said = start(Tls { certificate: certificate.clone(), key: gone });
-    assert!(said.contains("http.tls.key: cannot read /nonexistent.pem"), "{said}");
     let other = key.with_file_name("other.key");
     fs::write(&other, self::certificate().signing_key.serialize_pem()).unwrap();
-    let said = start(Tls { certificate, key: other });
-    assert!(said.contains("is not the key of"), "{said}");
+    let bad = [
+        (gone.clone(), key.clone(), "http.tls.certificate: cannot read /nonexistent.pem"),
+        (key.clone(), key, "holds no certificate"),
+        (certificate.clone(), gone, "http.tls.key: cannot read /nonexistent.pem"),
+        (certificate.clone(), other.clone(), "is not the key of"),
+    ];
+    for (certificate, key, text) in bad {
+        let socket = encrypted.stage.http.socket.with_extension("none");
+        let http = Http { socket, tls: Some(Tls { certificate, key }), ..encrypted.stage.http.clone() };
+        let server = encrypted.stage.start_another(&http).unwrap();
+        let told = encrypted.stage.told();
+        let last = told.iter().rfind(|event| event.event == "http.lacking").unwrap();
+        assert!(last.text.contains(text) && last.fields["key"] == "http.tls", "{last:?}");
+        assert_eq!(Client::Unix(http.socket.clone()).get("/healthz").await.status, 200);
+        let mut plain = TcpStream::connect(server.tcp().unwrap()).await.unwrap();
+        let _ = plain.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+        let mut said = Vec::new();
+        let _ = plain.read_to_end(&mut said).await;
+        assert_eq!(said, b"", "answered in plain");
+        if text != "is not the key of" {
+            continue;
+        }
+        let files = Tls { certificate: encrypted.files.certificate.clone(), key: other.clone() };
+        write(&files, &self::certificate());
+        let (client, deadline) = (Client::Tls(server.tcp().unwrap(), files.certificate), Duration::from_secs(20));
+        let answered = async {
+            while client.try_send(request("GET", "/healthz", &[], "")).await.is_none() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(deadline, answered).await.expect("the mended files are not taken");
+        assert!(encrypted.stage.told().iter().any(|event| event.event == "http.there"));
+    }
+}
+
+/// A control that has lanes is in charge of them, also where nobody can ask it; one that begins anew is not started.
+#[tokio::test]
+async fn a_socket_that_cannot_be_had_is_had_later() {
+    let stage = Stage::new();
+    let folder = stage.http.socket.parent().unwrap();
+    let http = Http {
+        listen: None,
+        socket: folder.join("is-no-folder/mcr.sock"),
+        socket_group: Some("mcr-no-such-group".to_owned()),
+        ..stage.http.clone()
+    };
+    fs::write(folder.join("is-no-folder"), "").unwrap();
+    let refused = format!("{:#}", open(&http, None, Begins::Anew).err().unwrap());
+    assert!(refused.starts_with("http.socket: cannot make the folder of"), "{refused}");
+    let _server = stage.start_another(&http).unwrap();
+    let told =
+        |kind: &str, key: &str| stage.told().iter().any(|event| event.event == kind && event.fields["key"] == key);
+    assert!(told("http.lacking", "http.socket"));
+    fs::remove_file(folder.join("is-no-folder")).unwrap();
+    let deadline = Duration::from_secs(20);
+    let is_there = async {
+        while !http.socket.exists() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(deadline, is_there).await.expect("it is not tried again");
+    assert_eq!(Client::Unix(http.socket.clone()).get("/healthz").await.status, 200);
+    assert!(told("http.there", "http.socket") && told("http.lacking", "http.socket_group"));
 }

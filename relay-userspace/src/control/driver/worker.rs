@@ -4,6 +4,7 @@
 use super::begin::{Beginning, Files};
 use super::hand_over::Follows;
 use super::{Ended, Options};
+use crate::api::Begins;
 use crate::clock::now_ns;
 use crate::config::{Configuration, Errors};
 use crate::control::agenda::Job;
@@ -103,7 +104,7 @@ pub(super) fn spawn<S>(
     start: Start,
     tells: (EventLog, Arc<Pulse>),
     given: (Option<Predecessor>, Handover),
-    serve: impl FnOnce(&Configuration, Desk, &mut Node) -> anyhow::Result<S> + Send + 'static,
+    serve: impl FnOnce(&Configuration, Desk, &mut Node, Begins) -> anyhow::Result<S> + Send + 'static,
 ) -> anyhow::Result<Handle> {
     let (jobs, taken) = mpsc::unbounded_channel();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -138,7 +139,7 @@ async fn work<S>(
     (log, pulse): (EventLog, Arc<Pulse>),
     (before, handover): (Option<Predecessor>, Handover),
     mut jobs: UnboundedReceiver<Job>,
-    serve: impl FnOnce(&Configuration, Desk, &mut Node) -> anyhow::Result<S>,
+    serve: impl FnOnce(&Configuration, Desk, &mut Node, Begins) -> anyhow::Result<S>,
 ) -> anyhow::Result<Ended> {
     let (started, progress) = (now_ns(), Arc::clone(&pulse.progress));
     progress.begin(None, "start");
@@ -163,15 +164,15 @@ async fn work<S>(
         Err(error) => return Err(error),
     };
     worker.desk.handover = handover;
-    if let Some(before) = &before {
-        before.ready()?;
-    }
+    before.as_ref().map_or(Ok(()), Predecessor::ready)?;
     if options.debug_ebpf {
         tokio::spawn(worker.node.program_mut().follow_lines()?);
     }
-    let served = match serve(&configuration, worker.desk.clone(), &mut worker.node) {
+    let is_in_charge = worker.took_over || before.is_some();
+    let begins = if is_in_charge { Begins::InCharge } else { Begins::Anew };
+    let served = match serve(&configuration, worker.desk.clone(), &mut worker.node, begins) {
         Ok(served) => served,
-        Err(error) if worker.took_over || before.is_some() => {
+        Err(error) if is_in_charge => {
             return Err(error.context("the lanes relay on as they did, without a control"));
         }
         Err(error) => {
@@ -179,9 +180,7 @@ async fn work<S>(
             return Err(error);
         }
     };
-    if let Some(before) = &before {
-        before.answers()?;
-    }
+    before.as_ref().map_or(Ok(()), Predecessor::answers)?;
     let (go_on, goes_on) = oneshot::channel();
     let (desk, lanes, rebinds) = (worker.desk.clone(), worker.node.crew.seen(), worker.node.crew.rebinds);
     let http = configuration.settings.http;
