@@ -188,6 +188,7 @@ const CHECK_EXAMPLES: &str = "\
 Examples:
   mcr check /etc/mcr/relay.toml           everything that is wrong, or what it would do here
   mcr check --strict /etc/mcr/relay.toml  the same, and what only cannot work yet is wrong too
+  mcr check --offline relay.toml          the file alone, where it is written and not run
   mcr check --kernel                      what this kernel has of what mcr needs, and its known faults";
 
 const COMPLETIONS_EXAMPLES: &str = "\
@@ -240,6 +241,15 @@ pub struct Check {
     /// Refuse what is only pending otherwise: an interface that does not exist, a link that is down.
     #[arg(long)]
     pub strict: bool,
+    /// Look at the file alone, and not at links, cores, memory, sockets, folders and certificates: this is not the machine that it is for.
+    #[arg(long, conflicts_with = "kernel")]
+    pub offline: bool,
+    /// The folder that `mcr run` is given as --run-dir.
+    #[arg(long, value_name = "DIR", default_value = "/run/mcr")]
+    pub run_dir: PathBuf,
+    /// The folder that `mcr run` is given as --state-dir.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/mcr")]
+    pub state_dir: PathBuf,
     /// For programs.
     #[arg(long)]
     pub json: bool,

@@ -1,11 +1,11 @@
 //! `mcr check FILE`: what a file would do on this node, without doing it.
 
 pub mod kernel; // what this kernel has, and its faults
+pub mod machine; // what this machine cannot do
 mod show; // a table for people
 
 pub use show::show_table;
 
-use crate::api;
 use crate::config::{self, Configuration, Errors};
 use crate::link::hint::Hint;
 use crate::observe::warnings;
@@ -24,22 +24,34 @@ pub struct Options {
     pub strict: bool,
     /// For programs instead of people.
     pub json: bool,
+    /// Only what the file itself says: this is not the machine that it is for.
+    pub offline: bool,
 }
 
 /// Checks a file, writes what was found to `out`, and says whether the file is good. `look` is asked what is known
-/// of the links that the plan uses.
+/// of the machine; offline nobody is.
 ///
 /// # Errors
 ///
 /// Only if `out` cannot be written to.
-pub fn run(file: &Path, look: impl FnOnce(&Plan) -> Seen, options: Options, out: &mut impl Write) -> io::Result<bool> {
+pub fn run(
+    file: &Path,
+    look: impl FnOnce(&Configuration) -> Seen,
+    options: Options,
+    out: &mut impl Write,
+) -> io::Result<bool> {
     let name = file.display().to_string();
     let (good, value, text) = match config::load_piped(file) {
         Err(errors) => (false, errors_as_json(&errors), errors.to_string()),
-        Ok(Configuration { plan, settings, .. }) => {
-            let Seen { facts, lanes, kernel } = look(&plan);
-            let compiled = compile(&plan, &facts, &Placement::new(&plan, &facts, None), None);
-            let found = Found { compiled, doubts: api::doubts(&settings.http), lanes, kernel };
+        Ok(configuration) => {
+            let seen = if options.offline { Seen::default() } else { look(&configuration) };
+            let (Configuration { plan, .. }, facts) = (configuration, &seen.facts);
+            let mut compiled = compile(&plan, facts, &Placement::new(&plan, facts, None), None);
+            if options.offline {
+                // That nothing is there tells nothing.
+                compiled.pending.clear();
+            }
+            let found = Found { compiled, seen };
             let good = is_good(&found, options);
             (good, as_json(&name, &plan, &found, options), as_text(&name, &plan, &found, options))
         }
@@ -57,6 +69,12 @@ pub fn run(file: &Path, look: impl FnOnce(&Plan) -> Seen, options: Options, out:
 pub struct Seen {
     /// Its links and neighbours.
     pub facts: Facts,
+    /// What `mcr run` would refuse.
+    pub refusals: Vec<String>,
+    /// What it would begin without: of the API, and of what came through it.
+    pub lacks: Vec<String>,
+    /// Links that something else uses.
+    pub beside: Vec<String>,
     /// What is wrong with the user that lanes would have.
     pub lanes: Option<String>,
     /// Faults of its kernel that the plan would wake, by link.
@@ -68,34 +86,34 @@ pub struct Seen {
 pub struct Found {
     /// What its plan comes to.
     pub compiled: Compiled,
-    /// What of `[http]` would not work here.
-    pub doubts: Vec<String>,
-    /// What is wrong with the user that lanes would have here.
-    pub lanes: Option<String>,
-    /// Faults of this kernel that it would wake, by link.
-    pub kernel: Vec<(String, Hint)>,
+    /// What is known of this node.
+    pub seen: Seen,
 }
 
 /// Says whether a plan may be run.
 fn is_good(found: &Found, options: Options) -> bool {
-    let waits = !found.compiled.pending.is_empty() || !found.doubts.is_empty();
-    found.compiled.refused.is_empty() && !(options.strict && waits)
+    let Found { compiled, seen } = found;
+    let waits = !compiled.pending.is_empty() || !seen.lacks.is_empty() || !seen.beside.is_empty();
+    compiled.refused.is_empty() && seen.refusals.is_empty() && !(options.strict && waits)
 }
 
 /// What was found, for people.
 #[must_use]
 pub fn as_text(file: &str, plan: &Plan, found: &Found, options: Options) -> String {
-    let Found { compiled, doubts, lanes, kernel } = found;
+    let Found { compiled, seen: Seen { refusals, lacks, beside, lanes, kernel, .. } } = found;
     let mut text = String::new();
     for conflict in &compiled.refused {
         let _ = writeln!(text, "{file}: error: {conflict}"); // Writing to a String cannot fail.
+    }
+    for refusal in refusals {
+        let _ = writeln!(text, "{file}: error: mcr run would not start here: {refusal}");
     }
     let weight = if options.strict { "error" } else { "warning" };
     for pending in &compiled.pending {
         let _ = writeln!(text, "{file}: {weight}: {pending}");
     }
-    for doubt in doubts {
-        let _ = writeln!(text, "{file}: {weight}: mcr run would not start here: {doubt}");
+    for lack in lacks.iter().chain(beside) {
+        let _ = writeln!(text, "{file}: {weight}: {lack}");
     }
     if let Some(doubt) = lanes {
         let _ = writeln!(text, "{file}: warning: {doubt}");
@@ -110,13 +128,14 @@ pub fn as_text(file: &str, plan: &Plan, found: &Found, options: Options) -> Stri
         let _ = writeln!(text, "{file}: warning: relay \"{relay}\": {warning}");
     }
     let (relays, outputs) = (counted(plan.relays.len(), "relay"), counted(n_outputs(plan), "output"));
+    let good = if options.offline { "good, as far as the file tells" } else { "good" };
     let end = match (is_good(found, options), compiled.pending.len()) {
         (false, _) => "refused".to_owned(),
-        (true, 0) => "good".to_owned(),
+        (true, 0) => good.to_owned(),
         (true, n) => format!("good, {n} pending"),
     };
     let _ = writeln!(text, "{file}: {relays}, {outputs}: {end}");
-    if !plan.relays.is_empty() {
+    if !plan.relays.is_empty() && !options.offline {
         let _ = write!(text, "\n{}", show_table(&compiled.table));
     }
     text
@@ -124,7 +143,7 @@ pub fn as_text(file: &str, plan: &Plan, found: &Found, options: Options) -> Stri
 
 /// What was found, for programs.
 fn as_json(file: &str, plan: &Plan, found: &Found, options: Options) -> Value {
-    let Found { compiled, doubts, lanes, kernel } = found;
+    let Found { compiled, seen: Seen { refusals, lacks, beside, lanes, kernel, .. } } = found;
     let pending = compiled.pending.iter().map(|pending| {
         json!({
             "relay": pending.relay,
@@ -141,7 +160,9 @@ fn as_json(file: &str, plan: &Plan, found: &Found, options: Options) -> Value {
         "errors": compiled.refused.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "pending": pending.collect::<Vec<_>>(),
         "warnings": warnings(&plan.relays),
-        "http": doubts,
+        "refusals": refusals,
+        "lacks": lacks,
+        "beside": beside,
         "lanes": lanes,
         "kernel": kernel.iter().map(kernel_as_json).collect::<Vec<_>>(),
     })

@@ -3,17 +3,14 @@
 use anyhow::Context;
 use clap::Parser;
 use nix::sys::signal::{Signal, raise};
-use relay_common::plan::Plan;
-use relay_common::table::Placement;
 use relay_userspace::api::certificate::Certificate;
 use relay_userspace::args::{Check, Cli, Command, LogFormat, Run};
-use relay_userspace::check::Seen;
+use relay_userspace::check::machine::{self, Folders};
 use relay_userspace::control::driver::{Becomes, Ended};
 use relay_userspace::control::handover::{self, Given};
-use relay_userspace::control::lane_user::LaneUser;
 use relay_userspace::control::sources::hold_signals;
 use relay_userspace::control::upgrade::Layouts;
-use relay_userspace::control::{advice, driver, facts, stop};
+use relay_userspace::control::{driver, stop};
 use relay_userspace::events::logging::{self, LogHandle};
 use relay_userspace::report::Brief;
 use relay_userspace::{check, cli, config, lane, links, notify, preflight, probe, serve};
@@ -165,24 +162,14 @@ fn become_binary(Becomes { binary, handover, comes_back, is_to_end }: &Becomes, 
 }
 
 fn check(asked: &Check) -> anyhow::Result<ExitCode> {
-    let options = check::Options { strict: asked.strict, json: asked.json };
+    let options = check::Options { strict: asked.strict, json: asked.json, offline: asked.offline };
     let runtime = runtime()?;
     let Some(file) = &asked.file else {
         let runs = runtime.block_on(check::kernel::run(asked.json, &mut io::stdout().lock()))?;
         return Ok(if runs { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     };
-    let look = |plan: &Plan| {
-        let seen = runtime.block_on(async {
-            let facts = facts::look_at(plan).await?;
-            let kernel = advice::kernel_faults(plan, &Placement::new(plan, &facts, None)).await?;
-            anyhow::Ok(Seen { facts, kernel, ..Seen::default() })
-        });
-        let seen = seen.unwrap_or_else(|error| {
-            let _ = writeln!(io::stderr(), "mcr: {error:#}: checked as if there were no interfaces");
-            Seen::default()
-        });
-        Seen { lanes: LaneUser::doubt(plan.lanes.user.as_deref()), ..seen }
-    };
+    let folders = Folders { run_dir: asked.run_dir.clone(), state_dir: asked.state_dir.clone() };
+    let look = |configuration: &_| runtime.block_on(machine::look(file, configuration, &folders));
     let good = check::run(file, look, options, &mut io::stdout().lock())?;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

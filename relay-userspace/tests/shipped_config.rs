@@ -3,7 +3,7 @@
 use relay_common::facts::{Facts, Link, Neighbour, VlanDevice};
 use relay_common::plan::Plan;
 use relay_common::table::{Placement, compile};
-use relay_userspace::check::{Found, Options, as_text};
+use relay_userspace::check::{Found, Options, Seen, as_text};
 use relay_userspace::config::{SCHEMA, load, parse};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -112,12 +112,7 @@ fn golden(name: &str) -> String {
     let facts = node();
     let compiled = compile(&plan, &facts, &Placement::new(&plan, &facts, None), None);
     assert_eq!((compiled.pending.as_slice(), compiled.refused.as_slice()), (&[][..], &[][..]));
-    as_text(
-        name,
-        &plan,
-        &Found { compiled, doubts: Vec::new(), lanes: None, kernel: Vec::new() },
-        Options { strict: true, json: false },
-    )
+    as_text(name, &plan, &Found { compiled, seen: Seen::default() }, Options { strict: true, ..Options::default() })
 }
 
 #[test]

@@ -222,7 +222,7 @@ pub(super) fn open_unix(path: &Path, group: Option<&str>) -> anyhow::Result<Plac
 }
 
 /// Refuses a place where somebody answers, or where something else lies.
-fn check_free(path: &Path) -> anyhow::Result<()> {
+pub(super) fn check_free(path: &Path) -> anyhow::Result<()> {
     let shown = path.display();
     let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
     if !std::os::unix::fs::FileTypeExt::is_socket(&found.file_type()) {

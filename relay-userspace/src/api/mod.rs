@@ -29,6 +29,7 @@ mod whole; // a whole node as one document
 mod request; // bodies and parameters
 mod routes; // everything that can be asked
 mod server; // the thread of the API
+mod doubts; // what of [http] would not work here
 mod shared; // what all clients share
 mod tls; // certificates that are renewed
 mod wanted; // what could not be had at the beginning
@@ -36,9 +37,10 @@ mod sight; // what the API is told to show
 mod stream; // events as they happen
 
 pub use document::document;
+pub use doubts::{doubts, is_heard_by, place_doubt};
 pub use limits::Counts;
 pub use listen::Begins;
-pub use server::{Opened, Server, doubts, open, start};
+pub use server::{Opened, Server, open, start};
 pub use sight::{Captured, Sight};
 
 #[cfg(test)]

@@ -74,14 +74,6 @@ pub fn open(http: &Http, given: Option<&Listening>, begins: Begins) -> anyhow::R
     Ok(Opened { sockets, tcp, certificate })
 }
 
-/// What of `[http]` would not work on this machine, as far as can be seen without opening anything.
-#[must_use]
-pub fn doubts(http: &Http) -> Vec<String> {
-    let group = http.socket_group.as_deref().map(listen::group_id).and_then(Result::err);
-    let tls = http.tls.as_ref().map(Certificate::open).and_then(Result::err);
-    [group, tls].into_iter().flatten().map(|error| format!("{error:#}")).collect()
-}
-
 /// Starts to answer. The file says one thing, and another may have been opened: where nobody asked for an address that is
 /// taken, it is left out.
 ///

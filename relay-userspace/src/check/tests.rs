@@ -47,7 +47,7 @@ fn pending_is_a_warning_unless_strict() {
     SLOT  RELAY  INPUT                        OUTPUT             SENT AS
     0     a      e0 239.1.1.1:5000 (pending)  e1 239.2.1.1:5000  pending: link_missing
     "#);
-    let (good, text) = file.check(Options { strict: true, json: false });
+    let (good, text) = file.check(Options { strict: true, ..Options::default() });
     assert!(!good);
     assert!(text.contains("FILE: error: relay \"a\" input: interface \"e0\" does not exist"), "{text}");
     assert!(text.contains("FILE: 1 relay, 1 output: refused"), "{text}");
@@ -64,28 +64,50 @@ fn what_is_probably_not_meant_is_a_warning_even_if_strict() {
         text.contains(of_a) && text.contains("FILE: warning: relay \"b\": outputs[0] and relay \"a\" both"),
         "{text}"
     );
-    let (_, json) = File::new("twice", &two).check(Options { strict: true, json: true });
+    let (_, json) = File::new("twice", &two).check(Options { strict: true, json: true, ..Options::default() });
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((json["errors"].as_array().unwrap().len(), json["warnings"]["b"].as_array().unwrap().len()), (0, 1));
 }
 
 #[test]
-fn an_api_that_would_not_open_here_is_told() {
-    let tls = "tls = { certificate = '/nowhere/c.pem', key = '/nowhere/k.pem' }";
-    let file = File::new("http", &format!("[http]\nsocket_group = 'no-such-group'\n{tls}\n"));
-    let (good, text) = file.check(Options::default());
-    assert!(good);
-    for doubt in ["http.socket_group: there is no group", "http.tls.certificate: cannot read /nowhere/c.pem"] {
-        assert!(text.contains(&format!("FILE: warning: mcr run would not start here: {doubt}")), "{text}");
-    }
-    let (good, text) = file.check(Options { strict: true, json: false });
-    assert!(!good && text.contains("FILE: error: mcr run would not start here") && text.contains("refused"), "{text}");
+fn what_run_would_refuse_is_an_error_and_what_it_would_go_without_a_warning_unless_strict() {
+    let file = File::new("machine", "");
+    let said = |seen: &Seen, strict, json| {
+        let mut said = Vec::new();
+        let options = Options { strict, json, ..Options::default() };
+        let good = run(&file.0, |_| seen.clone(), options, &mut said).unwrap();
+        (good, String::from_utf8(said).unwrap().replace(&file.0.display().to_string(), "FILE"))
+    };
+    let lacks = Seen { lacks: vec!["http.listen: it is taken".to_owned()], ..Seen::default() };
+    let (good, text) = said(&lacks, false, false);
+    assert!(good && text.contains("FILE: warning: http.listen: it is taken\n"), "{text}");
+    let (good, text) = said(&lacks, true, false);
+    assert!(!good && text.contains("FILE: error: http.listen: it is taken\n"), "{text}");
+    let refused = Seen { refusals: vec!["there is no core 99".to_owned()], ..Seen::default() };
+    let (good, text) = said(&refused, false, false);
+    assert!(!good && text.contains("FILE: error: mcr run would not start here: there is no core 99\n"), "{text}");
+    let (good, json) = said(&refused, false, true);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((good, &json["good"], &json["refusals"][0]), (false, &false.into(), &"there is no core 99".into()));
+}
+
+#[test]
+fn offline_only_the_file_is_looked_at() {
+    let file = File::new("offline", ONE);
+    let mut out = Vec::new();
+    let options = Options { strict: true, offline: true, ..Options::default() };
+    assert!(run(&file.0, |_| panic!("it looks at the machine"), options, &mut out).unwrap());
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.ends_with(": 1 relay, 1 output: good, as far as the file tells\n"), "{text}");
 }
 
 #[test]
 fn an_empty_file_is_good() {
     let file = File::new("empty", "");
-    assert_eq!(file.check(Options { strict: true, json: false }), (true, "FILE: 0 relays, 0 outputs: good\n".into()));
+    assert_eq!(
+        file.check(Options { strict: true, ..Options::default() }),
+        (true, "FILE: 0 relays, 0 outputs: good\n".into())
+    );
 }
 
 #[test]
@@ -98,7 +120,7 @@ fn errors_are_told_with_their_lines() {
 #[test]
 fn json_says_the_same() {
     let json = |name, text| {
-        let (good, text) = File::new(name, text).check(Options { strict: false, json: true });
+        let (good, text) = File::new(name, text).check(Options { json: true, ..Options::default() });
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["good"], good);
         value
@@ -117,7 +139,9 @@ fn a_user_of_lanes_that_others_share_is_a_warning_even_if_strict() {
     let file = File::new("lanes", "");
     let said = |json| {
         let mut said = Vec::new();
-        assert!(run(&file.0, |_| seen.clone(), Options { strict: true, json }, &mut said).unwrap());
+        assert!(
+            run(&file.0, |_| seen.clone(), Options { strict: true, json, ..Options::default() }, &mut said).unwrap()
+        );
         String::from_utf8(said).unwrap()
     };
     let text = said(false);
@@ -132,10 +156,10 @@ fn a_fault_of_the_kernel_is_a_warning_even_if_strict() {
     let seen = Seen { kernel: vec![("e0".to_owned(), hint)], ..Seen::default() };
     let file = File::new("kernel", "");
     let (mut text, mut json) = (Vec::new(), Vec::new());
-    assert!(run(&file.0, |_| seen.clone(), Options { strict: true, json: false }, &mut text).unwrap());
+    assert!(run(&file.0, |_| seen.clone(), Options { strict: true, ..Options::default() }, &mut text).unwrap());
     let text = String::from_utf8(text).unwrap();
     assert!(text.contains(": warning: e0: Linux 6.17.2 has CVE-1; remedy: update it\n"), "{text}");
-    run(&file.0, |_| seen, Options { strict: false, json: true }, &mut json).unwrap();
+    run(&file.0, |_| seen, Options { json: true, ..Options::default() }, &mut json).unwrap();
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert_eq!((&json["kernel"][0]["link"], &json["kernel"][0]["remedy"]), (&"e0".into(), &"update it".into()));
 }

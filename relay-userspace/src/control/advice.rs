@@ -27,15 +27,19 @@ pub async fn advise(netlink: &Netlink, plan: &Plan, place: &Placement) -> anyhow
     Ok(())
 }
 
-/// The faults of this kernel that a plan would wake, by link.
+/// What concerns each link that a plan uses.
 ///
 /// # Errors
 /// When the kernel does not tell of its links.
-pub async fn kernel_faults(plan: &Plan, place: &Placement) -> anyhow::Result<Vec<(String, Hint)>> {
+pub async fn hints_of_links(plan: &Plan, place: &Placement) -> anyhow::Result<Vec<(String, Hint)>> {
     let netlink = Netlink::new().context("cannot ask the kernel for its links")?;
-    let mut hints = hints_of(&netlink, plan, place).await?;
-    hints.retain(|(_, hint)| hint.name == KERNEL_FAULT);
-    Ok(hints)
+    hints_of(&netlink, plan, place).await
+}
+
+/// Whether it is a fault of this kernel that the plan would wake.
+#[must_use]
+pub fn is_kernel_fault(hint: &Hint) -> bool {
+    hint.name == KERNEL_FAULT
 }
 
 /// The hints that concern each link in use.

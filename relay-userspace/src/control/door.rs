@@ -119,7 +119,11 @@ pub fn find(run_dir: &Path, namespace: u64) -> anyhow::Result<Vec<(u32, PathBuf)
     Ok(doors)
 }
 
-fn address(path: &Path) -> anyhow::Result<UnixAddr> {
+/// The address of a door.
+///
+/// # Errors
+/// When its folder has too long a name.
+pub fn address(path: &Path) -> anyhow::Result<UnixAddr> {
     UnixAddr::new(path).with_context(|| {
         format!("{} is too long for a socket's name: name a shorter folder with --run-dir", path.display())
     })

@@ -30,6 +30,8 @@ pub async fn look_at(plan: &Plan) -> anyhow::Result<Facts> {
     let netlink = Netlink::new().context("cannot ask the kernel for its links")?;
     let mut facts = links(&netlink).await?;
     facts.tags_stripped = offloads::stripped_for_good(&facts, plan);
+    facts.cut_above = cut_above(&facts, plan);
+    facts.no_zero_copy = no_zero_copy(plan);
     for (ifindex, destination) in destinations(&facts, plan) {
         if let Ok(Some(next_hop)) = netlink.route(destination, ifindex).await {
             let mac = netlink.neighbour(ifindex, next_hop).await.ok().flatten();

@@ -21,6 +21,7 @@ pub mod urgent; // what does not wait for other changes
 pub mod agenda; // what the worker does next
 pub mod progress; // what it is at
 pub mod sockets; // which sockets each lane must have
+pub mod fits; // whether a plan fits this machine
 
 // What is held, and how it changes.
 pub mod lock; // one control per network namespace

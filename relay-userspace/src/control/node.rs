@@ -10,6 +10,7 @@ use super::chaos;
 use super::crew::{self, Crew, ToHold};
 use super::event::Event;
 use super::facts;
+use super::fits;
 use super::lane_user::LaneUser;
 use super::membership::Memberships;
 use super::memo::Pages;
@@ -18,8 +19,7 @@ use super::own_ports::OwnPorts;
 use super::problem::Problem;
 use super::progress::Progress;
 use super::reports::{Begins, Reports};
-use super::sockets::{Need, Uses, needs, would_be_cut};
-use super::station::Station;
+use super::sockets::{Need, needs, would_be_cut};
 use super::unit::{Told, Unit};
 use super::vault::tag;
 use super::view::View;
@@ -128,7 +128,8 @@ impl Node {
             return Err(error.into());
         }
         let needed = needs(&plan, &place, &facts);
-        let frames = |lane| frames_of(lane, &plan, &needed, start.rebinds);
+        fits::memory(&plan, &needed, start.rebinds).map_err(anyhow::Error::msg)?;
+        let frames = |lane| fits::frames_of(lane, &plan, &needed, start.rebinds);
         // Where a lane cannot take bound sockets up, it is given each while it runs, as those that come later are.
         let bound = if start.rebinds { &BTreeMap::new() } else { &needed };
         let lanes = (plan.lanes.clone(), start.lane_user.clone());
@@ -336,15 +337,4 @@ pub(super) fn refuse_conflicts(plan: &Plan, facts: &Facts, place: &Placement) ->
         bail!("this configuration does not fit this node:\n{}", texts.join("\n"));
     }
     Ok(())
-}
-
-/// Frames of a lane: as configured, or for what it needs now, for the links that have a section of their own, and for
-/// the sockets that may come.
-fn frames_of(lane: u32, plan: &Plan, needed: &BTreeMap<Need, Uses>, rebinds: bool) -> u32 {
-    let own = needed.iter().filter(|(need, _)| need.lane == lane).map(|(_, uses)| *uses);
-    let spare = plan.lanes.spare_sockets.saturating_mul(2).saturating_mul(plan.lanes.ring_size);
-    // New sockets are filled while the kernel may still look at the frames of those before them.
-    let sets = if rebinds { 2 } else { 1 };
-    let own = Station::frames_for(own, plan.lanes.ring_size).saturating_mul(sets);
-    plan.lanes.frames.unwrap_or_else(|| own.saturating_add(spare))
 }

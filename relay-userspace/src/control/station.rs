@@ -167,9 +167,7 @@ pub fn build(
     door_path: PathBuf,
 ) -> anyhow::Result<(Station, Vec<Arc<LaneSocket>>)> {
     let door = door::make(&door_path)?;
-    let filled = u32::try_from(needs.len())? * lanes.ring_size;
-    // Whole huge pages, whatever the frames turn out to lie in.
-    let n_frames = n_frames.max(filled).next_multiple_of(1024);
+    let n_frames = whole(n_frames, needs.len(), lanes.ring_size);
     let bytes = n_frames as usize * lanes.frame_size as usize;
     let (frames, huge) = memory::create_for_frames(c"mcr-frames", bytes)
         .with_context(|| format!("cannot get {} MiB of memory for the frames of lane {number}", bytes >> 20))?;
@@ -218,6 +216,14 @@ pub fn build(
         sockets.push(Arc::new(LaneSocket { number, need, output, busy_polled, bound: Arc::new(bound), rings: None }));
     }
     Ok((station, sockets))
+}
+
+/// So many frames a lane with so many sockets gets that is to have `n_frames`: enough for their fill rings, and whole huge pages,
+/// whatever the frames turn out to lie in.
+#[must_use]
+pub fn whole(n_frames: u32, n_sockets: usize, ring_size: u32) -> u32 {
+    let filled = u32::try_from(n_sockets).unwrap_or(u32::MAX).saturating_mul(ring_size);
+    n_frames.max(filled).checked_next_multiple_of(1024).unwrap_or(u32::MAX)
 }
 
 /// What is asked of the kernel for a need.

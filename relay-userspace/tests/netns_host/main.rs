@@ -16,6 +16,7 @@ mod oracles;
 mod video;
 mod refused_file;
 mod refusals;
+mod checked;
 mod kernel;
 mod probe;
 mod hostile;

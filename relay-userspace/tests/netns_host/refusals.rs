@@ -179,6 +179,12 @@ fn a_link_with_another_xdp_program_is_pending_until_that_one_is_gone() {
     for (theirs, ours) in [(Mode::Native, "native"), (Mode::Native, "auto"), (Mode::Generic, "auto")] {
         let other = occupy(&line, theirs);
         assert_eq!(programs(&line).len(), 1);
+        let folder = Folder::new("occupied");
+        std::fs::write(folder.file("relay.toml"), ONE).unwrap();
+        let mut check = line.relay.command(binary());
+        check.arg("check").arg("--run-dir").arg(folder.path()).arg("--state-dir").arg(folder.path());
+        let said = String::from_utf8(check.arg(folder.file("relay.toml")).output().unwrap().stdout).unwrap();
+        says(&said, &["warning: another XDP program", "is attached to in0: ours cannot be", "xdp"]);
         let mcr = line.start(&format!("[[interface]]\nname = \"in0\"\nmode = \"{ours}\"\n{ONE}"));
         mcr.process.wait_for("another XDP program is attached to in0", PATIENCE).unwrap();
         mcr.process.wait_for("ip link set dev in0 xdp off", PATIENCE).unwrap();

@@ -20,7 +20,8 @@ const EVENTS = [
   "relay.changed", "relay.removed", "relay.shadowed", "relay.pending", "relay.works", "stream.interrupted",
   "stream.restored", "loop.detected", "loop.ended", "config.applied", "config.differs", "config.refused",
   "config.failed", "audit.change", "events.lost", "audit.denied", "link.lost", "link.returned", "link.reported", "lane.died", "lane.untrue", "lane.replaced",
-  "lane.started", "lane.stalled", "lane.resumed", "program.detached", "kernel.differs", "health.changed",
+  "lane.started", "lane.stalled", "lane.resumed", "program.detached", "kernel.differs", "http.lacking",
+  "http.there", "health.changed",
 ];
 const LOOKS = { // A class for each word; the word is always there too.
   running: "good", silent: "bad", pending: "warn", shadowed: "warn", muted: "off", disabled: "off", up: "good", down: "bad",
