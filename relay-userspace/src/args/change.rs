@@ -177,11 +177,21 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// The run folder to look in; none when a socket says which mcr is meant.
+    /// The run folder to look in: that of a socket is its folder, unless the configuration has put it elsewhere.
     #[must_use]
-    pub fn folder(&self) -> Option<PathBuf> {
-        let by_socket = self.socket.is_some() || std::env::var_os("MCR_SOCKET").is_some();
-        self.run_dir.clone().or_else(|| (!by_socket).then(|| PathBuf::from("/run/mcr")))
+    pub fn folder(&self) -> PathBuf {
+        let of_socket = || Some(self.socket()?.parent()?.to_owned());
+        self.run_dir.clone().or_else(of_socket).unwrap_or_else(|| PathBuf::from("/run/mcr"))
+    }
+
+    /// Whether a socket says which mcr is meant.
+    #[must_use]
+    pub fn names_a_socket(&self) -> bool {
+        self.run_dir.is_none() && self.socket().is_some()
+    }
+
+    fn socket(&self) -> Option<PathBuf> {
+        self.socket.clone().or_else(|| std::env::var_os("MCR_SOCKET").map(PathBuf::from))
     }
 }
 

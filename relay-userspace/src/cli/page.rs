@@ -146,6 +146,9 @@ mod tests {
     fn the_run_folder_that_is_named_is_the_one() {
         let asked = Cli::try_parse_from(["mcr", "stop", "--run-dir", "/run/other"]).unwrap().command;
         let crate::args::Command::Stop(stop) = asked else { panic!("{asked:?}") };
-        assert_eq!(stop.folder(), Some("/run/other".into()), "whatever MCR_SOCKET says");
+        assert_eq!(stop.folder(), std::path::Path::new("/run/other"), "whatever MCR_SOCKET says");
+        let asked = Cli::try_parse_from(["mcr", "stop", "--socket", "/run/third/mcr.sock"]).unwrap().command;
+        let crate::args::Command::Stop(stop) = asked else { panic!("{asked:?}") };
+        assert_eq!(stop.folder(), std::path::Path::new("/run/third"));
     }
 }

@@ -38,6 +38,14 @@ impl AsFd for Lock {
     }
 }
 
+/// Whether a control of this network namespace has ever had this run folder.
+///
+/// # Errors
+/// When the namespace cannot be told.
+pub fn was_taken(folder: &Path) -> anyhow::Result<bool> {
+    Ok(file(folder)?.exists())
+}
+
 /// The process that holds the lock, if any does.
 pub fn holder(folder: &Path) -> anyhow::Result<Option<i32>> {
     let path = file(folder)?;

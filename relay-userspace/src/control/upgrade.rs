@@ -68,7 +68,7 @@ pub fn check(binary: &Path) -> anyhow::Result<Layouts> {
     ensure!(binary.is_absolute(), "{} is not an absolute path: name the binary by one", binary.display());
     let layouts: Option<Layouts> = ask(binary)?.and_then(|printed| serde_json::from_slice(&printed).ok());
     let Some(layouts) = layouts else {
-        bail!("{} is no mcr that can take over: end this one (mcr stop) and start that", binary.display())
+        bail!("{} does not answer as an mcr: name the newer mcr; this one goes on", binary.display())
     };
     let own = Layouts::own();
     if !own.fits(&layouts) {
@@ -113,7 +113,7 @@ fn ask(binary: &Path) -> anyhow::Result<Option<Vec<u8>>> {
     // To start it, too, can take for ever: its file may lie where nobody answers.
     thread::Builder::new().name("mcr-layouts".to_owned()).spawn(starts).context("no thread to ask it")?;
     let child = started.recv_timeout(left()).map_err(|_| anyhow::Error::msg(late()))?;
-    let mut child = child.with_context(|| format!("cannot start {}", binary.display()))?;
+    let mut child = child.with_context(|| format!("cannot start {}: name the newer mcr", binary.display()))?;
     let page = printed.recv_timeout(left()).ok();
     let mut status = child.try_wait()?;
     while page.is_some() && status.is_none() && !left().is_zero() {
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn what_is_no_mcr_is_refused_with_the_remedy() {
         let refused = |path: &str| format!("{:#}", check(Path::new(path)).unwrap_err());
-        assert!(refused("/bin/true").contains("is no mcr that can take over: end this one (mcr stop)"));
+        assert!(refused("/bin/true").contains("does not answer as an mcr: name the newer mcr"));
         assert!(refused("/nonexistent/mcr").contains("cannot start /nonexistent/mcr"));
         assert!(refused("mcr").contains("absolute"));
     }

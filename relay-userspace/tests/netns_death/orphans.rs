@@ -69,6 +69,12 @@ fn stop_ends_what_is_there_and_says_what_that_was() {
     next(&stage, &mut relay);
     kill_control(&mut relay);
     assert_eq!(stop(&stage, &relay), "one lane that had no control has ended\n");
+    // By the way of MCR_SOCKET, at which nobody listens any more.
+    next(&stage, &mut relay);
+    kill_control(&mut relay);
+    let mut mcr = stage.relay.command(binary());
+    let by_socket = mcr.arg("stop").env("MCR_SOCKET", relay.folder().join("mcr.sock")).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&by_socket.stdout), "one lane that had no control has ended\n", "{by_socket:?}");
     let mut mcr = stage.relay.command(binary());
     let nothing = mcr.arg("stop").arg("--run-dir").arg(relay.folder()).output().unwrap();
     assert!(!nothing.status.success(), "{nothing:?}");
