@@ -50,13 +50,13 @@ fn run(line: &Line, socket: &Socket, options: &[&str]) -> (Vec<String>, Output) 
     (told, output)
 }
 
-/// The next state; what it gives systemd to keep is none.
+/// The next state; what it gives systemd to keep is none, and what it says for people comes when a second is over.
 fn hear(systemd: &UnixDatagram) -> String {
-    let mut buffer = [0; 200];
+    let mut buffer = [0; 512];
     loop {
         let length = systemd.recv(&mut buffer).expect("mcr tells systemd in time");
         let said = String::from_utf8(buffer[..length].to_vec()).unwrap();
-        if !said.starts_with("FDSTORE=") && said != "BARRIER=1" {
+        if !said.starts_with("FDSTORE=") && !said.starts_with("STATUS=") && said != "BARRIER=1" {
             return said;
         }
     }
