@@ -42,6 +42,8 @@ pub mod report; // the groups of a link, as its switch hears of them
 #[cfg(feature = "alloc")]
 pub mod table; // plan and facts become what lanes and kernel read
 #[cfg(feature = "alloc")]
+pub mod trial; // how long a configuration has that nobody has confirmed yet
+#[cfg(feature = "alloc")]
 pub mod unasked; // what of another configuration comes into force by itself
 #[cfg(feature = "alloc")]
 pub mod why; // the first broken step of a relay's way

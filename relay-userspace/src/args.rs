@@ -7,7 +7,7 @@ mod relay; // what is done with relays
 mod wait; // what is waited for
 mod whole; // a whole node as one document
 
-pub use change::{Apply, Change, Changes, Diff, HashToken, Log, Reload, Restart, Stop, Upgrade};
+pub use change::{Apply, Change, Changes, Confirm, Diff, HashToken, Log, Reload, Restart, Rollback, Stop, Upgrade};
 pub use look::{Capture, Direction, Events, Health, Status, Top, Why};
 pub use node::{Node, duration};
 pub use relay::{Add, List, MeterLevel, Names, Parts, Relay, Set, Show};
@@ -129,6 +129,13 @@ pub enum Command {
     /// taken waits on. Returns when the new control is in charge. Who starts mcr sees the same process go on; systemctl
     /// restart ends the lanes, too.
     Restart(Restart),
+    /// Keep what mcr reload --confirm has taken on trial.
+    Confirm(Confirm),
+    /// Go back to the configuration that ran before the last reload.
+    ///
+    /// The file is not touched: it differs afterwards, and no start takes it again as it is, until it is changed or reloaded.
+    /// What is on trial is given up. A second rollback leads forth again.
+    Rollback(Rollback),
     /// Put a newer binary in the place of the running mcr, without losing a packet.
     ///
     /// The newer one is started beside the one that runs, and proves itself: it reads the configuration file, takes the lanes

@@ -26,6 +26,13 @@ pub(crate) fn thread_ns() -> u64 {
         .map_or(0, |time| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
 }
 
+/// Nanoseconds since this boot, those in which the machine slept among them. Nobody sets it.
+#[must_use]
+pub(crate) fn boot_ns() -> u64 {
+    clock_gettime(ClockId::CLOCK_BOOTTIME)
+        .map_or(0, |time| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
+}
+
 /// Now, for people: milliseconds since 1970, as far as this machine's calendar can be trusted.
 #[must_use]
 pub(crate) fn unix_ms() -> u64 {

@@ -6,7 +6,7 @@ mod export; // a whole node in one document
 mod health; // how the node is
 mod http; // where the API answers, and whom it lets in
 
-pub use config::{Config, Differs};
+pub use config::{Config, Differs, OnTrial};
 pub use diff::{ChangedKey, ChangedRelay, Diff};
 pub use export::{Export, ExportedFile};
 pub use health::{Check, Health, Partial, Share};

@@ -7,6 +7,7 @@ use super::problem::{Kind, Problem};
 use super::relays::ask;
 use super::request::{self, Dry, Params};
 use super::shared::Api;
+use crate::config::trial_length;
 use crate::control::desk::{Ask, Refusal};
 use crate::control::handover;
 use crate::events::audit;
@@ -14,9 +15,11 @@ use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::response::Response;
 use axum::{Extension, Json};
+use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::timeout;
+use utoipa::IntoParams;
 
 /// A control that has not answered for so long hangs.
 const HANGS: Duration = Duration::from_secs(5);
@@ -40,14 +43,55 @@ pub(super) async fn diff(State(api): State<Api>) -> Result<Json<Diff>, Problem> 
     Ok(Json(api.apart(|api| api.sight.diff()).await??))
 }
 
-/// The configuration file as it is now.
-#[utoipa::path(post, path = "/api/v1/reload", tag = "node", params(Dry), responses((status = 200, body = Applied)))]
+/// How to take the configuration file.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reload {
+    /// Only say what would change.
+    #[serde(default)]
+    #[param(required = false)]
+    dry_run: bool,
+    /// Take it on trial: it is given up after so long (`5m`, `90s`, up to `24h`) unless it is confirmed.
+    #[serde(default)]
+    #[param(required = false)]
+    confirm: Option<String>,
+}
+
+/// The configuration file as it is now; with `confirm` on trial, which survives restarts of control and of the machine.
+#[utoipa::path(post, path = "/api/v1/reload", tag = "node", params(Reload), responses((status = 200, body = Applied)))]
 pub(super) async fn reload(
+    State(api): State<Api>,
+    Asking(who): Asking,
+    Params(asked): Params<Reload>,
+) -> Result<Json<Applied>, Problem> {
+    let wanted = match asked.confirm.as_deref().map(trial_length) {
+        None => Ask::Reload,
+        Some(Ok(length_ms)) => Ask::Try { length_ms },
+        Some(Err(wrong)) => return Err(Problem::malformed(format!("confirm: {wrong}"))),
+    };
+    ask(&api, who, wanted, Dry { dry_run: asked.dry_run }).await.map(Json)
+}
+
+/// What is on trial stays. 409 when nothing is.
+#[utoipa::path(post, path = "/api/v1/confirm", tag = "node", params(Dry), responses((status = 200, body = Applied)))]
+pub(super) async fn confirm(
     State(api): State<Api>,
     Asking(who): Asking,
     Params(dry): Params<Dry>,
 ) -> Result<Json<Applied>, Problem> {
-    ask(&api, who, Ask::Reload, dry).await.map(Json)
+    ask(&api, who, Ask::Confirm, dry).await.map(Json)
+}
+
+/// The configuration that ran before the last reload. The file is not touched, and no start takes it again as it is. 409
+/// when none is known.
+#[utoipa::path(post, path = "/api/v1/rollback", tag = "node", params(Dry), responses((status = 200, body = Applied)))]
+pub(super) async fn rollback(
+    State(api): State<Api>,
+    Asking(who): Asking,
+    Params(dry): Params<Dry>,
+) -> Result<Json<Applied>, Problem> {
+    ask(&api, who, Ask::Rollback, dry).await.map(Json)
 }
 
 /// Control anew, in the same process, and nothing else: the lanes relay on, and no packet is lost. Whoever asks meanwhile

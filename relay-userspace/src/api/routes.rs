@@ -34,6 +34,8 @@ fn all() -> OpenApiRouter<Api> {
         .routes(routes!(stream::events))
         .routes(routes!(node::reload))
         .routes(routes!(node::restart))
+        .routes(routes!(node::confirm))
+        .routes(routes!(node::rollback))
         .routes(routes!(node::upgrade))
         .routes(routes!(node::log, node::set_log))
         .routes(routes!(probe::livez))

@@ -1,6 +1,7 @@
 //! What asks control for something, besides relays.
 
 use super::node::Node;
+use crate::config::trial_length;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -67,10 +68,54 @@ pub struct Diff {
 Examples:
   mcr check /etc/mcr/relay.toml && mcr reload
   mcr diff && echo \"nothing to take\"
+  mcr reload --confirm 5m && mcr health --ready && mcr confirm
+
+With --confirm what ran before runs again after that time, unless mcr confirm comes first: also where this terminal, control or
+the machine has died meanwhile.
 
 A file that is wrong changes nothing, and every error is told. A file that has changed waits for this, and mcr status
 shows that it differs, unless the key config.watch lets some changes come by themselves.")]
 pub struct Reload {
+    /// Only say what would change.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Take it on trial: what ran before runs again after so long (1s to 24h), unless mcr confirm comes first.
+    #[arg(long, value_name = "TIME", value_parser = confirm)]
+    pub confirm: Option<String>,
+    /// Print the API's JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which mcr.
+    #[command(flatten)]
+    pub node: Node,
+}
+
+/// A time that control takes: it is sent as it was written.
+fn confirm(text: &str) -> Result<String, String> {
+    trial_length(text).map(|_| text.to_owned())
+}
+
+/// How to confirm.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mcr reload --confirm 5m && mcr health --ready && mcr confirm")]
+pub struct Confirm {
+    /// Print the API's JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which mcr.
+    #[command(flatten)]
+    pub node: Node,
+}
+
+/// How to go back.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mcr rollback --dry-run     what would change
+  mcr rollback")]
+pub struct Rollback {
     /// Only say what would change.
     #[arg(long)]
     pub dry_run: bool,

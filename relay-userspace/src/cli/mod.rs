@@ -68,6 +68,8 @@ pub async fn run<O: Write, E: Write>(command: &Command, screen: &mut Screen<O, E
         Command::Wait(asked) => wait::run(asked, screen).await,
         Command::Reload(asked) => process::reload(asked, screen).await,
         Command::Restart(asked) => process::restart(asked, screen).await,
+        Command::Confirm(asked) => process::confirm(asked, screen).await,
+        Command::Rollback(asked) => process::rollback(asked, screen).await,
         Command::Upgrade(asked) => process::upgrade(asked, screen).await,
         Command::Stop(asked) => process::stop(asked, screen).await,
         Command::Log(asked) => process::log(asked, screen).await,

@@ -6,7 +6,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::screen::{Screen, plain};
 use crate::api::model::Status;
-use crate::args::{Log, Node, Reload, Restart, Stop, Upgrade};
+use crate::args::{Confirm, Log, Node, Reload, Restart, Rollback, Stop, Upgrade};
 use anyhow::{Context as _, bail};
 use hyper::Method;
 use nix::errno::Errno;
@@ -28,7 +28,32 @@ const LOOK: Duration = Duration::from_millis(50);
 /// `mcr reload`.
 pub(super) async fn reload<O: Write, E: Write>(asked: &Reload, screen: &mut Screen<O, E>) -> anyhow::Result<Exit> {
     let client = Client::new(&asked.node)?;
-    let answer = client.ask(Question::of(Method::POST, "/api/v1/reload").dry(asked.dry_run)).await?;
+    let confirm = asked.confirm.as_ref();
+    let path = confirm.map_or_else(|| "/api/v1/reload".to_owned(), |time| format!("/api/v1/reload?confirm={time}"));
+    let answer = client.ask(Question::of(Method::POST, path).dry(asked.dry_run)).await?;
+    applied::show(&answer, asked.json, screen)?;
+    if let Some(time) = confirm.filter(|_| !asked.dry_run) {
+        screen.note(&format!("what ran before runs again in {time}, unless you say: mcr confirm"));
+    }
+    Ok(Exit::Done)
+}
+
+/// `mcr confirm`.
+pub(super) async fn confirm<O: Write, E: Write>(asked: &Confirm, screen: &mut Screen<O, E>) -> anyhow::Result<Exit> {
+    let client = Client::new(&asked.node)?;
+    let answer = client.ask(Question::of(Method::POST, "/api/v1/confirm")).await?;
+    if asked.json {
+        screen.json(&answer.body)?;
+    } else {
+        writeln!(screen.out, "confirmed: what runs stays")?;
+    }
+    Ok(Exit::Done)
+}
+
+/// `mcr rollback`.
+pub(super) async fn rollback<O: Write, E: Write>(asked: &Rollback, screen: &mut Screen<O, E>) -> anyhow::Result<Exit> {
+    let client = Client::new(&asked.node)?;
+    let answer = client.ask(Question::of(Method::POST, "/api/v1/rollback").dry(asked.dry_run)).await?;
     applied::show(&answer, asked.json, screen)?;
     Ok(Exit::Done)
 }

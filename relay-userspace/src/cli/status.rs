@@ -51,6 +51,10 @@ fn text(status: &Status, paint: Paint) -> String {
     let config = &status.config;
     let in_force = in_force(config, paint);
     line("config", &format!("{}: {in_force}", plain(&config.file)));
+    if let Some(trial) = &config.on_trial {
+        let text = format!("on trial until {} ({} s): mcr confirm keeps it", plain(&trial.until), trial.seconds_left);
+        line("", &paint.paint(Tone::Warn, &text));
+    }
     if let Some(since) = &config.last_good {
         let text = format!("config refused, running the last good configuration of {}", plain(since));
         line("", &paint.paint(Tone::Warn, &text));

@@ -7,6 +7,9 @@ use super::value::{Kind, Value};
 /// The shortest and the longest time that can be said, in milliseconds.
 const SHORTEST_MS: u32 = 10;
 const LONGEST_MS: u32 = 3_600_000;
+/// The shortest and the longest trial, in milliseconds.
+const SHORTEST_TRIAL_MS: u32 = 1000;
+const LONGEST_TRIAL_MS: u32 = 24 * LONGEST_MS;
 const UNITS: [(&str, u32); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
 
 /// How long a stream may be silent, in milliseconds; `None` for ever.
@@ -33,6 +36,18 @@ fn time_or_off(value: &Value) -> Result<Option<u32>, Fault> {
     }
 }
 
+/// How long a configuration may be on trial, in milliseconds.
+///
+/// # Errors
+/// What is wrong and what to write.
+pub fn trial_length(text: &str) -> Result<u64, String> {
+    match milliseconds(text) {
+        Some(ms @ SHORTEST_TRIAL_MS..=LONGEST_TRIAL_MS) => Ok(ms.into()),
+        Some(_) => Err(format!("{text} is out of bounds: write 1s to 24h, as in 5m")),
+        None => Err(format!("\"{text}\" is no duration: write a number and s, m or h, as in 5m")),
+    }
+}
+
 /// A whole number and a unit. What is too long to be counted is the longest there is.
 fn milliseconds(text: &str) -> Option<u32> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -45,6 +60,14 @@ fn milliseconds(text: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_trial_has_bounds() {
+        assert_eq!(["1s", "5m", "24h"].map(trial_length), [Ok(1000), Ok(300_000), Ok(86_400_000)]);
+        for wrong in ["999ms", "25h", "5", "off", "5 m", "-1s"] {
+            assert!(trial_length(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_duration_is_a_number_and_its_unit() {

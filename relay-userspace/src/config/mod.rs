@@ -28,6 +28,7 @@ mod value;
 mod watch; // how the file is taken
 
 pub use beside::clashes;
+pub use duration::trial_length;
 pub use error::{ConfigError, Errors};
 pub use export::{Export, export_to_toml, parse_export};
 pub use file::SCHEMA;

@@ -95,8 +95,8 @@ impl Book {
     /// The book after a change of the API's relays.
     ///
     /// # Errors
-    /// Why there is no such book. [`Ask::Reload`], [`Ask::Restart`] and [`Ask::Upgrade`] change no relay of the API,
-    /// and [`Ask::Import`] changes the file, too.
+    /// Why there is no such book. What concerns the file, and [`Ask::Upgrade`], changes no relay of the API; [`Ask::Import`]
+    /// changes the file, too.
     pub fn after(&self, ask: &Ask) -> Result<Self, Refusal> {
         let mut book = self.clone();
         match ask {
@@ -151,7 +151,8 @@ impl Book {
                 }
                 book.of_api.remove(name);
             }
-            Ask::Import { .. } | Ask::Reload | Ask::Restart | Ask::Upgrade { .. } => {}
+            Ask::Import { .. } | Ask::Reload | Ask::Try { .. } | Ask::Confirm | Ask::Rollback => {}
+            Ask::Restart | Ask::Upgrade { .. } => {}
         }
         // Those of the API go together by themselves, whatever the file says.
         let Plan { interfaces, lanes, .. } = &self.of_file;

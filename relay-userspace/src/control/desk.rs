@@ -101,6 +101,15 @@ pub enum Ask {
     },
     /// The configuration file as it is now.
     Reload,
+    /// The same on trial: it is given up after so many milliseconds, unless it is confirmed.
+    Try {
+        /// How many.
+        length_ms: u64,
+    },
+    /// What is on trial is kept.
+    Confirm,
+    /// The configuration that ran before the last reload.
+    Rollback,
     /// Control anew, and nothing else, without losing a packet.
     Restart,
     /// A newer binary in the place of this one, without losing a packet.

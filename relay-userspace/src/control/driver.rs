@@ -7,6 +7,7 @@ mod changes; // what the worker makes of a wish
 mod import; // a whole node is taken in
 mod hand_over; // another control follows
 mod noticed; // a configuration file that has changed
+mod trial; // on trial, and back
 mod worker; // the thread that does what takes long
 
 use super::agenda::{Agenda, End};

@@ -74,11 +74,7 @@ impl LastGood {
     /// there is room or a newer configuration runs. One that is kept already stays as it is, with the time at which it came
     /// into force.
     pub fn keep(&self, text: Arc<str>) {
-        let number = {
-            let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-            *newest += 1;
-            *newest
-        };
+        let number = self.number();
         let this = self.clone();
         let write = move || {
             let mut pause = FIRST_RETRY;
@@ -104,6 +100,20 @@ impl LastGood {
         if let Err(error) = thread::Builder::new().name("last-good".to_owned()).spawn(write) {
             tracing::warn!(%error, "cannot keep the configuration that runs");
         }
+    }
+
+    /// Keeps a configuration, and returns when it is on disk.
+    ///
+    /// # Errors
+    /// When that failed: the one before is still there.
+    pub fn keep_now(&self, text: &str) -> io::Result<()> {
+        self.write_unless_newer(self.number(), text).map(drop)
+    }
+
+    fn number(&self) -> u64 {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        *newest += 1;
+        *newest
     }
 
     /// Writes that configuration down, but not over a newer one. Says whether it did.

@@ -286,7 +286,7 @@ fn write_flushed(path: &Path, text: &str) -> io::Result<()> {
     file.sync_all()
 }
 
-fn flush_folder(file: &Path) -> io::Result<()> {
+pub(super) fn flush_folder(file: &Path) -> io::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     File::open(folder)?.sync_all()
 }
@@ -301,7 +301,8 @@ const fn remedy_of(kind: io::ErrorKind) -> &'static str {
     }
 }
 
-fn remedy(error: &io::Error) -> &'static str {
+/// What to do about it, as the end of a sentence.
+pub(super) fn remedy(error: &io::Error) -> &'static str {
     remedy_of(error.kind())
 }
 

@@ -121,6 +121,26 @@ pub fn differs_no_more() -> Event {
     Event::new(Kind::ConfigDiffers, "the configuration file says what is in force again").at(Level::Info)
 }
 
+/// A configuration is on trial.
+#[must_use]
+pub fn on_trial(until: &str, length_ms: u64) -> Event {
+    let text = format!("what runs is given up at {until} unless it is confirmed: mcr confirm keeps it");
+    Event::new(Kind::ConfigOnTrial, text).with("until", until.to_owned()).with("seconds", length_ms / 1000)
+}
+
+/// What was on trial is kept.
+#[must_use]
+pub fn confirmed() -> Event {
+    Event::new(Kind::ConfigConfirmed, "what was on trial is confirmed")
+}
+
+/// What ran before runs again.
+#[must_use]
+pub fn rolled_back(reason: &str) -> Event {
+    let text = format!("what ran before the last reload runs again: {reason}; the configuration file is as it was");
+    Event::new(Kind::ConfigRolledBack, text).with("reason", reason.to_owned())
+}
+
 /// This control goes on where another stood.
 #[must_use]
 pub fn taken_over(noted: &Memo) -> Event {

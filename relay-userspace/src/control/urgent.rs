@@ -74,6 +74,9 @@ impl Urgent {
             | Ask::Remove { .. }
             | Ask::Adopt { .. }
             | Ask::Reload
+            | Ask::Try { .. }
+            | Ask::Confirm
+            | Ask::Rollback
             | Ask::Restart
             | Ask::Upgrade { .. } => None,
         }

@@ -18,6 +18,7 @@ use relay_common::facts::Facts;
 use relay_common::plan::{Plan, Relay};
 use relay_common::selector::Selector;
 use relay_common::table::{Pending, Placement, Table};
+use relay_common::trial::Trial;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -220,6 +221,8 @@ pub struct ConfigState {
     pub tried: Option<Arc<str>>,
     /// The file's part of what is in force, as it was read. See [`ConfigState::in_force`].
     pub read: Option<Arc<Configuration>>,
+    /// What is in force is given up unless it is confirmed.
+    pub trial: Option<Trial>,
     /// Why what is in force is not what should be: a change failed, and could not be taken back.
     pub torn: Option<String>,
     /// Why the relays of the state file are not in force.

@@ -107,6 +107,9 @@ pub fn what(ask: &Ask) -> (&'static str, Option<&str>) {
         Ask::Adopt { name } => ("adopt", Some(name)),
         Ask::Import { .. } => ("import", None),
         Ask::Reload => ("reload", None),
+        Ask::Try { .. } => ("reload on trial", None),
+        Ask::Confirm => ("confirm", None),
+        Ask::Rollback => ("roll back", None),
         Ask::Restart => ("restart", None),
         Ask::Upgrade { .. } => ("upgrade", None),
     }

@@ -101,6 +101,12 @@ kinds! {
     /// The configuration file has changed and is not in force: it comes into force when it is asked for (`mcr reload`). Told at
     /// `info`, without fields, when it says what is in force again.
     ConfigDiffers = "config.differs", Warn, ["added", "changed", "removed", "displaced", "keys", "error"];
+    /// A configuration was taken on trial: it is given up unless it is confirmed in time.
+    ConfigOnTrial = "config.on_trial", Warn, ["until", "seconds"];
+    /// What was on trial is kept.
+    ConfigConfirmed = "config.confirmed", Info, [];
+    /// What ran before the last reload runs again, because somebody asked for it or nobody has confirmed the other in time.
+    ConfigRolledBack = "config.rolled_back", Warn, ["reason"];
     /// A configuration was refused.
     ConfigRefused = "config.refused", Error, ["error"];
     /// A change could not be carried out, and was taken back.

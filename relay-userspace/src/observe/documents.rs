@@ -11,6 +11,7 @@ use crate::clock::unix_ms;
 use crate::config::{ConfigError, relay_to_json};
 use crate::control::desk::Desk;
 use crate::control::differs::Differs;
+use crate::control::previous;
 use crate::control::progress::Doing;
 use crate::control::tag;
 use crate::control::view::{LaneView, Origin, View};
@@ -22,6 +23,7 @@ use relay_common::drops::Drop;
 use relay_common::facts::{Link, LinkCounts};
 use relay_common::plan::Relay;
 use relay_common::table::{Pending, SlotRelay};
+use relay_common::trial::Trial;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -55,6 +57,7 @@ pub fn status(desk: &Desk, now: u64) -> model::Status {
             in_force: config.not_in_force().is_none(),
             error,
             differs: config.differs.as_deref().map(differs),
+            on_trial: config.trial.as_ref().map(on_trial),
             last_good: config.last_good.clone(),
         },
         doing: desk.pulse.progress.doing(now).map(doing),
@@ -66,6 +69,11 @@ pub fn status(desk: &Desk, now: u64) -> model::Status {
         rights: rights::held(),
         warnings: warnings_of_node(desk, &view),
     }
+}
+
+fn on_trial(trial: &Trial) -> model::OnTrial {
+    let seconds_left = previous::left(trial).unwrap_or(0).div_ceil(1000);
+    model::OnTrial { until: previous::until(trial), seconds_left }
 }
 
 fn differs(differs: &Differs) -> model::Differs {

@@ -31,4 +31,6 @@ mod leaving; // lanes die while they drop a socket
 #[cfg(feature = "chaos")]
 mod points; // control dies at each point of a start and of an upgrade
 #[cfg(feature = "chaos")]
+mod trial; // a configuration is on trial meanwhile
+#[cfg(feature = "chaos")]
 mod phases; // lanes kill themselves in the middle of a commit

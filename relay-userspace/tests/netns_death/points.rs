@@ -10,28 +10,28 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 /// The build that can be made to die.
-fn build() -> &'static Path {
+pub(crate) fn build() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_mcr"))
 }
 
 /// The file that names the point to die at, and the variable that names the file; it goes when this is dropped.
-struct Point(PathBuf);
+pub(crate) struct Point(PathBuf);
 
 impl Point {
-    fn new(lanes: usize) -> Self {
+    pub(crate) fn new(lanes: usize) -> Self {
         Self(std::env::temp_dir().join(format!("mcr-point-{}-{lanes}", std::process::id())))
     }
 
     /// The next control that comes there dies.
-    fn is(&self, point: &str) {
+    pub(crate) fn is(&self, point: &str) {
         fs::write(&self.0, point).unwrap();
     }
 
-    fn was_come_to(&self) -> bool {
+    pub(crate) fn was_come_to(&self) -> bool {
         !self.0.exists()
     }
 
-    fn env(&self) -> (&str, &str) {
+    pub(crate) fn env(&self) -> (&str, &str) {
         ("MCR_CHAOS_DIE", self.0.to_str().unwrap())
     }
 }

@@ -7,6 +7,7 @@ use bench::relay::binary;
 use serde_json::Value;
 use std::fs;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 /// A file that nobody can read.
 const BROKEN: &str = "[[relay]\nname = \"one\"\n";
@@ -152,4 +153,49 @@ fn a_node_with_a_bad_file_comes_up_with_the_last_good_one() {
         assert!(!relay.process.wait(SOON).unwrap().success());
         assert!(relay.process.last_words().contains("relay.toml:1"), "{}", relay.process.last_words());
     }
+}
+
+/// A trial goes on whatever becomes of control and of the machine, and what was given up is not taken by a start.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn what_nobody_confirms_is_given_up_also_when_control_or_everything_has_died() {
+    let stage = Stage::new(1);
+    let mut relay = stage.start();
+    wait_until_kept(&relay);
+    let good = fs::read_to_string(relay.config()).unwrap();
+    let other = good.replace("239.2.0.1", "239.2.0.7");
+    let runs = |relay: &Relay, group: &str| done(relay, &["relay", "show", "one"]).contains(group);
+    fs::write(relay.config(), &other).unwrap();
+    done(&relay, &["reload", "--confirm", "2s"]);
+    assert!(runs(&relay, "239.2.0.7"));
+    kill_control(&mut relay);
+    next(&stage, &mut relay);
+    relay.process.wait_for("runs again: nobody has confirmed it in time", SOON).unwrap();
+    assert!(runs(&relay, "239.2.0.1"));
+    let kept = relay.folder().join("relays.toml.last-good");
+    wait_until("what runs again is not kept", || fs::read_to_string(&kept).unwrap().contains("239.2.0.1"));
+    // Nor does a start of everything take it, which has not changed.
+    for _ in 0..2 {
+        stop(&stage, &relay);
+        relay.process.wait(SOON).unwrap();
+        next(&stage, &mut relay);
+        assert!(runs(&relay, "239.2.0.1"));
+        assert_eq!(status(&relay)["config"]["in_force"], false);
+    }
+    // Somebody insists, and everything dies; its time is up before anything is there again.
+    done(&relay, &["reload", "--confirm", "1s"]);
+    stop(&stage, &relay);
+    relay.process.wait(SOON).unwrap();
+    std::thread::sleep(Duration::from_millis(1500));
+    next(&stage, &mut relay);
+    assert!(runs(&relay, "239.2.0.1"));
+    relay.process.wait_for("config.rolled_back", SOON).unwrap();
+    // What is reloaded without a trial is nobody's to doubt.
+    done(&relay, &["reload"]);
+    stop(&stage, &relay);
+    relay.process.wait(SOON).unwrap();
+    next(&stage, &mut relay);
+    assert!(runs(&relay, "239.2.0.7"));
+    stop(&stage, &relay);
+    relay.process.wait(SOON).unwrap();
 }

@@ -20,12 +20,9 @@ pub(in crate::api) fn check_change(who: &Who, ask: &Ask) -> Result<(), Problem> 
     let relay = match ask {
         Ask::Create(relay) | Ask::Put { relay, .. } => Some(&relay.name),
         Ask::Remove { name, .. } | Ask::Switch { name, .. } | Ask::Adopt { name } => Some(name),
-        Ask::Many { .. }
-        | Ask::PutAll { .. }
-        | Ask::Import { .. }
-        | Ask::Reload
-        | Ask::Restart
-        | Ask::Upgrade { .. } => None,
+        Ask::Many { .. } | Ask::PutAll { .. } | Ask::Import { .. } => None,
+        Ask::Reload | Ask::Try { .. } | Ask::Confirm | Ask::Rollback => None,
+        Ask::Restart | Ask::Upgrade { .. } => None,
     };
     let detail = match relay {
         Some(relay) if pattern::any(relays, relay) => return Ok(()),

@@ -15,9 +15,21 @@ pub struct Config {
     /// What it says otherwise than what is in force, where nobody has asked for it yet.
     #[serde(default)]
     pub differs: Option<Differs>,
+    /// That what is in force is given up unless it is confirmed (`POST /api/v1/confirm`).
+    #[serde(default)]
+    pub on_trial: Option<OnTrial>,
     /// Since when the configuration was in force that runs in its place: the last one that did before the node came up.
     #[serde(default)]
     pub last_good: Option<String>,
+}
+
+/// What is in force is on trial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OnTrial {
+    /// Until when, as RFC 3339 in UTC.
+    pub until: String,
+    /// How many seconds are left.
+    pub seconds_left: u64,
 }
 
 /// What the configuration file says otherwise than what is in force.

@@ -18,7 +18,8 @@ const MOST_EVENTS = 200;
 const EVENTS = [
   "node.ready", "node.stopping", "node.taken_over", "node.begun_anew", "node.upgraded", "relay.created",
   "relay.changed", "relay.removed", "relay.shadowed", "relay.pending", "relay.works", "stream.interrupted",
-  "stream.restored", "loop.detected", "loop.ended", "config.applied", "config.differs", "config.refused",
+  "stream.restored", "loop.detected", "loop.ended", "config.applied", "config.differs", "config.on_trial",
+  "config.confirmed", "config.rolled_back", "config.refused",
   "config.failed", "audit.change", "events.lost", "audit.denied", "link.lost", "link.returned", "link.reported", "lane.died", "lane.untrue", "lane.replaced",
   "lane.started", "lane.stalled", "lane.resumed", "program.detached", "kernel.differs", "http.lacking",
   "http.there", "health.changed",
@@ -254,7 +255,8 @@ function showNode() {
   fillFacts("facts", [
     ["Role", status.role], ["Version", status.version], ["Up for", span(status.uptime_s)],
     ["Generation", count(status.generation)], ["Process", String(status.pid)],
-    ["Configuration", status.config.file + (status.config.in_force ? "" : status.config.differs
+    ["Configuration", status.config.file + (status.config.on_trial
+      ? ` (on trial until ${status.config.on_trial.until})` : "") + (status.config.in_force ? "" : status.config.differs
       ? ` (differs from what is in force: a reload would ${status.config.differs.text})` : " (not in force as it is)")],
   ]);
   const lane = (of) => {

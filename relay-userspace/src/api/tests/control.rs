@@ -157,7 +157,7 @@ impl Control {
                 api.retain(|relay| relay.name != name);
             }
             Ask::Import { relays, .. } => api = relays,
-            Ask::Reload | Ask::Restart | Ask::Upgrade { .. } => {}
+            Ask::Reload | Ask::Try { .. } | Ask::Confirm | Ask::Rollback | Ask::Restart | Ask::Upgrade { .. } => {}
         }
         Ok(api)
     }

@@ -229,6 +229,7 @@ impl Sight for FakeSight {
                 in_force: true,
                 error: None,
                 differs: None,
+                on_trial: None,
                 last_good: None,
             },
             doing: None,

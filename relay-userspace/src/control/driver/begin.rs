@@ -11,6 +11,7 @@ use crate::control::disk::{Disk, PATIENCE_OVER_LANES, Unanswered};
 use crate::control::last_good::{LastGood, Ran, state_file_of};
 use crate::control::node::{Node, Start};
 use crate::control::orphans::{Found, Orphans, end_strays};
+use crate::control::previous::{self, Previous, Standing};
 use crate::control::problem::Problem;
 use crate::control::process::Handle;
 use crate::control::progress::Progress;
@@ -22,6 +23,7 @@ use crate::control::view::ConfigState;
 use crate::events::{Event, EventLog};
 use futures_util::future::join_all;
 use relay_common::plan::Relay;
+use relay_common::trial::Trial;
 use relay_common::unasked::Difference;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -78,9 +80,10 @@ impl Beginning {
         running: Option<&Orphans>,
         files: &Files<'_>,
     ) -> Self {
-        let last = LastGood::beside(&state_file(options, file.settings.state.file.clone()), &options.config);
+        let state = state_file(options, file.settings.state.file.clone());
+        let last = LastGood::beside(&state, &options.config);
         let ran = match running {
-            None => None,
+            None => files.instead_of(&file.text, &last, Previous::beside(&state, &options.config)).await,
             Some(orphans) => {
                 let kept = match files.last(&last).await {
                     // Where nothing was kept, the file is the only one who knows.
@@ -128,6 +131,42 @@ impl Files<'_> {
         self.ask("reading the configuration that ran last", move || last.read().and_then(Result::ok)).await
     }
 
+    /// What a start of everything begins with in place of the configuration file, where that was given up.
+    async fn instead_of(&self, text: &str, last: &LastGood, previous: Previous) -> Option<Configuration> {
+        let (last, hash) = (last.clone(), previous::hash(text));
+        let before = self.ask("reading what ran before", move || match previous.standing()? {
+            Standing::OnTrial(trial) if previous::left(&trial).is_none() => previous.read().and_then(Result::ok),
+            Standing::GivenUp(given_up) if given_up == hash => {
+                // Whoever died in the middle of giving it up may have left it as the last one that ran.
+                let ran = last.read().and_then(Result::ok).map(|ran| ran.configuration);
+                let both = [ran, previous.read().and_then(Result::ok)];
+                both.into_iter().flatten().find(|ran| hash != previous::hash(&ran.text))
+            }
+            _ => None,
+        });
+        before.await.ok().flatten()
+    }
+
+    /// What is on trial still. A trial whose time was up before everything began anew is over, and what ran before it runs.
+    async fn trial(&self, previous: &Previous, other: Option<&Configuration>, log: &EventLog) -> Option<Trial> {
+        let reads = previous.clone();
+        let standing = self.ask("reading what is on trial", move || reads.standing()).await.ok().flatten();
+        let Some(Standing::OnTrial(trial)) = standing else { return None };
+        let Some(file) = other.filter(|_| !self.lanes_run && previous::left(&trial).is_none()) else {
+            return Some(trial);
+        };
+        log.record(tell::rolled_back("nobody has confirmed it before the machine was booted, or mcr started anew"));
+        let (writes, given_up) = (previous.clone(), Standing::GivenUp(previous::hash(&file.text)));
+        let noted = self.ask("writing what was given up", move || writes.note(Some(&given_up))).await;
+        let problem = match noted {
+            Ok(Ok(())) => return None,
+            Ok(Err(error)) => error.to_string(),
+            Err(hangs) => hangs.to_string(),
+        };
+        tracing::warn!("cannot write down that the file was given up: {problem}");
+        None
+    }
+
     /// The state file, and the relays in it.
     async fn store(&self, file: PathBuf) -> (Store, Result<Vec<Relay>, String>) {
         let path = file.clone();
@@ -171,16 +210,12 @@ impl Worker {
     ) -> anyhow::Result<(Self, mpsc::Receiver<Asked>)> {
         let Beginning { configuration, refused, other, last_good, last } = beginning;
         let Found { orphans, strays } = found;
+        let state = state_file(options, configuration.settings.state.file.clone());
         let files = Files { disk: &disk, progress: &start.progress, lanes_run: orphans.is_some() };
-        let (mut store, loaded) = files.store(state_file(options, configuration.settings.state.file.clone())).await;
-        let mut config = ConfigState { path: options.config.clone(), ..ConfigState::default() };
-        if let Some(errors) = &refused {
-            log.record(tell::refused_at_the_start(errors, last_good.as_deref()));
-            config.refusals = 1;
-        } else {
-            config.taken = 1;
-        }
-        (config.refused, config.last_good) = (refused, last_good);
+        let (mut store, loaded) = files.store(state.clone()).await;
+        let mut config = config_at_the_start(options, refused, last_good, &log);
+        let previous = Previous::beside(&state, &options.config);
+        config.trial = files.trial(&previous, other.as_ref(), &log).await;
         let kept = kept_relays(loaded, &mut store, &mut config, orphans.as_ref());
         let Configuration { mut plan, settings, text } = configuration;
         if let Some(orphans) = &orphans {
@@ -212,9 +247,41 @@ impl Worker {
         let found = inspect_first(&mut node, &desk).await;
         desk.health.store(Arc::new(health));
         let file = sources::Watched::new(&options.config).read_twice();
-        let (doubted, follows) = (now_ns(), None);
-        Ok((Self { node, book, store, last, text, desk, config, found, file, disk, doubted, took_over, follows }, asks))
+        let (doubted, follows, back_at) = (now_ns(), None, None);
+        let worker = Self {
+            node,
+            book,
+            store,
+            last,
+            text,
+            desk,
+            config,
+            found,
+            file,
+            disk,
+            doubted,
+            took_over,
+            follows,
+            previous,
+            back_at,
+        };
+        Ok((worker, asks))
     }
+}
+
+/// What is known of the configuration file before anything runs.
+fn config_at_the_start(
+    options: &Options,
+    refused: Option<Errors>,
+    last_good: Option<String>,
+    log: &EventLog,
+) -> ConfigState {
+    if let Some(errors) = &refused {
+        log.record(tell::refused_at_the_start(errors, last_good.as_deref()));
+    }
+    let is_refused = u64::from(refused.is_some());
+    let (path, taken) = (options.config.clone(), 1 - is_refused);
+    ConfigState { path, refused, last_good, taken, refusals: is_refused, ..ConfigState::default() }
 }
 
 /// The relays of the state file, and in the state of the configuration what is wrong with it.

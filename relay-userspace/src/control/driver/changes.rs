@@ -9,10 +9,11 @@ use crate::control::node::Node;
 use crate::control::reach::Unreached;
 use crate::control::store::{self, Prepared, Store};
 use crate::control::view::{ConfigState, Origin, Retry};
-use crate::control::{http, sources, tell};
+use crate::control::{http, previous, sources, tell};
 use crate::events::audit::audit;
 use crate::notify;
 use relay_common::plan::{Lanes, Plan, Relay};
+use relay_common::trial::Trial;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -24,6 +25,9 @@ impl Worker {
         let said = match ask {
             Ask::Reload => self.reload(dry).await,
             Ask::Import { file, relays } => self.import(file, relays, dry).await,
+            Ask::Try { length_ms } => self.try_file(*length_ms, dry).await,
+            Ask::Confirm => self.confirm(dry).await,
+            Ask::Rollback => self.roll_back(who, dry).await,
             Ask::Restart => Ok(self.restart()),
             _ => self.change(ask, dry).await,
         };
@@ -43,8 +47,8 @@ impl Worker {
             Ask::Many { names, .. } => names.iter().filter_map(|name| self.book.of_api.get(name)).cloned().collect(),
             Ask::PutAll { .. } => self.book.of_api.values().cloned().collect(),
             Ask::Import { .. } => self.book.of_file.relays.iter().chain(self.book.of_api.values()).cloned().collect(),
-            Ask::Reload => self.book.of_file.relays.clone(),
-            Ask::Restart | Ask::Upgrade { .. } => Vec::new(),
+            Ask::Reload | Ask::Try { .. } | Ask::Rollback => self.book.of_file.relays.clone(),
+            Ask::Confirm | Ask::Restart | Ask::Upgrade { .. } => Vec::new(),
         }
     }
 
@@ -129,6 +133,9 @@ impl Worker {
 
     /// The configuration file as it is now; and a state file that could not be read before.
     pub(super) async fn reload(&mut self, dry: bool) -> Result<Applied, Refusal> {
+        if !dry && let Some(trial) = &self.config.trial {
+            return Err(Refusal::Conflict(vec![on_trial(trial)]));
+        }
         let file = self.read_file(dry).await;
         if dry { self.take_file(file?, true).await } else { self.take(file).await }
     }
@@ -136,6 +143,7 @@ impl Worker {
     /// A configuration file that was read comes into force, or is refused.
     pub(super) async fn take(&mut self, file: Result<Configuration, Refusal>) -> Result<Applied, Refusal> {
         notify::reloading();
+        let running = self.text_that_runs();
         self.config.differs = None;
         self.config.tried = file.as_ref().ok().map(|file| Arc::clone(&file.text));
         let taken = match file {
@@ -148,6 +156,9 @@ impl Worker {
                 (self.config.retry, self.config.last_good) = (None, None);
                 self.config.taken += 1;
                 self.record(tell::applied(applied));
+                if self.config.trial.is_none() {
+                    self.file_is_wanted(running.filter(|_| !applied.changes.is_empty())).await;
+                }
                 self.keep_what_runs();
             }
             Err(refusal) => {
@@ -168,7 +179,7 @@ impl Worker {
         taken
     }
 
-    async fn take_file(&mut self, file: Configuration, dry: bool) -> Result<Applied, Refusal> {
+    pub(super) async fn take_file(&mut self, file: Configuration, dry: bool) -> Result<Applied, Refusal> {
         let read = Arc::new(file.clone());
         let Configuration { mut plan, settings, text } = file;
         keep_lanes(&mut plan, self.book.lanes())?;
@@ -269,6 +280,11 @@ pub(super) async fn carry_out(
 /// How the lanes run is fixed at the start.
 pub(super) fn keep_lanes(plan: &mut Plan, running: &Lanes) -> Result<(), Refusal> {
     if plan.lanes == *running { Ok(()) } else { Err(Refusal::Conflict(vec![lanes_differ()])) }
+}
+
+pub(super) fn on_trial(trial: &Trial) -> String {
+    let until = previous::until(trial);
+    format!("what runs is on trial until {until}: mcr confirm keeps it, mcr rollback gives it up; then reload")
 }
 
 pub(super) fn lanes_differ() -> String {

@@ -1,7 +1,7 @@
 //! A whole node is taken in, as another was exported: its configuration file and the relays of its API come into force in
 //! one step, or nothing changes.
 
-use super::changes::{carry_out, keep_lanes};
+use super::changes::{carry_out, keep_lanes, on_trial};
 use super::worker::Worker;
 use crate::config::{self, Configuration, Errors};
 use crate::control::book::Book;
@@ -21,6 +21,9 @@ impl Worker {
         relays: &[Relay],
         dry: bool,
     ) -> Result<Applied, Refusal> {
+        if !dry && let Some(trial) = &self.config.trial {
+            return Err(Refusal::Conflict(vec![on_trial(trial)]));
+        }
         let after = self.imported(file, relays)?;
         let http = self.read_http(file.settings.http.clone()).await?;
         if dry {
@@ -55,6 +58,7 @@ impl Worker {
         after: Book,
         http: http::Prepared,
     ) -> Result<Applied, Refusal> {
+        let running = self.text_that_runs().filter(|text| *text != file.text);
         let prepared = self.prepare(&after).await?;
         carry_out(&mut self.node, &mut self.config, after.plan(), &after.origins()).await?;
         let doubt = self.keep(prepared).await?;
@@ -71,6 +75,7 @@ impl Worker {
         let before = self.take_book(after);
         let applied = self.in_force(&before).with(of_http);
         self.record(tell::applied(&applied));
+        self.file_is_wanted(running).await;
         self.keep_what_runs();
         doubt.map_or(Ok(applied), Err)
     }

@@ -38,7 +38,7 @@ impl Worker {
     }
 
     /// The file is wrong. That is told once.
-    fn note_refused(&mut self, errors: Errors) {
+    pub(super) fn note_refused(&mut self, errors: Errors) {
         if self.config.refused.as_ref() != Some(&errors) {
             self.record(tell::differs_and_is_wrong(&errors));
             (self.config.failed, self.config.retry, self.config.differs) = Default::default();
@@ -51,7 +51,10 @@ impl Worker {
         let in_force = self.config.in_force();
         match Differs::between(&in_force, &self.book, &file) {
             None => self.note_in_force(&file),
-            Some(differs) if differs.may_come_unasked(in_force.settings.config.watch) => {
+            // While something is on trial nothing else comes by itself.
+            Some(differs)
+                if self.config.trial.is_none() && differs.may_come_unasked(in_force.settings.config.watch) =>
+            {
                 self.take_unasked(file).await;
             }
             Some(differs) => {

@@ -18,12 +18,13 @@ use crate::control::last_good::LastGood;
 use crate::control::node::{Node, Start};
 use crate::control::orphans::Found;
 use crate::control::predecessor::Predecessor;
+use crate::control::previous::Previous;
 use crate::control::problem::Problem;
 use crate::control::progress::Progress;
 use crate::control::sources;
 use crate::control::store::Store;
 use crate::control::tell;
-use crate::control::view::ConfigState;
+use crate::control::view::{ConfigState, Retry};
 use crate::events::{self, EventLog, Kind};
 use crate::link::event::LinkEvent;
 use crate::notify;
@@ -54,6 +55,10 @@ pub(super) struct Worker {
     pub(super) store: Store,
     /// The configuration that ran last, on disk.
     pub(super) last: LastGood,
+    /// What ran before, and whether what runs is on trial, on disk.
+    pub(super) previous: Previous,
+    /// When the way back is tried again that has failed.
+    pub(super) back_at: Option<Retry>,
     /// The text of the configuration that is in force.
     pub(super) text: Arc<str>,
     pub(super) desk: Desk,
@@ -241,6 +246,7 @@ impl Worker {
             Job::Inspect => {
                 progress.begin(None, "a look at what the kernel holds");
                 self.inspect().await;
+                self.end_trial_in_time().await;
                 self.look_at_file(progress).await;
             }
             Job::End(_) => {}

@@ -106,3 +106,47 @@ fn what_comes_by_itself_takes_nothing_away() {
     assert_eq!(runs(&desk), ["one", "two"]);
     show.mcr.stop().unwrap();
 }
+
+/// Whoever has locked himself out, or everybody else, need do nothing.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn what_nobody_confirms_is_given_up_and_what_ran_before_runs_again() {
+    let rig = Rig::new(1);
+    let (one, two) = (relay("one", 1, ""), relay("two", 2, ""));
+    let both = format!("{one}{two}");
+    let mut show = rig.start(&one);
+    let flow = show.expect(1, 0, "239.2.1.1:5001");
+    show.listen(0, vec![flow]);
+    let desk = Desk::of(&show.mcr);
+    let source = show.source(rig.streams(&["239.1.1.1:5000"]).rate(2_000).duration(AT_MOST));
+    assert!(desk.refused(&["rollback"]).contains("no configuration is known that ran before"));
+    assert!(desk.refused(&["confirm"]).contains("nothing is on trial"));
+    fs::write(show.mcr.config(), &both).unwrap();
+    let mark = show.mcr.process.mark();
+    desk.done(&["reload", "--confirm", "2s"]);
+    show.wait_for(mark, "config.on_trial");
+    show.wait_for(mark, "runs again: nobody has confirmed it in time");
+    show.wait_for(mark, "to take it would add 1 relay");
+    assert_eq!(runs(&desk), ["one"]);
+    assert_eq!(fs::read_to_string(show.mcr.config()).unwrap(), both, "the file is its owner's");
+    let config = desk.json(&["status"])["config"].clone();
+    assert_eq!((&config["in_force"], &config["on_trial"]), (&false.into(), &().into()), "{config}");
+
+    desk.done(&["reload", "--confirm", "1h"]);
+    assert_eq!(runs(&desk), ["one", "two"]);
+    let left = desk.json(&["status"])["config"]["on_trial"]["seconds_left"].as_u64().unwrap();
+    assert!(left > 3000 && left <= 3600, "{left}");
+    assert!(desk.done(&["status"]).contains("mcr confirm keeps it"));
+    assert!(desk.refused(&["reload"]).contains("what runs is on trial until"));
+    desk.done(&["confirm"]);
+    assert_eq!(desk.json(&["status"])["config"]["on_trial"], serde_json::Value::Null);
+    desk.done(&["rollback"]);
+    assert_eq!(runs(&desk), ["one"]);
+    // And forth again.
+    desk.done(&["rollback"]);
+    assert_eq!(runs(&desk), ["one", "two"]);
+    assert_eq!(desk.json(&["status"])["config"]["in_force"], true);
+    let sent = source.stop().unwrap();
+    let report = show.balance(&[sent]);
+    assert_eq!(report.received("one"), report.sent("one", 0));
+}

@@ -1,0 +1,177 @@
+//! The configuration that ran before the last one, and whether the last one is on trial: beside the state file, so that the
+//! way back is known whatever becomes of control and of the machine.
+
+use super::store::{beside, flush_folder, write_in_place};
+use crate::clock::{boot_ns, unix_ms};
+use crate::config::{self, Configuration, Errors};
+use crate::events::rfc3339;
+use relay_common::trial::{Now, Trial};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What stands above it; the path of the configuration file follows.
+const HEAD: &str = "# The configuration that mcr ran before the last reload of ";
+const REST: &str = "\n# mcr writes this, for mcr rollback and mcr reload --confirm.\n\n";
+
+/// Where both lie.
+#[derive(Clone, Debug)]
+pub struct Previous {
+    path: PathBuf,
+    standing: PathBuf,
+    /// The configuration file.
+    of: PathBuf,
+}
+
+/// How the configuration file stands that was taken last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is given up unless somebody confirms it in time.
+    OnTrial(Trial),
+    /// It was given up. No start takes it again as it is: this is the hash of what it says.
+    GivenUp(String),
+}
+
+impl Previous {
+    /// Those that belong to a configuration file and lie beside that state file.
+    #[must_use]
+    pub fn beside(state_file: &Path, of: &Path) -> Self {
+        let (path, standing) = (beside(state_file, "previous"), beside(state_file, "standing"));
+        Self { path, standing, of: of.to_owned() }
+    }
+
+    /// Where what ran before lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Keeps what ran before, flushed.
+    ///
+    /// # Errors
+    /// When that failed.
+    pub fn keep(&self, text: &str) -> io::Result<()> {
+        write_in_place(&self.path, &format!("{HEAD}{}{REST}{text}", self.of.display()))
+    }
+
+    /// Reads what ran before. `None` when there is nothing, or another file's.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    #[must_use]
+    pub fn read(&self) -> Option<Result<Configuration, Errors>> {
+        let whole = fs::read_to_string(&self.path).ok()?;
+        let text = whole.strip_prefix(&format!("{HEAD}{}{REST}", self.of.display()))?;
+        Some(config::load(&self.path).map(|read| Configuration { text: text.into(), ..read }))
+    }
+
+    /// Notes how the file stands, flushed; nothing is noted of one that nobody doubts.
+    ///
+    /// # Errors
+    /// When that failed.
+    pub fn note(&self, standing: Option<&Standing>) -> io::Result<()> {
+        let json = match standing {
+            None => {
+                return match fs::remove_file(&self.standing) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                    removed => removed.and_then(|()| flush_folder(&self.standing)),
+                };
+            }
+            Some(Standing::OnTrial(Trial { boot, ends_boot_ns, began_ms, length_ms })) => json!({
+                "of": self.of(), "boot": boot, "ends_boot_ns": ends_boot_ns, "began_ms": began_ms, "length_ms": length_ms,
+            }),
+            Some(Standing::GivenUp(hash)) => json!({ "of": self.of(), "given_up": hash }),
+        };
+        write_in_place(&self.standing, &format!("{json}\n"))
+    }
+
+    fn of(&self) -> String {
+        self.of.display().to_string()
+    }
+
+    /// How the file stands, as far as somebody doubts it.
+    #[must_use]
+    pub fn standing(&self) -> Option<Standing> {
+        let json: Value = serde_json::from_slice(&fs::read(&self.standing).ok()?).ok()?;
+        if json["of"].as_str() != Some(&self.of()) {
+            return None;
+        }
+        if let Some(hash) = json["given_up"].as_str() {
+            return Some(Standing::GivenUp(hash.to_owned()));
+        }
+        let number = |key: &str| json[key].as_u64();
+        Some(Standing::OnTrial(Trial {
+            boot: json["boot"].as_str()?.to_owned(),
+            ends_boot_ns: number("ends_boot_ns")?,
+            began_ms: number("began_ms")?,
+            length_ms: number("length_ms")?,
+        }))
+    }
+}
+
+/// A trial that begins now.
+#[must_use]
+pub fn begin(length_ms: u64) -> Trial {
+    let ends_boot_ns = boot_ns().saturating_add(length_ms.saturating_mul(1_000_000));
+    Trial { boot: boot(), ends_boot_ns, began_ms: unix_ms(), length_ms }
+}
+
+/// How long it has left, in milliseconds; `None` when its time is up.
+#[must_use]
+pub fn left(trial: &Trial) -> Option<u64> {
+    trial.left(Now { boot: &boot(), boot_ns: boot_ns(), unix_ms: unix_ms() })
+}
+
+/// When that is, for people.
+#[must_use]
+pub fn until(trial: &Trial) -> String {
+    rfc3339(unix_ms().saturating_add(left(trial).unwrap_or(0)))
+}
+
+/// What a text is known by.
+#[must_use]
+pub fn hash(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// This boot. Where it cannot be told every trial is another boot's.
+fn boot() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Previous, Standing, begin, hash, left};
+    use std::fs;
+
+    #[test]
+    fn the_way_back_is_read_by_whoever_has_that_configuration_file() {
+        let folder = std::env::temp_dir().join(format!("mcr-previous-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let previous = Previous::beside(&folder.join("relays.toml"), &folder.join("relay.toml"));
+        assert!(previous.read().is_none() && previous.standing().is_none());
+        let text = "[lanes]\nring_size = 512\n";
+        previous.keep(text).unwrap();
+        let read = previous.read().unwrap().unwrap();
+        assert_eq!((read.plan.lanes.ring_size, &*read.text), (512, text));
+        for standing in [Standing::OnTrial(begin(60_000)), Standing::GivenUp(hash(text))] {
+            previous.note(Some(&standing)).unwrap();
+            assert_eq!(previous.standing(), Some(standing));
+        }
+        let other = Previous::beside(&folder.join("relays.toml"), &folder.join("other.toml"));
+        assert!(other.read().is_none() && other.standing().is_none(), "another file's");
+        previous.note(None).unwrap();
+        previous.note(None).unwrap();
+        assert_eq!(previous.standing(), None);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_trial_that_begins_has_its_whole_time() {
+        let trial = begin(60_000);
+        assert!(left(&trial).is_some_and(|left| left > 50_000 && left <= 60_000));
+        assert_eq!(left(&begin(0)), None);
+    }
+}
