@@ -231,8 +231,9 @@ pub(super) async fn ask(api: &Api, who: Who, ask: Ask, dry: Dry) -> Result<Appli
         Problem::new(Kind::NoAnswer, detail).of_change(change)
     };
     let answered = answered.map_err(late)?.map_err(|refusal| Problem::from(refusal).of_change(change))?;
-    let desk::Applied { generation, changes, created, changed, removed } = answered;
-    Ok(Applied { change, generation, dry_run: dry.dry_run, changes, created, changed, removed })
+    let desk::Applied { generation, changes, created, changed, removed, not_in_effect } = answered;
+    let not_in_effect = not_in_effect.into_iter().map(Into::into).collect();
+    Ok(Applied { change, generation, dry_run: dry.dry_run, changes, created, changed, removed, not_in_effect })
 }
 
 fn location(name: &str) -> HeaderValue {

@@ -2,7 +2,8 @@
 
 use super::client::Answer;
 use super::screen::{Screen, plain};
-use crate::api::model::Applied;
+use crate::api::model::{Applied, ChangedKey};
+use crate::control::not_in_effect::NotInEffect;
 use std::io::{self, Write};
 
 /// Shows the answer to a change: every line of it and the generation, or the API's own JSON.
@@ -13,6 +14,10 @@ pub(super) fn show<O: Write, E: Write>(answer: &Answer, json: bool, screen: &mut
     let applied: Applied = answer.read()?;
     for change in &applied.changes {
         writeln!(screen.out, "{}{}", if applied.dry_run { "would " } else { "" }, plain(change))?;
+    }
+    for ChangedKey { key, file, running } in &applied.not_in_effect {
+        let waiting = NotInEffect { key: plain(key), file: file.clone(), running: running.clone() };
+        writeln!(screen.out, "{}", plain(&waiting.told()))?;
     }
     end(&applied, screen)
 }
@@ -70,6 +75,7 @@ mod tests {
             created: Vec::new(),
             changed: Vec::new(),
             removed: Vec::new(),
+            not_in_effect: Vec::new(),
         };
         assert_eq!(sentence(&applied), "nothing to change: generation 7 is in force");
         assert_eq!(one("a", "muted", &applied), "a: is muted already");

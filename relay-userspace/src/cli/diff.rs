@@ -7,6 +7,7 @@ use super::exit::Exit;
 use super::screen::{Paint, Screen, Tone, plain};
 use crate::api::model::{ChangedKey, ChangedRelay, Diff};
 use crate::args;
+use crate::control::not_in_effect::is_of_lanes;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::Write;
@@ -56,8 +57,9 @@ pub(super) fn lines(diff: &Diff, paint: Paint) -> String {
     for ChangedKey { key, running, file } in &diff.keys {
         line(Tone::Warn, "~", &format!("{}  {} -> {}", plain(key), value(running), value(file)));
     }
-    for key in &diff.not_in_effect {
-        line(Tone::Warn, "!", &format!("{}  is not in effect: it counts from the next start of mcr on", plain(key)));
+    for ChangedKey { key, running, file } in &diff.not_in_effect {
+        let both = format!("{}  {} -> {}", plain(key), value(running), value(file));
+        line(Tone::Warn, "!", &format!("{both} was taken and is not in effect: it takes mcr restart"));
     }
     text
 }
@@ -68,7 +70,10 @@ fn text(diff: &Diff, paint: Paint) -> String {
     let n = added.len() + changed.len() + removed.len() + displaced.len() + keys.len();
     let end = match n {
         0 if diff.same => format!("{} is what runs", plain(&diff.file)),
-        0 => format!("{} is taken; what is not in effect waits for a start", plain(&diff.file)),
+        0 => format!("{} is taken; what is not in effect waits for mcr restart", plain(&diff.file)),
+        _ if keys.iter().any(|key| is_of_lanes(&key.key)) => {
+            "mcr reload refuses this while these lanes run: put [lanes] back, or end mcr (mcr stop) and start it".to_owned()
+        }
         1 => "1 difference: mcr reload takes it".to_owned(),
         n => format!("{n} differences: mcr reload takes them"),
     };
@@ -106,7 +111,7 @@ mod tests {
             "removed": [relay("old\u{1b}[2J", 16)],
             "displaced": ["made"],
             "keys": [{ "key": "health.hold_down", "running": "10s", "file": null }],
-            "not_in_effect": ["http.listen"],
+            "not_in_effect": [{ "key": "http.listen", "running": "127.0.0.1:9280", "file": "off" }],
         });
         insta::assert_snapshot!(shown(diff));
     }
@@ -114,7 +119,8 @@ mod tests {
     #[test]
     fn what_is_the_same_is_said_to_be() {
         assert_eq!(shown(json!({ "same": true })), "/etc/mcr/relay.toml is what runs\n");
-        let waits = shown(json!({ "not_in_effect": ["http.listen"] }));
-        assert!(waits.ends_with("is taken; what is not in effect waits for a start\n"), "{waits}");
+        let waits = json!([{ "key": "http.listen", "running": "127.0.0.1:9280", "file": "off" }]);
+        let waits = shown(json!({ "not_in_effect": waits }));
+        assert!(waits.ends_with("is taken; what is not in effect waits for mcr restart\n"), "{waits}");
     }
 }

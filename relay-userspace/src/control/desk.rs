@@ -6,6 +6,7 @@ use super::edit::Edit;
 use super::handover::Handover;
 use super::history::Changes;
 use super::http::HttpDesk;
+use super::not_in_effect::NotInEffect;
 use super::problem::Problem;
 use super::progress::Progress;
 use super::turns::Turns;
@@ -143,7 +144,7 @@ pub enum Switch {
 }
 
 /// The answer to a change that is in force, confirmed by every lane; or, asked dry, what it would be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
     /// The generation in force.
     pub generation: u64,
@@ -155,6 +156,8 @@ pub struct Applied {
     pub changed: Vec<String>,
     /// See `created`.
     pub removed: Vec<String>,
+    /// Keys of the configuration file that were taken and count from a start of control on.
+    pub not_in_effect: Vec<NotInEffect>,
 }
 
 impl Applied {

@@ -175,7 +175,7 @@ pub enum Unknown {
 
 impl Summary {
     fn of(applied: &Applied) -> Self {
-        let Applied { generation, changes, created, changed, removed } = applied;
+        let Applied { generation, changes, created, changed, removed, .. } = applied;
         let changes = changes.iter().take(LINES).cloned().collect();
         let [created, changed, removed] = [created, changed, removed].map(Vec::len);
         Self { generation: *generation, changes, created, changed, removed }
@@ -190,7 +190,7 @@ mod tests {
     fn applied(n: usize) -> Result<Applied, Refusal> {
         let names: Vec<String> = (0..n).map(|i| format!("r{i}")).collect();
         let changes = names.iter().map(|name| format!("add relay \"{name}\"")).collect();
-        Ok(Applied { generation: 9, changes, created: names, changed: Vec::new(), removed: Vec::new() })
+        Ok(Applied { generation: 9, changes, created: names, ..Applied::default() })
     }
 
     #[test]

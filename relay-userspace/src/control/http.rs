@@ -128,11 +128,7 @@ impl HttpDesk {
         let restart_keys = before.started_with.restart_keys(file);
         let Http { tokens, reads, tls, insecure, .. } = file.clone();
         let http = Http { tokens, reads, tls, insecure, ..before.http.clone() };
-        let mut changes = before.http.changes(&http);
-        if restart_keys != before.restart_keys {
-            let told = restart_keys.iter().map(|key| format!("{key} counts from the next start of mcr on"));
-            changes.extend(told);
-        }
+        let changes = before.http.changes(&http);
         let in_force = InForce { http, started_with: before.started_with.clone(), restart_keys };
         Ok(Prepared { in_force, certificate, changes })
     }
@@ -167,8 +163,7 @@ mod tests {
         let other =
             Http { tokens: vec![], reads: Reads::Token, listen: Some(([10, 0, 0, 1], 1).into()), ..file.clone() };
         let changes = desk.take(desk.prepare(&other).unwrap());
-        let waits = "http.listen counts from the next start of mcr on";
-        assert_eq!(changes, ["remove token \"ops\"", "set http.reads to \"token\"", waits]);
+        assert_eq!(changes, ["remove token \"ops\"", "set http.reads to \"token\""]);
         assert!(followed.has_changed().unwrap());
         let in_force = followed.borrow_and_update().clone();
         assert_eq!((in_force.reads, in_force.tokens.len(), in_force.listen), (Reads::Token, 0, None));

@@ -13,6 +13,7 @@ pub mod desk; // where changes are asked for
 pub mod book; // all relays, and what a question makes of them
 pub mod store; // the state file: what came through the API
 pub mod differs; // what the file says otherwise than what is in force
+pub mod not_in_effect; // what of it waits for a start
 pub mod previous; // what ran before, and whether what runs is on trial
 pub mod last_good; // the configuration that ran last
 pub mod disk; // what is done with files

@@ -3,6 +3,7 @@
 
 use super::desk::Refusal;
 use super::differs::Differs;
+use super::not_in_effect::{NotInEffect, not_in_effect};
 use super::station::LaneSocket;
 use super::works::Works;
 use crate::config::{ConfigError, Configuration, Errors};
@@ -221,6 +222,8 @@ pub struct ConfigState {
     pub tried: Option<Arc<str>>,
     /// The file's part of what is in force, as it was read. See [`ConfigState::in_force`].
     pub read: Option<Arc<Configuration>>,
+    /// What control began with. See [`ConfigState::not_in_effect`].
+    pub started_with: Option<Arc<Configuration>>,
     /// What is in force is given up unless it is confirmed.
     pub trial: Option<Trial>,
     /// Why what is in force is not what should be: a change failed, and could not be taken back.
@@ -274,6 +277,18 @@ impl ConfigState {
     pub fn error(&self) -> Option<String> {
         let refused = self.refused.as_ref().map(ToString::to_string);
         refused.or_else(|| self.failed.clone()).or_else(|| self.torn.clone())
+    }
+
+    /// The keys of what was taken that count from a start of control on.
+    #[must_use]
+    pub fn not_in_effect(&self) -> Vec<NotInEffect> {
+        self.read.as_ref().map_or_else(Vec::new, |read| self.not_in_effect_of(read))
+    }
+
+    /// The same, of a file that may be taken.
+    #[must_use]
+    pub fn not_in_effect_of(&self, file: &Configuration) -> Vec<NotInEffect> {
+        self.started_with.as_ref().map_or_else(Vec::new, |started_with| not_in_effect(started_with, file))
     }
 
     /// What was read of the file and is in force.

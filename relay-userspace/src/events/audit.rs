@@ -159,7 +159,7 @@ mod tests {
 
     fn applied() -> Result<Applied, Refusal> {
         let none = Vec::new;
-        Ok(Applied { generation: 9, changes: none(), created: none(), changed: none(), removed: none() })
+        Ok(Applied { generation: 9, changes: none(), created: none(), changed: none(), removed: none(), not_in_effect: vec![] })
     }
 
     fn put_all(n: usize) -> Event {

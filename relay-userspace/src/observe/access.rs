@@ -52,11 +52,6 @@ pub(super) fn warnings(http: &HttpDesk, unix_ms: u64) -> Vec<String> {
         }
     }
     warnings.extend(http.lacks().values().map(|why| format!("{why}; mcr tries again each second")));
-    for key in &in_force.restart_keys {
-        let text =
-            format!("{key} is another in the file and not in effect: end mcr (mcr stop) and start it, or put it back");
-        warnings.push(text);
-    }
     warnings
 }
 
@@ -128,6 +123,5 @@ mod tests {
         desk.begin(&http, &http, None);
         desk.take(desk.prepare(&Http { listen: None, ..http }).unwrap());
         assert_eq!(document(&desk, NOW).restart_keys, ["http.listen"]);
-        assert!(warnings(&desk, NOW)[0].starts_with("http.listen is another in the file and not in effect"));
     }
 }

@@ -6,6 +6,7 @@ use crate::config::{self, Errors, keys, relay_to_json};
 use crate::control::book::Book;
 use crate::control::desk::Desk;
 use crate::control::differs::Differs;
+use crate::control::not_in_effect::NotInEffect;
 use crate::control::view::{Origin, View};
 use relay_common::plan::Relay;
 use serde_json::{Map, Value};
@@ -21,7 +22,7 @@ pub fn diff(desk: &Desk) -> Result<model::Diff, Errors> {
     let in_force = view.config.in_force();
     let book = Book::new(view.config.path.clone(), in_force.plan.clone(), of_api(&view));
     let differs = Differs::between(&in_force, &book, &file).unwrap_or_default();
-    let not_in_effect: Vec<String> = desk.http.in_force().restart_keys.iter().map(ToString::to_string).collect();
+    let not_in_effect: Vec<model::ChangedKey> = view.config.not_in_effect().into_iter().map(Into::into).collect();
     let (before, after) = (by_name(&in_force.plan.relays), by_name(&file.plan.relays));
     let of = |relays: &BTreeMap<&str, &Relay>, names: &[String]| -> Vec<Map<String, Value>> {
         names.iter().filter_map(|name| Some(definition(relays.get(name.as_str())?))).collect()
@@ -44,6 +45,12 @@ pub fn diff(desk: &Desk) -> Result<model::Diff, Errors> {
         displaced: differs.displaced,
         not_in_effect,
     })
+}
+
+impl From<NotInEffect> for model::ChangedKey {
+    fn from(NotInEffect { key, file, running }: NotInEffect) -> Self {
+        Self { key, running, file }
+    }
 }
 
 /// The relays that came through the API, whether or not they run.

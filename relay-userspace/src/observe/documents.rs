@@ -11,6 +11,7 @@ use crate::clock::unix_ms;
 use crate::config::{ConfigError, relay_to_json};
 use crate::control::desk::Desk;
 use crate::control::differs::Differs;
+use crate::control::not_in_effect::NotInEffect;
 use crate::control::previous;
 use crate::control::progress::Doing;
 use crate::control::tag;
@@ -57,6 +58,7 @@ pub fn status(desk: &Desk, now: u64) -> model::Status {
             in_force: config.not_in_force().is_none(),
             error,
             differs: config.differs.as_deref().map(differs),
+            not_in_effect: config.not_in_effect().into_iter().map(Into::into).collect(),
             on_trial: config.trial.as_ref().map(on_trial),
             last_good: config.last_good.clone(),
         },
@@ -85,7 +87,8 @@ fn differs(differs: &Differs) -> model::Differs {
 /// What somebody should look at before it hurts.
 fn warnings_of_node(desk: &Desk, view: &View) -> Vec<String> {
     let events = desk.events.trouble().into_iter().collect();
-    [view.warnings.clone(), access::warnings(&desk.http, unix_ms()), events].concat()
+    let not_in_effect = view.config.not_in_effect().iter().map(NotInEffect::told).collect();
+    [view.warnings.clone(), access::warnings(&desk.http, unix_ms()), not_in_effect, events].concat()
 }
 
 /// What control is at.

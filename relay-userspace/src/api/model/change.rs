@@ -1,6 +1,6 @@
 //! A change that was asked for, and what became of it, as it goes over the wire.
 
-use super::{Problem, Progress};
+use super::{ChangedKey, Problem, Progress};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -22,6 +22,9 @@ pub struct Applied {
     pub changed: Vec<String>,
     /// Relays that are gone.
     pub removed: Vec<String>,
+    /// Keys of the configuration file that were taken and are not in effect before control is started anew (`mcr restart`).
+    #[serde(default)]
+    pub not_in_effect: Vec<ChangedKey>,
 }
 
 /// A change that was asked for, and what has become of it.

@@ -1,5 +1,6 @@
 //! Whether the configuration file is in force, and what of it is not.
 
+use super::diff::ChangedKey;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -15,6 +16,9 @@ pub struct Config {
     /// What it says otherwise than what is in force, where nobody has asked for it yet.
     #[serde(default)]
     pub differs: Option<Differs>,
+    /// Keys that were taken and are not in effect before control is started anew (`mcr restart`).
+    #[serde(default)]
+    pub not_in_effect: Vec<ChangedKey>,
     /// That what is in force is given up unless it is confirmed (`POST /api/v1/confirm`).
     #[serde(default)]
     pub on_trial: Option<OnTrial>,

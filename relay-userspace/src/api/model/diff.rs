@@ -23,8 +23,8 @@ pub struct Diff {
     pub displaced: Vec<String>,
     /// Other keys that a reload would set.
     pub keys: Vec<ChangedKey>,
-    /// Keys of the file that were taken and count from the next start of mcr on.
-    pub not_in_effect: Vec<String>,
+    /// Keys of the file that were taken and are not in effect before control is started anew (`mcr restart`).
+    pub not_in_effect: Vec<ChangedKey>,
 }
 
 /// A relay that is another in the configuration file.

@@ -90,6 +90,7 @@ impl Control {
             created: names(&after, &|relay| find(&before, &relay.name).is_none()),
             changed: names(&after, &|relay| find(&before, &relay.name).is_some_and(|old| old != *relay)),
             removed: names(&before, &|relay| find(&after, &relay.name).is_none()),
+            not_in_effect: Vec::new(),
         };
         if !dry {
             self.api = after;

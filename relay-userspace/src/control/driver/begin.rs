@@ -1,7 +1,7 @@
 //! How control begins: over lanes that run without one, or anew.
 
 use super::worker::Worker;
-use super::{Options, changes};
+use super::Options;
 use crate::clock::now_ns;
 use crate::config::{self, Configuration, Errors};
 use crate::control::book::Book;
@@ -10,6 +10,7 @@ use crate::control::differs::Differs;
 use crate::control::disk::{Disk, PATIENCE_OVER_LANES, Unanswered};
 use crate::control::last_good::{LastGood, Ran, state_file_of};
 use crate::control::node::{Node, Start};
+use crate::control::not_in_effect::other_lanes;
 use crate::control::orphans::{Found, Orphans, end_strays};
 use crate::control::previous::{self, Previous, Standing};
 use crate::control::problem::Problem;
@@ -220,11 +221,9 @@ impl Worker {
         let Configuration { mut plan, settings, text } = configuration;
         if let Some(orphans) = &orphans {
             let running = orphans.lanes(&plan.lanes);
-            if running != plan.lanes {
-                // Of a file that is refused nobody knows what it wants.
-                config.failed = config.refused.is_none().then(changes::lanes_differ);
-                plan.lanes = running;
-            }
+            // Of a file that is refused nobody knows what it wants.
+            config.failed = other_lanes(&running, &plan.lanes).filter(|_| config.refused.is_none());
+            plan.lanes = running;
         }
         let book = Book::new(options.config.clone(), plan.clone(), kept);
         let health = settings.health;
@@ -330,7 +329,8 @@ fn begin_with(
         log.record(tell::differs(&differs));
         config.differs = Some(Arc::new(differs));
     }
-    config.read = Some(Arc::new(in_force));
+    let in_force = Arc::new(in_force);
+    (config.started_with, config.read) = (Some(Arc::clone(&in_force)), Some(in_force));
 }
 
 /// Whoever asks first is not told to ask again: before anybody can, it is looked what the kernel holds.

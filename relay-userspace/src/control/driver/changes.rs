@@ -6,6 +6,7 @@ use crate::config::{Configuration, Http};
 use crate::control::book::{Book, differences};
 use crate::control::desk::{Applied, Ask, Refusal, Who};
 use crate::control::node::Node;
+use crate::control::not_in_effect::other_lanes;
 use crate::control::reach::Unreached;
 use crate::control::store::{self, Prepared, Store};
 use crate::control::view::{ConfigState, Origin, Retry};
@@ -181,8 +182,9 @@ impl Worker {
 
     pub(super) async fn take_file(&mut self, file: Configuration, dry: bool) -> Result<Applied, Refusal> {
         let read = Arc::new(file.clone());
-        let Configuration { mut plan, settings, text } = file;
-        keep_lanes(&mut plan, self.book.lanes())?;
+        let Configuration { plan, settings, text } = file;
+        keep_lanes(&plan, self.book.lanes())?;
+        let not_in_effect = self.config.not_in_effect_of(&read);
         let mut book = self.book.clone();
         // While it cannot be read, the file of the configuration counts all the same.
         let kept = if self.store.is_damaged() { self.read_store().await } else { None };
@@ -195,7 +197,8 @@ impl Worker {
         let new = after.plan();
         if dry {
             self.node.would_fit(&new).map_err(Refusal::Conflict)?;
-            return Ok(self.book.differences(&after, self.node.table.generation).with(http.changes));
+            let differences = self.book.differences(&after, self.node.table.generation).with(http.changes);
+            return Ok(Applied { not_in_effect, ..differences });
         }
         carry_out(&mut self.node, &mut self.config, new, &after.origins()).await?;
         let of_http = self.desk.http.take(http);
@@ -214,7 +217,7 @@ impl Worker {
                 Err(refusal) => self.config.damaged = Some(refusal.to_string()),
             }
         }
-        Ok(self.in_force(&before).with(of_http))
+        Ok(Applied { not_in_effect, ..self.in_force(&before).with(of_http) })
     }
 
     /// What the configuration file says now. What was read counts as taken, whatever lies there by the time that it is in
@@ -278,16 +281,11 @@ pub(super) async fn carry_out(
 }
 
 /// How the lanes run is fixed at the start.
-pub(super) fn keep_lanes(plan: &mut Plan, running: &Lanes) -> Result<(), Refusal> {
-    if plan.lanes == *running { Ok(()) } else { Err(Refusal::Conflict(vec![lanes_differ()])) }
+pub(super) fn keep_lanes(plan: &Plan, running: &Lanes) -> Result<(), Refusal> {
+    other_lanes(running, &plan.lanes).map_or(Ok(()), |problem| Err(Refusal::Conflict(vec![problem])))
 }
 
 pub(super) fn on_trial(trial: &Trial) -> String {
     let until = previous::until(trial);
     format!("what runs is on trial until {until}: mcr confirm keeps it, mcr rollback gives it up; then reload")
-}
-
-pub(super) fn lanes_differ() -> String {
-    "the keys of [lanes] count from the start of the lanes on: end mcr (mcr stop) and start it, or put them back"
-        .to_owned()
 }

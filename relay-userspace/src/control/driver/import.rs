@@ -28,7 +28,8 @@ impl Worker {
         let http = self.read_http(file.settings.http.clone()).await?;
         if dry {
             self.node.would_fit(&after.plan()).map_err(Refusal::Conflict)?;
-            return Ok(self.book.differences(&after, self.node.table.generation).with(http.changes));
+            let differences = self.book.differences(&after, self.node.table.generation).with(http.changes);
+            return Ok(Applied { not_in_effect: self.config.not_in_effect_of(file), ..differences });
         }
         notify::reloading();
         let said = self.take_in(file, after, http).await;
@@ -38,8 +39,8 @@ impl Worker {
     }
 
     fn imported(&self, file: &Configuration, relays: &[Relay]) -> Result<Book, Refusal> {
-        let mut plan = file.plan.clone();
-        keep_lanes(&mut plan, self.book.lanes())?;
+        let plan = file.plan.clone();
+        keep_lanes(&plan, self.book.lanes())?;
         let mut names = BTreeSet::new();
         if let Some(twice) = relays.iter().find(|relay| !names.insert(&relay.name)) {
             return Err(Refusal::Twice(twice.name.clone()));
@@ -73,7 +74,8 @@ impl Worker {
         // It is looked soon whether the file says that, too.
         self.file.took(None);
         let before = self.take_book(after);
-        let applied = self.in_force(&before).with(of_http);
+        let not_in_effect = self.config.not_in_effect();
+        let applied = Applied { not_in_effect, ..self.in_force(&before).with(of_http) };
         self.record(tell::applied(&applied));
         self.file_is_wanted(running).await;
         self.keep_what_runs();
