@@ -146,3 +146,36 @@ fn descriptors_that_a_refused_change_took_are_given_back() {
     assert!(open() < before + 40, "{} descriptors were open, {} are", before, open());
     relay.stop().unwrap();
 }
+
+/// A file that is right and fails for lack of descriptors is in force without another word once there are some.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_reload_that_failed_is_tried_again_by_itself() {
+    let stage = Stage::new(1);
+    stage.relay.sysctl("net/ipv4/igmp_max_memberships", "20").unwrap();
+    let relay = stage.start();
+    let pid = relay.process.pid();
+    let before = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+    let limit = |more: usize| {
+        let limit = before + more;
+        let limits = [format!("--pid={pid}"), format!("--nofile={limit}:{}", before + 4096)];
+        let limited = Command::new("prlimit").args(limits).output();
+        assert!(limited.as_ref().is_ok_and(|output| output.status.success()), "{limited:?}");
+    };
+    limit(50);
+    // 50 sockets, two descriptors each.
+    let many = "[[relay]]\nname = \"many\"\ninput = { interface = \"in0\", group = \"239.7.0.0-239.7.3.231\", port = 5000 }\n\
+                outputs = [{ interface = \"out0\", group = \"239.9.1.1\", port = 5001 }]\n";
+    std::fs::write(relay.config(), format!("{}\n{many}", stage.config())).unwrap();
+    let mark = relay.process.mark();
+    let failed = mcr(&relay, &["reload"]);
+    assert!(String::from_utf8_lossy(&failed.stderr).contains("everything is as it was"), "{failed:?}");
+    // And once more by itself, as long as nothing has changed.
+    let applied = "the configuration file: reload all relays: applied";
+    relay.process.wait_for_after(mark, "the configuration file: reload all relays: refused", SOON).unwrap();
+    assert_eq!(n_joined(&stage), 0);
+    limit(4096);
+    relay.process.wait_for_after(mark, applied, Duration::from_secs(60)).unwrap();
+    assert_eq!(n_joined(&stage), 1000);
+    relay.stop().unwrap();
+}
