@@ -6,7 +6,7 @@ use super::limits::BODY;
 use super::model::{Applied, RelayPatch};
 use super::problem::{Kind, Problem};
 use super::relays::ask;
-use super::request::{self, Dry, Params};
+use super::request::{self, Params};
 use super::shared::Api;
 use crate::control::desk::{Ask, Who};
 use crate::control::edit::{Change, Edit};
@@ -32,11 +32,11 @@ pub(super) struct Which {
     selector: Option<String>,
 }
 
-/// Which relays are meant, and whether it is only asked what would change.
+/// Which relays are meant, and how the change is to be made.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct WhichDry {
+pub(super) struct WhichAndHow {
     /// Relays that are called so: names or patterns (`*`, `?`), with commas between.
     name: Option<String>,
     /// Relays with such labels: `group=news`, `group!=news`, `group` or `!group`; with commas between, all of it.
@@ -45,6 +45,10 @@ pub(super) struct WhichDry {
     #[serde(default)]
     #[param(required = false)]
     dry_run: bool,
+    /// Make it also where it cannot be kept, as on a full disk. It is kept as soon as that works; `not_kept` says why it is not.
+    #[serde(default)]
+    #[param(required = false)]
+    volatile: bool,
 }
 
 impl Which {
@@ -82,12 +86,12 @@ fn check(patch: RelayPatch) -> Result<Change, Problem> {
 
 /// Some relays are changed: all that are meant, at once, or none. Where nothing is meant, or a relay of the configuration
 /// file, it is refused.
-#[utoipa::path(patch, path = "/api/v1/relays", tag = "relays", params(WhichDry), request_body = RelayPatch,
+#[utoipa::path(patch, path = "/api/v1/relays", tag = "relays", params(WhichAndHow), request_body = RelayPatch,
     responses((status = 200, body = Applied)))]
 pub(super) async fn change(
     State(api): State<Api>,
     Asking(who): Asking,
-    Params(which): Params<WhichDry>,
+    Params(which): Params<WhichAndHow>,
     headers: HeaderMap,
     request: Request,
 ) -> Result<Json<Applied>, Problem> {
@@ -97,23 +101,30 @@ pub(super) async fn change(
 }
 
 /// No such relays any more: all that are meant, at once, or none.
-#[utoipa::path(delete, path = "/api/v1/relays", tag = "relays", params(WhichDry), responses((status = 200, body = Applied)))]
+#[utoipa::path(delete, path = "/api/v1/relays", tag = "relays", params(WhichAndHow), responses((status = 200, body = Applied)))]
 pub(super) async fn remove(
     State(api): State<Api>,
     Asking(who): Asking,
-    Params(which): Params<WhichDry>,
+    Params(which): Params<WhichAndHow>,
     headers: HeaderMap,
 ) -> Result<Json<Applied>, Problem> {
     unconditional(&headers)?;
     many(&api, who, which, Edit::Remove).await
 }
 
-async fn many(api: &Api, who: Who, which: WhichDry, edit: Edit) -> Result<Json<Applied>, Problem> {
+async fn many(api: &Api, who: Who, which: WhichAndHow, edit: Edit) -> Result<Json<Applied>, Problem> {
     let selector = read(which.name.as_deref(), which.selector.as_deref())?;
     if selector.is_all() {
         return Err(Problem::malformed("say which relays by name or selector; name=* means all"));
     }
     let chosen = selector.clone();
     let names = api.apart(move |api| api.desk.view().choose(&chosen)).await??;
-    ask(api, who, Ask::Many { selector, names, edit }, Dry { dry_run: which.dry_run }).await.map(Json)
+    ask(
+        api,
+        who,
+        Ask::Many { selector, names, edit },
+        request::Change { dry_run: which.dry_run, volatile: which.volatile },
+    )
+    .await
+    .map(Json)
 }

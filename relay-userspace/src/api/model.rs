@@ -6,7 +6,7 @@ mod export; // a whole node in one document
 mod health; // how the node is
 mod http; // where the API answers, and whom it lets in
 
-pub use config::{Config, Differs, OnTrial};
+pub use config::{Config, Differs, NotKept, OnTrial};
 pub use diff::{ChangedKey, ChangedRelay, Diff};
 pub use export::{Export, ExportedFile};
 pub use health::{Check, Health, Partial, Share};
@@ -179,6 +179,9 @@ pub struct Status {
     pub ready: Health,
     /// The configuration file, and whether it is in force.
     pub config: Config,
+    /// That what came through the API is in force and not on disk, because somebody wanted it so (`volatile`).
+    #[serde(default)]
+    pub not_kept: Option<NotKept>,
     /// Where the API answers, and whom it lets in.
     #[serde(default)]
     pub http: Http,

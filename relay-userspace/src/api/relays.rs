@@ -7,9 +7,9 @@ use super::limits::{BODY, SET};
 use super::many::Which;
 use super::model::{Applied, Relay, Relays, Why};
 use super::problem::{Kind, Problem};
-use super::request::{self, Dry, Name, Params};
+use super::request::{self, Change, Name, Params};
 use super::shared::Api;
-use crate::control::desk::{self, Ask, Refusal, Switch, Who};
+use crate::control::desk::{self, Ask, How, Refusal, Switch, Who};
 use crate::control::tag;
 use crate::control::view::Origin;
 use axum::Json;
@@ -83,21 +83,21 @@ pub(super) async fn why(State(api): State<Api>, Name(name): Name) -> Result<Json
 }
 
 /// A new relay.
-#[utoipa::path(post, path = "/api/v1/relays", tag = "relays", params(Dry), request_body = definition::Relay,
+#[utoipa::path(post, path = "/api/v1/relays", tag = "relays", params(Change), request_body = definition::Relay,
     responses((status = 201, body = Applied, headers(("Location" = String), ("ETag" = String))), (status = 200, body = Applied, description = "Asked dry: nothing was changed.")))]
 pub(super) async fn create(
     State(api): State<Api>,
     Asking(who): Asking,
-    Params(dry): Params<Dry>,
+    Params(how): Params<Change>,
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Problem> {
     unconditional(&headers)?;
     let relay = request::read(&api, request, BODY, |api, body| request::relay(api, body, None)).await?;
     let (location, tag) = (location(&relay.name), tag::of_relay(&relay));
-    let applied = ask(&api, who, Ask::Create(relay), dry).await?;
+    let applied = ask(&api, who, Ask::Create(relay), how).await?;
     let mut answer = (StatusCode::CREATED, [(header::ETAG, etag(&tag))], Json(applied)).into_response();
-    if dry.dry_run {
+    if how.dry_run {
         *answer.status_mut() = StatusCode::OK;
     } else {
         answer.headers_mut().insert(header::LOCATION, location);
@@ -107,13 +107,13 @@ pub(super) async fn create(
 
 /// A relay in the place of the one of its name, or a new one. `If-Match` names the one it replaces; `If-None-Match: *`
 /// replaces none.
-#[utoipa::path(put, path = "/api/v1/relays/{name}", tag = "relays", params(("name" = String, Path), Dry), request_body = definition::Relay,
+#[utoipa::path(put, path = "/api/v1/relays/{name}", tag = "relays", params(("name" = String, Path), Change), request_body = definition::Relay,
     responses((status = 200, body = Applied, headers(("ETag" = String))), (status = 201, body = Applied, description = "It is new.", headers(("Location" = String), ("ETag" = String)))))]
 pub(super) async fn put(
     State(api): State<Api>,
     Asking(who): Asking,
     Name(name): Name,
-    Params(dry): Params<Dry>,
+    Params(how): Params<Change>,
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -127,8 +127,8 @@ pub(super) async fn put(
     let asked = name.clone();
     let relay = request::read(&api, request, BODY, move |api, body| request::relay(api, body, Some(&asked))).await?;
     let tag = tag::of_relay(&relay);
-    let applied = ask(&api, who, Ask::Put { relay, expected }, dry).await?;
-    let is_new = !dry.dry_run && applied.created.contains(&name);
+    let applied = ask(&api, who, Ask::Put { relay, expected }, how).await?;
+    let is_new = !how.dry_run && applied.created.contains(&name);
     let mut answer = ([(header::ETAG, etag(&tag))], Json(applied)).into_response();
     if is_new {
         *answer.status_mut() = StatusCode::CREATED;
@@ -139,12 +139,12 @@ pub(super) async fn put(
 
 /// These relays in the place of all that came through the API, all at once or none. What `GET` shows can be sent
 /// back; relays of the file are then left out if they are as they were shown.
-#[utoipa::path(put, path = "/api/v1/relays", tag = "relays", params(Dry), request_body = definition::Set,
+#[utoipa::path(put, path = "/api/v1/relays", tag = "relays", params(Change), request_body = definition::Set,
     responses((status = 200, body = Applied)))]
 pub(super) async fn replace(
     State(api): State<Api>,
     Asking(who): Asking,
-    Params(dry): Params<Dry>,
+    Params(how): Params<Change>,
     headers: HeaderMap,
     request: Request,
 ) -> Result<Json<Applied>, Problem> {
@@ -154,53 +154,53 @@ pub(super) async fn replace(
         return Err(Problem::new(Kind::Unavailable, "too many clients replace all relays already: ask again"));
     };
     let relays = request::read(&api, request, SET, request::relays).await?;
-    let applied = ask(&api, who, Ask::PutAll { relays, expected }, dry).await?;
+    let applied = ask(&api, who, Ask::PutAll { relays, expected }, how).await?;
     drop(room);
     Ok(Json(applied))
 }
 
 /// No such relay any more. `If-Match` names the one that is meant.
-#[utoipa::path(delete, path = "/api/v1/relays/{name}", tag = "relays", params(("name" = String, Path), Dry),
+#[utoipa::path(delete, path = "/api/v1/relays/{name}", tag = "relays", params(("name" = String, Path), Change),
     responses((status = 200, body = Applied)))]
 pub(super) async fn remove(
     State(api): State<Api>,
     Asking(who): Asking,
     Name(name): Name,
-    Params(dry): Params<Dry>,
+    Params(how): Params<Change>,
     headers: HeaderMap,
 ) -> Result<Json<Applied>, Problem> {
     let expected = expected(&headers)?;
-    ask(&api, who, Ask::Remove { name, expected }, dry).await.map(Json)
+    ask(&api, who, Ask::Remove { name, expected }, how).await.map(Json)
 }
 
 /// The relay is the configuration file's alone: what the API has of it is forgotten.
-#[utoipa::path(post, path = "/api/v1/relays/{name}/adopt", tag = "relays", params(("name" = String, Path), Dry),
+#[utoipa::path(post, path = "/api/v1/relays/{name}/adopt", tag = "relays", params(("name" = String, Path), Change),
     responses((status = 200, body = Applied)))]
 pub(super) async fn adopt(
     State(api): State<Api>,
     Asking(who): Asking,
     Name(name): Name,
-    Params(dry): Params<Dry>,
+    Params(how): Params<Change>,
     headers: HeaderMap,
 ) -> Result<Json<Applied>, Problem> {
     unconditional(&headers)?;
-    ask(&api, who, Ask::Adopt { name }, dry).await.map(Json)
+    ask(&api, who, Ask::Adopt { name }, how).await.map(Json)
 }
 
 macro_rules! switches {
     ($($(#[doc = $doc:literal])+ $name:ident at $path:literal is $switch:expr;)*) => {$(
         $(#[doc = $doc])+
-        #[utoipa::path(post, path = $path, tag = "relays", params(("name" = String, Path), Dry),
+        #[utoipa::path(post, path = $path, tag = "relays", params(("name" = String, Path), Change),
             responses((status = 200, body = Applied)))]
         pub(super) async fn $name(
             State(api): State<Api>,
             Asking(who): Asking,
             Name(name): Name,
-            Params(dry): Params<Dry>,
+            Params(how): Params<Change>,
             headers: HeaderMap,
         ) -> Result<Json<Applied>, Problem> {
             unconditional(&headers)?;
-            ask(&api, who, Ask::Switch { name, switch: $switch }, dry).await.map(Json)
+            ask(&api, who, Ask::Switch { name, switch: $switch }, how).await.map(Json)
         }
     )*};
 }
@@ -217,9 +217,10 @@ switches! {
 }
 
 /// Asks control, and waits until every lane has confirmed.
-pub(super) async fn ask(api: &Api, who: Who, ask: Ask, dry: Dry) -> Result<Applied, Problem> {
+pub(super) async fn ask(api: &Api, who: Who, ask: Ask, how: impl Into<How>) -> Result<Applied, Problem> {
     check_change(&who, &ask)?;
-    let waiting = api.desk.ask(who, ask, dry.dry_run)?;
+    let how = how.into();
+    let waiting = api.desk.ask(who, ask, how)?;
     let change = waiting.id;
     let answered = timeout(api.limits.answer_time, waiting.answer()).await;
     let late = |_| {
@@ -231,9 +232,10 @@ pub(super) async fn ask(api: &Api, who: Who, ask: Ask, dry: Dry) -> Result<Appli
         Problem::new(Kind::NoAnswer, detail).of_change(change)
     };
     let answered = answered.map_err(late)?.map_err(|refusal| Problem::from(refusal).of_change(change))?;
-    let desk::Applied { generation, changes, created, changed, removed, not_in_effect } = answered;
+    let desk::Applied { generation, changes, created, changed, removed, not_kept, not_in_effect } = answered;
     let not_in_effect = not_in_effect.into_iter().map(Into::into).collect();
-    Ok(Applied { change, generation, dry_run: dry.dry_run, changes, created, changed, removed, not_in_effect })
+    let dry_run = how.dry;
+    Ok(Applied { change, generation, dry_run, changes, created, changed, removed, not_kept, not_in_effect })
 }
 
 fn location(name: &str) -> HeaderValue {

@@ -4,6 +4,7 @@ use super::limits::SHORT;
 use super::problem::{Kind, Problem};
 use super::shared::Api;
 use crate::config::{self, relay_to_json};
+use crate::control::desk::How;
 use crate::control::view::{Origin, View};
 use axum::RequestPartsExt as _;
 use axum::body::Bytes;
@@ -27,6 +28,33 @@ pub(super) struct Dry {
     #[serde(default)]
     #[param(required = false)]
     pub(super) dry_run: bool,
+}
+
+/// What every change of a relay can be asked.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Change {
+    /// Only say what would change.
+    #[serde(default)]
+    #[param(required = false)]
+    pub(super) dry_run: bool,
+    /// Make it also where it cannot be kept, as on a full disk. It is kept as soon as that works; `not_kept` says why it is not.
+    #[serde(default)]
+    #[param(required = false)]
+    pub(super) volatile: bool,
+}
+
+impl From<Dry> for How {
+    fn from(Dry { dry_run }: Dry) -> Self {
+        Self { dry: dry_run, volatile: false }
+    }
+}
+
+impl From<Change> for How {
+    fn from(Change { dry_run, volatile }: Change) -> Self {
+        Self { dry: dry_run, volatile }
+    }
 }
 
 /// The parameters behind the question mark.

@@ -27,6 +27,9 @@ pub struct Apply {
     /// Only say what would change.
     #[arg(long)]
     pub dry_run: bool,
+    /// Change it also where it cannot be kept, as on a full disk; it is kept as soon as that works.
+    #[arg(long)]
+    pub volatile: bool,
     /// Leave relays of the API that the file does not name.
     #[arg(long)]
     pub keep: bool,

@@ -170,6 +170,9 @@ pub struct Parts {
     /// Only say what would change.
     #[arg(long)]
     pub dry_run: bool,
+    /// Change it also where it cannot be kept, as on a full disk; it is kept as soon as that works.
+    #[arg(long)]
+    pub volatile: bool,
     /// Print the API's JSON.
     #[arg(long)]
     pub json: bool,
@@ -239,6 +242,9 @@ pub struct Names {
     /// Only say what would change.
     #[arg(long)]
     pub dry_run: bool,
+    /// Change it also where it cannot be kept, as on a full disk; it is kept as soon as that works.
+    #[arg(long)]
+    pub volatile: bool,
     /// Print the API's JSON, one line for each relay.
     #[arg(long)]
     pub json: bool,

@@ -29,6 +29,13 @@ pub(super) fn end<O: Write, E: Write>(applied: &Applied, screen: &mut Screen<O, 
 
 fn sentence(applied: &Applied) -> String {
     let nothing = is_nothing(applied);
+    if let Some(why) = &applied.not_kept {
+        return format!(
+            "applied: generation {} is in force on every lane and NOT kept yet: {}",
+            applied.generation,
+            plain(why)
+        );
+    }
     match (applied.dry_run, nothing) {
         (true, true) => "dry run: nothing would change".to_owned(),
         (true, false) => "dry run: nothing was changed".to_owned(),
@@ -57,7 +64,10 @@ fn one(name: &str, done: &str, applied: &Applied) -> String {
     match (applied.dry_run, is_nothing(applied)) {
         (_, true) => format!("{name}: is {done} already"),
         (true, false) => format!("{name}: would be {done}"),
-        (false, false) => format!("{name}: {done} (generation {})", applied.generation),
+        (false, false) => {
+            let kept = applied.not_kept.as_ref().map(|why| format!(", NOT kept yet: {}", plain(why)));
+            format!("{name}: {done} (generation {}){}", applied.generation, kept.unwrap_or_default())
+        }
     }
 }
 
@@ -75,6 +85,7 @@ mod tests {
             created: Vec::new(),
             changed: Vec::new(),
             removed: Vec::new(),
+            not_kept: None,
             not_in_effect: Vec::new(),
         };
         assert_eq!(sentence(&applied), "nothing to change: generation 7 is in force");
@@ -82,6 +93,10 @@ mod tests {
         applied.changed = vec!["a".into()];
         assert_eq!(sentence(&applied), "applied: generation 7 is in force on every lane");
         assert_eq!(one("a", "muted", &applied), "a: muted (generation 7)");
+        applied.not_kept = Some("no space".to_owned());
+        assert!(sentence(&applied).ends_with("on every lane and NOT kept yet: no space"));
+        assert_eq!(one("a", "muted", &applied), "a: muted (generation 7), NOT kept yet: no space");
+        applied.not_kept = None;
         applied.dry_run = true;
         assert_eq!(sentence(&applied), "dry run: nothing was changed");
         assert_eq!(one("a", "muted", &applied), "a: would be muted");

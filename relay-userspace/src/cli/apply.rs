@@ -45,7 +45,7 @@ async fn once(client: &Client, asked: &Apply, wanted: &[Definition]) -> anyhow::
         relays.extend(kept.map(|relay| relay.definition.clone()));
     }
     let question = Question::of(Method::PUT, "/api/v1/relays").with(&json!({ "relays": relays }))?;
-    let answer = client.ask(question.only_if(&found.tag).dry(asked.dry_run)).await?;
+    let answer = client.ask(question.only_if(&found.tag).dry(asked.dry_run).volatile(asked.volatile)).await?;
     Ok((found.relays, answer))
 }
 

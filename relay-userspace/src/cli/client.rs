@@ -85,9 +85,19 @@ impl Question {
     }
 
     /// Only to be told what would change.
-    pub(super) fn dry(mut self, dry: bool) -> Self {
-        if dry {
-            self.path.push_str(if self.path.contains('?') { "&dry_run=true" } else { "?dry_run=true" });
+    pub(super) fn dry(self, dry: bool) -> Self {
+        self.param("dry_run", dry)
+    }
+
+    /// Also where it cannot be kept.
+    pub(super) fn volatile(self, volatile: bool) -> Self {
+        self.param("volatile", volatile)
+    }
+
+    fn param(mut self, name: &str, is_set: bool) -> Self {
+        if is_set {
+            let sign = if self.path.contains('?') { '&' } else { '?' };
+            self.path.push_str(&format!("{sign}{name}=true"));
         }
         self
     }

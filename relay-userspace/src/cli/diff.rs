@@ -72,7 +72,8 @@ fn text(diff: &Diff, paint: Paint) -> String {
         0 if diff.same => format!("{} is what runs", plain(&diff.file)),
         0 => format!("{} is taken; what is not in effect waits for mcr restart", plain(&diff.file)),
         _ if keys.iter().any(|key| is_of_lanes(&key.key)) => {
-            "mcr reload refuses this while these lanes run: put [lanes] back, or end mcr (mcr stop) and start it".to_owned()
+            "mcr reload refuses this while these lanes run: put [lanes] back, or end mcr (mcr stop) and start it"
+                .to_owned()
         }
         1 => "1 difference: mcr reload takes it".to_owned(),
         n => format!("{n} differences: mcr reload takes them"),

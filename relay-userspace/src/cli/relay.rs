@@ -25,7 +25,10 @@ use std::io::Write;
 pub(super) async fn add<O: Write, E: Write>(asked: &Add, screen: &mut Screen<O, E>) -> anyhow::Result<Exit> {
     let client = Client::new(&asked.parts.node)?;
     let definition = definition::of(asked)?;
-    let question = Question::of(Method::POST, "/api/v1/relays").with(&definition)?.dry(asked.parts.dry_run);
+    let question = Question::of(Method::POST, "/api/v1/relays")
+        .with(&definition)?
+        .dry(asked.parts.dry_run)
+        .volatile(asked.parts.volatile);
     let answer = client.ask(question).await?;
     applied::show(&answer, asked.parts.json, screen)?;
     if !asked.parts.dry_run && !asked.parts.json {
@@ -116,7 +119,7 @@ async fn set_once(client: &Client, name: &str, asked: &Set, of_file: Option<&Def
     definition.insert("name".to_owned(), name.into());
     definition::change(&mut definition, asked)?;
     let question = Question::of(Method::PUT, path).with(&Value::Object(definition))?;
-    client.ask(question.only_if(&found.tag).dry(asked.parts.dry_run)).await
+    client.ask(question.only_if(&found.tag).dry(asked.parts.dry_run).volatile(asked.parts.volatile)).await
 }
 
 /// What is done to each of several relays.
@@ -188,7 +191,7 @@ pub(super) async fn several<O: Write, E: Write>(
         let names: Vec<String> = chosen(&relays.relays, &selector)?.into_iter().collect();
         return each(asked, &names, deed, screen).await;
     };
-    let answer = client.ask(question.dry(asked.dry_run)).await?;
+    let answer = client.ask(question.dry(asked.dry_run).volatile(asked.volatile)).await?;
     if asked.json {
         screen.json(&answer.body)?;
         return Ok(Exit::Done);
@@ -210,7 +213,7 @@ async fn each<O: Write, E: Write>(
     let client = Client::new(&asked.node)?;
     let mut exit = Exit::Done;
     for name in names {
-        match client.ask(deed.question(name).dry(asked.dry_run)).await {
+        match client.ask(deed.question(name).dry(asked.dry_run).volatile(asked.volatile)).await {
             Ok(answer) if asked.json => screen.json(&answer.body)?,
             Ok(answer) => applied::line(name, deed.done(), &answer.read::<Applied>()?, screen)?,
             Err(error) => match error.downcast_ref::<Failure>() {

@@ -8,7 +8,7 @@ use super::number::{counted, span};
 use super::relay::tone;
 use super::screen::{Paint, Screen, Tone, plain};
 use super::table::{Cell, Table};
-use crate::api::model::{Config, Doing, Health, Http, Lane, Partial, Status, Token};
+use crate::api::model::{Config, Doing, Health, Http, Lane, NotKept, Partial, Status, Token};
 use crate::args;
 use relay_common::health;
 use std::collections::BTreeSet;
@@ -58,6 +58,10 @@ fn text(status: &Status, paint: Paint) -> String {
     if let Some(since) = &config.last_good {
         let text = format!("config refused, running the last good configuration of {}", plain(since));
         line("", &paint.paint(Tone::Warn, &text));
+    }
+    if let Some(NotKept { file, since, problem }) = &status.not_kept {
+        let text = format!("{} has NOT what is in force since {}: {}", plain(file), plain(since), plain(problem));
+        line("state", &paint.paint(Tone::Warn, &text));
     }
     if let Some(doing) = status.doing.as_ref().filter(|doing| doing.since_s >= SHOWN_AFTER_S) {
         line("at work", &at_work(doing));

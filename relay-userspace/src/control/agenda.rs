@@ -94,7 +94,7 @@ impl Agenda {
     pub fn overtaken(&mut self, by: u64, urgent: &Urgent) -> Vec<(Box<Asked>, String)> {
         let (mut undo, mut rest) = (Vec::new(), VecDeque::new());
         for asked in self.changes.drain(..) {
-            let relay = if asked.id < by && !asked.dry { urgent.undone_by(&asked.ask) } else { None };
+            let relay = if asked.id < by && !asked.how.dry { urgent.undone_by(&asked.ask) } else { None };
             match relay {
                 Some(relay) => undo.push((asked, relay)),
                 None => rest.push_back(asked),

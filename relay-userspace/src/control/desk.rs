@@ -1,12 +1,12 @@
 //! The desk: where people and programs ask control for a change and get its answer. Cheap to clone; every clone leads
 //! to the same control.
 
+pub use super::applied::Applied;
 use super::durations::Durations;
 use super::edit::Edit;
 use super::handover::Handover;
 use super::history::Changes;
 use super::http::HttpDesk;
-use super::not_in_effect::NotInEffect;
 use super::problem::Problem;
 use super::progress::Progress;
 use super::turns::Turns;
@@ -143,32 +143,6 @@ pub enum Switch {
     Muted(bool),
 }
 
-/// The answer to a change that is in force, confirmed by every lane; or, asked dry, what it would be.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Applied {
-    /// The generation in force.
-    pub generation: u64,
-    /// What was done, one line each: `add relay "ch1"`, `change relay "ch2"`, `remove relay "ch3"`.
-    pub changes: Vec<String>,
-    /// The names of the relays that are new, changed and gone.
-    pub created: Vec<String>,
-    /// See `created`.
-    pub changed: Vec<String>,
-    /// See `created`.
-    pub removed: Vec<String>,
-    /// Keys of the configuration file that were taken and count from a start of control on.
-    pub not_in_effect: Vec<NotInEffect>,
-}
-
-impl Applied {
-    /// The same, with more that is another.
-    #[must_use]
-    pub fn with(mut self, more: Vec<String>) -> Self {
-        self.changes.extend(more);
-        self
-    }
-}
-
 /// Why a change was not made. Nothing has changed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Refusal {
@@ -257,6 +231,15 @@ impl Refusal {
     pub const REPLACED: Self = Self::Unavailable("another control takes over: ask again, of that one");
 }
 
+/// How a change is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct How {
+    /// It is only to be said what would change.
+    pub dry: bool,
+    /// It is to be made also where it cannot be kept. It is kept as soon as that works.
+    pub volatile: bool,
+}
+
 /// One thing that is asked.
 #[derive(Debug)]
 pub struct Asked {
@@ -266,8 +249,8 @@ pub struct Asked {
     pub who: Who,
     /// For what.
     pub ask: Ask,
-    /// Whether it is only to be said what would change.
-    pub dry: bool,
+    /// How.
+    pub how: How,
     /// Where the answer goes.
     pub answer: oneshot::Sender<Result<Applied, Refusal>>,
 }
@@ -367,17 +350,17 @@ impl Desk {
     #[must_use]
     pub fn file_asks(&self) -> Asked {
         let (who, ask, answer) = (Who::File, Ask::Reload, oneshot::channel().0);
-        Asked { id: self.changes.ask(&who, &ask, false), who, ask, dry: false, answer }
+        Asked { id: self.changes.ask(&who, &ask, false), who, ask, how: How::default(), answer }
     }
 
     /// Asks for a change, which has a number from now on.
     ///
     /// # Errors
     /// When control cannot be asked.
-    pub fn ask(&self, who: Who, ask: Ask, dry: bool) -> Result<Waiting, Refusal> {
-        let id = self.changes.ask(&who, &ask, dry);
+    pub fn ask(&self, who: Who, ask: Ask, how: How) -> Result<Waiting, Refusal> {
+        let id = self.changes.ask(&who, &ask, how.dry);
         let (answer, answered) = oneshot::channel();
-        self.asks.try_send(Asked { id, who, ask, dry, answer }).map_err(|error| {
+        self.asks.try_send(Asked { id, who, ask, how, answer }).map_err(|error| {
             self.changes.forget(id);
             match error {
                 mpsc::error::TrySendError::Full(_) => Refusal::TOO_MANY,

@@ -8,6 +8,7 @@ mod import; // a whole node is taken in
 mod hand_over; // another control follows
 mod noticed; // a configuration file that has changed
 mod trial; // on trial, and back
+mod unkept; // in force, and not on disk yet
 mod worker; // the thread that does what takes long
 
 use super::agenda::{Agenda, End};

@@ -53,6 +53,10 @@ pub struct Memo {
     /// The users that lanes are, by number.
     #[serde(default)]
     pub lane_users: BTreeSet<u32>,
+    /// The relays that came through the API in the file's own form, those that do not run among them, as long as the state
+    /// file says something else.
+    #[serde(default)]
+    pub unkept: Option<Vec<serde_json::Value>>,
 }
 
 /// A relay and its numbers.
@@ -119,6 +123,13 @@ impl Memo {
     #[must_use]
     pub fn of_file(&self) -> Vec<Relay> {
         self.relays.iter().filter(|memo| !memo.of_api).filter_map(RelayMemo::relay).collect()
+    }
+
+    /// The relays that came through the API, where the state file does not have them.
+    #[must_use]
+    pub fn unkept(&self) -> Option<Vec<Relay>> {
+        let all = self.unkept.as_ref()?;
+        Some(all.iter().filter_map(|definition| parse_relay(definition).ok()).flatten().collect())
     }
 
     /// The relays that came through the API.

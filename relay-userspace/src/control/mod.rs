@@ -9,6 +9,7 @@ pub mod tag; // what a relay is called in ETag and If-Match
 pub mod durations; // how long something takes
 pub mod http; // what of [http] is in force
 pub mod edit; // what can be done to several relays at once
+pub mod applied; // what a change did
 pub mod desk; // where changes are asked for
 pub mod book; // all relays, and what a question makes of them
 pub mod store; // the state file: what came through the API

@@ -33,6 +33,7 @@ use anyhow::{Context, bail};
 use relay_common::facts::Facts;
 use relay_common::plan::Plan;
 use relay_common::table::{Kernel, Pending, Placement, Table, compile};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -90,6 +91,8 @@ pub struct Node {
     /// What was found wrong and mended between two looks at what the kernel holds.
     pub(super) noticed: Vec<Problem>,
     pub(super) memo: Pages,
+    /// What the memo says of the API's relays, in the file's own form, as long as they are not on disk.
+    pub(super) unkept: Option<Vec<Value>>,
     /// What the memo says of the binary that the lanes run.
     pub(super) lanes_run: String,
     /// What the memo says of the program that runs on links.
@@ -155,6 +158,7 @@ impl Node {
             offloads: Offloads::open(&start.run_dir)?,
             noticed: Vec::new(),
             memo: Pages::new().context("no memory for the memo")?,
+            unkept: None,
             lanes_run: super::upgrade::own_binary(),
             runs: RunningProgram { object: super::reach::object(), place: 0 },
             unit,

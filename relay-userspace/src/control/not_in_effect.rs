@@ -81,9 +81,10 @@ mod tests {
     fn what_is_opened_once_is_named_with_both_values() {
         let of = |text: &str| parse("test", text).unwrap();
         let started = of("[http]\nlisten = \"127.0.0.1:9280\"\n[state]\nfile = \"/var/lib/mcr/a.toml\"\n");
-        let taken = of("[http]\nlisten = \"off\"\nreads = \"token\"\n[health]\nhold_down = \"1s\"\n");
+        let taken = of("[http]\nlisten = \"off\"\n[health]\nhold_down = \"1s\"\n");
         let told: Vec<String> = not_in_effect(&started, &taken).iter().map(super::NotInEffect::told).collect();
-        let listen = "http.listen is \"off\" in the file and not in effect, \"127.0.0.1:9280\" is: mcr restart, or put it back";
+        let listen =
+            "http.listen is \"off\" in the file and not in effect, \"127.0.0.1:9280\" is: mcr restart, or put it back";
         let state = "state.file is the default in the file and not in effect, \"/var/lib/mcr/a.toml\" is: \
                      move the old file there, then mcr restart, or put it back";
         assert_eq!(told, [listen, state]);

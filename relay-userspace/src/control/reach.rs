@@ -301,9 +301,16 @@ impl Node {
             starts: self.crew.starts(),
             lane_users: self.crew.users(),
             pipes: self.crew.outputs(),
+            unkept: self.unkept.clone(),
             ..Memo::of(table, place)
         };
         self.memo.write(&memo, table, origins).context("cannot write down what a successor needs")
+    }
+
+    /// Writes down what a successor needs, as it is now.
+    pub(super) fn remember(&mut self, origins: &BTreeMap<String, Origin>) -> anyhow::Result<()> {
+        let (table, place) = (self.table.clone(), self.place.clone());
+        self.write_memo(&table, &place, origins)
     }
 
     fn give_queues_their_sockets(&mut self, place: &Placement) -> anyhow::Result<()> {

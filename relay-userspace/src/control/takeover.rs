@@ -22,6 +22,7 @@ use crate::link::netlink::Netlink;
 use anyhow::Context as _;
 use relay_common::plan::Plan;
 use relay_common::table::Kernel;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -71,14 +72,7 @@ impl Orphans {
         if is_same_object {
             needless.extend(parts_beside);
         }
-        for hold in attached.values_mut() {
-            hold.program = match (hold.relays, hold.attached.asks) {
-                (false, _) => program.pass_id()?,
-                (true, false) => program.id()?,
-                // It was loaded for its link: what runs there is all that is known of it.
-                (true, true) => hold.program,
-            };
-        }
+        name_programs(&mut attached, &program)?;
         let kernel = if is_same_object { super::reach::found_in_kernel(&program)? } else { Kernel::default() };
         let kernel = Kernel { joins: memberships.joins(&facts), ..kernel };
         let offloads = Offloads::open(&start.run_dir)?;
@@ -106,6 +100,7 @@ impl Orphans {
             offloads,
             noticed: Vec::new(),
             memo,
+            unkept: noted.unkept.clone(),
             lanes_run: noted.binary.clone(),
             runs,
             unit,
@@ -119,6 +114,19 @@ impl Orphans {
         node.take_charge(book, is_same_object, needless).await?;
         Ok(node)
     }
+}
+
+/// Notes which program each link has.
+fn name_programs(attached: &mut BTreeMap<String, Hold>, program: &Program) -> anyhow::Result<()> {
+    for hold in attached.values_mut() {
+        hold.program = match (hold.relays, hold.attached.asks) {
+            (false, _) => program.pass_id()?,
+            (true, false) => program.id()?,
+            // It was loaded for its link: what runs there is all that is known of it.
+            (true, true) => hold.program,
+        };
+    }
+    Ok(())
 }
 
 /// The program that runs, if it is the one that this binary carries.

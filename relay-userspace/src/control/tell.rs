@@ -15,6 +15,7 @@ use relay_common::facts::Facts;
 use relay_common::health::Verdict;
 use relay_common::table::{Pending, pending_changes};
 use relay_common::written::Line;
+use std::path::Path;
 
 /// Whether a notice of the kernel can change the table.
 pub fn matters(node: &mut Node, event: &LinkEvent) -> bool {
@@ -139,6 +140,20 @@ pub fn confirmed() -> Event {
 pub fn rolled_back(reason: &str) -> Event {
     let text = format!("what ran before the last reload runs again: {reason}; the configuration file is as it was");
     Event::new(Kind::ConfigRolledBack, text).with("reason", reason.to_owned())
+}
+
+/// A change is in force and not on disk.
+#[must_use]
+pub fn not_kept(file: &Path, problem: &str) -> Event {
+    let text = format!("{} has not what is in force: {problem}; trying again", file.display());
+    Event::new(Kind::StateNotKept, text).with("file", file.display().to_string()).with("error", problem.to_owned())
+}
+
+/// What was not on disk is.
+#[must_use]
+pub fn kept(file: &Path) -> Event {
+    let text = format!("{} has what is in force again", file.display());
+    Event::new(Kind::StateKept, text).with("file", file.display().to_string())
 }
 
 /// This control goes on where another stood.

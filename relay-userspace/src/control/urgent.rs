@@ -21,7 +21,7 @@ impl Urgent {
     /// What of a change cannot wait, if it is such a one.
     #[must_use]
     pub fn of(asked: &Asked) -> Option<Self> {
-        if asked.dry {
+        if asked.how.dry {
             return None;
         }
         match &asked.ask {

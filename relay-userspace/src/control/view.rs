@@ -230,6 +230,8 @@ pub struct ConfigState {
     pub torn: Option<String>,
     /// Why the relays of the state file are not in force.
     pub damaged: Option<String>,
+    /// What came through the API is in force and not on disk.
+    pub unkept: Option<Unkept>,
     /// Since when the configuration was in force that runs in place of a file which was refused at the start, when no lane
     /// was there that could tell what ran.
     pub last_good: Option<String>,
@@ -241,6 +243,29 @@ pub struct ConfigState {
     pub last_apply_ns: u64,
     /// When a reload that failed is tried again.
     pub retry: Option<Retry>,
+}
+
+/// Changes that are in force and that the disk has not taken yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unkept {
+    /// The state file.
+    pub file: PathBuf,
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: u64,
+    /// Why.
+    pub problem: String,
+}
+
+impl Unkept {
+    /// What that means, for people.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let (file, problem) = (self.file.display(), &self.problem);
+        format!(
+            "{file} has not what is in force: {problem}; mcr writes it as soon as that works, and a start of everything \
+             before that undoes it"
+        )
+    }
 }
 
 /// Something that failed is tried again, each time it fails twice as late.

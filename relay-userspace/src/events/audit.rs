@@ -27,6 +27,7 @@ pub fn audit(who: &Who, ask: &Ask, before: &[Relay], after: &[Relay], outcome: &
         _ => object,
     };
     let became = match outcome {
+        Ok(applied) if applied.not_kept.is_some() => format!("applied, not kept, generation {}", applied.generation),
         Ok(applied) => format!("applied, generation {}", applied.generation),
         Err(refusal) => format!("refused: {refusal}"),
     };
@@ -159,7 +160,15 @@ mod tests {
 
     fn applied() -> Result<Applied, Refusal> {
         let none = Vec::new;
-        Ok(Applied { generation: 9, changes: none(), created: none(), changed: none(), removed: none(), not_in_effect: vec![] })
+        Ok(Applied {
+            generation: 9,
+            changes: none(),
+            created: none(),
+            changed: none(),
+            removed: none(),
+            not_in_effect: vec![],
+            not_kept: None,
+        })
     }
 
     fn put_all(n: usize) -> Event {

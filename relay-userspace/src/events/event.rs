@@ -107,6 +107,11 @@ kinds! {
     ConfigConfirmed = "config.confirmed", Info, [];
     /// What ran before the last reload runs again, because somebody asked for it or nobody has confirmed the other in time.
     ConfigRolledBack = "config.rolled_back", Warn, ["reason"];
+    /// What came through the API is in force and not in the state file: somebody wanted it so, and it is written as soon as that
+    /// works.
+    StateNotKept = "state.not_kept", Warn, ["file", "error"];
+    /// The state file has what is in force again.
+    StateKept = "state.kept", Info, ["file"];
     /// A configuration was refused.
     ConfigRefused = "config.refused", Error, ["error"];
     /// A change could not be carried out, and was taken back.

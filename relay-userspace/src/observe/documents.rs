@@ -15,7 +15,8 @@ use crate::control::not_in_effect::NotInEffect;
 use crate::control::previous;
 use crate::control::progress::Doing;
 use crate::control::tag;
-use crate::control::view::{LaneView, Origin, View};
+use crate::control::view::{LaneView, Origin, Unkept, View};
+use crate::events::rfc3339;
 use crate::link::traffic::{self, NET};
 use crate::memory::counters::Counters;
 use crate::rights;
@@ -62,6 +63,7 @@ pub fn status(desk: &Desk, now: u64) -> model::Status {
             on_trial: config.trial.as_ref().map(on_trial),
             last_good: config.last_good.clone(),
         },
+        not_kept: config.unkept.as_ref().map(not_kept),
         doing: desk.pulse.progress.doing(now).map(doing),
         longest_turn_s: desk.pulse.turns.longest(now).processor as f64 / 1e9,
         relays: states(&view, now),
@@ -71,6 +73,10 @@ pub fn status(desk: &Desk, now: u64) -> model::Status {
         rights: rights::held(),
         warnings: warnings_of_node(desk, &view),
     }
+}
+
+fn not_kept(Unkept { file, since_ms, problem }: &Unkept) -> model::NotKept {
+    model::NotKept { file: file.display().to_string(), since: rfc3339(*since_ms), problem: problem.clone() }
 }
 
 fn on_trial(trial: &Trial) -> model::OnTrial {

@@ -6,7 +6,7 @@ use crate::config::Errors;
 use crate::control::away::Seen;
 use crate::control::desk::{Desk, Findings};
 use crate::control::problem::Problem;
-use crate::control::view::View;
+use crate::control::view::{Unkept, View};
 use relay_common::counters::LaneCounter;
 use relay_common::health::{
     self as judge, Check, Demand, Evidence, Judgement, Lane, Share, Sum, Verdict, Waiting, Work,
@@ -103,6 +103,7 @@ fn with_evidence<T>(desk: &Desk, view: &View, waiting: Waiting, now: u64, judge:
     let what = doing.as_ref().map_or_else(String::new, ToString::to_string);
     // What its worker did since then kept it from looking; whether that gets on is another question.
     let busy = desk.pulse.progress.worked(now).saturating_sub(found.worked);
+    let unkept = view.config.unkept.as_ref().map(Unkept::told);
     judge(&Evidence {
         turned_age: age(desk.pulse.turned.load(Relaxed), now),
         work: doing.map(|doing| Work { what: &what, silent: doing.silent, patience: doing.patience }),
@@ -113,7 +114,7 @@ fn with_evidence<T>(desk: &Desk, view: &View, waiting: Waiting, now: u64, judge:
         file: &file,
         refused: refused.as_deref(),
         torn: view.config.torn.as_deref(),
-        damaged: view.config.damaged.as_deref(),
+        damaged: view.config.damaged.as_deref().or(unkept.as_deref()),
         http: lacks.values().map(String::as_str).collect(),
         waiting,
         // Every node is standalone yet, and so always active.

@@ -33,7 +33,7 @@ fn given_up(relay: &Relay, mark: usize) -> usize {
 fn a_trial_that_ends_during_an_upgrade_is_given_up_once_by_whoever_is_in_charge() {
     let stage = Stage::new(1);
     let point = Point::new(7);
-    let mut relay = Relay::launch(build(), &stage.relay, &stage.config(), &[point.env()]).unwrap();
+    let relay = Relay::launch(build(), &stage.relay, &stage.config(), &[point.env()]).unwrap();
     relay.wait_until_ready().unwrap();
     wait_until_kept(&relay);
     let [newer, newest] = two_binaries(build(), relay.folder()).map(|binary| fs::canonicalize(binary).unwrap());

@@ -68,13 +68,22 @@ fn what_waits_for_another_control_is_named_with_both_values() {
     assert_eq!(not_in_effect(), serde_json::json!([{ "key": "http.socket_group", "running": null, "file": "0" }]));
     // It is said as long as it is so.
     let again = ask(&["reload"]);
-    assert!(String::from_utf8_lossy(&again.stdout).contains("http.socket_group is \"0\" in the file and not in effect"), "{again:?}");
+    assert!(
+        String::from_utf8_lossy(&again.stdout).contains("http.socket_group is \"0\" in the file and not in effect"),
+        "{again:?}"
+    );
     let compared = ask(&["diff"]);
-    assert!(String::from_utf8_lossy(&compared.stdout).starts_with("! http.socket_group  (default) -> \"0\""), "{compared:?}");
+    assert!(
+        String::from_utf8_lossy(&compared.stdout).starts_with("! http.socket_group  (default) -> \"0\""),
+        "{compared:?}"
+    );
     // What lanes are built with is refused, by name.
     fs::write(mcr.config(), file(SECOND) + waits_with + "[lanes]\nspin_us = 77\n").unwrap();
     let refused = ask(&["reload"]);
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("lanes.spin_us is 77 in the file, 50 runs"), "{refused:?}");
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("lanes.spin_us is 77 in the file, 50 runs"),
+        "{refused:?}"
+    );
     fs::write(mcr.config(), file(SECOND) + waits_with).unwrap();
     assert!(ask(&["reload"]).status.success());
     // The remedy is one.

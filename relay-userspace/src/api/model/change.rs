@@ -22,6 +22,9 @@ pub struct Applied {
     pub changed: Vec<String>,
     /// Relays that are gone.
     pub removed: Vec<String>,
+    /// Why the change is in force and not kept, where it was asked for with `volatile`. It is kept as soon as that works.
+    #[serde(default)]
+    pub not_kept: Option<String>,
     /// Keys of the configuration file that were taken and are not in effect before control is started anew (`mcr restart`).
     #[serde(default)]
     pub not_in_effect: Vec<ChangedKey>,

@@ -27,6 +27,17 @@ pub struct Config {
     pub last_good: Option<String>,
 }
 
+/// What came through the API is in force and not on disk. It is written as soon as that works.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NotKept {
+    /// The state file.
+    pub file: String,
+    /// Since when, as RFC 3339 in UTC.
+    pub since: String,
+    /// Why.
+    pub problem: String,
+}
+
 /// What is in force is on trial.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OnTrial {

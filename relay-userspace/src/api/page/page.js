@@ -19,7 +19,7 @@ const EVENTS = [
   "node.ready", "node.stopping", "node.taken_over", "node.begun_anew", "node.upgraded", "relay.created",
   "relay.changed", "relay.removed", "relay.shadowed", "relay.pending", "relay.works", "stream.interrupted",
   "stream.restored", "loop.detected", "loop.ended", "config.applied", "config.differs", "config.on_trial",
-  "config.confirmed", "config.rolled_back", "config.refused",
+  "config.confirmed", "config.rolled_back", "state.not_kept", "state.kept", "config.refused",
   "config.failed", "audit.change", "events.lost", "audit.denied", "link.lost", "link.returned", "link.reported", "lane.died", "lane.untrue", "lane.replaced",
   "lane.started", "lane.stalled", "lane.resumed", "program.detached", "kernel.differs", "http.lacking",
   "http.there", "health.changed",

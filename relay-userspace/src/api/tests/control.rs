@@ -31,10 +31,10 @@ pub(super) fn open(file: Vec<Relay>) -> (Desk, Arc<Mutex<Control>>) {
     let control = Arc::new(Mutex::new(control));
     let (shown, answering) = (desk.clone(), Arc::clone(&control));
     tokio::spawn(async move {
-        while let Some(Asked { id, who, ask, dry, answer }) = asks.recv().await {
+        while let Some(Asked { id, who, ask, how, answer }) = asks.recv().await {
             let mut control = answering.lock().unwrap();
             control.asked.push((who, format!("{ask:?}")));
-            let answered = control.answer(ask, dry);
+            let answered = control.answer(ask, how.dry);
             shown.show(control.view(), |_| Vec::new());
             shown.changes.over(id, &answered);
             let _ = answer.send(answered);
@@ -90,6 +90,7 @@ impl Control {
             created: names(&after, &|relay| find(&before, &relay.name).is_none()),
             changed: names(&after, &|relay| find(&before, &relay.name).is_some_and(|old| old != *relay)),
             removed: names(&before, &|relay| find(&after, &relay.name).is_none()),
+            not_kept: None,
             not_in_effect: Vec::new(),
         };
         if !dry {

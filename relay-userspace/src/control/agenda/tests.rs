@@ -2,7 +2,7 @@
 
 use super::{Agenda, End, Job, MOST_NOTICES};
 use crate::config::parse;
-use crate::control::desk::{Ask, Asked, Expected, QUEUE, Switch, Who};
+use crate::control::desk::{Ask, Asked, Expected, How, QUEUE, Switch, Who};
 use crate::control::edit::{Change, Edit};
 use crate::control::urgent::Urgent;
 use crate::link::event::LinkEvent;
@@ -11,7 +11,7 @@ use relay_common::selector::Selector;
 use tokio::sync::oneshot;
 
 fn asks(id: u64, ask: Ask) -> Box<Asked> {
-    Box::new(Asked { id, who: Who::File, ask, dry: false, answer: oneshot::channel().0 })
+    Box::new(Asked { id, who: Who::File, ask, how: How::default(), answer: oneshot::channel().0 })
 }
 
 fn asked() -> Box<Asked> {
@@ -65,7 +65,7 @@ fn silence_does_not_wait_and_keeps_its_own_order() {
         agenda.ask(asks(id, ask), |name| name != "c").unwrap();
     }
     let mut dry = asks(9, switch("a", Switch::Muted(true)));
-    dry.dry = true;
+    dry.how.dry = true;
     agenda.ask(dry, |_| true).unwrap();
     assert_eq!(
         order(&mut agenda),

@@ -38,9 +38,9 @@ impl Loop {
     }
 
     /// Nothing comes of a change that waits.
-    fn refuse(&self, Asked { id, who, ask, dry, answer }: Asked, refusal: Refusal) {
+    fn refuse(&self, Asked { id, who, ask, how, answer }: Asked, refusal: Refusal) {
         let refused = Err(refusal);
-        if !dry {
+        if !how.dry {
             self.record(audit(&who, &ask, &[], &[], &refused).with("change", id));
         }
         if let Some(Shown { desk, .. }) = &self.node {
@@ -59,9 +59,9 @@ impl Worker {
             let end = self.upgrade(binary.clone(), asked, progress).await;
             return Done { end, silenced: None };
         }
-        let Asked { id, who, ask, dry, answer } = asked;
-        let said = self.asked(id, &who, &ask, dry).await;
-        let end = (ask == Ask::Restart && said.is_ok() && !dry).then_some(End::Restarts);
+        let Asked { id, who, ask, how, answer } = asked;
+        let said = self.asked(id, &who, &ask, how).await;
+        let end = (ask == Ask::Restart && said.is_ok() && !how.dry).then_some(End::Restarts);
         let silenced = urgent.filter(|_| said.is_ok()).map(|urgent| (id, urgent));
         self.desk.changes.over(id, &said);
         // Whoever asked may have gone.

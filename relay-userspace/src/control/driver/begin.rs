@@ -1,8 +1,9 @@
 //! How control begins: over lanes that run without one, or anew.
 
-use super::worker::Worker;
 use super::Options;
-use crate::clock::now_ns;
+use super::unkept::definitions;
+use super::worker::Worker;
+use crate::clock::{now_ns, unix_ms};
 use crate::config::{self, Configuration, Errors};
 use crate::control::book::Book;
 use crate::control::desk::{Asked, Desk, Findings, Pulse};
@@ -20,7 +21,7 @@ use crate::control::sources;
 use crate::control::store::Store;
 use crate::control::takeover::NotTaken;
 use crate::control::tell;
-use crate::control::view::ConfigState;
+use crate::control::view::{ConfigState, Unkept};
 use crate::events::{Event, EventLog};
 use futures_util::future::join_all;
 use relay_common::plan::Relay;
@@ -236,6 +237,7 @@ impl Worker {
             Some(orphans) => take_over(orphans, &book, start, &log).await?,
             None => (Node::bring_up(&book, start).await?, None),
         };
+        node.unkept = config.unkept.is_some().then(|| definitions(&book));
         let took_over = taken_over.is_some();
         match taken_over {
             Some(event) => log.record(event),
@@ -246,7 +248,7 @@ impl Worker {
         let found = inspect_first(&mut node, &desk).await;
         desk.health.store(Arc::new(health));
         let file = sources::Watched::new(&options.config).read_twice();
-        let (doubted, follows, back_at) = (now_ns(), None, None);
+        let (doubted, follows, back_at, keep_at) = (now_ns(), None, None, None);
         let worker = Self {
             node,
             book,
@@ -263,6 +265,7 @@ impl Worker {
             follows,
             previous,
             back_at,
+            keep_at,
         };
         Ok((worker, asks))
     }
@@ -290,6 +293,12 @@ fn kept_relays(
     config: &mut ConfigState,
     orphans: Option<&Orphans>,
 ) -> Vec<Relay> {
+    if let Some(unkept) = orphans.and_then(|orphans| orphans.noted.unkept()) {
+        let problem = "the control before this one could not write it".to_owned();
+        config.unkept = Some(Unkept { file: store.file().to_owned(), since_ms: unix_ms(), problem });
+        store.forget_damage();
+        return unkept;
+    }
     // Those that a dead control knew are not lost.
     let known = || orphans.map_or_else(Vec::new, |orphans| orphans.noted.of_api());
     if let Some(why) = store.unwritable() {

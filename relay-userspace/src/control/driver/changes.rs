@@ -4,7 +4,7 @@ use super::worker::Worker;
 use crate::clock::now_ns;
 use crate::config::{Configuration, Http};
 use crate::control::book::{Book, differences};
-use crate::control::desk::{Applied, Ask, Refusal, Who};
+use crate::control::desk::{Applied, Ask, How, Refusal, Who};
 use crate::control::node::Node;
 use crate::control::not_in_effect::other_lanes;
 use crate::control::reach::Unreached;
@@ -21,7 +21,8 @@ use std::sync::Arc;
 const WRITING: &str = "writing the state file";
 
 impl Worker {
-    pub(super) async fn asked(&mut self, id: u64, who: &Who, ask: &Ask, dry: bool) -> Result<Applied, Refusal> {
+    pub(super) async fn asked(&mut self, id: u64, who: &Who, ask: &Ask, how: How) -> Result<Applied, Refusal> {
+        let How { dry, .. } = how;
         let before = self.touched(ask);
         let said = match ask {
             Ask::Reload => self.reload(dry).await,
@@ -30,7 +31,7 @@ impl Worker {
             Ask::Confirm => self.confirm(dry).await,
             Ask::Rollback => self.roll_back(who, dry).await,
             Ask::Restart => Ok(self.restart()),
-            _ => self.change(ask, dry).await,
+            _ => self.change(ask, how).await,
         };
         if !dry {
             let after = self.touched(ask);
@@ -60,18 +61,28 @@ impl Worker {
     }
 
     /// A change of the API's relays: kept on disk before it is in force, in force before anybody hears of it.
-    async fn change(&mut self, ask: &Ask, dry: bool) -> Result<Applied, Refusal> {
+    async fn change(&mut self, ask: &Ask, how: How) -> Result<Applied, Refusal> {
         let after = self.book.after(ask)?;
         let new = after.plan();
-        if dry {
+        if how.dry {
             self.node.would_fit(&new).map_err(Refusal::Conflict)?;
             return Ok(self.book.differences(&after, self.node.table.generation));
         }
-        let prepared = self.prepare(&after).await?;
-        carry_out(&mut self.node, &mut self.config, new, &after.origins()).await?;
+        if how.volatile {
+            return self.change_at_once(after).await;
+        }
+        let prepared = self.prepare(&after).await.map_err(|refusal| self.or_volatile(refusal))?;
+        self.will_hold(&after);
+        if let Err(refusal) = carry_out(&mut self.node, &mut self.config, new, &after.origins()).await {
+            self.holds_the_book();
+            return Err(refusal);
+        }
         let doubt = self.keep(prepared).await?;
         let before = self.take_book(after);
         let applied = self.in_force(&before);
+        if doubt.is_none() {
+            self.is_kept();
+        }
         doubt.map_or(Ok(applied), Err)
     }
 
@@ -83,8 +94,21 @@ impl Worker {
         };
         let back = self.node.change(self.book.plan(), &self.book.origins()).await;
         self.config.torn = back.err().map(|error| error.to_string());
+        self.holds_the_book();
         self.show();
         Err(refusal)
+    }
+
+    /// What cannot be kept can be had all the same, unless it would be written over what nobody could read.
+    fn or_volatile(&self, refusal: Refusal) -> Refusal {
+        match refusal {
+            Refusal::NotKept { file, problem } if !self.store.is_damaged() => {
+                let all_the_same =
+                    "or take it unkept: --volatile (volatile=true); it is written down as soon as that works";
+                Refusal::NotKept { file, problem: format!("{problem}, {all_the_same}") }
+            }
+            refusal => refusal,
+        }
     }
 
     /// Writes down what the API's relays are to be, beside what they are.
@@ -117,7 +141,7 @@ impl Worker {
 
     /// What was written down counts from now on, for whoever starts mcr again. What is in force stays in force on a disk
     /// that has taken everything and does not say that it counts: that is told, for nobody must take it for kept.
-    async fn commit(&mut self, prepared: Prepared) -> Result<Option<Refusal>, Refusal> {
+    pub(super) async fn commit(&mut self, prepared: Prepared) -> Result<Option<Refusal>, Refusal> {
         let committed = self.disk.ask(&self.node.progress, WRITING, move || prepared.commit()).await;
         let (damaged, said) = match committed {
             // What could not be read before is written anew.

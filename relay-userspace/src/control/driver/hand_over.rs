@@ -31,7 +31,7 @@ impl Worker {
     /// Has a binary prove itself, and says whether it is to follow. Whoever asked is answered when it leads, or does not.
     pub(super) async fn upgrade(&mut self, binary: PathBuf, asked: Asked, progress: &Progress) -> Option<End> {
         match self.prove(binary, progress).await {
-            Ok((mut successor, applied)) if asked.dry => {
+            Ok((mut successor, applied)) if asked.how.dry => {
                 successor.end().await;
                 answer(&self.desk, asked, Ok(applied));
                 None
@@ -144,7 +144,7 @@ fn again(desk: &Desk, is_to_end: bool) -> Becomes {
 }
 
 fn answer(desk: &Desk, asked: Asked, said: Result<Applied, Refusal>) {
-    if !asked.dry {
+    if !asked.how.dry {
         desk.events.record(audit(&asked.who, &asked.ask, &[], &[], &said).with("change", asked.id));
     }
     desk.changes.over(asked.id, &said);

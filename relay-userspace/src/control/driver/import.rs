@@ -61,7 +61,11 @@ impl Worker {
     ) -> Result<Applied, Refusal> {
         let running = self.text_that_runs().filter(|text| *text != file.text);
         let prepared = self.prepare(&after).await?;
-        carry_out(&mut self.node, &mut self.config, after.plan(), &after.origins()).await?;
+        self.will_hold(&after);
+        if let Err(refusal) = carry_out(&mut self.node, &mut self.config, after.plan(), &after.origins()).await {
+            self.holds_the_book();
+            return Err(refusal);
+        }
         let doubt = self.keep(prepared).await?;
         let of_http = self.desk.http.take(http);
         self.desk.health.store(Arc::new(file.settings.health));
@@ -79,6 +83,9 @@ impl Worker {
         self.record(tell::applied(&applied));
         self.file_is_wanted(running).await;
         self.keep_what_runs();
+        if doubt.is_none() {
+            self.is_kept();
+        }
         doubt.map_or(Ok(applied), Err)
     }
 }

@@ -59,6 +59,8 @@ pub(super) struct Worker {
     pub(super) previous: Previous,
     /// When the way back is tried again that has failed.
     pub(super) back_at: Option<Retry>,
+    /// When the API's relays are written down again, where that has failed.
+    pub(super) keep_at: Option<Retry>,
     /// The text of the configuration that is in force.
     pub(super) text: Arc<str>,
     pub(super) desk: Desk,
@@ -247,6 +249,7 @@ impl Worker {
                 progress.begin(None, "a look at what the kernel holds");
                 self.inspect().await;
                 self.end_trial_in_time().await;
+                self.keep_what_waits().await;
                 self.look_at_file(progress).await;
             }
             Job::End(_) => {}

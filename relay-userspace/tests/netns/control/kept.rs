@@ -72,6 +72,55 @@ fn on_a_full_disk_a_change_is_refused_and_undone() {
     show.balance(&[sent]);
 }
 
+/// Whoever must silence a relay does not wait for somebody to tidy a disk.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_full_disk_hinders_no_change_that_need_not_be_kept() {
+    let disk = Tmpfs::new().unwrap();
+    let state = disk.path().join("relays.toml");
+    let rig = Rig::new(1);
+    let mut show = rig.start(&config(&state));
+    let desk = Desk::of(&show.mcr);
+    let gone = ["relay", "add", "gone", "--in", "in0/239.1.1.3:5000", "--out", "out0/239.2.1.3:5001"];
+    let rests = ["relay", "add", "rests", "--in", "in0/239.1.1.4:5000", "--out", "out0/239.2.1.4:5001"];
+    for relay in [&add("loud")[..], &gone, &rests] {
+        desk.done(relay);
+    }
+    let kept = fs::read(&state).unwrap();
+    disk.fill().unwrap();
+    let why = desk.refused(&["relay", "mute", "loud"]);
+    assert!(why.contains("make room on that disk, or take it unkept: --volatile"), "{why}");
+    let said = desk.done(&["relay", "mute", "loud", "--volatile"]);
+    assert!(said.contains("loud: muted (generation") && said.contains("NOT kept yet: No space left"), "{said}");
+    desk.done(&["relay", "rm", "gone", "--volatile"]);
+    desk.done(&["relay", "disable", "--volatile", "re*"]);
+    let is_so = |desk: &Desk| {
+        let shown = |name: &str, switch: &str| desk.json(&["relay", "show", name])[switch].clone();
+        assert_eq!(desk.names(), set(&["loud", "rests"]));
+        assert_eq!((shown("loud", "muted"), shown("rests", "enabled")), (true.into(), false.into()));
+    };
+    is_so(&desk);
+    let text = desk.wait_until_failing("state");
+    assert!(text.contains("has not what is in force: No space left"), "{text}");
+    assert!(desk.done(&["status"]).contains("relays.toml has NOT what is in force since"));
+    assert!(desk.done(&["health"]).contains("ok"), "drift is no fault");
+    assert_eq!(fs::read(&state).unwrap(), kept);
+    // A control that follows does not undo it, and knows what is still to be done.
+    kill_and_start(&mut show);
+    is_so(&desk);
+    assert_eq!(desk.json(&["status"])["not_kept"]["file"], state.display().to_string());
+    let mark = show.mcr.process.mark();
+    disk.make_room().unwrap();
+    show.mcr.process.wait_for_after(mark, "state.kept", Duration::from_secs(120)).unwrap();
+    assert_eq!(desk.json(&["status"])["not_kept"], serde_json::Value::Null);
+    desk.wait_until_well();
+    // And it is there after a start of everything.
+    show.mcr.stop().unwrap();
+    let show = rig.start(&config(&state));
+    is_so(&Desk::of(&show.mcr));
+    show.mcr.stop().unwrap();
+}
+
 /// The file is damaged while the node runs, and control dies: the lanes know the relays, and the file is written anew.
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
