@@ -52,6 +52,7 @@ pub mod reach; // from one state to the next
 pub mod problem; // what the kernel did not hold as it should
 pub mod inspect; // does the kernel hold what it should?
 pub mod orphans; // lanes that relay without a control
+pub mod running; // what runs, for whoever takes over
 pub mod takeover; // going on where a dead control stood
 pub mod away; // how lanes are while there is no control
 pub mod handover; // what one control gives the next

@@ -7,11 +7,12 @@
 
 use super::time::rfc3339;
 use super::writer::write_all;
-use crate::notify::is_journal;
 use serde_json::{Map, Value};
+use std::env;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use tracing::Level;
@@ -37,7 +38,11 @@ pub(super) struct Journal {
 impl Journal {
     /// The journal, if standard error leads there.
     pub(super) fn of_stderr() -> Option<Self> {
-        if is_journal(io::stderr()) { Self::at(Path::new(SOCKET)).ok() } else { None }
+        let named = env::var("JOURNAL_STREAM").ok()?;
+        let (device, inode) = named.split_once(':')?;
+        let stderr = std::fs::File::from(io::stderr().as_fd().try_clone_to_owned().ok()?).metadata().ok()?;
+        let is_it = device.parse() == Ok(stderr.dev()) && inode.parse() == Ok(stderr.ino());
+        if is_it { Self::at(Path::new(SOCKET)).ok() } else { None }
     }
 
     fn at(path: &Path) -> io::Result<Self> {

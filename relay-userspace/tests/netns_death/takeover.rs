@@ -119,6 +119,40 @@ fn the_next_control_changes_nothing_unasked_and_can_change_everything() {
     frames_are_all_there(&report, 2);
 }
 
+/// The disk of the state file may be full or away, and a file that nobody took may name another one.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn what_ran_is_known_without_what_was_kept_on_disk() {
+    let stage = Stage::new(1);
+    let mut relay = stage.start();
+    let traffic = stage.stream_at(RATE / 4);
+    traffic.pass(RATE / 40);
+    wait_until_kept(&relay);
+    let text = fs::read_to_string(relay.config()).unwrap();
+    let reloaded = format!("{text}\n[config]\nwatch = \"additions\"\n");
+    fs::write(relay.config(), &reloaded).unwrap();
+    done(&relay, &["reload"]);
+    // What was answered is in force for the next one too, whatever became of the disk.
+    kill_control(&mut relay);
+    fs::remove_file(relay.folder().join("relays.toml.last-good")).unwrap();
+    next(&stage, &mut relay);
+    assert_eq!(status(&relay)["config"]["in_force"], true);
+    for file in [String::new(), format!("{text}\n[state]\nfile = \"{}/other.toml\"\n", relay.folder().display())] {
+        kill_control(&mut relay);
+        let _ = fs::remove_file(relay.folder().join("relays.toml.last-good"));
+        fs::write(relay.config(), &file).unwrap();
+        let ready = next(&stage, &mut relay);
+        assert!(ready.contains("relays=1"), "{ready}");
+        assert_eq!(status(&relay)["config"]["in_force"], false, "{file}");
+        traffic.pass(RATE / 40);
+    }
+    assert!(!relay.folder().join("other.toml.last-good").exists(), "nobody asked for another state file");
+    let account = traffic.settle();
+    let report = relay.stop().unwrap();
+    account.balance_with(&report, 1, 0);
+    frames_are_all_there(&report, 1);
+}
+
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
 fn lanes_that_a_control_took_over_are_restarted_like_its_own() {

@@ -17,6 +17,7 @@ use crate::control::previous::{self, Previous, Standing};
 use crate::control::problem::Problem;
 use crate::control::process::Handle;
 use crate::control::progress::Progress;
+use crate::control::running::Running;
 use crate::control::sources;
 use crate::control::store::Store;
 use crate::control::takeover::NotTaken;
@@ -67,12 +68,12 @@ impl Beginning {
             (None, None) => return Err(errors),
             (ran, Some(orphans)) => {
                 // Where nothing was kept, all else is as it is in a file that does not speak of it.
-                let kept = ran.map_or_else(|| config::parse("", ""), |ran| Ok(ran.configuration));
-                let mut configuration = kept.map_err(|_| errors.clone())?;
-                configuration.plan.relays = orphans.noted.of_file();
-                (configuration, None)
+                let kept = of_lanes(options, orphans, ran);
+                let empty = || config::parse("", "").map(|empty| with_relays_of(empty, orphans));
+                (kept.map_or_else(empty, Ok).map_err(|_| errors.clone())?, None)
             }
         };
+        let last = if running.is_some() { last_of(options, &configuration) } else { last };
         Ok(Self { configuration, refused: Some(errors), other: None, last_good, last })
     }
 
@@ -87,24 +88,36 @@ impl Beginning {
         let ran = match running {
             None => files.instead_of(&file.text, &last, Previous::beside(&state, &options.config)).await,
             Some(orphans) => {
-                let kept = match files.last(&last).await {
-                    // Where nothing was kept, the file is the only one who knows.
-                    Ok(kept) => kept.map(|ran| ran.configuration),
-                    // Nobody can tell how all else was; the relays are as the lanes have them.
-                    Err(_) => Some(file.clone()),
-                };
-                kept.map(|mut ran| {
-                    ran.plan.relays = orphans.noted.of_file();
-                    ran
-                })
+                let kept = files.last(&last).await.ok().flatten();
+                // Where nothing was kept, nobody can tell how all else was; the relays are as the lanes have them.
+                of_lanes(options, orphans, kept).or_else(|| Some(with_relays_of(file.clone(), orphans)))
             }
         };
         let (configuration, other) = match ran {
             Some(ran) if !says_the_same(&ran, &file) => (ran, Some(file)),
             _ => (file, None),
         };
+        let last = if running.is_some() { last_of(options, &configuration) } else { last };
         Self { configuration, refused: None, other, last_good: None, last }
     }
+}
+
+/// What runs on lanes without a control: what the one before wrote into the run folder, or else what it kept beside the state
+/// file, with the relays that the lanes have.
+fn of_lanes(options: &Options, orphans: &Orphans, kept: Option<Ran>) -> Option<Configuration> {
+    let running = Running::in_folder(&options.run_dir).ok().and_then(|running| running.read());
+    let ran = running.or_else(|| kept.map(|kept| kept.configuration))?;
+    Some(with_relays_of(ran, orphans))
+}
+
+fn with_relays_of(mut configuration: Configuration, orphans: &Orphans) -> Configuration {
+    configuration.plan.relays = orphans.noted.of_file();
+    configuration
+}
+
+/// Where that configuration is kept. A file that nobody has taken may name another place.
+fn last_of(options: &Options, running: &Configuration) -> LastGood {
+    LastGood::beside(&state_file(options, running.settings.state.file.clone()), &options.config)
 }
 
 /// The disk, for a control that begins. Over lanes, which know what runs, it is waited for less long.
@@ -249,12 +262,13 @@ impl Worker {
         desk.health.store(Arc::new(health));
         let file = sources::Watched::new(&options.config).read_twice();
         let (doubted, follows, back_at, keep_at) = (now_ns(), None, None, None);
-        let worker = Self {
+        let mut worker = Self {
             node,
             book,
             store,
             last,
-            text,
+            running: Running::in_folder(&options.run_dir)?,
+            text: Arc::clone(&text),
             desk,
             config,
             found,
@@ -267,6 +281,7 @@ impl Worker {
             back_at,
             keep_at,
         };
+        worker.runs(text);
         Ok((worker, asks))
     }
 }

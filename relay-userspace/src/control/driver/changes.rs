@@ -227,7 +227,8 @@ impl Worker {
         carry_out(&mut self.node, &mut self.config, new, &after.origins()).await?;
         let of_http = self.desk.http.take(http);
         self.desk.health.store(Arc::new(settings.health));
-        (self.text, self.config.read) = (text, Some(read));
+        self.runs(text);
+        self.config.read = Some(read);
         let before = self.take_book(after);
         if is_mended {
             // Not before: a file whose relays are not in force is nobody's to overwrite.

@@ -69,7 +69,7 @@ impl Worker {
         let doubt = self.keep(prepared).await?;
         let of_http = self.desk.http.take(http);
         self.desk.health.store(Arc::new(file.settings.health));
-        self.text = Arc::clone(&file.text);
+        self.runs(Arc::clone(&file.text));
         let config = &mut self.config;
         (config.refused, config.failed, config.retry) = Default::default();
         (config.differs, config.last_good) = Default::default();

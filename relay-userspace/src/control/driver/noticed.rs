@@ -81,7 +81,8 @@ impl Worker {
         }
         (self.config.refused, self.config.failed, self.config.retry) = Default::default();
         (self.config.differs, self.config.last_good) = Default::default();
-        (self.config.tried, self.text) = (Some(Arc::clone(&file.text)), Arc::clone(&file.text));
+        self.config.tried = Some(Arc::clone(&file.text));
+        self.runs(Arc::clone(&file.text));
         self.keep_what_runs();
         self.show();
     }

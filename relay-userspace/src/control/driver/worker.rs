@@ -21,6 +21,7 @@ use crate::control::predecessor::Predecessor;
 use crate::control::previous::Previous;
 use crate::control::problem::Problem;
 use crate::control::progress::Progress;
+use crate::control::running::Running;
 use crate::control::sources;
 use crate::control::store::Store;
 use crate::control::tell;
@@ -61,6 +62,8 @@ pub(super) struct Worker {
     pub(super) back_at: Option<Retry>,
     /// When the API's relays are written down again, where that has failed.
     pub(super) keep_at: Option<Retry>,
+    /// The configuration that runs, for whoever takes over.
+    pub(super) running: Running,
     /// The text of the configuration that is in force.
     pub(super) text: Arc<str>,
     pub(super) desk: Desk,
@@ -282,6 +285,16 @@ impl Worker {
         );
         self.desk.handover.is_ready();
         notify::notify("READY=1");
+    }
+
+    /// The text of the configuration that is in force from now on. It is written down for whoever takes the lanes over before
+    /// anybody hears that it is.
+    pub(super) fn runs(&mut self, text: Arc<str>) {
+        if let Err(error) = self.running.write(&text) {
+            let path = self.running.path().display();
+            tracing::warn!("cannot write {path}: {error}; a control that takes over may go on with what ran before");
+        }
+        self.text = text;
     }
 
     /// Keeps the configuration that is in force for a start at which the file is bad. One that was refused is not kept, and

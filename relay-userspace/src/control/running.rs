@@ -1,0 +1,78 @@
+//! The configuration that runs, in the run folder: whoever takes lanes over goes on with it. The disk of the state file may be
+//! full or away, and the configuration file may name another one by now.
+
+use super::door;
+use super::store::beside;
+use crate::config::{self, Configuration};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+const HEAD: &str = "# The configuration that mcr runs. mcr writes this, and reads it when it takes over lanes that have no control.\n\n";
+
+/// Where it lies.
+#[derive(Clone, Debug)]
+pub struct Running {
+    path: PathBuf,
+}
+
+impl Running {
+    /// That of the control of this network namespace.
+    ///
+    /// # Errors
+    /// When the namespace cannot be told.
+    pub fn in_folder(run_dir: &Path) -> anyhow::Result<Self> {
+        Ok(Self { path: run_dir.join(format!("running.{}.toml", door::namespace()?)) })
+    }
+
+    /// What ran, if that was written down and this version can read it.
+    #[must_use]
+    pub fn read(&self) -> Option<Configuration> {
+        let written = fs::read_to_string(&self.path).ok()?;
+        config::parse("", written.strip_prefix(HEAD)?).ok()
+    }
+
+    /// Writes it down, whole or not at all. It need not outlast the machine, as the lanes do not: nothing is flushed.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, text: &str) -> io::Result<()> {
+        let aside = beside(&self.path, "new");
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+        let written = file.write_all(format!("{HEAD}{text}").as_bytes()).and_then(|()| fs::rename(&aside, &self.path));
+        if written.is_err() {
+            let _ = fs::remove_file(&aside);
+        }
+        written
+    }
+
+    /// Where it lies, for people.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Running;
+    use std::fs;
+
+    #[test]
+    fn what_was_written_is_read_and_nothing_else_is() {
+        let folder = std::env::temp_dir().join(format!("mcr-running-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let running = Running::in_folder(&folder).unwrap();
+        assert!(running.read().is_none(), "there is none");
+        let text = "[lanes]\nring_size = 512\n";
+        running.write(text).unwrap();
+        let read = running.read().unwrap();
+        assert_eq!((read.plan.lanes.ring_size, &*read.text), (512, text));
+        fs::write(running.path(), text).unwrap();
+        assert!(running.read().is_none(), "somebody else's");
+        running.write("[lanes]\nring_size = \"of a later version\"\n").unwrap();
+        assert!(running.read().is_none(), "not to be read");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
