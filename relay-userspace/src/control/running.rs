@@ -33,11 +33,16 @@ impl Running {
         config::parse("", written.strip_prefix(HEAD)?).ok()
     }
 
-    /// Writes it down, whole or not at all. It need not outlast the machine, as the lanes do not: nothing is flushed.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn write(&self, text: &str) -> io::Result<()> {
+    /// Writes it down, whole or not at all; where that fails it is told. It need not outlast the machine, as the lanes do not:
+    /// nothing is flushed.
+    pub fn keep(&self, text: &str) {
+        if let Err(error) = self.write(text) {
+            let path = self.path.display();
+            tracing::warn!("cannot write {path}: {error}; a control that takes over may go on with what ran before");
+        }
+    }
+
+    fn write(&self, text: &str) -> io::Result<()> {
         let aside = beside(&self.path, "new");
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
         let written = file.write_all(format!("{HEAD}{text}").as_bytes()).and_then(|()| fs::rename(&aside, &self.path));
@@ -45,12 +50,6 @@ impl Running {
             let _ = fs::remove_file(&aside);
         }
         written
-    }
-
-    /// Where it lies, for people.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 }
 
@@ -69,7 +68,7 @@ mod tests {
         running.write(text).unwrap();
         let read = running.read().unwrap();
         assert_eq!((read.plan.lanes.ring_size, &*read.text), (512, text));
-        fs::write(running.path(), text).unwrap();
+        fs::write(&running.path, text).unwrap();
         assert!(running.read().is_none(), "somebody else's");
         running.write("[lanes]\nring_size = \"of a later version\"\n").unwrap();
         assert!(running.read().is_none(), "not to be read");

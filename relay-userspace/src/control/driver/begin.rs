@@ -57,6 +57,9 @@ impl Beginning {
         running: Option<&Orphans>,
         files: &Files<'_>,
     ) -> Result<Self, Errors> {
+        let lanes_run = running.is_some();
+        // Lanes that were started and told nothing yet run nothing: this is a start like any other.
+        let running = running.filter(|orphans| orphans.noted.generation > 0);
         let errors = match loaded {
             Ok(file) => return Ok(Self::of_a_good_file(options, file, running, files).await),
             Err(errors) => errors,
@@ -65,6 +68,7 @@ impl Beginning {
         let ran = files.last(&last).await.ok().flatten();
         let (configuration, last_good) = match (ran, running) {
             (Some(ran), None) => (ran.configuration, Some(ran.since)),
+            (None, None) if lanes_run => (config::parse("", "").map_err(|_| errors.clone())?, None),
             (None, None) => return Err(errors),
             (ran, Some(orphans)) => {
                 // Where nothing was kept, all else is as it is in a file that does not speak of it.
@@ -246,6 +250,9 @@ impl Worker {
         // Nothing speaks against going on now.
         let n_strays = strays.len();
         end_strays(strays, start).await;
+        // Before anything runs: whoever dies from here on leaves lanes that were begun with it.
+        let running = Running::in_folder(&options.run_dir)?;
+        running.keep(&text);
         let (mut node, taken_over) = match orphans {
             Some(orphans) => take_over(orphans, &book, start, &log).await?,
             None => (Node::bring_up(&book, start).await?, None),
@@ -262,13 +269,13 @@ impl Worker {
         desk.health.store(Arc::new(health));
         let file = sources::Watched::new(&options.config).read_twice();
         let (doubted, follows, back_at, keep_at) = (now_ns(), None, None, None);
-        let mut worker = Self {
+        let worker = Self {
             node,
             book,
             store,
             last,
-            running: Running::in_folder(&options.run_dir)?,
-            text: Arc::clone(&text),
+            running,
+            text,
             desk,
             config,
             found,
@@ -281,7 +288,6 @@ impl Worker {
             back_at,
             keep_at,
         };
-        worker.runs(text);
         Ok((worker, asks))
     }
 }

@@ -290,10 +290,7 @@ impl Worker {
     /// The text of the configuration that is in force from now on. It is written down for whoever takes the lanes over before
     /// anybody hears that it is.
     pub(super) fn runs(&mut self, text: Arc<str>) {
-        if let Err(error) = self.running.write(&text) {
-            let path = self.running.path().display();
-            tracing::warn!("cannot write {path}: {error}; a control that takes over may go on with what ran before");
-        }
+        self.running.keep(&text);
         self.text = text;
     }
 
