@@ -92,7 +92,7 @@ fn what_is_wrong_anywhere_changes_nothing() {
     }
     // Right by itself, and not for lanes that run.
     let said = import(&before.replace("# Ours", "[lanes]\nring_size = 512\n# Ours"));
-    assert!(said.contains("[lanes] count from the start"), "{said}");
+    assert!(said.contains("lanes.ring_size is 512 in the file"), "{said}");
     // A folder that cannot be written to.
     let folder_of = mcr.folder();
     let in_the_way = folder_of.join("relay.toml.import");
