@@ -40,6 +40,13 @@ pub(crate) fn stop(guest: &mut Guest) -> Result<Report> {
     Ok(Report(serde_json::from_str(line).context("mcr's counters are no JSON")?))
 }
 
+/// What mcr counted and said so far, for a case that fails while it runs.
+pub(crate) fn seen(guest: &mut Guest) -> String {
+    let looks =
+        ["mcr status", "wget -qO- http://127.0.0.1:9280/metrics | grep -v '^#' | grep -v ' 0$'", "cat /tmp/mcr.log"];
+    looks.map(|look| guest.attempt(look).map_or_else(|error| format!("{look}: {error:#}"), |(said, _)| said)).join("\n")
+}
+
 /// Ends mcr and its lanes after a case that failed: the next one begins as if this one had not been.
 pub(crate) fn end(guest: &mut Guest) -> Result<()> {
     guest.run("kill -9 $(cat /tmp/mcr.pid) 2>/dev/null; mcr stop >/dev/null 2>&1; true").map(drop)

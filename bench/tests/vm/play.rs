@@ -205,7 +205,10 @@ pub(crate) fn play_with(
     let run = |guest: &mut Guest| {
         let playing = begin(guest, case)?;
         meanwhile(guest)?;
-        let played = playing.finish(guest)?;
+        let played = match playing.finish(guest) {
+            Ok(played) => played,
+            Err(error) => return Err(anyhow::anyhow!("{error:#}\n{}", mcr::seen(guest)).context(error)),
+        };
         let judged = played.judge(case, most_drops);
         let log = if judged.is_err() { mcr::log(guest)? } else { String::new() };
         judged.with_context(|| format!("mcr counted: {}\nand said:\n{log}", played.report.0))?;
