@@ -134,7 +134,7 @@ pub enum Command {
     /// Go back to the configuration that ran before the last reload.
     ///
     /// The file is not touched: it differs afterwards, and no start takes it again as it is, until it is changed or reloaded.
-    /// What is on trial is given up. A second rollback leads forth again.
+    /// What is on trial is given up. A second rollback undoes the first.
     Rollback(Rollback),
     /// Put a newer binary in the place of the running mcr, without losing a packet.
     ///

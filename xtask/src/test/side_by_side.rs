@@ -1,4 +1,4 @@
-//! Suites of root side by side: most of what their tests do is wait.
+//! Suites of root side by side: one waits while another computes.
 //!
 //! Each test works in network namespaces of its own, so suites do not see each other. Those of the laboratory measure, and
 //! run before, alone.
@@ -20,7 +20,7 @@ use super::{
     timed,
 };
 
-/// As many as two cores can carry: three suites together take about one and a half of them.
+/// As many as two cores can carry: three suites together leave them a tenth to a fifth of the time without work.
 const AT_ONCE: usize = 3;
 
 /// How many suites run at once where nobody says a number.
