@@ -189,7 +189,8 @@ fn a_disk_that_hangs_for_eight_seconds_makes_nobody_unwell_and_is_told() {
     let refused = add.wait_with_output().unwrap();
     assert!(!refused.status.success(), "{refused:?}");
     desk.wait_until_well();
-    assert_eq!(doing()["step"], Value::Null);
+    // It may be at something else by then: links are looked at every few seconds.
+    assert_ne!(doing()["step"]["what"], "writing the state file");
     show.mcr.stop().unwrap();
 }
 
