@@ -79,12 +79,12 @@ fn many() -> String {
     )
 }
 
-/// No turn of the loop took long, in processor time of its thread: it heard everything at once. That is 10 ms; a machine that is
-/// busy with other things takes up to ten times as long, and a build that is not optimised ten times that.
+/// No turn of the loop took long, in processor time of its thread: it heard everything at once. That is 10 ms; where others have
+/// the machine it takes up to ten times as long. It is the release build, whatever these tests are built as.
 fn the_loop_hears(desk: &Desk) {
     let longest = desk.json(&["status"])["longest_turn_s"].as_f64().unwrap();
     eprintln!("    the longest turn of the loop: {:.1} ms", longest * 1e3);
-    assert!(longest > 0.0 && longest < if cfg!(debug_assertions) { 1.0 } else { 0.1 }, "{longest} s");
+    assert!(longest > 0.0 && longest < 0.1, "{longest} s");
 }
 
 const ROOM: &str = "[lanes]\nmax_relays = 4200\nmax_outputs = 17000\n";
