@@ -179,14 +179,17 @@ fn many_relays_at_once_are_all_told_of_in_the_end() {
 }
 
 #[test]
-fn what_people_did_is_always_said() {
+fn what_people_did_and_how_the_node_is_is_always_said() {
     let log = log();
-    for kind in [Kind::Audit, Kind::ConfigApplied, Kind::ConfigRefused] {
+    let kinds = [Kind::Audit, Kind::ConfigApplied, Kind::ConfigRefused, Kind::HealthChanged, Kind::NodeReady];
+    for kind in kinds {
         for _ in 0..100 {
             log.record_at(Event::new(kind, "x"), SECOND, START_MS);
         }
     }
-    assert_eq!(all(&log).len(), 300);
+    let counts = log.counts();
+    let told = kinds.map(|kind| (counts[kind.index()].said, counts[kind.index()].held_back));
+    assert_eq!((all(&log).len(), told), (500, [(100, 0); 5]));
 }
 
 #[test]
