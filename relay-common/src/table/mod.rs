@@ -18,6 +18,8 @@ mod output; // an output, from the plan to its entry
 mod owners; // whose lines of counters begin anew
 mod pending; // why something cannot work yet
 mod place;
+#[cfg(test)]
+mod spent; // what a test has had of the processor
 
 pub mod image;
 

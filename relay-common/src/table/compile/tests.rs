@@ -3,6 +3,7 @@
 mod channels; // who takes in what
 
 use super::super::fixtures::{compiled, facts, input, ip, link, output, plan, port, relay};
+use super::super::spent::processor_time;
 use super::super::{Part, PendingReason, Placement, Table};
 use super::{Conflict, compile};
 use crate::abi::{Address, MacKey};
@@ -382,10 +383,4 @@ fn recompiling(n: u32) -> core::time::Duration {
         assert_eq!((second.refused, second.table.kernel.inputs.len()), (vec![], n as usize));
     }
     processor_time() - start
-}
-
-/// What this thread has had of the processor: a busy machine takes nothing of it.
-fn processor_time() -> core::time::Duration {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    core::time::Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
 }
