@@ -2,7 +2,9 @@
 //! audit, as for every other change.
 
 use super::desk::Desk;
-use crate::rig::{Rig, Show};
+use crate::rig::{NOTED, Rig, Show};
+use bench::clock::Deadline;
+use bench::sys::rtnl::Lock;
 use nix::sys::signal::Signal;
 use std::fs;
 use std::time::Duration;
@@ -75,6 +77,38 @@ fn a_file_that_has_changed_is_told_and_waits_until_it_is_asked_for() {
     let sent = source.stop().unwrap();
     let report = show.balance(&[sent]);
     assert_eq!(report.received("one"), report.sent("one", 0));
+}
+
+/// Somebody saves twice: what is written while the first is carried out is another edit, and waits to be asked for.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn an_edit_that_comes_while_another_is_carried_out_is_told_and_not_lost() {
+    let rig = Rig::new(1);
+    let (one, two, three) = (relay("one", 1, ""), relay("two", 2, ""), relay("three", 3, ""));
+    let show = rig.start(&one);
+    let desk = Desk::of(&show.mcr);
+    let mark = show.mcr.process.mark();
+    // As a driver holds it that resets its card: the change waits for it, and has read its file by then.
+    let lock = Lock::new().unwrap();
+    let held = lock.take().unwrap();
+    fs::write(show.mcr.config(), format!("{one}{two}")).unwrap();
+    show.mcr.process.signal(Signal::SIGHUP).unwrap();
+    let (deadline, doing) = (Deadline::after(NOTED), || desk.json(&["status"])["doing"]["what"].clone());
+    while !doing().as_str().is_some_and(|what| what.contains("reload")) {
+        assert!(!deadline.passed(), "no reload is carried out");
+    }
+    fs::write(show.mcr.config(), format!("{one}{two}{three}")).unwrap();
+    assert!(doing().as_str().is_some_and(|what| what.contains("reload")), "it came too late to show anything");
+    drop(held);
+    show.wait_for(mark, "the configuration file: reload all relays: applied, generation 2");
+    assert_eq!(runs(&desk), ["one", "two"]);
+    show.wait_for(mark, "to take it would add 1 relay");
+    let config = desk.json(&["status"])["config"].clone();
+    assert_eq!((&config["in_force"], &config["differs"]["text"]), (&false.into(), &"add 1 relay".into()), "{config}");
+    desk.done(&["reload"]);
+    assert_eq!(runs(&desk), ["one", "three", "two"]);
+    desk.wait_until_well();
+    show.mcr.stop().unwrap();
 }
 
 /// What may come by itself is the operator's choice; to take something away never is.
