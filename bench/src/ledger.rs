@@ -33,6 +33,7 @@ pub struct Ledger {
     corrupt: u64,
     descriptions: Vec<String>,
     latencies: Histogram<u64>,
+    longest_ns: u64,
     last_ns: u64,
 }
 
@@ -52,6 +53,7 @@ impl Ledger {
             corrupt: 0,
             descriptions: Vec::new(),
             latencies,
+            longest_ns: 0,
             last_ns: 0,
         }
     }
@@ -83,7 +85,9 @@ impl Ledger {
             self.out_of_order += 1;
         }
         self.highest = self.highest.max(Some(stamp.sequence));
-        self.latencies.saturating_record(arrived_ns.saturating_sub(stamp.sent_ns));
+        let took = arrived_ns.saturating_sub(stamp.sent_ns);
+        self.latencies.saturating_record(took);
+        self.longest_ns = self.longest_ns.max(took);
         self.last_ns = self.last_ns.max(arrived_ns);
     }
 
@@ -158,6 +162,11 @@ impl Ledger {
     /// Nanoseconds between sending and arriving.
     pub fn latencies(&self) -> &Histogram<u64> {
         &self.latencies
+    }
+
+    /// The longest that one took of those that arrived since this was taken before, in nanoseconds; 0 if none did.
+    pub fn take_longest_ns(&mut self) -> u64 {
+        std::mem::take(&mut self.longest_ns)
     }
 
     /// The runs of numbers that were sent and have not arrived: first and last of each, at most `most` runs.
@@ -271,6 +280,16 @@ mod tests {
         ledger.check(0).unwrap();
         let median = ledger.latencies().value_at_quantile(0.5);
         assert!((49_500..=50_500).contains(&median), "{median}");
+    }
+
+    #[test]
+    fn the_longest_is_of_those_since_it_was_taken() {
+        let mut ledger = ledger_of(9, 0..3);
+        assert_eq!((ledger.take_longest_ns(), ledger.take_longest_ns()), (50_000, 0));
+        for (sequence, arrived_ns) in [(3, 4_000), (4, 9_000), (5, 5_000)] {
+            ledger.arrived(&Stamp { stream: 7, sequence, sent_ns: 1_000 }, arrived_ns);
+        }
+        assert_eq!(ledger.take_longest_ns(), 8_000);
     }
 
     #[test]

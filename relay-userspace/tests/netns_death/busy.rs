@@ -1,8 +1,7 @@
 //! Lanes are killed while control is busy with something that takes long: each is followed by another all the same.
 
-use crate::stage::{SOON, Stage, Traffic, frames_are_all_there, is_alive, kill_now, wait_until};
+use crate::stage::{SOON, Stage, Traffic, frames_are_all_there, is_alive, kill_now, rounds, wait_until};
 use bench::Relay;
-use bench::clock::monotonic_ns;
 use bench::sys::rtnl::Lock;
 use bench::sys::traced::Traced;
 use nix::sys::signal::Signal;
@@ -15,31 +14,48 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// At this rate the receive ring holds what comes in a second.
+/// At this rate the receive ring holds what comes in a second, and a packet comes every quarter of a millisecond.
 const RATE: u64 = 4_000;
-/// The first packet of the lane that follows a dead one is sent within 20 ms of the death. On a machine that is busy with other
-/// things, in a build that is not optimised, it was up to twenty times that.
-const GAP: Duration = Duration::from_millis(800);
+/// A lane that lives shorter is started again later and later.
+const LIFE: u64 = RATE * 12 / 10;
+/// The lane that follows a dead one relays within this. Others may have the machine: each death gets ten times as long, and
+/// with `test long`, where nothing else runs, the middle one gets no longer.
+const WITHIN: Duration = Duration::from_millis(20);
 
-/// Kills the lane and waits until another runs; says how long that took.
-fn kill_the_lane(relay: &Relay) -> Duration {
+/// Kills the lane. Says how long packets waited for the one that follows: from the death to the first that it relayed.
+fn death(traffic: &Traffic<'_>, relay: &Relay) -> Duration {
+    traffic.pass(LIFE);
+    kill_the_lane(traffic, relay)
+}
+
+/// The same for a lane that has lived for a while.
+fn kill_the_lane(traffic: &Traffic<'_>, relay: &Relay) -> Duration {
     let lane = relay.lanes()[0];
-    let start = monotonic_ns();
+    traffic.longest();
     kill_now(lane);
     wait_until("no other lane is started", || relay.lanes().first().is_some_and(|now| *now != lane && is_alive(*now)));
-    Duration::from_nanos(monotonic_ns() - start)
+    traffic.longest()
 }
 
 /// Nothing was lost, and no packet waited for long.
-fn nothing_is_missed(traffic: Traffic<'_>, relay: Relay, took: Duration, restarts: u64) {
+fn nothing_is_missed(traffic: Traffic<'_>, relay: Relay, mut waited: Vec<Duration>) {
+    traffic.longest();
+    traffic.pass(RATE / 10);
+    let without = traffic.longest();
     let account = traffic.settle();
-    let longest = Duration::from_nanos(account.longest_ns);
-    eprintln!("    death to the first packet of the lane that follows: {longest:?}; to its process seen: {took:?}");
     let report = relay.stop().unwrap();
-    assert_eq!(report.restarts(), restarts);
+    waited.sort();
+    let (middle, longest) = (waited[waited.len() / 2], waited[waited.len() - 1]);
+    eprintln!(
+        "    from a death to the first packet of the lane that follows: {middle:.1?}, the longest of {}: {longest:.1?}; \
+         without a death a packet takes up to {without:.1?}",
+        waited.len()
+    );
+    assert_eq!(report.restarts(), waited.len() as u64);
     account.balance(&report, 1);
     assert_eq!(account.lost(), account.lost_on_links, "{account:?}");
-    assert!(longest < GAP, "a packet took {longest:?}");
+    assert!(longest < 10 * WITHIN, "a packet waited for {longest:?}");
+    assert!(std::env::var_os("MCR_LONG").is_none() || middle <= WITHIN, "{waited:?}");
     if report.0["lanes"].as_array().unwrap().len() == 1 {
         frames_are_all_there(&report, 1);
     }
@@ -78,31 +94,46 @@ fn n_joined(stage: &Stage) -> usize {
 
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
-fn a_lane_that_dies_while_three_thousand_relays_are_made_is_followed_at_once() {
+fn a_lane_that_dies_while_nothing_else_happens_is_followed_at_once() {
     let stage = Stage::new(1);
     let relay = stage.start();
     let traffic = stage.stream_at(RATE);
-    traffic.pass(RATE / 10);
-    let many: String = (0..15)
-        .map(|n| {
-            format!(
-                "[[relay]]\nname = \"r{n}\"\ninput = {{ interface = \"in0\", group = \"239.3.{n}.0-199\", port = 5000 }}\n\
-                 outputs = [{{ interface = \"out0\", group = \"239.4.{n}.0-199\", port = 5001 }}]\n"
-            )
-        })
-        .collect();
-    let text = fs::read_to_string(relay.config()).unwrap();
-    let mark = relay.process.mark();
-    fs::write(relay.config(), format!("{text}\n{many}")).unwrap();
-    relay.process.signal(Signal::SIGHUP).unwrap();
-    wait_until("no group is joined", || n_joined(&stage) > 300);
-    let took = kill_the_lane(&relay);
-    let joined = n_joined(&stage);
-    eprintln!("    {joined} of 3001 groups were joined by then");
-    relay.process.wait_for_after(mark, "applied, generation", 6 * SOON).unwrap();
-    assert!(n_joined(&stage) > 3000);
-    traffic.pass(RATE / 10);
-    nothing_is_missed(traffic, relay, took, 1);
+    let waited = (0..rounds(5, 20)).map(|_| death(&traffic, &relay)).collect();
+    nothing_is_missed(traffic, relay, waited);
+}
+
+/// One lane dies when the first groups are joined, one in the middle, one at the end, and so on.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_lane_that_dies_while_four_thousand_relays_are_made_is_followed_at_once() {
+    const MANY: usize = 4096;
+    let stage = Stage::new(1);
+    // As machines have it: 20 groups on a socket, and a lane holds each socket.
+    stage.relay.sysctl("net/ipv4/igmp_max_memberships", "20").unwrap();
+    let config = stage.config().replace("[lanes]", "[lanes]\nmax_relays = 8192\nmax_outputs = 8192");
+    let many = "[[relay]]\nname = \"many\"\ninput = { interface = \"in0\", group = \"239.3.0.0-239.3.15.255\", port = 5000 }\n\
+                outputs = [{ interface = \"out0\", group = \"239.4.0.0-239.4.15.255\", port = 5001 }]\n";
+    let relay = Relay::start(&stage.relay, &config).unwrap();
+    let traffic = stage.stream_at(RATE);
+    let reload = |text: &str| {
+        let mark = relay.process.mark();
+        fs::write(relay.config(), text).unwrap();
+        relay.process.signal(Signal::SIGHUP).unwrap();
+        mark
+    };
+    let is_applied =
+        |mark| relay.process.wait_for_after(mark, "reload all relays: applied, generation", 6 * SOON).unwrap();
+    let mut waited = Vec::new();
+    for joined in [1, MANY / 2, MANY].into_iter().cycle().take(rounds(3, 9) as usize) {
+        traffic.pass(LIFE);
+        let mark = reload(&format!("{config}\n{many}"));
+        wait_until("the groups are not joined", || n_joined(&stage) > joined);
+        waited.push(kill_the_lane(&traffic, &relay));
+        is_applied(mark);
+        assert_eq!(n_joined(&stage), 1 + MANY);
+        is_applied(reload(&config));
+    }
+    nothing_is_missed(traffic, relay, waited);
 }
 
 /// The file that the state is written to is a pipe that nobody reads: to open it waits, as on a disk that hangs.
@@ -122,20 +153,14 @@ fn lanes_that_die_while_the_disk_hangs_are_followed_at_once() {
     wait_until("control does not wait for the disk", waits);
     let main = fs::read_to_string(format!("/proc/{}/wchan", relay.process.pid())).unwrap();
     assert_ne!(main, "wait_for_partner");
-    let mut took = Duration::ZERO;
-    // Each lives longer than what is let wait.
-    for _ in 0..3 {
-        std::thread::sleep(Duration::from_millis(1_100));
-        took = took.max(kill_the_lane(&relay));
-    }
+    let waited = (0..rounds(3, 9)).map(|_| death(&traffic, &relay)).collect();
     assert!(waits(), "control went on");
     File::open(&disk).unwrap().read_to_end(&mut Vec::new()).unwrap();
     // A pipe cannot be flushed: the change is refused, and control goes on.
     let refused = add.wait_with_output().unwrap();
     assert!(!refused.status.success(), "{refused:?}");
     relay.process.wait_for("lane died: it is started again", SOON).unwrap();
-    traffic.pass(RATE / 10);
-    nothing_is_missed(traffic, relay, took, 3);
+    nothing_is_missed(traffic, relay, waited);
 }
 
 /// Somebody holds the kernel's lock of all network settings, as a driver does that resets its card.
@@ -153,13 +178,12 @@ fn a_lane_that_dies_while_the_kernel_does_not_tell_of_its_links_is_followed_at_o
     let is_stuck = |thread: &PathBuf| fs::read_to_string(thread.join("stat")).is_ok_and(|stat| stat.contains(") D "));
     let waits = || threads(&relay, "mcr-worker").iter().any(is_stuck);
     wait_until("control does not ask for its links", waits);
-    let took = kill_the_lane(&relay);
+    let waited = kill_the_lane(&traffic, &relay);
     assert!(waits(), "control was answered");
     drop(held);
     let added = add.wait_with_output().unwrap();
     assert!(added.status.success(), "{added:?}");
-    traffic.pass(RATE / 10);
-    nothing_is_missed(traffic, relay, took, 1);
+    nothing_is_missed(traffic, relay, vec![waited]);
 }
 
 /// A change waits for a lane that a debugger holds.
@@ -175,12 +199,11 @@ fn a_lane_that_dies_while_another_answers_nothing_is_followed_at_once() {
     let held = Traced::hold(lanes[1]).unwrap();
     let mut add = add(&relay);
     wait_until("control makes nothing", || status(&relay).contains("create relay"));
-    let took = kill_the_lane(&relay);
+    let waited = kill_the_lane(&traffic, &relay);
     assert!(add.try_wait().unwrap().is_none(), "control waits for nobody");
     drop(held);
     // What became of it depends on how long it took to get here.
     add.wait().unwrap();
     wait_until("a lane is missing", || relay.lanes().len() == 2);
-    traffic.pass(RATE / 10);
-    nothing_is_missed(traffic, relay, took, 1);
+    nothing_is_missed(traffic, relay, vec![waited]);
 }

@@ -120,10 +120,13 @@ fn starts(lanes: usize) {
         let mut relay = Relay::launch(&binary(), &stage.relay, &with_lanes(&stage, lanes), &[]).unwrap();
         let moment = some_moment();
         std::thread::sleep(moment);
+        // What comes out a moment later is seen a moment later: then nothing is demanded that must be so.
+        let relays = traffic.has_arrived();
         kill_control(&mut relay);
         relay.process = stage.another(&relay);
         let ready = relay.wait_until_ready();
         assert!(ready.is_ok(), "round {round}, killed after {moment:?}: stuck: {}", relay.process.last_words());
+        assert!(!relays || has_taken_over(&relay), "round {round}, killed after {moment:?}: begun anew");
         traffic.wait_until_it_arrives();
         let account = traffic.settle();
         let report = relay.stop().unwrap();

@@ -193,6 +193,23 @@ impl Traffic<'_> {
         }
     }
 
+    /// The longest that a packet took of those that arrived since this was asked before, up to one that is sent now.
+    pub(crate) fn longest(&self) -> Duration {
+        let sent = self.source.as_ref().unwrap().sent(1);
+        let has_come = |ledger: &SharedLedger| {
+            let ledger = ledger::lock(ledger);
+            ledger.received() + ledger.lost_so_far() > sent
+        };
+        wait_until("what is sent now does not arrive", || self.ledgers.iter().all(has_come));
+        let longest = self.ledgers.iter().map(|ledger| ledger::lock(ledger).take_longest_ns()).max();
+        Duration::from_nanos(longest.unwrap_or_default())
+    }
+
+    /// Whether anything has come out by now.
+    pub(crate) fn has_arrived(&self) -> bool {
+        self.sinks.iter().any(|sink| sink.datagrams() > 0)
+    }
+
     /// Whether something arrives at every output within a while.
     pub(crate) fn wait_until_it_arrives(&self) {
         let arrived = || self.sinks.iter().map(Sink::datagrams).collect::<Vec<_>>();
