@@ -157,7 +157,8 @@ pub(super) fn take_up(
     let Outfit { frames, ledger, table, counters, tap, .. } = outfit;
     let Start { frame_size, frames: n_frames, ring_size, relays, outputs, .. } = start.says();
     let n_frames = n_frames as usize;
-    let mut area = Mapping::shared(frames, n_frames * frame_size as usize).context("cannot map the frames")?;
+    // Packets wait for this lane: its frames come while it relays.
+    let mut area = Mapping::shared_bare(frames, n_frames * frame_size as usize).context("cannot map the frames")?;
     let words = Mapping::shared_at(ledger, whole_pages(n_frames * 4), Log::BYTES as i64)?;
     let mut log = Log::open(Mapping::shared(ledger, Log::BYTES)?)?;
     let counters = Counters::open(counters, relays, outputs).context("cannot map the counters")?;
@@ -184,7 +185,7 @@ fn relay(lane: &mut Lane, mut waiting: Waiting, mut desk: Desk) {
     let mut stop_at = None;
     loop {
         let now = now_ns();
-        let busy = lane.round(now);
+        let busy = lane.round(now) | lane.frames.bring_some();
         if desk.is_due(now) && desk.look(lane, now) {
             return;
         }

@@ -3,7 +3,7 @@
 //! A [`Frame`] is proof that no ring and no other piece of code has that part of the area. It cannot be copied, so
 //! using a frame twice does not compile. What the kernel hands back is only believed when the owner word agrees.
 
-use super::{Mapping, log::Log};
+use super::{Mapping, PAGE, log::Log};
 use relay_common::abi::Stamp;
 use relay_common::journal::MAX_SOCKETS;
 use relay_common::owner::Owner;
@@ -56,6 +56,9 @@ impl Census {
     }
 }
 
+/// Takes some ten microseconds: a lane's round takes longer.
+const BROUGHT_AT_ONCE: usize = 32 * PAGE;
+
 /// All frames of a lane.
 #[derive(Debug)]
 pub struct Frames {
@@ -73,6 +76,8 @@ pub struct Frames {
     filled: Vec<u32>,
     frame_size: u32,
     shift: u32,
+    /// Bytes of the area whose pages this process has mapped.
+    brought: usize,
 }
 
 impl Frames {
@@ -98,7 +103,20 @@ impl Frames {
         }
         let shift = frame_size.trailing_zeros();
         let (freed, spent) = (Vec::with_capacity(n), Vec::with_capacity(n));
-        (Self { area, ledger, mine, free, freed, spent, filled, frame_size, shift }, lost)
+        (Self { area, ledger, mine, free, freed, spent, filled, frame_size, shift, brought: 0 }, lost)
+    }
+
+    /// Has the next few pages of the frames mapped. Says whether there may be more. A lane that follows a dead one relays
+    /// meanwhile, and a packet in a frame that was not brought yet waits for that page alone.
+    pub fn bring_some(&mut self) -> bool {
+        let left = self.area.len() - self.brought;
+        let some = left.min(BROUGHT_AT_ONCE);
+        if some == 0 {
+            return false;
+        }
+        let can = self.area.bring(self.brought, some);
+        self.brought += if can { some } else { left };
+        can
     }
 
     /// How many frames there are.

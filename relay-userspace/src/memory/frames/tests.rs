@@ -2,12 +2,14 @@
 
 #![expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
 
-use super::{Census, Frame, Frames};
-use crate::memory::{Mapping, create, log::Log, whole_pages};
+use super::{BROUGHT_AT_ONCE, Census, Frame, Frames};
+use crate::memory::{Mapping, PAGE, create, log::Log, whole_pages};
 use proptest::prelude::*;
 use relay_common::journal::MAX_SOCKETS;
 use relay_common::owner::Owner;
+use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::Ordering::Relaxed;
 
 const N: usize = 24;
@@ -317,4 +319,27 @@ fn a_frame_comes_home_after_its_last_ring() {
     assert_eq!(frames.n_free(), N - 1, "its bytes may still be needed");
     frames.commit(&mut log, |_, _| {});
     assert_eq!(frames.n_free(), N);
+}
+
+/// Pages of it that this process has mapped, as the kernel says.
+fn pages_there(mapping: &Mapping) -> usize {
+    let mut entries = vec![0; mapping.len() / PAGE * 8];
+    let first = mapping.start().as_ptr() as usize / PAGE * 8;
+    File::open("/proc/self/pagemap").unwrap().read_exact_at(&mut entries, first as u64).unwrap();
+    entries.chunks(8).filter(|entry| entry[7] & 0x80 != 0).count()
+}
+
+/// Whoever follows a dead lane begins at once, and has all pages of its frames a little later.
+#[test]
+fn pages_of_frames_come_in_pieces() {
+    const PIECES: usize = 3;
+    let len = PIECES * BROUGHT_AT_ONCE - PAGE;
+    let (fd, n) = (create(c"area", len).unwrap(), len / SIZE as usize);
+    let area = Mapping::shared_bare(&fd, len).unwrap();
+    assert_eq!(pages_there(&area), 0);
+    let words = Mapping::anonymous(whole_pages(n * 4)).unwrap();
+    let (mut frames, _) = Frames::take_stock(area, words, SIZE);
+    assert!((0..PIECES).all(|_| frames.bring_some()));
+    assert_eq!(pages_there(&frames.area), len / PAGE);
+    assert!(!frames.bring_some(), "there are no more");
 }
