@@ -60,6 +60,16 @@ fn close_to_others(fd: &OwnedFd) -> io::Result<()> {
     Ok(fchmod(fd, Mode::S_IRUSR | Mode::S_IWUSR)?)
 }
 
+/// Gives the kernel what the heap does not need any more. What a large change takes for a moment stays with this process
+/// otherwise, because something small that lives on lies behind it.
+pub fn give_back() {
+    // SAFETY: it has no argument that could be wrong, and what is in use stays where it is.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// A descriptor of the same memory by which nobody can write to it: what lanes get of what only control writes.
 pub fn read_only(memory: impl AsFd) -> io::Result<OwnedFd> {
     reopen(memory, OFlag::O_RDONLY)

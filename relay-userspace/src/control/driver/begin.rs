@@ -268,7 +268,7 @@ impl Worker {
         let found = inspect_first(&mut node, &desk).await;
         desk.health.store(Arc::new(health));
         let file = sources::Watched::new(&options.config).read_twice();
-        let (doubted, follows, back_at, keep_at) = (now_ns(), None, None, None);
+        let (doubted, follows, back_at, keep_at, quiet) = (now_ns(), None, None, None, None);
         let worker = Self {
             node,
             book,
@@ -284,6 +284,7 @@ impl Worker {
             doubted,
             took_over,
             follows,
+            quiet,
             previous,
             back_at,
             keep_at,

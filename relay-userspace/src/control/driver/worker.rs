@@ -28,7 +28,7 @@ use crate::control::tell;
 use crate::control::view::{ConfigState, Retry};
 use crate::events::{self, EventLog, Kind};
 use crate::link::event::LinkEvent;
-use crate::notify;
+use crate::{memory, notify};
 use anyhow::{Context as _, bail};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -39,6 +39,8 @@ use tokio::sync::oneshot;
 const SHOWN_NS: u64 = 2_500_000_000;
 /// All routes are looked up again after so long, whether or not anybody told of one.
 const ROUTES_ANEW_NS: u64 = 60_000_000_000;
+/// After so many looks, one a second, at which nothing was another, memory is given back.
+const QUIET_LOOKS: u32 = 3;
 /// Threads for what hangs where nobody can interrupt it, as a binary that does not answer.
 const THREADS: usize = 4;
 
@@ -76,6 +78,8 @@ pub(super) struct Worker {
     pub(super) doubted: u64,
     /// Whether the lanes were there before: whatever goes wrong at the start, they are not ours to end.
     pub(super) took_over: bool,
+    /// Which view was there when the kernel was last looked at, and at how many looks.
+    pub(super) quiet: Option<(usize, u32)>,
     /// The control that is to follow, and has proved itself so far.
     pub(super) follows: Option<Follows>,
 }
@@ -254,17 +258,32 @@ impl Worker {
                 self.end_trial_in_time().await;
                 self.keep_what_waits().await;
                 self.look_at_file(progress).await;
+                self.give_memory_back();
             }
             Job::End(_) => {}
         }
         Done::default()
     }
 
+    /// What was shown is what it was for some seconds: the last change is over, and whatever it took is free.
+    fn give_memory_back(&mut self) {
+        let shown = Arc::as_ptr(&self.desk.view()) as usize;
+        match self.quiet {
+            Some((of, looks)) if of == shown => {
+                self.quiet = Some((of, looks.saturating_add(1)));
+                if looks == QUIET_LOOKS {
+                    memory::give_back();
+                }
+            }
+            _ => self.quiet = Some((shown, 0)),
+        }
+    }
+
     fn tell_ready(&self, started: u64) {
         let took_ms = (now_ns() - started) / 1_000_000;
         let (relays, lanes) = (self.node.table.slots().count(), self.node.crew.posts.len());
         self.node.crew.tell();
-        for pending in &self.node.pending {
+        for pending in self.node.pending.iter() {
             self.record(tell::pending(pending));
         }
         tracing::info!(
