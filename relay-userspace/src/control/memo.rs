@@ -2,22 +2,17 @@
 //! two copies that take turns, so that a death in mid-writing leaves the one before. A lane cannot write it.
 
 mod known; // what tells how the node is while control is away
+mod pages; // two copies, line by line
 
 pub use known::{At, Definition, Known, KnownRelay};
+pub use pages::Pages;
 
-use super::view::Origin;
 use crate::config::{parse_relay, relay_to_json};
-use crate::memory;
-use nix::sys::uio::{pread, pwrite};
 use relay_common::abi::MAX_LINKS;
 use relay_common::plan::Relay;
-use relay_common::table::{Placement, SlotOutput, SlotRelay, Table};
+use relay_common::table::{Placement, SlotRelay, Table};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// What a successor must know that it cannot find in the kernel, in the lanes or on disk.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -160,146 +155,6 @@ impl RelayMemo {
         relay.name = name;
         Some(relay)
     }
-}
-
-/// A relay as it was written last.
-#[derive(Debug)]
-struct Noted {
-    at: SlotRelay,
-    of_api: bool,
-    text: String,
-}
-
-impl Noted {
-    fn of(slot: u32, at: &SlotRelay, of_api: bool) -> io::Result<Self> {
-        let text = serde_json::to_string(&RelayMemo::of(slot, at, of_api))?;
-        Ok(Self { at: at.clone(), of_api, text })
-    }
-
-    /// Whether it would be written the same again.
-    fn says(&self, at: &SlotRelay, of_api: bool) -> bool {
-        let outputs = |output: &SlotOutput| (output.counter, output.pending.is_some());
-        self.of_api == of_api
-            && self.at.key.is_none() == at.key.is_none()
-            && self.at.outputs.iter().map(outputs).eq(at.outputs.iter().map(outputs))
-            && self.at.relay == at.relay
-    }
-}
-
-/// In front of a copy: its number, its length, and the hash of what follows.
-const HEAD: usize = 8 + 8 + 32;
-
-/// The two copies.
-#[derive(Debug)]
-pub struct Pages {
-    copies: [OwnedFd; 2],
-    /// The same, to be read: what is held by others.
-    held: [OwnedFd; 2],
-    /// The number of the newest whole copy; copy `n % 2` holds it.
-    newest: u64,
-    /// The relays by slots. Most are as they were, and to write each anew takes longer than all else of a change.
-    noted: Vec<Option<Noted>>,
-}
-
-impl Pages {
-    /// Two empty copies.
-    pub fn new() -> io::Result<Self> {
-        let copies = [memory::create_resizable(c"mcr-memo")?, memory::create_resizable(c"mcr-memo")?];
-        let held = [memory::read_only(&copies[0])?, memory::read_only(&copies[1])?];
-        Ok(Self { copies, held, newest: 0, noted: Vec::new() })
-    }
-
-    /// The copies that a predecessor left, and what stands in the newest whole one.
-    ///
-    /// # Errors
-    /// When this user may not write them.
-    pub fn taken_over(held: [OwnedFd; 2]) -> io::Result<(Self, Option<Memo>)> {
-        let found = held.iter().filter_map(|copy| read(copy.as_fd())).max_by_key(|(number, _)| *number);
-        let newest = found.as_ref().map_or(0, |(number, _)| *number);
-        let copies = [memory::writable(&held[0])?, memory::writable(&held[1])?];
-        Ok((
-            Self { copies, held, newest, noted: Vec::new() },
-            found.and_then(|(_, bytes)| serde_json::from_slice(&bytes).ok()),
-        ))
-    }
-
-    /// Writes a memo over the older copy, with the relays of its table.
-    pub fn write(&mut self, memo: &Memo, table: &Table, origins: &BTreeMap<String, Origin>) -> io::Result<()> {
-        let bytes = self.text(memo, table, origins)?;
-        let number = self.newest + 1;
-        let copy = &self.copies[usize::from(number % 2 == 1)];
-        nix::unistd::ftruncate(copy, i64::try_from(HEAD + bytes.len()).map_err(io::Error::other)?)?;
-        write_all(copy.as_fd(), &bytes, HEAD as i64)?;
-        let mut head = [0; HEAD];
-        head[..8].copy_from_slice(&number.to_le_bytes());
-        head[8..16].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
-        head[16..].copy_from_slice(&Sha256::digest(&bytes));
-        write_all(copy.as_fd(), &head, 0)?;
-        self.newest = number;
-        Ok(())
-    }
-
-    /// The memo as JSON: its relays are the last key.
-    fn text(&mut self, memo: &Memo, table: &Table, origins: &BTreeMap<String, Origin>) -> io::Result<Vec<u8>> {
-        self.noted.resize_with(table.relays.len(), || None);
-        for ((slot, noted), at) in (0..).zip(&mut self.noted).zip(&table.relays) {
-            let Some(at) = at else {
-                *noted = None;
-                continue;
-            };
-            let of_api = origins.get(&at.relay.name) == Some(&Origin::Api);
-            if !noted.as_ref().is_some_and(|noted| noted.says(at, of_api)) {
-                *noted = Some(Noted::of(slot, at, of_api)?);
-            }
-        }
-        let mut text = serde_json::to_vec(memo)?;
-        text.pop(); // The brace.
-        text.reserve(self.noted.iter().flatten().map(|noted| noted.text.len() + 1).sum::<usize>() + 16);
-        text.extend(b",\"relays\":[");
-        for (i, noted) in self.noted.iter().flatten().enumerate() {
-            if i > 0 {
-                text.push(b',');
-            }
-            text.extend(noted.text.as_bytes());
-        }
-        text.extend(b"]}");
-        Ok(text)
-    }
-
-    /// The copies, to be held by others: they cannot write them.
-    #[must_use]
-    pub const fn held(&self) -> &[OwnedFd; 2] {
-        &self.held
-    }
-}
-
-fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8], mut at: i64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let n = pwrite(file, bytes, at)?;
-        bytes = &bytes[n..];
-        at += n as i64;
-    }
-    Ok(())
-}
-
-/// The number and the contents of a copy, if it is whole. The head is written last, and whoever dies between leaves one
-/// whose hash does not fit.
-fn read(copy: BorrowedFd<'_>) -> Option<(u64, Vec<u8>)> {
-    let mut head = [0; HEAD];
-    (pread(copy, &mut head, 0).ok()? == HEAD).then_some(())?;
-    let word = |at: usize| head[at..at + 8].try_into().map(u64::from_le_bytes).ok();
-    let (number, length) = (word(0)?, usize::try_from(word(8)?).ok()?);
-    let size = File::from(copy.try_clone_to_owned().ok()?).metadata().ok()?.len();
-    (number > 0 && (length + HEAD) as u64 == size).then_some(())?;
-    let mut bytes = vec![0; length];
-    let mut filled = 0;
-    while filled < length {
-        match pread(copy, &mut bytes[filled..], (HEAD + filled) as i64).ok()? {
-            0 => return None,
-            n => filled += n,
-        }
-    }
-    (Sha256::digest(&bytes)[..] == head[16..]).then_some((number, bytes))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What of the memo tells how a node is while control is away, and nothing else of it.
 
-use super::read;
+use super::pages::{lines, read};
 use crate::control::crew::check_memo;
 use relay_common::label::Labels;
 use serde::Deserialize;
@@ -11,6 +11,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 pub struct Known {
     starts: Vec<[u32; 8]>,
     /// Its relays.
+    #[serde(default)]
     pub relays: Vec<KnownRelay>,
 }
 
@@ -56,7 +57,10 @@ impl Known {
     pub fn read(copies: &[OwnedFd; 2]) -> Option<Self> {
         let ours = copies.iter().filter(|copy| check_memo(copy.as_fd()).is_ok());
         let (_, bytes) = ours.filter_map(|copy| read(copy.as_fd())).max_by_key(|(number, _)| *number)?;
-        serde_json::from_slice(&bytes).ok()
+        let mut lines = lines(&bytes);
+        let known: Self = serde_json::from_slice(lines.next()?).ok()?;
+        let relays: Result<Vec<KnownRelay>, _> = lines.map(serde_json::from_slice).collect();
+        Some(Self { relays: relays.ok()?, ..known })
     }
 
     /// How many lanes the node has.

@@ -1,6 +1,7 @@
 //! What is remembered, and what death leaves of it.
 
-use super::{HEAD, Memo, Pages, write_all};
+use super::pages::{HEAD, write_all};
+use super::{Memo, Pages};
 use crate::control::view::Origin;
 use crate::observe::fixtures::Node;
 use relay_common::table::Table;
