@@ -6,6 +6,7 @@ use crate::config::{self, Errors, relay_to_json};
 use nix::fcntl::{Flock, FlockArg};
 use relay_common::plan::Relay;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -31,7 +32,12 @@ pub struct Store {
     damage: Option<String>,
     /// Whether anybody could look at it so far.
     is_open: bool,
+    /// What was written of each relay last: of thousands a change touches one.
+    written: Written,
 }
+
+/// Relays by name, as they are written.
+type Written = BTreeMap<String, (Relay, String)>;
 
 /// What a new state file is to say. Nothing has been written.
 #[derive(Debug)]
@@ -54,7 +60,7 @@ impl Store {
     pub fn open(file: &Path) -> Self {
         // Whoever has it be a symbolic link finds it so again: what is replaced is the file that it leads to.
         let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-        Self { lock: lock(&file), file, damage: None, is_open: true }
+        Self { lock: lock(&file), file, damage: None, is_open: true, written: Written::new() }
     }
 
     /// The state file of a node that nobody could look at, and why not. It is not written to.
@@ -65,6 +71,7 @@ impl Store {
             lock: Err(Unlocked { why: why.clone(), is_anothers: false }),
             damage: Some(why),
             is_open: false,
+            written: Written::new(),
         }
     }
 
@@ -130,14 +137,25 @@ impl Store {
     ///
     /// # Errors
     /// Why they cannot be kept.
-    pub fn draft<'a>(&self, relays: impl IntoIterator<Item = &'a Relay>) -> Result<Draft, Refusal> {
-        let not_kept = |problem: String| self.not_kept(problem);
+    pub fn draft<'a>(&mut self, relays: impl IntoIterator<Item = &'a Relay>) -> Result<Draft, Refusal> {
         if let Some(problem) = self.unwritable().or(self.damage.as_deref()) {
-            return Err(not_kept(problem.to_owned()));
+            return Err(self.not_kept(problem.to_owned()));
         }
-        let relays: Vec<_> = relays.into_iter().map(relay_to_json).collect();
-        let text = toml::to_string(&json!({ "relay": relays })).map_err(|error| not_kept(error.to_string()))?;
-        Ok(Draft { file: self.file.clone(), text: format!("{HEAD}{text}") })
+        let mut before = std::mem::take(&mut self.written);
+        let mut text = HEAD.to_owned();
+        for relay in relays {
+            let as_before = before.remove(&relay.name).filter(|(as_it_was, _)| as_it_was == relay);
+            let (relay, written) = match as_before {
+                Some(as_before) => as_before,
+                None => (relay.clone(), to_toml(relay).map_err(|error| self.not_kept(error.to_string()))?),
+            };
+            if text.len() > HEAD.len() {
+                text.push('\n');
+            }
+            text.push_str(&written);
+            self.written.insert(relay.name.clone(), (relay, written));
+        }
+        Ok(Draft { file: self.file.clone(), text })
     }
 
     /// Nothing was kept, and why.
@@ -150,9 +168,14 @@ impl Store {
     ///
     /// # Errors
     /// Why they cannot be kept; nothing has changed then.
-    pub fn prepare<'a>(&self, relays: impl IntoIterator<Item = &'a Relay>) -> Result<Prepared, Refusal> {
+    pub fn prepare<'a>(&mut self, relays: impl IntoIterator<Item = &'a Relay>) -> Result<Prepared, Refusal> {
         self.draft(relays)?.write()
     }
+}
+
+/// A relay as the file says it: a section of an array, which goes on with the next.
+fn to_toml(relay: &Relay) -> Result<String, toml::ser::Error> {
+    toml::to_string(&json!({ "relay": [relay_to_json(relay)] }))
 }
 
 /// The relays in a state file; none when there is no file yet.
