@@ -5,7 +5,7 @@ use crate::config::{Configuration, keys};
 use relay_common::health::NAMED;
 use relay_common::plan::Relay;
 use relay_common::unasked::{Difference, Watch};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 /// What of a configuration file is not in force.
@@ -64,7 +64,8 @@ impl Differs {
 /// The API's relays that run, and would not, or not as they do.
 fn displaced(before: &Book, after: &Book) -> Vec<String> {
     let after = after.plan();
-    let runs = |relay: &Relay| after.relays.iter().any(|other| other == relay);
+    let by_name: HashMap<&str, &Relay> = after.relays.iter().map(|relay| (relay.name.as_str(), relay)).collect();
+    let runs = |relay: &Relay| by_name.get(relay.name.as_str()) == Some(&relay);
     let running = before.of_api.values().filter(|relay| !before.shadowed.contains_key(&relay.name));
     running.filter(|relay| !runs(relay)).map(|relay| relay.name.clone()).collect()
 }
