@@ -26,10 +26,12 @@ pub fn circles(relays: &[Relay]) -> Vec<Circle> {
     for (i, relay) in relays.iter().enumerate().filter(|(_, relay)| relay.enabled) {
         inputs.entry(heard(relay)).or_default().push(i);
     }
+    let marks = Marks::of(&inputs);
     let edges: Vec<Vec<(usize, usize)>> = relays
         .iter()
         .map(|relay| {
-            let outputs = relay.outputs.iter().enumerate().filter(|_| relay.enabled);
+            let may_be_heard = |output: &Output| relay.enabled && marks.has(output.destination, output.port);
+            let outputs = relay.outputs.iter().enumerate().filter(|(_, output)| may_be_heard(output));
             let into = |(i, output)| inputs.get(&sent(relay, output)).into_iter().flatten().map(move |next| (i, *next));
             outputs.flat_map(into).collect()
         })
@@ -39,6 +41,43 @@ pub fn circles(relays: &[Relay]) -> Vec<Circle> {
         search.from(relay);
     }
     search.circles
+}
+
+/// Destinations and ports that are heard, by a hash: most of what is sent is heard by nobody, and needs no look at who hears what.
+struct Marks {
+    bits: Vec<u64>,
+    shift: u32,
+}
+
+impl Marks {
+    fn of(inputs: &BTreeMap<Wire<'_>, Vec<usize>>) -> Self {
+        // Sixteen bits an input: one in sixteen that nobody hears is looked for in vain.
+        let n_bits = (inputs.len() * 16).next_power_of_two().clamp(64, 1 << 24);
+        let mut marks = Self { bits: alloc::vec![0; n_bits / 64], shift: 32 - n_bits.ilog2() };
+        for (_, _, destination, port) in inputs.keys() {
+            let at = marks.place(*destination, *port);
+            marks.bits[at / 64] |= 1 << (at % 64);
+        }
+        marks
+    }
+
+    fn has(&self, destination: IpAddr, port: NonZeroU16) -> bool {
+        let at = self.place(destination, port);
+        self.bits[at / 64] & 1 << (at % 64) != 0
+    }
+
+    fn place(&self, destination: IpAddr, port: NonZeroU16) -> usize {
+        let address = match destination {
+            IpAddr::V4(address) => address.to_bits(),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, e, f, g, h] = address.segments().map(u32::from);
+                (a ^ c ^ e ^ g) << 16 | (b ^ d ^ f ^ h)
+            }
+        };
+        // Multiplied by a number without a pattern, the highest bits depend on all of them.
+        let mixed = (address ^ u32::from(port.get()).rotate_left(16)).wrapping_mul(0x9e37_79b1);
+        (mixed >> self.shift) as usize
+    }
 }
 
 fn heard(relay: &Relay) -> Wire<'_> {

@@ -55,7 +55,7 @@ pub fn meetings_of(relays: &[Relay], relay: usize) -> Vec<Meeting> {
     outputs.filter_map(met).collect()
 }
 
-const fn sends(relay: &Relay) -> bool {
+fn sends(relay: &Relay) -> bool {
     relay.enabled && !relay.muted
 }
 
@@ -63,7 +63,7 @@ const fn sends(relay: &Relay) -> bool {
 mod tests {
     use super::{Meeting, meetings, meetings_of};
     use crate::entry::Vlans;
-    use crate::plan::{Input, Meters, Output, Relay, Source};
+    use crate::plan::{Definition, Input, Meters, Output, Relay, Source};
     use alloc::{string::ToString, vec, vec::Vec};
     use core::num::{NonZeroU8, NonZeroU16};
 
@@ -81,7 +81,7 @@ mod tests {
     }
 
     fn relay(name: &str, ports: &[u16]) -> Relay {
-        Relay {
+        Relay::from(Definition {
             name: name.to_string(),
             description: alloc::string::String::new(),
             labels: Default::default(),
@@ -97,7 +97,7 @@ mod tests {
                 sources: Vec::new(),
             },
             outputs: ports.iter().map(|port| output(*port)).collect(),
-        }
+        })
     }
 
     /// Two relays that both send to port 2.

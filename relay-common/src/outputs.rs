@@ -1,5 +1,5 @@
-//! The outputs of a relay. A plan is copied whole for each change, and again for whoever looks at the node: copies share what
-//! is most of it, and two of the same are equal without a look.
+//! The outputs of a relay, in a plan and in a table. Both are copied whole for each change, and again for whoever looks at the
+//! node: copies share what is most of it, and two of the same are equal without a look.
 
 use crate::plan::Output;
 use alloc::{sync::Arc, vec::Vec};
@@ -7,37 +7,37 @@ use core::ops::{Deref, DerefMut};
 
 /// The outputs of a relay. Who changes them has their own from then on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outputs(Arc<Vec<Output>>);
+pub struct Outputs<T = Output>(Arc<Vec<T>>);
 
-impl Deref for Outputs {
-    type Target = Vec<Output>;
+impl<T> Deref for Outputs<T> {
+    type Target = Vec<T>;
 
-    fn deref(&self) -> &Vec<Output> {
+    fn deref(&self) -> &Vec<T> {
         &self.0
     }
 }
 
-impl DerefMut for Outputs {
-    fn deref_mut(&mut self) -> &mut Vec<Output> {
+impl<T: Clone> DerefMut for Outputs<T> {
+    fn deref_mut(&mut self) -> &mut Vec<T> {
         Arc::make_mut(&mut self.0)
     }
 }
 
-impl From<Vec<Output>> for Outputs {
-    fn from(outputs: Vec<Output>) -> Self {
+impl<T> From<Vec<T>> for Outputs<T> {
+    fn from(outputs: Vec<T>) -> Self {
         Self(Arc::new(outputs))
     }
 }
 
-impl FromIterator<Output> for Outputs {
-    fn from_iter<I: IntoIterator<Item = Output>>(outputs: I) -> Self {
+impl<T> FromIterator<T> for Outputs<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(outputs: I) -> Self {
         Vec::from_iter(outputs).into()
     }
 }
 
-impl<'a> IntoIterator for &'a Outputs {
-    type Item = &'a Output;
-    type IntoIter = core::slice::Iter<'a, Output>;
+impl<'a, T> IntoIterator for &'a Outputs<T> {
+    type Item = &'a T;
+    type IntoIter = core::slice::Iter<'a, T>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.iter()

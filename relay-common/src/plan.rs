@@ -2,9 +2,10 @@
 
 use crate::label::Labels;
 use crate::outputs::Outputs;
-use alloc::{collections::BTreeSet, string::String, vec::Vec};
+use alloc::{collections::BTreeSet, string::String, sync::Arc, vec::Vec};
 use core::net::IpAddr;
 use core::num::{NonZeroU8, NonZeroU16};
+use core::ops::{Deref, DerefMut};
 
 /// All relays of a node and how it runs them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,10 +22,36 @@ impl Plan {
     /// The links that enabled relays name, whether they are there or not.
     #[must_use]
     pub fn links_in_use(&self) -> BTreeSet<&str> {
-        let enabled = self.relays.iter().filter(|relay| relay.enabled);
-        let outputs = enabled.clone().flat_map(|relay| &relay.outputs).map(|output| output.interface.as_str());
-        enabled.map(|relay| relay.input.interface.as_str()).chain(outputs).collect()
+        self.input_links().into_iter().chain(self.output_links()).collect()
     }
+
+    /// The links that inputs of enabled relays name, each once, in the order in which they first appear.
+    #[must_use]
+    pub fn input_links(&self) -> Vec<&str> {
+        each_once(self.enabled().map(|relay| relay.input.interface.as_str()))
+    }
+
+    /// The links that outputs of enabled relays name, each once, in the order in which they first appear.
+    #[must_use]
+    pub fn output_links(&self) -> Vec<&str> {
+        each_once(self.enabled().flat_map(|relay| &relay.outputs).map(|output| output.interface.as_str()))
+    }
+
+    fn enabled(&self) -> impl Iterator<Item = &Relay> {
+        self.relays.iter().filter(|relay| relay.enabled)
+    }
+}
+
+fn each_once<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let (mut seen, mut in_order, mut last) = (BTreeSet::new(), Vec::new(), None);
+    for name in names {
+        // Mostly it is the one before once more, and there are many.
+        if last != Some(name) && seen.insert(name) {
+            in_order.push(name);
+        }
+        last = Some(name);
+    }
+    in_order
 }
 
 /// Relays that any node can have room for.
@@ -167,9 +194,48 @@ impl Lanes {
     }
 }
 
-/// One relay: an input, its outputs and a name.
+/// One relay: an input, its outputs and a name. A plan is copied whole for each change, and again for whoever looks at the
+/// node: copies share what is in it, and two of the same are equal without a look. Who changes one has it alone from then on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Relay {
+pub struct Relay(Arc<Definition>);
+
+impl Relay {
+    /// What selectors choose it by.
+    #[must_use]
+    pub fn known_by(&self) -> (&str, &Labels) {
+        (&self.name, &self.labels)
+    }
+
+    /// Whether both are one: what was made of the one goes for the other.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Deref for Relay {
+    type Target = Definition;
+
+    fn deref(&self) -> &Definition {
+        &self.0
+    }
+}
+
+impl DerefMut for Relay {
+    fn deref_mut(&mut self) -> &mut Definition {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+impl From<Definition> for Relay {
+    fn from(definition: Definition) -> Self {
+        Self(Arc::new(definition))
+    }
+}
+
+/// What a relay is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
     /// Its name.
     pub name: String,
     /// What it is, for people.
@@ -188,14 +254,6 @@ pub struct Relay {
     pub input: Input,
     /// Where it sends that, at most [`crate::entry::MAX_OUTPUTS_PER_RELAY`].
     pub outputs: Outputs,
-}
-
-impl Relay {
-    /// What selectors choose it by.
-    #[must_use]
-    pub fn known_by(&self) -> (&str, &Labels) {
-        (&self.name, &self.labels)
-    }
 }
 
 /// What of an input is measured besides packets, bytes and when they come.

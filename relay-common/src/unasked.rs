@@ -132,7 +132,7 @@ fn loss(before: &Relay, after: &Relay) -> Option<Loss> {
 mod tests {
     use super::{Difference, Loss, Watch};
     use crate::entry::Vlans;
-    use crate::plan::{Input, Meters, Output, Relay, Source};
+    use crate::plan::{Definition, Input, Meters, Output, Relay, Source};
     use alloc::{string::String, vec, vec::Vec};
     use core::net::IpAddr;
     use core::num::NonZeroU16;
@@ -159,7 +159,17 @@ mod tests {
         let (enabled, muted, meters) = (true, false, Meters::Full);
         let outputs = vec![output(1), output(2)].into();
         let (name, description, labels) = (link(name), String::new(), Default::default());
-        Relay { name, description, labels, enabled, muted, silence_after_ms: None, meters, input, outputs }
+        Relay::from(Definition {
+            name,
+            description,
+            labels,
+            enabled,
+            muted,
+            silence_after_ms: None,
+            meters,
+            input,
+            outputs,
+        })
     }
 
     fn change(change: impl FnOnce(&mut Relay)) -> Relay {

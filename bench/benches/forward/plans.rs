@@ -2,7 +2,7 @@
 
 use relay_common::entry::Vlans;
 use relay_common::facts::{Facts, Link};
-use relay_common::plan::{Input, Lanes, Meters, Output, Plan, Relay, Source};
+use relay_common::plan::{Definition, Input, Lanes, Meters, Output, Plan, Relay, Source};
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::{NonZeroU8, NonZeroU16};
 
@@ -41,7 +41,7 @@ fn relay(n: usize, changed: bool) -> Relay {
         sources: if n.is_multiple_of(2) { vec![IpAddr::V4(source)] } else { Vec::new() },
     };
     let outputs = (0..OUTPUTS_PER_RELAY).map(|i| output(n + i, i, [c, d], changed)).collect();
-    Relay {
+    Relay::from(Definition {
         name: format!("channel-{n}"),
         description: String::new(),
         labels: Default::default(),
@@ -51,7 +51,7 @@ fn relay(n: usize, changed: bool) -> Relay {
         meters: Meters::Full,
         input,
         outputs,
-    }
+    })
 }
 
 fn output(link: usize, i: usize, [c, d]: [u8; 2], changed: bool) -> Output {

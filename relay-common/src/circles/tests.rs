@@ -2,7 +2,7 @@
 
 use super::circles;
 use crate::entry::Vlans;
-use crate::plan::{Input, Meters, Output, Relay, Source};
+use crate::plan::{Definition, Input, Meters, Output, Relay, Source};
 use alloc::{format, string::String, vec, vec::Vec};
 use core::net::{IpAddr, Ipv4Addr};
 use core::num::{NonZeroU8, NonZeroU16};
@@ -23,7 +23,7 @@ fn relay(from: u8, to: &[u8]) -> Relay {
     };
     let outputs = to.iter().map(output).collect();
     let input = Input { interface: interface.clone(), vlans: [0, 0], destination: group(from), port, sources: vec![] };
-    Relay {
+    Relay::from(Definition {
         name: format!("r{from}"),
         description: alloc::string::String::new(),
         labels: Default::default(),
@@ -33,7 +33,7 @@ fn relay(from: u8, to: &[u8]) -> Relay {
         meters: Meters::Off,
         input,
         outputs,
-    }
+    })
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Who gets which slot and which output counters: what was there keeps its numbers.
 
 use super::{Conflict, Numbers, SlotOutput, SlotRelay, Table};
+use crate::outputs::Outputs;
 use crate::plan::{Output, Plan, Relay};
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -31,24 +32,58 @@ pub(super) fn assign(plan: &Plan, previous: &Table, refused: &mut Vec<Conflict>)
         }
     }
     // All numbers are given back before any is taken, so that a full table can exchange one relay for another.
-    let counters: Vec<Vec<Option<u32>>> = plan
+    let counters: Vec<Counters<'_>> = plan
         .relays
         .iter()
         .map(|relay| match kept.get(relay.name.as_str()) {
-            Some((_, old)) => kept_counters(old, relay, &mut counter_numbers),
-            None => relay.outputs.iter().map(|_| None).collect(),
+            // Most are what they were.
+            Some((slot, old)) if old.relay.outputs == relay.outputs => Counters::AsBefore(*slot, old),
+            Some((slot, old)) => Counters::Of(Some(*slot), kept_counters(old, relay, &mut counter_numbers)),
+            None => Counters::Of(None, relay.outputs.iter().map(|_| None).collect()),
         })
         .collect();
-    let mut assigned = Assigned { slots: Vec::new(), relays: Vec::new(), slot_numbers, counter_numbers };
+    let slots = Vec::with_capacity(plan.relays.len());
+    let mut assigned = Assigned { slots, relays: Vec::new(), slot_numbers, counter_numbers };
     for (relay, counters) in plan.relays.iter().zip(counters) {
-        let slot = kept.get(relay.name.as_str()).map(|(slot, _)| *slot);
-        assigned.add(relay, slot, counters);
+        match counters {
+            Counters::AsBefore(slot, old) => {
+                assigned.slots.push(Some(slot));
+                assigned.put(relay, slot, unresolved(relay, old));
+            }
+            Counters::Of(slot, counters) => assigned.add(relay, slot, counters),
+        }
     }
     refuse_what_has_no_room(plan, refused);
     assigned
 }
 
+/// The counters of a relay's outputs, and its slot if it has one.
+enum Counters<'a> {
+    /// All that it had.
+    AsBefore(u32, &'a SlotRelay),
+    /// Some of them; the others are to be taken.
+    Of(Option<u32>, Vec<Option<u32>>),
+}
+
+/// The same outputs with their counters, of which nothing else is known. They are made of the relay if it runs, and those of one
+/// that did not run either know nothing else.
+fn unresolved(relay: &Relay, old: &SlotRelay) -> Outputs<SlotOutput> {
+    let knows_more = |output: &SlotOutput| output.entry.is_some() || output.pending.is_some();
+    if relay.enabled || !old.outputs.iter().any(knows_more) {
+        return old.outputs.clone();
+    }
+    old.outputs.iter().map(|output| SlotOutput { counter: output.counter, entry: None, pending: None }).collect()
+}
+
 impl Assigned {
+    fn put(&mut self, relay: &Relay, slot: u32, outputs: Outputs<SlotOutput>) {
+        let at = slot as usize;
+        if self.relays.len() <= at {
+            self.relays.resize(at + 1, None);
+        }
+        self.relays[at] = Some(SlotRelay { relay: relay.clone(), key: None, outputs });
+    }
+
     fn add(&mut self, relay: &Relay, slot: Option<u32>, counters: Vec<Option<u32>>) {
         let slot = slot.or_else(|| self.slot_numbers.take());
         self.slots.push(slot);
@@ -63,11 +98,7 @@ impl Assigned {
             return;
         }
         let outputs = taken.into_iter().map(|counter| SlotOutput { counter, entry: None, pending: None }).collect();
-        let at = slot as usize;
-        if self.relays.len() <= at {
-            self.relays.resize(at + 1, None);
-        }
-        self.relays[at] = Some(SlotRelay { relay: relay.clone(), key: None, outputs });
+        self.put(relay, slot, outputs);
     }
 }
 

@@ -2,15 +2,16 @@
 
 use super::assign::{Assigned, assign};
 use super::index::hash;
+use super::made_with::{MadeWith, Same};
 use super::{
-    FrameBudget, Join, Kernel, OutputLink, Part, Pending, PendingReason, Placement, Table, frame_budget, input, output,
+    Conflict, Join, Kernel, OutputLink, Part, Pending, PendingReason, Placement, SlotOutput, SlotRelay, Table,
+    frame_budget, input, output,
 };
 use crate::abi::{Address, InputKey, InputValue, MacKey, SourceKey};
 use crate::entry::{OutputEntry, RelayEntry};
 use crate::facts::{Facts, Link, Neighbour};
 use crate::plan::{Interface, Meters, Plan, Queues, Relay, ZeroCopy};
 use alloc::{collections::BTreeMap, collections::btree_map::Entry, string::String, vec::Vec};
-use core::fmt;
 use core::net::IpAddr;
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -26,69 +27,11 @@ pub struct Compiled {
     pub refused: Vec<Conflict>,
 }
 
-/// Why a plan does not fit this node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Conflict {
-    /// More relays than the table has room for.
-    TooManyRelays {
-        /// Relays of the plan, ranges expanded.
-        n_relays: usize,
-        /// The room.
-        max_relays: u32,
-    },
-    /// More outputs than the table has room for.
-    TooManyOutputs {
-        /// Outputs of the plan, ranges expanded.
-        n_outputs: usize,
-        /// The room.
-        max_outputs: u32,
-    },
-    /// Two relays want the same frames.
-    SameInput {
-        /// The relay that has them.
-        first: String,
-        /// The relay that was refused.
-        second: String,
-        /// The source that both name; none when one of them takes any.
-        source: Option<IpAddr>,
-    },
-    /// A lane could run out of frames.
-    TooFewFrames(FrameBudget),
-}
-
-impl fmt::Display for Conflict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooManyRelays { n_relays, max_relays } => {
-                write!(f, "{n_relays} relays, but there is room for {max_relays}: raise lanes.max_relays and restart")
-            }
-            Self::TooManyOutputs { n_outputs, max_outputs } => {
-                write!(
-                    f,
-                    "{n_outputs} outputs, but there is room for {max_outputs}: raise lanes.max_outputs and restart"
-                )
-            }
-            Self::SameInput { first, second, source: Some(source) } => {
-                write!(f, "relay \"{second}\" takes in what relay \"{first}\" does from {source}: ")?;
-                write!(f, "name it in one of them, or give \"{first}\" the outputs of both")
-            }
-            Self::SameInput { first, second, source: None } => {
-                write!(f, "relay \"{second}\" takes in what relay \"{first}\" does: ")?;
-                write!(f, "give \"{first}\" the outputs of both, or name different sources in both")
-            }
-            Self::TooFewFrames(budget) => {
-                let FrameBudget { n_rx_queues, n_tx_links, needed, frames } = budget;
-                write!(f, "lanes.frames = {frames} is too few for a lane with {n_rx_queues} receive queues and ")?;
-                write!(f, "{n_tx_links} output links: set it to at least {needed}, or leave it out")
-            }
-        }
-    }
-}
-
 /// Makes a table of a plan.
 ///
 /// With the table before it, a relay of the same name keeps its slot, and an output that leads to the same place
-/// keeps its counter. That table is only looked at if it has the same room.
+/// keeps its counter. That table is only looked at if it has the same room. What was made of a relay is taken from there as long
+/// as nothing that it is made of has changed.
 #[must_use]
 pub fn compile(plan: &Plan, facts: &Facts, place: &Placement, previous: Option<&Table>) -> Compiled {
     let (max_relays, max_outputs) = (plan.lanes.max_relays, plan.lanes.max_outputs);
@@ -100,19 +43,23 @@ pub fn compile(plan: &Plan, facts: &Facts, place: &Placement, previous: Option<&
         assign(plan, before.unwrap_or(&empty), &mut refused);
 
     let node = Node::new(plan, facts, place);
+    let (made_with, same) = MadeWith::now(before.map(|before| &before.made_with), plan, facts, place);
+    let n_relays = relays.len();
     let table = Table {
         generation: previous.map_or(0, |table| table.generation) + 1,
-        entries: alloc::vec![RelayEntry::new_zeroed(); relays.len()],
-        outputs: Vec::new(),
+        entries: alloc::vec![RelayEntry::new_zeroed(); n_relays],
+        outputs: Vec::with_capacity(before.map_or(0, |before| before.outputs.len())),
         sources: Vec::new(),
         links: node.output_links(),
         kernel: Kernel { own_macs: node.own_macs(), ..Kernel::default() },
         slots: slot_numbers,
         counters: counter_numbers,
+        made_with,
         relays,
     };
     let compiled = Compiled { table, pending: Vec::new(), refused };
-    let mut work = Work { compiled, owners: BTreeMap::new(), built: BTreeMap::new(), before };
+    let built = (0..n_relays).map(|_| None).collect();
+    let mut work = Work { compiled, owners: BTreeMap::new(), built, before, same };
     for (relay, slot) in plan.relays.iter().zip(slots) {
         if let Some(slot) = slot.filter(|_| relay.enabled) {
             work.add_input(&node, relay, slot);
@@ -208,10 +155,20 @@ struct Work<'a> {
     compiled: Compiled,
     /// Whose an input key is, by slot: from each source that is named, or from any.
     owners: BTreeMap<Channel, u32>,
-    /// The outputs of each slot that has a key, as a lane reads them, with their places in the user's order.
-    built: BTreeMap<u32, Vec<(OutputEntry, usize)>>,
+    /// The outputs of each slot that has a key.
+    built: Vec<Option<Built>>,
     /// The table before.
     before: Option<&'a Table>,
+    /// What of it was made as it would be now.
+    same: Same,
+}
+
+/// The outputs of a slot.
+enum Built {
+    /// As a lane reads them, with their places in the user's order.
+    Anew(Vec<(OutputEntry, usize)>),
+    /// As they are in the table before.
+    AsBefore,
 }
 
 /// An input key, and the source that it is taken from; any source when there is none.
@@ -222,7 +179,7 @@ impl Work<'_> {
         self.compiled.pending.push(Pending { relay: relay.name.clone(), part, reason });
     }
 
-    fn slot(&mut self, slot: u32) -> &mut super::SlotRelay {
+    fn slot(&mut self, slot: u32) -> &mut SlotRelay {
         self.compiled.table.relays[slot as usize].as_mut().expect("assign filled the slot")
     }
 
@@ -271,45 +228,91 @@ impl Work<'_> {
     }
 
     fn add_outputs(&mut self, node: &Node<'_>, relay: &Relay, slot: u32) {
+        if self.take_outputs_as_before(relay, slot) {
+            return;
+        }
         let mut built = Vec::with_capacity(relay.outputs.len());
+        let mut outputs = Vec::with_capacity(relay.outputs.len());
         for (i, output) in relay.outputs.iter().enumerate() {
             let counter = self.slot(slot).outputs[i].counter;
             let (entry, pending) = output::resolve(node, &relay.input, output, counter);
             built.push((entry, i));
-            if let Some(reason) = pending {
-                self.slot(slot).outputs[i].pending = Some(reason.clone());
-                self.pend(relay, Part::Output(i), reason);
+            if let Some(reason) = &pending {
+                self.pend(relay, Part::Output(i), reason.clone());
             }
+            outputs.push(SlotOutput { counter, entry: None, pending });
         }
         if self.slot(slot).key.is_some() {
             share_frames(&mut built);
-            self.built.insert(slot, built);
+            for (place, (_, i)) in (0..).zip(&built) {
+                outputs[*i].entry = Some(place);
+            }
+            self.built[slot as usize] = Some(Built::Anew(built));
         }
+        self.slot(slot).outputs = outputs.into();
+    }
+
+    /// Takes the outputs of a relay from the table before, if nothing that they are made of has changed.
+    fn take_outputs_as_before(&mut self, relay: &Relay, slot: u32) -> bool {
+        let before = self.before.and_then(|before| before.relays.get(slot as usize)?.as_ref());
+        let key = self.slot(slot).key;
+        let is_made_alike = |before: &&SlotRelay| {
+            let SlotRelay { relay: of, key: of_key, .. } = before;
+            of.enabled
+                && *of_key == key
+                && of.name == relay.name
+                && of.input == relay.input
+                && of.outputs == relay.outputs
+        };
+        let Some(before) = before.filter(is_made_alike) else { return false };
+        let is_same = match self.same {
+            Same::None => false,
+            Same::Groups => relay.outputs.iter().all(|output| output.destination.is_multicast()),
+            Same::All => true,
+        };
+        if !is_same {
+            return false;
+        }
+        for (i, output) in before.outputs.iter().enumerate() {
+            if let Some(reason) = &output.pending {
+                self.pend(relay, Part::Output(i), reason.clone());
+            }
+        }
+        self.slot(slot).outputs = before.outputs.clone();
+        self.built[slot as usize] = key.map(|_| Built::AsBefore);
+        true
     }
 
     /// Lays the outputs side by side in the order of the slots, so that the order of the file changes nothing.
     fn lay_out(mut self) -> Compiled {
-        for (slot, built) in core::mem::take(&mut self.built) {
+        for (slot, built) in (0..).zip(core::mem::take(&mut self.built)) {
+            let Some(built) = built else { continue };
             let table = &mut self.compiled.table;
             let first_output = count(table.outputs.len());
-            table.outputs.extend(built.iter().map(|(entry, _)| *entry));
-            let relay = self.slot(slot);
-            for (place, (_, i)) in (first_output..).zip(&built) {
-                relay.outputs[*i].entry = Some(place);
+            match built {
+                Built::Anew(built) => table.outputs.extend(built.iter().map(|(entry, _)| *entry)),
+                Built::AsBefore => table.outputs.extend_from_slice(self.before.map_or(&[], |it| it.outputs_at(slot))),
             }
-            let key = relay.key.expect("only slots with a key are built");
-            let (flags, silence_ms) = (flags_of(&relay.relay), relay.relay.silence_after_ms.unwrap_or(0));
-            let n_outputs = u16::try_from(built.len()).expect("a relay has at most 64 outputs");
-            let sources = relay.relay.input.sources.clone();
-            let epoch = self.epoch(slot, &key, &sources);
-            let table = &mut self.compiled.table;
-            let first_source = count(table.sources.len());
-            table.sources.extend(sources.iter().map(|source| Address::from(*source)));
-            let n_sources = u16::try_from(sources.len()).expect("a relay names at most 10 sources");
-            table.entries[slot as usize] =
-                RelayEntry { key, first_output, n_outputs, flags, silence_ms, epoch, first_source, n_sources, zero: 0 };
+            let n_outputs = count(table.outputs.len()) - first_output;
+            let n_outputs = u16::try_from(n_outputs).expect("a relay has at most 64 outputs");
+            self.enter(slot, first_output, n_outputs);
         }
         self.compiled
+    }
+
+    /// Enters the relay of a slot as a lane reads it.
+    fn enter(&mut self, slot: u32, first_output: u32, n_outputs: u16) {
+        let SlotRelay { relay, key, .. } = self.slot(slot).clone();
+        let key = key.expect("only slots with a key are built");
+        let (flags, silence_ms) = (flags_of(&relay), relay.silence_after_ms.unwrap_or(0));
+        let sources = &relay.input.sources;
+        let epoch = self.epoch(slot, &key, sources);
+        let table = &mut self.compiled.table;
+        let first_source = count(table.sources.len());
+        table.sources.extend(sources.iter().map(|source| Address::from(*source)));
+        let n_sources = u16::try_from(sources.len()).expect("a relay names at most 10 sources");
+        table.entries[slot as usize] =
+            RelayEntry { key, first_output, n_outputs, flags, silence_ms, epoch, first_source, n_sources, zero: 0 };
     }
 
     /// A slot keeps its epoch while the same input is taken in there, from one of the same sources. The key is part of it,

@@ -3,7 +3,7 @@
 use super::{Compiled, Placement, Table, compile};
 use crate::entry::Vlans;
 use crate::facts::{Facts, Link, Neighbour};
-use crate::plan::{Input, Lanes, Meters, Output, Plan, Relay, Source};
+use crate::plan::{Definition, Input, Lanes, Meters, Output, Plan, Relay, Source};
 use alloc::{format, string::String, vec, vec::Vec};
 use core::net::{IpAddr, Ipv4Addr};
 use core::num::{NonZeroU8, NonZeroU16};
@@ -58,7 +58,7 @@ pub(super) fn output(destination: &str) -> Output {
 }
 
 pub(super) fn relay(name: &str, group: &str, outputs: &[&str]) -> Relay {
-    Relay {
+    Relay::from(Definition {
         name: String::from(name),
         description: String::new(),
         labels: Default::default(),
@@ -68,7 +68,7 @@ pub(super) fn relay(name: &str, group: &str, outputs: &[&str]) -> Relay {
         meters: Meters::Full,
         input: input(group, 5000),
         outputs: outputs.iter().map(|destination| output(destination)).collect(),
-    }
+    })
 }
 
 pub(super) fn plan(relays: Vec<Relay>) -> Plan {

@@ -6,6 +6,7 @@
 
 mod assign; // slots and counter numbers that stay
 mod compile;
+mod conflict; // why a plan does not fit
 mod demand; // what a packet of an input link can put on the transmit rings
 mod diff;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod fixtures;
 mod frames; // how many frames a lane needs
 mod index; // where an input key is looked for
 mod input; // an input, from the plan to its key
+mod made_with; // what a table was compiled with besides its relays
 mod numbers;
 mod output; // an output, from the plan to its entry
 mod owners; // whose lines of counters begin anew
@@ -23,7 +25,8 @@ mod spent; // what a test has had of the processor
 
 pub mod image;
 
-pub use compile::{Compiled, Conflict, compile};
+pub use compile::{Compiled, compile};
+pub use conflict::Conflict;
 pub use demand::{Demand, MAX_DEMANDS};
 pub use diff::{Change, diff, towards};
 pub use frames::{FrameBudget, HEADROOM, frame_budget, frames_needed, longest_mtu, longest_mtu_in_kilobytes};
@@ -34,6 +37,7 @@ pub use place::{InputPlace, Placement};
 
 use crate::abi::{Address, InputKey, InputValue, MAX_LINKS, MacKey, SourceKey};
 use crate::entry::{OutputEntry, RelayEntry};
+use crate::outputs::Outputs;
 use crate::plan::Relay;
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -41,6 +45,7 @@ use alloc::{
     vec::Vec,
 };
 use core::net::IpAddr;
+use made_with::MadeWith;
 
 /// One state of the node, complete: what the lanes read, what lies in the kernel, and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +66,7 @@ pub struct Table {
     pub kernel: Kernel,
     slots: Numbers,
     counters: Numbers,
+    made_with: MadeWith,
 }
 
 impl Table {
@@ -77,6 +83,7 @@ impl Table {
             kernel: Kernel::default(),
             slots: Numbers::new(max_relays),
             counters: Numbers::new(max_outputs),
+            made_with: MadeWith::default(),
         }
     }
 
@@ -128,6 +135,19 @@ impl Table {
         self.slots().find(|(_, relay)| relay.relay.name == name)
     }
 
+    /// An output of the relay at a slot as a lane reads it, by its number.
+    #[must_use]
+    pub fn entry(&self, slot: u32, output: usize) -> Option<&OutputEntry> {
+        let place = self.relays.get(slot as usize)?.as_ref()?.outputs.get(output)?.entry?;
+        self.outputs_at(slot).get(usize::from(place))
+    }
+
+    /// The outputs of the relay at a slot as a lane reads them.
+    fn outputs_at(&self, slot: u32) -> &[OutputEntry] {
+        let entry = self.entries.get(slot as usize).filter(|entry| entry.is_in_use());
+        entry.map_or(&[], |entry| &self.outputs[entry.first_output as usize..][..usize::from(entry.n_outputs)])
+    }
+
     /// Says whether the lanes read the same in both tables, generations apart.
     #[must_use]
     pub fn same_for_lanes(&self, other: &Self) -> bool {
@@ -144,7 +164,7 @@ pub struct SlotRelay {
     /// What its frames look like; `None` while it is disabled or its input is pending.
     pub key: Option<InputKey>,
     /// Its outputs in the user's order.
-    pub outputs: Vec<SlotOutput>,
+    pub outputs: Outputs<SlotOutput>,
 }
 
 /// An output of a relay at its slot.
@@ -152,8 +172,8 @@ pub struct SlotRelay {
 pub struct SlotOutput {
     /// Its place among the output counters.
     pub counter: u32,
-    /// Its place in [`Table::outputs`]; `None` while the relay has no key.
-    pub entry: Option<u32>,
+    /// Its place among its relay's in [`Table::outputs`], see [`Table::entry`]; `None` while the relay has no key.
+    pub entry: Option<u16>,
     /// Why it cannot send.
     pub pending: Option<PendingReason>,
 }

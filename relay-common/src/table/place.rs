@@ -59,9 +59,9 @@ impl Placement {
     pub fn new(plan: &Plan, facts: &Facts, previous: Option<&Self>) -> Self {
         let mut place = previous.cloned().unwrap_or_else(Self::empty);
         let links: BTreeMap<&str, &Link> = facts.links.iter().map(|link| (link.name.as_str(), link)).collect();
-        let enabled = || plan.relays.iter().filter(|relay| relay.enabled);
-        let inputs = in_order(enabled().map(|relay| relay.input.interface.as_str()), &links);
-        let outputs = in_order(enabled().flat_map(|r| &r.outputs).map(|output| output.interface.as_str()), &links);
+        let is_there = |name: &&str| links.contains_key(name);
+        let inputs: Vec<&str> = plan.input_links().into_iter().filter(is_there).collect();
+        let outputs: Vec<&str> = plan.output_links().into_iter().filter(is_there).collect();
         place.place_inputs(plan, &links, &inputs);
         place.place_outputs(&outputs);
         place.choose_first_lanes(plan, &links, &inputs, &outputs);
@@ -105,6 +105,11 @@ impl Placement {
     pub fn settled(mut self) -> Self {
         self.output_numbers.settle();
         self
+    }
+
+    /// Whether the same links have the same numbers, queues and lanes.
+    pub(super) fn leads_like(&self, other: &Self) -> bool {
+        (&self.inputs, &self.outputs, &self.first_lanes) == (&other.inputs, &other.outputs, &other.first_lanes)
     }
 
     /// Whether there is an output link without a number that gets one when it is placed again after this placement is
@@ -230,12 +235,6 @@ impl Placement {
             }
         }
     }
-}
-
-/// Each name that is a link, once, in the order of its first appearance.
-fn in_order<'a>(names: impl Iterator<Item = &'a str>, links: &BTreeMap<&str, &Link>) -> Vec<&'a str> {
-    let mut seen = BTreeSet::new();
-    names.filter(|name| seen.insert(*name) && links.contains_key(name)).collect()
 }
 
 fn served_queues(plan: &Plan, link: &str, n_rx_queues: u32) -> Vec<u32> {

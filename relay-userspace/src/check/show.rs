@@ -17,7 +17,7 @@ pub fn show_table(table: &Table) -> String {
                 0 => [slot.to_string(), relay.relay.name.clone(), show_input(relay)],
                 _ => [const { String::new() }; 3],
             };
-            rows.push(vec![number, name, input, show_output(output), show_sent(table, relay, i)]);
+            rows.push(vec![number, name, input, show_output(output), show_sent(table, (slot, relay), i)]);
         }
     }
     let mut text = columns(&rows);
@@ -52,12 +52,12 @@ fn show_output(output: &Output) -> String {
 }
 
 /// What an output's packets look like on the wire, as far as its relay decides.
-fn show_sent(table: &Table, relay: &SlotRelay, i: usize) -> String {
+fn show_sent(table: &Table, (slot, relay): (u32, &SlotRelay), i: usize) -> String {
     let output = &relay.outputs[i];
     if let Some(reason) = &output.pending {
         return format!("pending: {}", reason.name());
     }
-    let Some(entry) = output.entry.and_then(|at| table.outputs.get(at as usize)) else { return "-".to_owned() };
+    let Some(entry) = table.entry(slot, i) else { return "-".to_owned() };
     let Rewrite { source, destination_mac, source_port, ttl, dscp, flags, .. } = entry.rewrite;
     let kept = || "kept".to_owned();
     let source = if flags & Rewrite::SET_SOURCE == 0 { kept() } else { show_address(source) };

@@ -4,7 +4,7 @@ use super::address::is_link_local;
 use super::error::{Errors, Fault};
 use super::{file, plan, value};
 use relay_common::entry::Vlans;
-use relay_common::plan::{Input, Output, Relay, Source};
+use relay_common::plan::{Definition, Input, Output, Relay, Source};
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 
@@ -39,7 +39,7 @@ pub(super) fn read_one(definition: &value::Value, i: usize, errors: &mut Errors)
 /// Every key of a relay, at its value in force.
 #[must_use]
 pub fn relay_to_json(relay: &Relay) -> Value {
-    let Relay { name, description, labels, enabled, muted, silence_after_ms, meters, input, outputs } = relay;
+    let Definition { name, description, labels, enabled, muted, silence_after_ms, meters, input, outputs } = &**relay;
     let mut all = std::iter::once(input.destination).chain(outputs.iter().map(|output| output.destination));
     let mut json = json!({
         "name": name,

@@ -7,7 +7,7 @@ use super::error::{At, Errors, Fault, Place};
 use super::file::{File, FileInput, FileOutput, FileRelay};
 use super::range::Run;
 use relay_common::entry::{MAX_OUTPUTS_PER_RELAY, Vlans};
-use relay_common::plan::{Input, MAX_RELAYS, MAX_SOURCES, Output, Plan, Relay, Source};
+use relay_common::plan::{Definition, Input, MAX_RELAYS, MAX_SOURCES, Output, Plan, Relay, Source};
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
@@ -195,7 +195,7 @@ fn expand(relay: &FileRelay, length: u32) -> impl Iterator<Item = Relay> {
         let name = &relay.name.as_ref()?.value;
         let input = relay.input.as_ref()?;
         let is_range = lengths(input.destination.as_ref(), input.port.as_ref()).next().is_some();
-        Some(Relay {
+        Some(Relay::from(Definition {
             name: if is_range { format!("{name}/{i}") } else { name.clone() },
             description: relay.description.clone(),
             labels: relay.labels.clone(),
@@ -205,7 +205,7 @@ fn expand(relay: &FileRelay, length: u32) -> impl Iterator<Item = Relay> {
             meters: relay.meters,
             input: input_of(input, i)?,
             outputs: relay.outputs.iter().map(|output| output_of(output, i)).collect::<Option<_>>()?,
-        })
+        }))
     })
 }
 

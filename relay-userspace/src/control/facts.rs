@@ -43,25 +43,21 @@ pub async fn look_at(plan: &Plan) -> anyhow::Result<Facts> {
 
 /// Input links whose NIC would cut what it receives in zero-copy.
 fn cut_above(facts: &Facts, plan: &Plan) -> BTreeMap<String, u32> {
-    let inputs: BTreeSet<&str> = plan.relays.iter().map(|relay| relay.input.interface.as_str()).collect();
     let cut = |name: &str| {
         let driver = ethtool::driver(name)?.name;
         quirk::cuts_above(&driver, facts.link(name)?.mtu, plan.lanes.frame_size)
     };
-    inputs.into_iter().filter_map(|name| Some((name.to_owned(), cut(name)?))).collect()
+    plan.input_links().into_iter().filter_map(|name| Some((name.to_owned(), cut(name)?))).collect()
 }
 
 /// Links in use on which this kernel has a fault that zero-copy wakes.
 fn no_zero_copy(plan: &Plan) -> BTreeMap<String, String> {
     let Some(release) = release::running() else { return BTreeMap::new() };
-    let outputs = plan.relays.iter().flat_map(|relay| &relay.outputs).map(|output| output.interface.as_str());
-    let inputs = plan.relays.iter().map(|relay| relay.input.interface.as_str());
-    let links: BTreeSet<&str> = inputs.chain(outputs).collect();
     let spoilt = |name: &str| {
         let found = faults::spoils_zero_copy(&release, &ethtool::driver(name)?.name)?;
         Some((name.to_owned(), found.text()))
     };
-    links.into_iter().filter_map(spoilt).collect()
+    plan.links_in_use().into_iter().filter_map(spoilt).collect()
 }
 
 async fn links(netlink: &Netlink) -> anyhow::Result<Facts> {

@@ -49,6 +49,7 @@ pub mod apply; // a change takes effect, step by step
 pub mod node; // everything control holds, and how it comes up
 pub mod attach; // programs on links
 pub mod reach; // from one state to the next
+mod tried; // a table that was compiled and is not in force yet
 pub mod problem; // what the kernel did not hold as it should
 pub mod inspect; // does the kernel hold what it should?
 pub mod orphans; // lanes that relay without a control

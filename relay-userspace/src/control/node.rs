@@ -20,6 +20,7 @@ use super::problem::Problem;
 use super::progress::Progress;
 use super::reports::{Begins, Reports};
 use super::sockets::{Need, needs, would_be_cut};
+use super::tried::Tried;
 use super::unit::{Told, Unit};
 use super::vault::tag;
 use super::view::View;
@@ -66,10 +67,10 @@ pub struct Start {
 pub struct Node {
     /// The plan in force.
     pub plan: Plan,
-    /// The table in force.
-    pub table: Table,
+    /// The table in force. Whoever looks at the node shares it.
+    pub table: Arc<Table>,
     /// What cannot work yet.
-    pub pending: Vec<Pending>,
+    pub pending: Arc<Vec<Pending>>,
     /// All lanes.
     pub crew: Crew,
     /// What the kernel says of links and neighbours.
@@ -103,6 +104,8 @@ pub struct Node {
     pub(super) progress: Arc<Progress>,
     /// When everything was last brought to what it should be, and how often lanes had been started again by then.
     pub(super) settled: Option<(u64, Vec<u64>)>,
+    /// What was compiled and is not in force yet.
+    pub(super) tried: Tried,
 }
 
 /// A program as a successor knows it.
@@ -142,8 +145,8 @@ impl Node {
         let memberships = Memberships::default();
         let reports = start_reports(&memberships, start, Begins::Anew);
         let mut node = Self {
-            table: empty,
-            pending: Vec::new(),
+            table: Arc::new(empty),
+            pending: Arc::default(),
             crew,
             facts,
             place,
@@ -164,6 +167,7 @@ impl Node {
             unit,
             progress: Arc::clone(&start.progress),
             settled: None,
+            tried: Tried::default(),
             plan: Plan { relays: Vec::new(), ..plan.clone() },
         };
         match node.begin(book, &plan).await {
@@ -237,8 +241,8 @@ impl Node {
             plan: Arc::new(self.plan.clone()),
             origins: Arc::new(book.origins()),
             shadowed: Arc::new(book.shadowed().map(|(relay, why)| (relay.clone(), why.clone())).collect()),
-            table: Arc::new(self.table.clone()),
-            pending: Arc::new(self.pending.clone()),
+            table: Arc::clone(&self.table),
+            pending: Arc::clone(&self.pending),
             facts: Arc::new(self.facts.clone()),
             place: self.place.clone(),
             lanes: self.crew.seen().view(&self.place),

@@ -17,8 +17,9 @@ use crate::kernel::program::Program;
 use anyhow::Context as _;
 use relay_common::facts::{Facts, Link};
 use relay_common::plan::Plan;
-use relay_common::table::{Change, Kernel, NewOwners, Placement, Table, compile, diff, towards};
+use relay_common::table::{Change, Kernel, NewOwners, Placement, Table, diff, towards};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 use world::{World, hold_memberships};
@@ -60,9 +61,9 @@ impl Node {
         let facts = self.read_facts(&plan).await.map_err(Unreached::Failed)?;
         self.progress.step("looking whether it fits this node");
         let place = Placement::new(&plan, &facts, Some(&self.place));
-        let refused = compile(&plan, &facts, &place, Some(&self.table)).refused;
+        let refused = self.tried.refused(&plan, &facts, &place, &self.table);
         if !refused.is_empty() {
-            return Err(Unreached::Conflict(refused.iter().map(ToString::to_string).collect()));
+            return Err(Unreached::Conflict(refused));
         }
         let before = self.plan.clone();
         let Err(failed) = self.reach(plan, facts.clone(), origins, Strictness::Demands).await else { return Ok(()) };
@@ -237,7 +238,7 @@ impl Node {
     ) -> anyhow::Result<()> {
         self.progress.step("compiling the table");
         self.give_queues_their_sockets(place)?;
-        let mut compiled = compile(plan, facts, place, Some(&self.table));
+        let mut compiled = self.tried.take(plan, facts, place, &self.table);
         // What the lanes run counts: a failed attempt has used up a number, and a predecessor may have written one down
         // that it did not come to use. The half of the table that lanes read is that of their number.
         compiled.table.generation = self.crew.generation() + 1;
@@ -282,8 +283,8 @@ impl Node {
             compiled.table.generation = self.crew.generation();
         }
         self.crew.forget_all(self.own_ports.release(&wanted_ports)).await;
-        self.table = compiled.table;
-        self.pending = compiled.pending;
+        self.table = Arc::new(compiled.table);
+        self.pending = Arc::new(compiled.pending);
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use super::offloads::Offloads;
 use super::orphans::{Orphans, attached};
 use super::own_ports::OwnPorts;
 use super::reports::Begins;
+use super::tried::Tried;
 use super::unit::Unit;
 use super::upgrade;
 use super::vault::{Vault, tag};
@@ -84,8 +85,8 @@ impl Orphans {
         let reports = start_reports(&memberships, start, Begins::AfterAnother);
         let mut node = Node {
             plan: Plan { relays: Vec::new(), ..plan.clone() },
-            table: noted.table(room),
-            pending: Vec::new(),
+            table: Arc::new(noted.table(room)),
+            pending: Arc::default(),
             crew,
             facts,
             place: noted.place(),
@@ -106,6 +107,7 @@ impl Orphans {
             unit,
             progress: Arc::clone(&start.progress),
             settled: None,
+            tried: Tried::default(),
         };
         chaos::at("takeover.found");
         if !is_same_object {

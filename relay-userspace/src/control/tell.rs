@@ -16,6 +16,7 @@ use relay_common::health::Verdict;
 use relay_common::table::{Pending, pending_changes};
 use relay_common::written::Line;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Whether a notice of the kernel can change the table.
 pub fn matters(node: &mut Node, event: &LinkEvent) -> bool {
@@ -46,7 +47,7 @@ fn works(pending: &Pending) -> Event {
 }
 
 /// What has become of links, inputs and outputs since they were looked at before.
-pub fn links(log: &EventLog, (pending_before, facts_before): &(Vec<Pending>, Facts), node: &Node) {
+pub fn links(log: &EventLog, (pending_before, facts_before): &(Arc<Vec<Pending>>, Facts), node: &Node) {
     let (new, again) = pending_changes(pending_before, &node.pending);
     for link in node.plan.links_in_use() {
         let is_well = |facts: &Facts| facts.link(link).is_some_and(|link| link.up && link.carrier);

@@ -8,7 +8,7 @@ use relay_common::abi::{Address, InputKey, InputValue, MacKey};
 use relay_common::decide::Verdict;
 use relay_common::entry::Vlans;
 use relay_common::facts::Link;
-use relay_common::plan::{Input, Mode, Output, Relay, Source};
+use relay_common::plan::{Definition, Input, Mode, Output, Relay, Source};
 use relay_common::why::{Counts, Evidence, Fit, Lane, Membership, Queue, Stage, Walk, walk};
 use relay_userspace::control::membership::Memberships;
 use relay_userspace::kernel::attached::Attached;
@@ -74,7 +74,7 @@ impl Desk {
         let lane =
             Lane { number: 0, is_alive: true, heartbeat_age_ns: 0, heartbeat_limit_ns: 1, generation: 1, in_force: 1 };
         let info = self.attached.info().unwrap();
-        let inputs = self.program.inputs().unwrap();
+        let inputs = self.program.inputs::<std::collections::BTreeMap<_, _>>().unwrap();
         Known {
             relay: relay.clone(),
             file: None,
@@ -146,7 +146,7 @@ fn relay(destination: &str, vlans: [u16; 2], sources: &[&str]) -> Relay {
         source: Source::Link,
         source_port: None,
     };
-    Relay {
+    Relay::from(Definition {
         name: "one".to_owned(),
         description: String::new(),
         labels: Default::default(),
@@ -156,7 +156,7 @@ fn relay(destination: &str, vlans: [u16; 2], sources: &[&str]) -> Relay {
         meters: relay_common::plan::Meters::Full,
         input,
         outputs: vec![output].into(),
-    }
+    })
 }
 
 fn told(evidence: &Evidence) -> Walk {

@@ -169,7 +169,7 @@ fn equal_rewrites_share_a_frame() {
     let table = compiled(&plan(vec![relay]), &facts, None).table;
     let flags: Vec<u16> = table.outputs.iter().map(|output| output.flags).collect();
     assert_eq!(flags, [0, OutputEntry::SHARES, 0, OutputEntry::PENDING]);
-    let order: Vec<Option<u32>> = table.relays[0].as_ref().unwrap().outputs.iter().map(|o| o.entry).collect();
+    let order: Vec<Option<u16>> = table.relays[0].as_ref().unwrap().outputs.iter().map(|o| o.entry).collect();
     assert_eq!(order, [Some(0), Some(2), Some(1), Some(3)]);
     assert_eq!((table.outputs[0].link, table.outputs[1].link), (0, 1));
 }

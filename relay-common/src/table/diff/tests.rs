@@ -6,7 +6,7 @@ use super::{Change, diff, towards};
 use crate::abi::SourceKey;
 use crate::entry::RelayEntry;
 use crate::facts::Facts;
-use crate::plan::Relay;
+use crate::plan::{Definition, Relay};
 use alloc::{format, vec, vec::Vec};
 use proptest::prelude::*;
 
@@ -75,7 +75,11 @@ fn what_only_lanes_look_at_is_only_published() {
 fn what_only_people_look_at_changes_nothing() {
     let a = || relay("a", "239.1.1.1", &["239.2.1.1"]);
     let first = table(vec![a()], None);
-    let labelled = Relay { description: "News".into(), labels: [("group".into(), "news".into())].into(), ..a() };
+    let labelled = Relay::from(Definition {
+        description: "News".into(),
+        labels: [("group".into(), "news".into())].into(),
+        ..(*a()).clone()
+    });
     let second = table(vec![labelled.clone()], Some(&first));
     assert_eq!(diff(&first, &second), []);
     assert_eq!(second.relay("a").unwrap().1.relay, labelled, "and is known");

@@ -5,7 +5,7 @@ use crate::decide::Verdict;
 use crate::drops::Drop;
 use crate::entry::Vlans;
 use crate::facts::{Link, LinkCounts};
-use crate::plan::{Input, Meters, Output, Relay, Source};
+use crate::plan::{Definition, Input, Meters, Output, Relay, Source};
 use crate::why::{Attachment, Counts, Evidence, Lane, Membership, OutputCounts, Queue, Wire, WireFrames};
 use alloc::{string::ToString, vec, vec::Vec};
 use core::num::{NonZeroU8, NonZeroU16};
@@ -62,7 +62,7 @@ pub(super) fn works() -> Evidence {
         link: Some(LinkCounts { rx_packets: 20 + packets, rx_errors: 7, rx_dropped: 9, ..LinkCounts::default() }),
     };
     Evidence {
-        relay: Relay {
+        relay: Relay::from(Definition {
             name: "ch1".to_string(),
             description: alloc::string::String::new(),
             labels: Default::default(),
@@ -72,7 +72,7 @@ pub(super) fn works() -> Evidence {
             meters: Meters::Off,
             input,
             outputs,
-        },
+        }),
         file: None,
         mute: None,
         pending: Vec::new(),

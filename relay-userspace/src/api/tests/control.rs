@@ -106,7 +106,7 @@ impl Control {
             Ask::Create(relay) => {
                 self.not_of_file(&relay.name)?;
                 if api.iter().any(|other| other.name == relay.name) {
-                    return Err(Refusal::Exists(relay.name));
+                    return Err(Refusal::Exists(relay.name.clone()));
                 }
                 api.push(relay);
             }

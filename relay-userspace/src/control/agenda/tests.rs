@@ -6,7 +6,7 @@ use crate::control::desk::{Ask, Asked, Expected, How, QUEUE, Switch, Who};
 use crate::control::edit::{Change, Edit};
 use crate::control::urgent::Urgent;
 use crate::link::event::LinkEvent;
-use relay_common::plan::Relay;
+use relay_common::plan::{Definition, Relay};
 use relay_common::selector::Selector;
 use tokio::sync::oneshot;
 
@@ -77,7 +77,7 @@ fn silence_does_not_wait_and_keeps_its_own_order() {
 #[test]
 fn what_would_undo_it_is_taken_out_and_nothing_else() {
     let mut agenda = Agenda::default();
-    let silent = Relay { muted: true, ..relay("a") };
+    let silent = Relay::from(Definition { muted: true, ..(*relay("a")).clone() });
     let put = |relay: Relay| Ask::Put { relay, expected: Expected::Anything };
     let all = |relays: &[&Relay]| Ask::PutAll {
         relays: relays.iter().copied().cloned().collect(),

@@ -6,7 +6,7 @@ use crate::control::desk::{Ask, Expected, Refusal, Switch};
 use crate::control::edit::{Change, Edit};
 use crate::control::tag;
 use crate::control::view::Origin;
-use relay_common::plan::{Plan, Relay};
+use relay_common::plan::{Definition, Plan, Relay};
 use relay_common::selector::Selector;
 use std::path::PathBuf;
 
@@ -138,7 +138,8 @@ fn what_is_shadowed_is_adopted_by_the_file_or_changed_or_removed() {
     let refused = shadowed.after(&put(relay("made", 2), Expected::Anything)).map(drop);
     assert!(refused.is_ok(), "as it is it may be sent again: {refused:?}");
     assert!(matches!(
-        shadowed.after(&put(Relay { muted: true, ..relay("made", 2) }, Expected::Anything)),
+        shadowed
+            .after(&put(Relay::from(Definition { muted: true, ..(*relay("made", 2)).clone() }), Expected::Anything)),
         Err(Refusal::Invalid(_))
     ));
     let after = shadowed.after(&put(relay("made", 7), Expected::Anything)).unwrap();
@@ -159,9 +160,11 @@ fn nothing_that_runs_is_shadowed_by_a_change_of_the_api() {
 
 #[test]
 fn several_relays_change_together_or_not_at_all() {
-    let labelled = |name: &str, last: u8, label: &str| Relay {
-        labels: [("group".to_owned(), label.to_owned())].into(),
-        ..relay(name, last)
+    let labelled = |name: &str, last: u8, label: &str| {
+        Relay::from(Definition {
+            labels: [("group".to_owned(), label.to_owned())].into(),
+            ..(*relay(name, last)).clone()
+        })
     };
     let mut of_file = parse("test", "").unwrap().plan;
     of_file.relays = vec![labelled("filed", 9, "both")];
