@@ -3,7 +3,7 @@
 use super::error::{Errors, Fault, Place};
 use super::file::FileRelay;
 use relay_common::circles::circles;
-use relay_common::plan::{Input, Plan};
+use relay_common::plan::{Input, Plan, Relay};
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::num::NonZeroU16;
@@ -21,38 +21,59 @@ pub(super) struct Origins {
 
 /// Where a relay was written.
 #[derive(Debug)]
-pub(super) struct RelayPlaces {
-    name: Place,
-    input: Place,
-    outputs: Vec<Place>,
+pub(super) enum RelayPlaces {
+    /// In a file.
+    Written { name: Place, input: Place, outputs: Vec<Place> },
+    /// In none: it is known by its name. Mostly nobody asks where it was.
+    Named(Relay),
 }
 
 impl RelayPlaces {
     pub(super) fn of(relay: &FileRelay) -> Self {
         let input = relay.input.as_ref().map_or(&relay.place, |input| &input.place);
-        Self {
+        Self::Written {
             name: relay.name.as_ref().map_or(&relay.place, |name| &name.place).clone(),
             input: input.clone(),
             outputs: relay.outputs.iter().map(|output| output.place.clone()).collect(),
         }
     }
+
+    fn name(&self) -> Place {
+        match self {
+            Self::Written { name, .. } => name.clone(),
+            Self::Named(relay) => without_line(relay, "name"),
+        }
+    }
+
+    fn input(&self) -> Place {
+        match self {
+            Self::Written { input, .. } => input.clone(),
+            Self::Named(relay) => without_line(relay, "input"),
+        }
+    }
+
+    fn output(&self, i: usize) -> Place {
+        match self {
+            Self::Written { outputs, .. } => outputs[i].clone(),
+            Self::Named(relay) => without_line(relay, &format!("outputs[{i}]")),
+        }
+    }
+}
+
+fn without_line(relay: &Relay, part: &str) -> Place {
+    Place { line: None, key: format!("relay \"{}\" {part}", relay.name) }
 }
 
 impl Origins {
     /// For a plan that was not written in one file: key paths without lines.
     pub(super) fn none(plan: &Plan) -> Self {
         let at = |key: String| Place { line: None, key };
-        let places = plan.relays.iter().map(|relay| RelayPlaces {
-            name: at(format!("relay \"{}\" name", relay.name)),
-            input: at(format!("relay \"{}\" input", relay.name)),
-            outputs: (0..relay.outputs.len()).map(|i| at(format!("relay \"{}\" outputs[{i}]", relay.name))).collect(),
-        });
         Self {
             interfaces: plan.interfaces.iter().map(|i| at(format!("interface \"{}\" name", i.name))).collect(),
             max_relays: at("lanes.max_relays".to_owned()),
             max_outputs: at("lanes.max_outputs".to_owned()),
             relays: (0..plan.relays.len()).collect(),
-            places: places.collect(),
+            places: plan.relays.iter().cloned().map(RelayPlaces::Named).collect(),
         }
     }
 }
@@ -82,9 +103,9 @@ fn check_names(plan: &Plan, origins: &Origins, errors: &mut Errors) {
         let owner = *owners.entry(&relay.name).or_insert(*origin);
         let is_new = origin != &owner && told.insert(*origin);
         if is_new {
-            let other = on_line(&origins.places[owner].name);
+            let other = on_line(&origins.places[owner].name());
             let problem = format!("there is another relay of this name{other}");
-            errors.add(&origins.places[*origin].name, Fault::new(problem, "give one of them another name"));
+            errors.add(&origins.places[*origin].name(), Fault::new(problem, "give one of them another name"));
         }
     }
 }
@@ -101,9 +122,9 @@ fn check_inputs(plan: &Plan, origins: &Origins, errors: &mut Errors) {
         };
         let origin = origins.relays[i];
         if told.insert((origins.relays[owner], origin)) {
-            let place = &origins.places[origin].input;
-            let other = on_line(&origins.places[origins.relays[owner]].input);
-            errors.add(place, input_fault(&relay.input, source, &plan.relays[owner].name, &other));
+            let place = origins.places[origin].input();
+            let other = on_line(&origins.places[origins.relays[owner]].input());
+            errors.add(&place, input_fault(&relay.input, source, &plan.relays[owner].name, &other));
         }
     }
 }
@@ -172,7 +193,7 @@ fn check_circles(plan: &Plan, origins: &Origins, errors: &mut Errors) {
         }
         let places = &origins.places[origins.relays[relay]];
         let names = circle.iter().map(|(relay, _)| plan.relays[*relay].name.as_str());
-        errors.add(&places.outputs[output], circle_fault(names));
+        errors.add(&places.output(output), circle_fault(names));
     }
 }
 
