@@ -73,7 +73,16 @@ impl Node {
     }
 
     fn inspect_maps(&mut self) -> anyhow::Result<Vec<Problem>> {
-        let found = found_in_kernel(self.program())?;
+        let program = self.program();
+        let wanted = &self.kernel;
+        // Once a second, and mostly they do: no map is made of what is found.
+        if holds(&wanted.inputs, &program.inputs::<Vec<_>>()?)
+            && holds(&wanted.sources, &program.sources::<Vec<_>>()?)
+            && program.own_macs()? == wanted.own_macs
+        {
+            return Ok(Vec::new());
+        }
+        let found = found_in_kernel(program)?;
         let mut differences = Vec::new();
         let Kernel { inputs, sources, own_macs, .. } = &self.kernel;
         compare(inputs, &found.inputs, "INPUTS", &mut differences);
@@ -130,6 +139,10 @@ impl Node {
         }
         problems
     }
+}
+
+fn holds<K: Ord, V: PartialEq>(wanted: &BTreeMap<K, V>, found: &[(K, V)]) -> bool {
+    wanted.len() == found.len() && found.iter().all(|(key, value)| wanted.get(key) == Some(value))
 }
 
 fn compare<K: Ord, V: PartialEq>(

@@ -36,7 +36,7 @@ fn another_owner_goes_on_where_the_first_stopped() {
         assert_eq!((next.id().unwrap(), next.max_relays()), (id, 10_000));
         let info = attached.info().unwrap();
         assert_eq!((info.program, info.ifindex), (id, IFINDEX), "still attached");
-        assert_eq!(next.inputs().unwrap(), BTreeMap::from([(key(5000), value(7))]));
+        assert_eq!(next.inputs::<BTreeMap<_, _>>().unwrap(), BTreeMap::from([(key(5000), value(7))]));
         packet_comes_to(Verdict::NoSocket, &next);
         next.remove_input(key(5000)).unwrap();
         packet_comes_to(Verdict::NotOurs, &next);
@@ -82,7 +82,7 @@ fn parts_that_do_not_belong_together_are_refused() {
 #[ignore = "needs CAP_BPF: cargo xtask test kernel"]
 fn what_lies_in_the_maps_is_read_back() {
     let program = load();
-    assert_eq!(program.inputs().unwrap(), BTreeMap::new());
+    assert_eq!(program.inputs::<BTreeMap<_, _>>().unwrap(), BTreeMap::new());
     // More than one read's worth.
     let inputs: BTreeMap<_, _> = (1..=9_000).map(|port| (key(port), value(u32::from(port)))).collect();
     let source = |port| SourceKey { input: key(port), source: Address::v4([10, 0, 0, 1]) };
@@ -91,8 +91,8 @@ fn what_lies_in_the_maps_is_read_back() {
     inputs.iter().for_each(|(key, value)| program.put_input(*key, *value).unwrap());
     sources.iter().for_each(|(key, slot)| program.put_source(*key, *slot).unwrap());
     macs.iter().for_each(|key| program.put_own_mac(*key).unwrap());
-    assert_eq!(program.inputs().unwrap(), inputs);
-    assert_eq!(program.sources().unwrap(), sources);
+    assert_eq!(program.inputs::<BTreeMap<_, _>>().unwrap(), inputs);
+    assert_eq!(program.sources::<BTreeMap<_, _>>().unwrap(), sources);
     assert_eq!(program.own_macs().unwrap(), macs);
 
     // Somebody else, with descriptors of their own, deletes and changes.
@@ -102,10 +102,10 @@ fn what_lies_in_the_maps_is_read_back() {
     other.remove_source(source(17)).unwrap();
     other.put_source(source(18), 99).unwrap();
     other.remove_own_mac(MacKey { mac: [2, 0, 0, 0, 0, 3], zero: [0; 2] }).unwrap();
-    let seen = program.inputs().unwrap();
+    let seen = program.inputs::<BTreeMap<_, _>>().unwrap();
     let changed: Vec<_> = inputs.keys().filter(|key| seen.get(key) != inputs.get(key)).collect();
     assert_eq!(changed, [&key(17), &key(18)]);
-    let seen = program.sources().unwrap();
+    let seen = program.sources::<BTreeMap<_, _>>().unwrap();
     let changed: Vec<_> = sources.keys().filter(|key| seen.get(key) != sources.get(key)).collect();
     assert_eq!(changed, [&source(17), &source(18)]);
     assert_eq!(program.own_macs().unwrap().len(), 4);

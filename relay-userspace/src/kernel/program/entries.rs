@@ -3,7 +3,7 @@
 use super::{Program, ProgramError};
 use crate::kernel::map::Put;
 use relay_common::abi::{InputKey, InputValue, MacKey, SourceKey};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 impl Program {
@@ -18,7 +18,7 @@ impl Program {
     }
 
     /// The inputs as they lie in the kernel.
-    pub fn inputs(&self) -> Result<BTreeMap<InputKey, InputValue>, ProgramError> {
+    pub fn inputs<C: FromIterator<(InputKey, InputValue)>>(&self) -> Result<C, ProgramError> {
         self.inputs.entries()
     }
 
@@ -33,7 +33,7 @@ impl Program {
     }
 
     /// The sources as they lie in the kernel.
-    pub fn sources(&self) -> Result<BTreeMap<SourceKey, u32>, ProgramError> {
+    pub fn sources<C: FromIterator<(SourceKey, u32)>>(&self) -> Result<C, ProgramError> {
         self.sources.entries()
     }
 
