@@ -14,23 +14,30 @@ use std::path::Path;
 use std::time::Duration;
 
 const RELAYS: usize = 4096;
+/// Of each relay.
 const OUTPUTS: usize = 16;
+/// As many as a relay can have.
+const MOST_OUTPUTS: usize = 64;
 /// A limit is missed when it takes this many times as long: others may have the machine.
-const SLACK: f64 = 3.0;
+const SLACK: f64 = 10.0;
 /// Whatever this waits for is long over.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long it is looked at while nothing happens.
 const AT_REST: Duration = Duration::from_secs(10);
 
-fn config(port: u16) -> String {
+const ONE_MORE: &str = r#"{ "name": "one", "input": { "interface": "in0", "group": "239.1.1.1", "port": 5000 },
+    "outputs": [{ "interface": "out0", "group": "239.2.1.1", "port": 5001 }] }"#;
+
+fn config(n_outputs: usize, port: u16) -> String {
     let output = |n: usize| {
         let first = 100 + n;
         format!("{{ interface = \"out0\", group = \"239.{first}.0.0-239.{first}.15.255\", port = {port} }}")
     };
-    let outputs: Vec<String> = (0..OUTPUTS).map(output).collect();
+    let outputs: Vec<String> = (0..n_outputs).map(output).collect();
     format!(
-        "[lanes]\nmax_relays = 4200\nmax_outputs = 66000\npoll = \"adaptive\"\n[[relay]]\nname = \"many\"\n\
+        "[lanes]\nmax_relays = 4200\nmax_outputs = {}\npoll = \"adaptive\"\n[[relay]]\nname = \"many\"\n\
          input = {{ interface = \"in0\", group = \"239.3.0.0-239.3.15.255\", port = 5000 }}\noutputs = [{}]\n",
+        RELAYS * n_outputs + 500,
         outputs.join(", ")
     )
 }
@@ -40,9 +47,14 @@ fn config(port: u16) -> String {
 struct Figures(Vec<String>);
 
 impl Figures {
+    /// What takes time takes longer where others have the machine.
     fn note(&mut self, what: &str, measured: f64, limit: f64, unit: &str) {
+        self.hold(what, measured, (limit, limit * SLACK), unit);
+    }
+
+    fn hold(&mut self, what: &str, measured: f64, (limit, most): (f64, f64), unit: &str) {
         say(&format!("{what:<32} {measured:>9.1} {unit:<2} (limit {limit} {unit})"));
-        if measured > limit * SLACK {
+        if measured > most {
             self.0.push(format!("{what}: {measured:.1} {unit}, limit {limit} {unit}"));
         }
     }
@@ -51,11 +63,6 @@ impl Figures {
 /// Says it at once: what a test prints is shown only when it fails.
 fn say(line: &str) {
     writeln!(std::io::stderr(), "    {line}").unwrap();
-}
-
-/// A figure that is not what it is to be: told, and not asserted until it is.
-fn tell(what: &str, measured: f64, wanted: f64, unit: &str) {
-    say(&format!("{what:<32} {measured:>9.1} {unit:<2} (wanted {wanted} {unit}, not met yet)"));
 }
 
 fn ms(began: u64) -> f64 {
@@ -95,20 +102,18 @@ fn middle_and_longest(mut all: Vec<f64>) -> (f64, f64) {
     (all[all.len() / 2], all[all.len() - 1])
 }
 
-fn single_changes(socket: &Path) {
-    let body = r#"{ "name": "one", "input": { "interface": "in0", "group": "239.1.1.1", "port": 5000 },
-        "outputs": [{ "interface": "out0", "group": "239.2.1.1", "port": 5001 }] }"#;
+fn single_changes(socket: &Path, figures: &mut Figures) {
     let mut switches = Vec::new();
     let mut made = Vec::new();
     for _ in 0..10 {
-        made.push(change(socket, "POST /api/v1/relays", body));
+        made.push(change(socket, "POST /api/v1/relays", ONE_MORE));
         switches.push(change(socket, "POST /api/v1/relays/one/mute", ""));
         switches.push(change(socket, "POST /api/v1/relays/one/unmute", ""));
         change(socket, "DELETE /api/v1/relays/one", "");
     }
     for (what, all) in [("one relay more", made), ("mute and unmute", switches)] {
         let (middle, longest) = middle_and_longest(all);
-        tell(&format!("{what}, the median"), middle, 20.0, "ms");
+        figures.note(&format!("{what}, the median"), middle, 20.0, "ms");
         say(&format!("{:<32} {longest:>9.1} ms", "  the longest"));
     }
 }
@@ -123,12 +128,12 @@ fn four_thousand_relays_with_sixteen_outputs_each_are_no_burden() {
     let rig = Rig::new(1);
     let mut figures = Figures::default();
     let began = monotonic_ns();
-    let show = rig.start(&config(5001));
+    let show = rig.start(&config(OUTPUTS, 5001));
     figures.note("start", ms(began), 2_000.0, "ms");
     let (desk, socket, pid) = (Desk::of(&show.mcr), show.mcr.folder().join("mcr.sock"), show.mcr.process.pid());
-    single_changes(&socket);
+    single_changes(&socket, &mut figures);
     let prober = Prober::start(socket.clone());
-    fs::write(show.mcr.config(), config(5002)).unwrap();
+    fs::write(show.mcr.config(), config(OUTPUTS, 5002)).unwrap();
     let (began, mark) = (monotonic_ns(), show.mcr.process.mark());
     show.mcr.process.signal(Signal::SIGHUP).unwrap();
     show.mcr.process.wait_for_after(mark, "4096 changes", PATIENCE).unwrap();
@@ -153,11 +158,50 @@ fn four_thousand_relays_with_sixteen_outputs_each_are_no_burden() {
         let percent = (processor_ms(*pid_of) - before) / AT_REST.as_millis() as f64 * 100.0;
         figures.note(what, percent, 1.0, "%");
     }
-    tell("resident memory of control", resident_mb(pid), 150.0, "MB");
+    figures.hold("resident memory of control", resident_mb(pid), (150.0, 150.0), "MB");
     let status: Value = serde_json::from_str(&desk.get("/api/v1/status")).unwrap();
     figures.note("the longest turn of the loop", status["longest_turn_s"].as_f64().unwrap() * 1e3, 10.0, "ms");
     let began = monotonic_ns();
     show.mcr.stop().unwrap();
     say(&format!("{:<32} {:>9.1} ms", "the end", ms(began)));
     assert!(figures.0.is_empty(), "{:#?}", figures.0);
+}
+
+/// What it takes, in milliseconds: a start, one relay more, a reload that changes all.
+fn what_it_takes(n_outputs: usize) -> [f64; 3] {
+    let rig = Rig::new(1);
+    let began = monotonic_ns();
+    let show = rig.start(&config(n_outputs, 5001));
+    let (start, socket) = (ms(began), show.mcr.folder().join("mcr.sock"));
+    let made = (0..10).map(|_| {
+        let one = change(&socket, "POST /api/v1/relays", ONE_MORE);
+        change(&socket, "DELETE /api/v1/relays/one", "");
+        one
+    });
+    let (made, _) = middle_and_longest(made.collect());
+    fs::write(show.mcr.config(), config(n_outputs, 5002)).unwrap();
+    let (began, mark) = (monotonic_ns(), show.mcr.process.mark());
+    show.mcr.process.signal(Signal::SIGHUP).unwrap();
+    show.mcr.process.wait_for_after(mark, "4096 changes", PATIENCE).unwrap();
+    let reload = ms(began);
+    let pid = show.mcr.process.pid();
+    say(&format!("{:<32} {:>9.1} MB", format!("memory with {} outputs", RELAYS * n_outputs), resident_mb(pid)));
+    show.mcr.stop().unwrap();
+    [start, made, reload]
+}
+
+/// As many groups come in; four times as many outputs take four times as long, and not sixteen times.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_quarter_of_a_million_outputs_take_no_longer_each() {
+    if std::env::var_os("MCR_LONG").is_none() {
+        say("not without MCR_LONG");
+        return;
+    }
+    let [few, many] = [OUTPUTS, MOST_OUTPUTS].map(what_it_takes);
+    let times = (MOST_OUTPUTS / OUTPUTS) as f64;
+    for ((what, few), many) in ["start", "one relay more", "reload that changes all"].iter().zip(few).zip(many) {
+        say(&format!("{what:<32} {few:>9.1} ms, with four times the outputs {many:.1} ms"));
+        assert!(many < few * times * 2.0, "{what}: {few} ms, and {many} ms with four times the outputs");
+    }
 }
