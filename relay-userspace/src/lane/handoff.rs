@@ -19,8 +19,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub mod said; // what messages of each kind say
 
-/// The version of everything here that is not frozen, and of the memory that is shared: table and counters.
-pub const PROTOCOL: u32 = 4;
+/// The version of everything here that is not frozen, and of the memory that is shared: table, counters and memo.
+pub const PROTOCOL: u32 = 5;
 /// What is held by tags from here on, by the number of its lane, are the counters of a lane, to be read by the others: what
 /// has come to them has not been lost. They are sealed to the length that counters have here.
 pub const COUNTERS: u64 = 3 << 32;

@@ -22,7 +22,7 @@ fn what_is_frozen_stays_as_it_is() {
     assert_eq!((kind::LOOKED, MEMO), (105, [1, 2]));
     // A message as it lies on the wire: little-endian, like every machine that it goes between.
     let mut wanted = [0_u8; 128];
-    wanted[..20].copy_from_slice(&[6, 0, 0, 0, 4, 0, 0, 0, 0x2a, 0, 0, 0, 7, 0, 0, 0, 3, 0, 0, 0]);
+    wanted[..20].copy_from_slice(&[6, 0, 0, 0, 5, 0, 0, 0, 0x2a, 0, 0, 0, 7, 0, 0, 0, 3, 0, 0, 0]);
     wanted[56..64].copy_from_slice(&[8, 7, 6, 5, 4, 3, 2, 1]);
     wanted[64..67].copy_from_slice(b"eth");
     let message = Message { serial: 42, number: 7, ..Message::hold(0x0102_0304_0506_0708, b"eth") };
