@@ -21,19 +21,20 @@ pub(crate) type Wire<'a> = (&'a str, [u16; 2], IpAddr, NonZeroU16);
 /// Finds the circles among the enabled relays: at least one for every set of relays that feed each other.
 #[must_use]
 pub fn circles(relays: &[Relay]) -> Vec<Circle> {
-    // Relays with different sources may hear the same wire.
-    let mut inputs: BTreeMap<Wire<'_>, Vec<usize>> = BTreeMap::new();
-    for (i, relay) in relays.iter().enumerate().filter(|(_, relay)| relay.enabled) {
-        inputs.entry(heard(relay)).or_default().push(i);
-    }
-    let marks = Marks::of(&inputs);
+    let marks = Marks::of(relays);
+    // Mostly nothing that is sent is heard by any relay, and it is not looked for whom.
+    let mut inputs = None;
     let edges: Vec<Vec<(usize, usize)>> = relays
         .iter()
         .map(|relay| {
-            let may_be_heard = |output: &Output| relay.enabled && marks.has(output.destination, output.port);
+            let may_be_heard = |output: &Output| relay.enabled && marks.have(output.destination, output.port);
             let outputs = relay.outputs.iter().enumerate().filter(|(_, output)| may_be_heard(output));
-            let into = |(i, output)| inputs.get(&sent(relay, output)).into_iter().flatten().map(move |next| (i, *next));
-            outputs.flat_map(into).collect()
+            let mut edges = Vec::new();
+            for (i, output) in outputs {
+                let inputs = inputs.get_or_insert_with(|| by_input(relays));
+                edges.extend(inputs.get(&sent(relay, output)).into_iter().flatten().map(|next| (i, *next)));
+            }
+            edges
         })
         .collect();
     let mut search = Search { edges, seen: alloc::vec![Seen::No; relays.len()], circles: Vec::new() };
@@ -43,41 +44,61 @@ pub fn circles(relays: &[Relay]) -> Vec<Circle> {
     search.circles
 }
 
-/// Destinations and ports that are heard, by a hash: most of what is sent is heard by nobody, and needs no look at who hears what.
+/// Who hears what; relays with different sources may hear the same wire.
+fn by_input(relays: &[Relay]) -> BTreeMap<Wire<'_>, Vec<usize>> {
+    let mut inputs: BTreeMap<Wire<'_>, Vec<usize>> = BTreeMap::new();
+    for (i, relay) in relays.iter().enumerate().filter(|(_, relay)| relay.enabled) {
+        inputs.entry(heard(relay)).or_default().push(i);
+    }
+    inputs
+}
+
+/// Destinations and ports that are heard.
 struct Marks {
+    /// In order; two of IPv6 may have the same.
+    keys: Vec<u64>,
+    /// A bit for each by a hash: most of what is sent is found out by it.
     bits: Vec<u64>,
     shift: u32,
 }
 
 impl Marks {
-    fn of(inputs: &BTreeMap<Wire<'_>, Vec<usize>>) -> Self {
-        // Sixteen bits an input: one in sixteen that nobody hears is looked for in vain.
-        let n_bits = (inputs.len() * 16).next_power_of_two().clamp(64, 1 << 24);
-        let mut marks = Self { bits: alloc::vec![0; n_bits / 64], shift: 32 - n_bits.ilog2() };
-        for (_, _, destination, port) in inputs.keys() {
-            let at = marks.place(*destination, *port);
+    fn of(relays: &[Relay]) -> Self {
+        let inputs = relays.iter().filter(|relay| relay.enabled).map(|relay| &relay.input);
+        let mut keys: Vec<u64> = inputs.map(|input| key(input.destination, input.port)).collect();
+        keys.sort_unstable();
+        // Sixteen bits an input: one output in sixteen that nobody hears is looked for in vain.
+        let n_bits = (keys.len() * 16).next_power_of_two().clamp(64, 1 << 24);
+        let mut marks = Self { keys: Vec::new(), bits: alloc::vec![0; n_bits / 64], shift: 32 - n_bits.ilog2() };
+        for key in &keys {
+            let at = marks.place(*key);
             marks.bits[at / 64] |= 1 << (at % 64);
         }
-        marks
+        Self { keys, ..marks }
     }
 
-    fn has(&self, destination: IpAddr, port: NonZeroU16) -> bool {
-        let at = self.place(destination, port);
-        self.bits[at / 64] & 1 << (at % 64) != 0
+    fn have(&self, destination: IpAddr, port: NonZeroU16) -> bool {
+        let key = key(destination, port);
+        let at = self.place(key);
+        self.bits[at / 64] & 1 << (at % 64) != 0 && self.keys.binary_search(&key).is_ok()
     }
 
-    fn place(&self, destination: IpAddr, port: NonZeroU16) -> usize {
-        let address = match destination {
-            IpAddr::V4(address) => address.to_bits(),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, e, f, g, h] = address.segments().map(u32::from);
-                (a ^ c ^ e ^ g) << 16 | (b ^ d ^ f ^ h)
-            }
-        };
-        // Multiplied by a number without a pattern, the highest bits depend on all of them.
-        let mixed = (address ^ u32::from(port.get()).rotate_left(16)).wrapping_mul(0x9e37_79b1);
+    /// Multiplied by a number without a pattern, the highest bits depend on all of them.
+    const fn place(&self, key: u64) -> usize {
+        let mixed = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
         (mixed >> self.shift) as usize
     }
+}
+
+fn key(destination: IpAddr, port: NonZeroU16) -> u64 {
+    let address = match destination {
+        IpAddr::V4(address) => u64::from(address.to_bits()),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, e, f, g, h] = address.segments().map(u64::from);
+            (a ^ d ^ g) << 32 | (b ^ e ^ h) << 16 | (c ^ f)
+        }
+    };
+    address << 16 | u64::from(port.get())
 }
 
 fn heard(relay: &Relay) -> Wire<'_> {

@@ -257,8 +257,14 @@ fn between<'a>(
     after: impl Iterator<Item = &'a Relay>,
     generation: u64,
 ) -> Applied {
-    let old: BTreeMap<&str, &Relay> = before.map(|relay| (relay.name.as_str(), relay)).collect();
-    let new: BTreeMap<&str, &Relay> = after.map(|relay| (relay.name.as_str(), relay)).collect();
+    let (before, after): (Vec<&Relay>, Vec<&Relay>) = (before.collect(), after.collect());
+    // Mostly all but one are what they were, where they were.
+    let n_same = before.iter().zip(&after).take_while(|(old, new)| old == new).count();
+    let (before, after) = (&before[n_same..], &after[n_same..]);
+    let n_same = before.iter().rev().zip(after.iter().rev()).take_while(|(old, new)| old == new).count();
+    let (before, after) = (&before[..before.len() - n_same], &after[..after.len() - n_same]);
+    let old: BTreeMap<&str, &Relay> = before.iter().map(|relay| (relay.name.as_str(), *relay)).collect();
+    let new: BTreeMap<&str, &Relay> = after.iter().map(|relay| (relay.name.as_str(), *relay)).collect();
     let names = |wanted: &dyn Fn(&str) -> bool, of: &BTreeMap<&str, &Relay>| -> Vec<String> {
         of.keys().filter(|name| wanted(name)).map(|name| (*name).to_owned()).collect()
     };

@@ -11,6 +11,7 @@ use super::memo::Memo;
 use super::node::Node;
 use super::own_ports;
 use super::sockets::{Need, Uses, needs, would_be_cut};
+use super::tried::Tried;
 use super::view::Origin;
 use crate::clock::now_ns;
 use crate::kernel::program::Program;
@@ -154,10 +155,12 @@ impl Node {
         self.progress.step_within("taking sockets away from lanes", LANES_ANSWER_NS);
         self.crew.finish_drops().await?;
         self.progress.step("placing links and queues");
-        let place = Placement::new(&plan, &facts, Some(&self.place));
+        let place = self.tried.place(&plan, &facts);
+        let place = place.unwrap_or_else(|| Placement::new(&plan, &facts, Some(&self.place)));
         let brought = self.bring_into_force(&plan, &mut facts, &place, origins, strictness).await;
         if brought.is_err() {
             self.place.note_tried(&place);
+            self.tried = Tried::default();
         }
         // Also what a change that failed has opened.
         self.crew.forget_all(self.memberships.give_up_empty()).await;

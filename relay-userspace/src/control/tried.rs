@@ -19,6 +19,12 @@ impl Tried {
         refused
     }
 
+    /// Where the links of a plan are, if that was found out for the same.
+    pub(super) fn place(&self, plan: &Plan, facts: &Facts) -> Option<Placement> {
+        let (_, of, with, at, _) = self.0.as_ref()?;
+        (with == facts && of == plan).then(|| at.clone())
+    }
+
     /// What a plan becomes: what was compiled, if it was of the same.
     pub(super) fn take(&mut self, plan: &Plan, facts: &Facts, place: &Placement, after: &Arc<Table>) -> Compiled {
         match self.0.take() {

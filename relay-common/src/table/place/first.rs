@@ -27,6 +27,22 @@ pub(super) struct Lanes<'a> {
     load: Vec<u32>,
 }
 
+/// From which link to which the enabled relays of a plan relay.
+fn ways(plan: &Plan) -> BTreeSet<(&str, &str)> {
+    let (mut ways, mut last) = (BTreeSet::new(), None);
+    for relay in plan.relays.iter().filter(|relay| relay.enabled) {
+        for to in relay.outputs.iter().map(|output| output.interface.as_str()) {
+            let way = (relay.input.interface.as_str(), to);
+            // Mostly it is the one before once more, and there are many.
+            if last != Some(way) {
+                ways.insert(way);
+            }
+            last = Some(way);
+        }
+    }
+    ways
+}
+
 impl<'a> Lanes<'a> {
     pub(super) fn new(
         plan: &'a Plan,
@@ -35,12 +51,8 @@ impl<'a> Lanes<'a> {
         first: &'a mut BTreeMap<String, u32>,
     ) -> Self {
         let n_lanes = plan.lanes.n_lanes();
-        let ways = plan.relays.iter().filter(|relay| relay.enabled).flat_map(|relay| {
-            let to = relay.outputs.iter().map(|output| output.interface.as_str());
-            to.map(|to| (relay.input.interface.as_str(), to))
-        });
         let load = vec![0; n_lanes as usize];
-        let mut lanes = Self { n_lanes, links, inputs, ways: ways.collect(), first, load };
+        let mut lanes = Self { n_lanes, links, inputs, ways: ways(plan), first, load };
         let placed: Vec<(&str, u32)> =
             inputs.keys().filter_map(|link| Some((link.as_str(), *lanes.first.get(link)?))).collect();
         for (link, first) in placed {
