@@ -58,8 +58,9 @@ impl Beginning {
         files: &Files<'_>,
     ) -> Result<Self, Errors> {
         let lanes_run = running.is_some();
-        // Lanes that were started and told nothing yet run nothing: this is a start like any other.
-        let running = running.filter(|orphans| orphans.noted.generation > 0);
+        // Lanes that were started and told nothing yet run nothing: this is a start like any other. Where there was nothing to
+        // tell they run just that.
+        let running = running.filter(|orphans| orphans.noted.generation > 0 || runs_nothing(options));
         let errors = match loaded {
             Ok(file) => return Ok(Self::of_a_good_file(options, file, running, files).await),
             Err(errors) => errors,
@@ -104,6 +105,12 @@ impl Beginning {
         let last = if running.is_some() { last_of(options, &configuration) } else { last };
         Self { configuration, refused: None, other, last_good: None, last }
     }
+}
+
+/// Whether the control before this one began with a configuration without relays.
+fn runs_nothing(options: &Options) -> bool {
+    let ran = Running::in_folder(&options.run_dir).ok().and_then(|running| running.read());
+    ran.is_some_and(|ran| ran.plan.relays.is_empty())
 }
 
 /// What runs on lanes without a control: what the one before wrote into the run folder, or else what it kept beside the state
