@@ -1,7 +1,7 @@
-//! How a node is while control is away: what its lanes, its links and the memo of the last control tell. Lanes relay as
+//! How a node is while control is away, or does not answer: what its lanes, its links and the memo of the last control tell. Lanes relay as
 //! they were left, so that a restart of control is no reason to fail over.
 
-use super::{Check, Demand, Judgement, Sum, Verdict, Waiting, failing_first, pending, seconds};
+use super::{Check, Demand, Judgement, RENEW_CONTROL, Sum, Verdict, Waiting, failing_first, pending, seconds};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -36,6 +36,8 @@ pub struct Away<'a> {
     pub waiting: Waiting,
     /// Control may be away for so long, in nanoseconds; for ever without.
     pub limit_ns: Option<u64>,
+    /// It is there, and does not answer in time.
+    pub is_silent: bool,
 }
 
 impl Away<'_> {
@@ -76,6 +78,10 @@ fn control(away: &Away<'_>, for_ns: Option<u64>) -> String {
     if away.lanes.iter().any(|(_, answer)| matches!(answer, Answer::Taken { .. })) {
         return match for_ns {
             Some(_) => format!("control was away{since}, and another is taking the lanes over, which relay meanwhile"),
+            None if away.is_silent => format!(
+                "control does not answer: it stands still or hangs, and the lanes relay as it left them; another takes them \
+                 over without a loss: {RENEW_CONTROL}"
+            ),
             None => {
                 "control does not answer yet, or no more: it is beginning or ending, and the lanes relay".to_string()
             }
@@ -91,7 +97,7 @@ fn lanes(lanes: &[(u32, Answer)]) -> Vec<String> {
     let wrong = |(number, answer): &(u32, Answer)| match answer {
         Answer::Alone { .. } | Answer::Taken { .. } => None,
         Answer::Silent => Some(format!("lane {number} does not answer: it is stopped, hangs, or its core is taken")),
-        Answer::Dead => Some(format!("lane {number} is dead, and no control is there to start it again")),
+        Answer::Dead => Some(format!("lane {number} is dead, and no control starts it again")),
     };
     lanes.iter().filter_map(wrong).collect()
 }
@@ -140,6 +146,17 @@ mod tests {
         assert!(text(&taken(Some(2 * S)), "control").starts_with("control was away for 3.0 s, and another is taking"));
         let ends = said(&Away { lanes: vec![(0, Answer::Taken { for_ns: None })], ..Away::default() });
         assert!(ends.is_ok && text(&ends, "control").contains("beginning or ending"), "{ends:?}");
+    }
+
+    #[test]
+    fn a_control_that_does_not_answer_is_drift_as_long_as_its_lanes_come_round() {
+        let taken = Answer::Taken { for_ns: None };
+        let silent = |other| Away { lanes: vec![(0, taken), (1, other)], is_silent: true, ..Away::default() };
+        let hangs = said(&silent(taken));
+        assert!(hangs.is_ok && hangs.gives(Verdict::Drift), "{hangs:?}");
+        assert!(text(&hangs, "control").starts_with("control does not answer: it stands still or hangs"), "{hangs:?}");
+        assert!(text(&hangs, "control").ends_with("mcr restart"), "{hangs:?}");
+        assert!(!said(&silent(Answer::Silent)).is_ok, "and does not start a lane that hangs again");
     }
 
     #[test]

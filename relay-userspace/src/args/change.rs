@@ -136,9 +136,18 @@ pub struct Rollback {
 Examples:
   mcr restart
   mcr restart --json | jq .started_ns
+  mcr restart --force     where control stands still, and answers nobody
 
-Where control does not answer for five seconds it is replaced without being asked.")]
+Control becomes itself anew, in the same process, and the lanes relay on. One that does not take the question for five
+seconds is replaced without being asked. One that answers nobody (it is stopped, or a debugger holds it) is told of after three
+seconds; --force kills it, and whoever starts mcr again (systemd) puts another in charge of the lanes without a loss.")]
 pub struct Restart {
+    /// Kill the control that runs, as it stands, and wait for the next one. Its lanes relay on.
+    #[arg(long)]
+    pub force: bool,
+    /// The run folder that mcr was started with, where the process is found [default: the folder of the Unix socket]
+    #[arg(long, value_name = "DIR")]
+    pub run_dir: Option<PathBuf>,
     /// Print the API's JSON: the status of the new control.
     #[arg(long)]
     pub json: bool,

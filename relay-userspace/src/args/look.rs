@@ -212,8 +212,8 @@ A check that fails gives a verdict. fault: packets cannot be carried. drift: the
 in force or not kept; that is shown and is no failure. partial: a part waits for a link, a neighbour or an address; that is
 shown, and a failure where --min or --ready demand more than is left.
 
-While control is away (it died, or another is about to begin) the lanes relay on, and are asked how they are: 0 as long as
-they come round, 1 when one does not, 3 when there is none. Only their user and root may ask them. Without --min nothing is
+While control is away (it died, or another is about to begin), or does not answer within half of the timeout, the lanes relay
+on, and are asked how they are: 0 as long as they come round, 1 when one does not, 3 when there is none. Only their user and root may ask them. Without --min nothing is
 demanded of the relays then.
 
 It never takes longer than the timeout, whatever mcr does.")]

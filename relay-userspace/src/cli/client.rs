@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::env::var_os;
+use std::io::ErrorKind;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
@@ -201,7 +202,11 @@ impl Client {
     }
 
     async fn send(&self, question: Question) -> anyhow::Result<Response<Incoming>> {
-        let failed = |error| Failure::Unreachable(unreachable::not_connected(&self.target, &error));
+        let failed = |error: std::io::Error| match error.kind() {
+            // Those who gave up wait there still: it takes nobody in.
+            ErrorKind::WouldBlock => Failure::Silent(unreachable::crowded(&self.target)),
+            _ => Failure::Unreachable(unreachable::not_connected(&self.target, &error)),
+        };
         match &self.target {
             Target::Unix(path) => self.over(UnixStream::connect(path).await.map_err(failed)?, question).await,
             Target::Tcp { host, port, tls } => {

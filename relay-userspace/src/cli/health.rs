@@ -15,6 +15,7 @@ use hyper::StatusCode;
 use hyper::body::Bytes;
 use relay_common::selector::Selector;
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 /// Lanes have so long to answer, however long it took to find out that control is away.
@@ -39,18 +40,27 @@ pub(super) async fn run<O: Write, E: Write>(asked: &args::Health, screen: &mut S
     Ok(if health.status == "ok" { Exit::Done } else { Exit::Failed })
 }
 
-/// How the node is, and the same as it came. Where control is away its lanes are asked, within the same time.
+/// How the node is, and the same as it came. Where control is away or does not answer its lanes are asked, within the same
+/// time.
 async fn find(asked: &args::Health) -> anyhow::Result<(Health, Bytes)> {
     let meant = relays(asked)?;
-    let client = Client::new(&asked.node)?.patient(asked.timeout);
+    let client = Client::new(&asked.node)?;
+    let folder = asked.run_dir.clone().or_else(|| client.target().folder().map(Path::to_owned));
+    // One that stands still must leave its lanes the time to answer, where there are any.
+    let has_lanes = folder.as_deref().is_some_and(away::has_doors);
+    let client = client.patient(if has_lanes { asked.timeout / 2 } else { asked.timeout });
     let begun = now_ns();
-    let away = match of_control(&client, asked).await {
-        Err(error) if matches!(error.downcast_ref(), Some(Failure::Unreachable(_))) => error,
+    let (away, is_silent) = match of_control(&client, asked).await {
+        Err(error) => match error.downcast_ref() {
+            Some(Failure::Unreachable(_)) => (error, false),
+            Some(Failure::Silent(_)) => (error, true),
+            _ => return Err(error),
+        },
         answered => return answered,
     };
-    let Some(folder) = asked.run_dir.as_deref().or_else(|| client.target().folder()) else { return Err(away) };
+    let Some(folder) = folder else { return Err(away) };
     let left = asked.timeout.saturating_sub(Duration::from_nanos(now_ns() - begun)).max(LEAST);
-    match away::look(folder, left).await {
+    match away::look(&folder, left, is_silent).await {
         Ok(Some(seen)) => {
             let health = observe::health::while_away(&seen, &meant, asked.min, asked.away_limit);
             let body = serde_json::to_vec(&health).context("cannot write JSON")?;

@@ -30,7 +30,8 @@ mod events; // what happened, and happens
 mod sse; // a stream of events, line by line
 mod capture; // a relay's packets
 mod pcapng; // a capture, block by block
-mod process; // reload, restart, upgrade, stop, log
+mod process; // reload, upgrade, stop, log
+mod restart; // another control in its place
 mod token; // the hash of a token
 mod page; // completions and the manual page
 
@@ -67,7 +68,7 @@ pub async fn run<O: Write, E: Write>(command: &Command, screen: &mut Screen<O, E
         Command::Health(asked) => health::run(asked, screen).await,
         Command::Wait(asked) => wait::run(asked, screen).await,
         Command::Reload(asked) => process::reload(asked, screen).await,
-        Command::Restart(asked) => process::restart(asked, screen).await,
+        Command::Restart(asked) => restart::restart(asked, screen).await,
         Command::Confirm(asked) => process::confirm(asked, screen).await,
         Command::Rollback(asked) => process::rollback(asked, screen).await,
         Command::Upgrade(asked) => process::upgrade(asked, screen).await,

@@ -1,12 +1,12 @@
-//! What is asked of the running mcr as a process: reload, restart, upgrade, stop, log.
+//! What is asked of the running mcr as a process: reload, upgrade, stop, log.
 
 use super::applied;
-use super::client::{Answer, Client, Question};
+use super::client::{Client, Question};
 use super::exit::Exit;
-use super::failure::Failure;
+use super::restart::replace;
 use super::screen::{Screen, plain};
 use crate::api::model::Status;
-use crate::args::{Confirm, Log, Node, Reload, Restart, Rollback, Stop, Upgrade};
+use crate::args::{Confirm, Log, Node, Reload, Rollback, Stop, Upgrade};
 use anyhow::{Context as _, bail};
 use hyper::Method;
 use nix::errno::Errno;
@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 
 /// How long an upgrade may take: every lane is replaced in turn.
 const UPGRADE: Duration = Duration::from_secs(120);
-/// How long the new control may take to answer, and an old one to end.
+/// How long an old one may take to end.
 const SOON: Duration = Duration::from_secs(30);
 /// How often it is looked whether it does.
 const LOOK: Duration = Duration::from_millis(50);
@@ -58,29 +58,6 @@ pub(super) async fn rollback<O: Write, E: Write>(asked: &Rollback, screen: &mut 
     Ok(Exit::Done)
 }
 
-/// `mcr restart`.
-pub(super) async fn restart<O: Write, E: Write>(asked: &Restart, screen: &mut Screen<O, E>) -> anyhow::Result<Exit> {
-    let client = Client::new(&asked.node)?.patient(SOON);
-    let (answer, before, after) = replace(&client, Question::of(Method::POST, "/api/v1/restart")).await?;
-    if asked.json {
-        screen.json(&answer.body)?;
-    } else {
-        let lanes = |status: &Status| status.lanes.iter().map(|lane| (lane.number, lane.pid)).collect::<Vec<_>>();
-        let relayed = match (lanes(&before), lanes(&after)) {
-            (before, after) if before != after => "not all lanes are the same: mcr events tells why".to_owned(),
-            (before, _) if before.len() == 1 => "its lane relayed on".to_owned(),
-            (before, _) => format!("its {} lanes relayed on", before.len()),
-        };
-        writeln!(
-            screen.out,
-            "control of mcr {} (pid {}) is started anew; {relayed}",
-            plain(&after.version),
-            after.pid
-        )?;
-    }
-    Ok(Exit::Done)
-}
-
 /// `mcr upgrade`.
 pub(super) async fn upgrade<O: Write, E: Write>(asked: &Upgrade, screen: &mut Screen<O, E>) -> anyhow::Result<Exit> {
     let client = Client::new(&asked.node)?.patient(UPGRADE);
@@ -90,7 +67,7 @@ pub(super) async fn upgrade<O: Write, E: Write>(asked: &Upgrade, screen: &mut Sc
         None => std::env::current_exe().context("cannot tell which binary this is: name it")?,
     };
     let question = Question::of(Method::POST, "/api/v1/upgrade").with(&json!({ "binary": binary }))?;
-    let (answer, before, after) = replace(&client, question).await?;
+    let (answer, before, after) = replace(&client, None, question).await?;
     if asked.json {
         screen.json(&answer.body)?;
     } else {
@@ -98,40 +75,6 @@ pub(super) async fn upgrade<O: Write, E: Write>(asked: &Upgrade, screen: &mut Sc
         writeln!(screen.out, "mcr {} took over from mcr {}", name(&after), name(&before))?;
     }
     Ok(Exit::Done)
-}
-
-/// Asks for another control, and waits until that is in charge. The answer may be lost together with the control that owes
-/// it, so whoever answers is asked who it is. Says what it answers, and who was there before.
-async fn replace(client: &Client, question: Question) -> anyhow::Result<(Answer, Status, Status)> {
-    let before: Status = client.ask(Question::get("/api/v1/status")).await?.read()?;
-    match client.ask(question).await {
-        Ok(_) => {}
-        Err(error) if matches!(error.downcast_ref(), Some(Failure::Unreachable(_) | Failure::Silent(_))) => {}
-        Err(error) => return Err(error),
-    }
-    let Ok(followed) = timeout(SOON, follower(client, &before)).await else {
-        bail!("control is the same as before (pid {}), or does not answer: mcr events tells why", before.pid);
-    };
-    let (answer, after) = followed?;
-    Ok((answer, before, after))
-}
-
-/// Waits for the control that follows. The old one may still answer for a moment; the new one answers once it has taken the
-/// lanes over. It may be the same process and may call itself the same, but it has started at another time.
-async fn follower(client: &Client, before: &Status) -> anyhow::Result<(Answer, Status)> {
-    loop {
-        match client.clone().patient(SOON).ask(Question::get("/api/v1/status")).await {
-            Ok(answer) => {
-                let after: Status = answer.read()?;
-                if (after.pid, after.started_ns) != (before.pid, before.started_ns) {
-                    return Ok((answer, after));
-                }
-            }
-            Err(error) if matches!(error.downcast_ref(), Some(Failure::Unreachable(_) | Failure::Silent(_))) => {}
-            Err(error) => return Err(error),
-        }
-        sleep(LOOK).await;
-    }
 }
 
 /// `mcr stop`: asks as SIGTERM does, and waits.

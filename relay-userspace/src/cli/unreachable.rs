@@ -81,9 +81,19 @@ fn wrong_certificate(wrong: &CertificateError) -> &'static str {
 /// A connection was made, but no answer came in time.
 pub(super) fn too_slow(target: &Target, limit: Duration) -> String {
     format!(
-        "mcr at {} did not answer within {}: does its process stand still? systemctl status mcr, mcr health",
+        "mcr at {} did not answer within {}: does its process stand still? mcr health asks its lanes, and mcr restart puts \
+         another control in its place",
         target.name(),
         spell(limit)
+    )
+}
+
+/// More wait to be let in than the kernel holds.
+pub(super) fn crowded(target: &Target) -> String {
+    format!(
+        "mcr at {} lets nobody in, and too many wait: does its process stand still? mcr health asks its lanes, and mcr \
+         restart puts another control in its place",
+        target.name()
     )
 }
 

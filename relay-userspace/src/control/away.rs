@@ -1,4 +1,4 @@
-//! Asking lanes how they are while no control is there. Nothing is taken over and nothing changed: each lane says one
+//! Asking lanes how they are while control does not answer, or none is there. Nothing is taken over and nothing changed: each lane says one
 //! thing and shows what the last control wrote down.
 
 use super::door::{self, Knocked};
@@ -30,13 +30,22 @@ pub struct Seen {
     lanes: Vec<(u32, Answer)>,
     known: Option<Known>,
     links: Vec<Reading>,
+    /// A control is there, and did not answer.
+    is_silent: bool,
 }
 
-/// Asks the lanes whose doors lie in a folder; each has so long to answer. `None` when no lane is there.
+/// Whether doors of lanes of this network namespace lie in a folder.
+#[must_use]
+pub fn has_doors(run_dir: &Path) -> bool {
+    door::namespace().and_then(|namespace| door::find(run_dir, namespace)).is_ok_and(|doors| !doors.is_empty())
+}
+
+/// Asks the lanes whose doors lie in a folder; each has so long to answer. `None` when no lane is there. Whoever asks knows
+/// whether a control is there that is silent.
 ///
 /// # Errors
 /// When this user may not ask them.
-pub async fn look(run_dir: &Path, patience: Duration) -> anyhow::Result<Option<Seen>> {
+pub async fn look(run_dir: &Path, patience: Duration, is_silent: bool) -> anyhow::Result<Option<Seen>> {
     let doors = door::find(run_dir, door::namespace()?)?;
     let Some((_, first)) = doors.first() else { return Ok(None) };
     become_their_user(first)?;
@@ -55,7 +64,7 @@ pub async fn look(run_dir: &Path, patience: Duration) -> anyhow::Result<Option<S
         lanes.extend(gone.into_iter().map(|number| (number, Answer::Dead)));
     }
     let netlink = Netlink::new().context("cannot ask the kernel for its links")?;
-    Ok(Some(Seen { lanes, known, links: netlink.readings(None).await? }))
+    Ok(Some(Seen { lanes, known, links: netlink.readings(None).await?, is_silent }))
 }
 
 /// A lane answers its own user, and root can be that.
@@ -90,7 +99,7 @@ async fn ask(number: u32, path: &Path, patience: Duration) -> anyhow::Result<Ask
     let mut talk = Talk::with_a_lane(connection)?;
     Ok(match talk.look(patience).await {
         Ok(Looked::Alone { since, memo }) => Asked { number, answer: Answer::Alone { for_ns: age(since) }, memo },
-        Ok(Looked::Taken { since }) => of(Answer::Taken { for_ns: age(since) }),
+        Ok(Looked::Taken { since, memo }) => Asked { number, answer: Answer::Taken { for_ns: age(since) }, memo },
         // It hung up: it died meanwhile, or is of a version that cannot be asked so.
         Err(_) if !talk.is_connected() => of(Answer::Dead),
         Err(_) => of(Answer::Silent),
@@ -102,6 +111,7 @@ impl Seen {
     #[must_use]
     pub fn evidence(&self, meant: &Selector, limit: Option<Duration>) -> Away<'_> {
         Away {
+            is_silent: self.is_silent,
             lanes: self.lanes.clone(),
             bare: self.bare(),
             waiting: self.waiting(meant),

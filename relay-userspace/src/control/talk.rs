@@ -77,6 +77,8 @@ pub enum Looked {
     Taken {
         /// Since when none was in charge before; 0 when one is.
         since: u64,
+        /// The two copies of what it wrote down: it may hang.
+        memo: Option<[OwnedFd; 2]>,
     },
 }
 
@@ -197,7 +199,7 @@ impl Talk {
             let heard = self.hear(self.serial).await;
             let (answer, descriptors, _) = if heard.is_ok() { heard? } else { said.and(heard)? };
             match answer.kind {
-                kind::BUSY => Ok(Looked::Taken { since: answer.tag }),
+                kind::BUSY => Ok(Looked::Taken { since: answer.tag, memo: descriptors.try_into().ok() }),
                 kind::LOOKED => Ok(Looked::Alone { since: answer.tag, memo: descriptors.try_into().ok() }),
                 other => bail!("the lane answered {other}: it is of another version"),
             }

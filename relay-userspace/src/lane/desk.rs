@@ -178,11 +178,12 @@ impl Desk {
     }
 
     fn serve(&mut self, lane: &mut Lane, message: &Message, descriptors: Vec<OwnedFd>, now: u64) -> Next {
-        let Some(channel) = &mut self.channel else { return Next::HangUp };
+        let Some(channel) = &self.channel else { return Next::HangUp };
         if channel.is_stranger && message.kind != kind::SHOW {
             if message.kind == kind::LOOK {
                 // It may have gone already.
-                let _ = self.say_how_it_is(message.serial);
+                let looked = Message { number: self.start.number, serial: message.serial, ..Message::of(kind::LOOKED) };
+                let _ = self.show_how_it_is(channel.socket.as_fd(), looked);
             }
             return Next::HangUp;
         }
@@ -195,6 +196,7 @@ impl Desk {
         let one = <[OwnedFd; 1]>::try_from(descriptors).map_err(|_| Refusal::NoDescriptor);
         let answer = match message.kind {
             kind::SHOW => {
+                let Some(channel) = &mut self.channel else { return Next::HangUp };
                 channel.is_stranger = false;
                 channel.patience = Some(now + PATIENCE_NS);
                 channel.showing = Some((0, message.serial));
@@ -248,11 +250,12 @@ impl Desk {
         handoff::send(channel.socket.as_fd(), &Message { serial, ..message }, descriptors, Waits::No)
     }
 
-    fn say_how_it_is(&self, serial: u32) -> io::Result<()> {
-        let looked = Message { number: self.start.number, tag: self.left_at, ..Message::of(kind::LOOKED) };
+    /// To one who looks: since when no control is in charge, and what the last one wrote down, which may hang.
+    fn show_how_it_is(&self, to: BorrowedFd<'_>, message: Message) -> io::Result<()> {
+        let message = Message { tag: self.left_at, ..message };
         match MEMO.map(|tag| self.vault.of(tag).map(|held| held.as_raw_fd())) {
-            [Some(one), Some(other)] => self.say(looked, serial, &[one, other]),
-            _ => self.say(looked, serial, &[]),
+            [Some(one), Some(other)] => handoff::send(to, &message, &[one, other], Waits::No),
+            _ => handoff::send(to, &message, &[], Waits::No),
         }
     }
 
@@ -325,8 +328,7 @@ impl Desk {
             }
             if self.channel.as_ref().is_some_and(|channel| passing::is_connected(channel.socket.as_fd())) {
                 // It may have gone already.
-                let busy = Message { tag: self.left_at, ..Message::of(kind::BUSY) };
-                let _ = handoff::send(guest.as_fd(), &busy, &[], Waits::No);
+                let _ = self.show_how_it_is(guest.as_fd(), Message::of(kind::BUSY));
                 continue;
             }
             self.hang_up(now);

@@ -144,7 +144,7 @@ pub mod kind {
     pub const REFUSED: u32 = 101;
     /// The lane, frozen: this is who I am.
     pub const SHOWN: u32 = 102;
-    /// The lane, frozen, to who comes in by the door: control is here already. In `tag` as [`LOOKED`] has it.
+    /// The lane, frozen, to who comes in by the door: control is here already. In `tag` and beside it what [`LOOKED`] has.
     pub const BUSY: u32 = 103;
     /// The lane, frozen: I do not know what you mean.
     pub const UNKNOWN: u32 = 104;

@@ -1,13 +1,16 @@
 //! Whoever chooses between nodes is told the truth while control is away: packets flow.
 
 use crate::control::kill_control;
-use crate::stage::{RATE, Stage, kill_now, wait_until};
+use crate::stage::{RATE, SOON, Stage, kill_now, wait_until};
 use bench::Relay;
+use bench::clock::monotonic_ns;
 use bench::links::ip;
 use bench::probes::Probes;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr};
 use nix::unistd::Pid;
-use std::process::Command;
+use std::os::fd::AsRawFd as _;
+use std::process::{Command, Output, Stdio};
 
 /// What `mcr health` says with these options: its exit code, and what it printed.
 fn health(stage: &Stage, relay: &Relay, options: &[&str]) -> (i32, String) {
@@ -99,17 +102,93 @@ fn a_fault_is_found_while_control_is_away() {
     assert_eq!(health(&stage, &relay, &["--weight"]).1.lines().next(), Some("-254"));
 }
 
-/// A control that stands still is no control that is away.
+/// A control that stands still answers nobody; its lanes do, also when so many have asked that it lets nobody in.
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
-fn a_control_that_hangs_does_not_pass_for_one_that_is_away() {
+fn a_control_that_stands_still_is_no_reason_to_fail_over() {
     let stage = Stage::new(1);
     let relay = stage.start();
+    let traffic = stage.stream_at(RATE / 10);
     relay.process.signal(Signal::SIGSTOP).unwrap();
-    let (code, said) = health(&stage, &relay, &["--timeout", "300ms"]);
+    let (code, said) = health(&stage, &relay, &["--min", "100%"]);
+    assert!(
+        code == 0 && said.contains("ok (drift)") && said.contains("drift: control: control does not answer"),
+        "{said}"
+    );
+    // What it wrote down is known.
+    ip(&["-n", stage.relay.name(), "link", "set", "out0", "down"]).unwrap();
+    let (code, said) = health(&stage, &relay, &["--min", "1%"]);
+    assert!(code == 1 && said.contains("partial: pending: 0% of 1 relay work"), "{said}");
+    ip(&["-n", stage.relay.name(), "link", "set", "out0", "up"]).unwrap();
+
+    let socket = relay.folder().join("mcr.sock");
+    let connect = || {
+        let address = UnixAddr::new(&socket).unwrap();
+        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+        let client = nix::sys::socket::socket(AddressFamily::Unix, SockType::Stream, flags, None).unwrap();
+        nix::sys::socket::connect(client.as_raw_fd(), &address).map(|()| client)
+    };
+    let waiting: Vec<_> = std::iter::from_fn(|| connect().ok()).collect();
+    let (code, said) = health(&stage, &relay, &[]);
+    assert!(code == 0 && said.contains("control does not answer"), "{} wait: {said}", waiting.len());
+
+    let lane = Pid::from_raw(relay.lanes()[0].cast_signed());
+    kill(lane, Signal::SIGSTOP).unwrap();
+    let (code, said) = health(&stage, &relay, &["--timeout", "600ms"]);
+    kill(lane, Signal::SIGCONT).unwrap();
+    assert!(code == 1 && said.contains("fault: lanes: lane 0 does not answer"), "{said}");
     relay.process.signal(Signal::SIGCONT).unwrap();
-    assert!(code == 3 && said.contains("did not answer within 300ms"), "{said}");
+    drop((waiting, traffic));
     relay.stop().unwrap();
+}
+
+/// Whoever is to put another control in its place is told what is wrong, and the way out loses nothing.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_control_that_stands_still_is_killed_when_somebody_says_so() {
+    let stage = Stage::new(1);
+    let mut relay = stage.start();
+    let traffic = stage.stream_at(RATE / 10);
+    let lanes = relay.lanes();
+    let restart = |relay: &Relay, options: &[&str]| {
+        let mut mcr = stage.relay.command(bench::relay::binary());
+        mcr.env("MCR_SOCKET", relay.folder().join("mcr.sock")).arg("restart").args(options);
+        mcr
+    };
+    let words = |said: Output| String::from_utf8(said.stdout).unwrap() + &String::from_utf8(said.stderr).unwrap();
+    relay.process.signal(Signal::SIGSTOP).unwrap();
+    let began = monotonic_ns();
+    let said = restart(&relay, &[]).output().unwrap();
+    assert_eq!(said.status.code(), Some(3), "{said:?}");
+    // Three seconds, where both cores are busy too.
+    assert!(monotonic_ns() - began < 20_000_000_000);
+    let (pid, told) = (relay.process.pid(), words(said));
+    assert!(told.contains(&format!("kill -CONT {pid}")) && told.contains("mcr restart --force"), "{told}");
+
+    // Nobody starts another.
+    let said = restart(&relay, &["--force"]).output().unwrap();
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    let told = words(said);
+    assert!(
+        told.contains("nobody has started another") && told.contains(" run ") && told.contains("--config"),
+        "{told}"
+    );
+    relay.process.wait(SOON).unwrap();
+
+    // Somebody does.
+    relay.process = stage.another(&relay);
+    relay.wait_until_ready().unwrap();
+    relay.process.signal(Signal::SIGSTOP).unwrap();
+    let forced = restart(&relay, &["--force"]).stdout(Stdio::piped()).spawn().unwrap();
+    relay.process.wait(SOON).unwrap();
+    relay.process = stage.another(&relay);
+    let said = forced.wait_with_output().unwrap();
+    assert!(said.status.success() && words(said.clone()).contains("is started anew"), "{said:?}");
+    traffic.pass(RATE / 10);
+    assert_eq!(relay.lanes(), lanes);
+    let account = traffic.settle();
+    let report = relay.stop().unwrap();
+    assert_eq!((account.lost_since_the_first(), report.restarts()), (account.lost_on_links, 0));
 }
 
 /// Others than the lanes' user cannot ask them, and are told who can; root can, whoever runs mcr.

@@ -136,6 +136,12 @@ fn a_script_fails_over_for_what_cannot_be_carried_and_for_nothing_else() {
     node.relay.wait_until_ready().unwrap();
     stays_master(&keepalived, mark);
 
+    // Control stands still, and packets flow.
+    node.relay.process.signal(Signal::SIGSTOP).unwrap();
+    node.wait_until_asked();
+    node.relay.process.signal(Signal::SIGCONT).unwrap();
+    stays_master(&keepalived, mark);
+
     // Too few of the relays work.
     let set = |state: &str| ip(&["-n", node.line.relay.name(), "link", "set", "in0", state]).unwrap();
     set("down");
