@@ -14,7 +14,8 @@ use alloc::{format, vec};
 pub use hold_down::{Held, HoldDown};
 pub use share::{Share, Sum, of_relay};
 
-/// A heartbeat older than this is a stalled lane: a lane sleeps a tenth of a second at most.
+/// A heartbeat older than this is a stalled lane: a lane sleeps a tenth of a second at most. One that died is followed by
+/// another within milliseconds, and is missed only when that has not come round by then either.
 pub const STALLED_NS: u64 = 1_000_000_000;
 /// Control comes round several times a second. When its last turn, or its last look at what the kernel holds, is older
 /// than this, what it says of the node is not to be believed.
@@ -328,14 +329,20 @@ fn lanes(evidence: &Evidence<'_>) -> Vec<String> {
 
 fn lane_fault(lane: &Lane, in_force: u64) -> Option<String> {
     let Lane { number, alive, heartbeat_age, generation } = lane;
-    if !alive {
-        return Some(format!("lane {number} is dead and is being started again: see the log for why it ended"));
-    }
-    if *heartbeat_age > STALLED_NS {
-        let age = seconds(*heartbeat_age);
-        return Some(format!(
-            "lane {number} has not come round for {age}: it is stopped, or its core is taken by something else"
-        ));
+    let age = seconds(*heartbeat_age);
+    match (alive, *heartbeat_age > STALLED_NS) {
+        (false, true) => {
+            return Some(format!(
+                "lane {number} is dead for {age}, and none follows it yet: see the log for why it ended"
+            ));
+        }
+        (true, true) => {
+            return Some(format!(
+                "lane {number} has not come round for {age}: it is stopped, or its core is taken by something else"
+            ));
+        }
+        (false, false) => return None,
+        (true, false) => {}
     }
     // A lane is ahead while a change is on its way: it is in force when every lane has confirmed it.
     (*generation < in_force)

@@ -3,6 +3,7 @@
 use crate::stage::{RATE, SOON, Stage, frames_are_all_there, kill_now, rounds, wait_until};
 use bench::Relay;
 use bench::clock::monotonic_ns;
+use bench::probes::Probes;
 use std::time::Duration;
 
 fn kills() -> u64 {
@@ -51,6 +52,27 @@ fn many_kills_of_a_lane_lose_and_double_nothing_with_one_output() {
 #[ignore = "needs root: cargo xtask test netns"]
 fn many_kills_of_a_lane_lose_and_double_nothing_with_two_outputs() {
     many_kills(2);
+}
+
+/// Whoever chooses between nodes asks at every moment of it.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_lane_that_is_replaced_is_no_fault() {
+    let stage = Stage::new(1);
+    let relay = stage.start();
+    let socket = relay.folder().join("mcr.sock");
+    let [healthz, readyz] = ["/healthz", "/readyz"].map(|path| Probes::start(socket.clone(), path));
+    let again = Probes::start(socket, "/healthz");
+    healthz.pass(20);
+    for _ in 0..kills() {
+        std::thread::sleep(Duration::from_millis(1_100));
+        kill_the_lane(&relay);
+    }
+    healthz.pass(20);
+    for (path, answers) in [("/healthz", healthz.stop()), ("/readyz", readyz.stop()), ("/healthz", again.stop())] {
+        assert!(answers.failing.is_empty() && answers.well > 0, "{path}: {answers:?}");
+    }
+    assert_eq!(relay.stop().unwrap().restarts(), kills());
 }
 
 #[test]
