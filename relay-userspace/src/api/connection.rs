@@ -60,6 +60,7 @@ where
     let (held, counts) = (Arc::clone(&place), Arc::clone(&api.counts));
     let answer = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(Arc::clone(&held));
         let (busy, is_let_in) = (held.busy(), held.kind == Kind::Any || is_probe(request.uri().path()));
         let (mut router, counts) = (router.clone(), Arc::clone(&counts));
         let answering = async move {

@@ -39,6 +39,8 @@ pub(super) struct Limits {
     pub(super) head_time: Duration,
     /// How long it may take to send a body.
     pub(super) body_time: Duration,
+    /// How long it may be silent in the middle of one.
+    pub(super) body_silence: Duration,
     /// How long it may take to read an answer, or one event.
     pub(super) read_time: Duration,
     /// How long an answer may take to be made, that of control included.
@@ -69,6 +71,7 @@ impl Default for Limits {
             streams: 16,
             head_time: Duration::from_secs(10),
             body_time: Duration::from_secs(20),
+            body_silence: Duration::from_secs(5),
             read_time: Duration::from_secs(30),
             answer_time: Duration::from_secs(30),
             shared_for: Duration::from_secs(1),

@@ -1,5 +1,6 @@
-//! Who has a place at a door of the API. Nobody takes it from others by saying nothing: the oldest client that waits for
-//! nothing makes room for the next one, one address has only its share, and a few places are for probes alone.
+//! Who has a place at a door of the API. Nobody takes it from others by saying nothing, nor by beginning to say something:
+//! the client that has been silent for longest, of those that wait for nothing, makes room for the next one, one address has
+//! only its share, and a few places are for probes alone.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,7 +43,7 @@ struct Client {
     kind: Kind,
     /// How many requests of it are being answered.
     busy: usize,
-    /// When it came, or was last answered, among all that did.
+    /// When it came, was last heard or last answered, among all that were.
     since: u64,
     leave: watch::Sender<bool>,
 }
@@ -69,6 +70,13 @@ pub(super) struct Place {
 /// A request that is being answered: whoever has one is not sent away.
 #[derive(Debug)]
 pub(super) struct Busy {
+    places: Places,
+    number: u64,
+}
+
+/// A body that is being read: until it is there its client waits for nothing, and makes room as one that asks for nothing.
+#[derive(Debug)]
+pub(super) struct Hearing {
     places: Places,
     number: u64,
 }
@@ -148,19 +156,50 @@ impl Place {
         Busy { places: self.places.clone(), number: self.number }
     }
 
+    /// The body of a request is being read, until what is returned is dropped.
+    pub(super) fn hears(&self) -> Hearing {
+        let hearing = Hearing { places: self.places.clone(), number: self.number };
+        hearing.note(|busy| busy.saturating_sub(1));
+        hearing
+    }
+
     /// Waits until somebody else needs the place.
     pub(super) async fn needed(&self) {
         let _ = self.leave.clone().wait_for(|leave| *leave).await; // A sender that is gone means the same.
     }
 }
 
+impl Places {
+    /// A client was heard or answered.
+    fn note(&self, number: u64, busy: impl FnOnce(usize) -> usize) {
+        let mut taken = self.taken();
+        let turn = taken.turn();
+        if let Some(client) = taken.clients.get_mut(&number) {
+            (client.busy, client.since) = (busy(client.busy), turn);
+        }
+    }
+}
+
 impl Drop for Busy {
     fn drop(&mut self) {
-        let mut taken = self.places.taken();
-        let turn = taken.turn();
-        if let Some(client) = taken.clients.get_mut(&self.number) {
-            (client.busy, client.since) = (client.busy.saturating_sub(1), turn);
-        }
+        self.places.note(self.number, |busy| busy.saturating_sub(1));
+    }
+}
+
+impl Hearing {
+    /// More of it has come.
+    pub(super) fn more(&self) {
+        self.note(|busy| busy);
+    }
+
+    fn note(&self, busy: impl FnOnce(usize) -> usize) {
+        self.places.note(self.number, busy);
+    }
+}
+
+impl Drop for Hearing {
+    fn drop(&mut self) {
+        self.note(|busy| busy + 1);
     }
 }
 
@@ -215,6 +254,22 @@ mod tests {
         assert!(!inside.iter().any(is_needed));
         drop(busy);
         assert_eq!(take(&places, "f").unwrap().1, Kind::Any);
+    }
+
+    #[test]
+    fn who_sends_a_body_makes_room_when_it_has_been_silent_for_longest() {
+        let places = places(2, 2, 0);
+        let inside: Vec<_> = ["a", "b"].map(|of| take(&places, of).unwrap()).into();
+        let busy: Vec<_> = inside.iter().map(|place| place.0.busy()).collect();
+        let mut hearing: Vec<_> = inside.iter().map(|place| place.0.hears()).collect();
+        hearing[0].more();
+        let third = take(&places, "c").unwrap();
+        assert_eq!(inside.iter().map(is_needed).collect::<Vec<_>>(), [false, true]);
+        // What has come whole is answered first.
+        drop(hearing.swap_remove(0));
+        let _answering = third.0.busy();
+        assert!(take(&places, "d").is_none());
+        drop((busy, hearing));
     }
 
     #[test]

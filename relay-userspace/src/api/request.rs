@@ -1,21 +1,24 @@
 //! Bodies and parameters: read within their bounds, and every error in words.
 
 use super::limits::SHORT;
+use super::places::{Hearing, Place};
 use super::problem::{Kind, Problem};
 use super::shared::Api;
 use crate::config::{self, relay_to_json};
 use crate::control::desk::How;
 use crate::control::view::{Origin, View};
-use axum::RequestPartsExt as _;
-use axum::body::Bytes;
+use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use axum::{BoxError, RequestPartsExt as _};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use relay_common::plan::{MAX_NAME, Relay};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::timeout;
 use utoipa::IntoParams;
 
@@ -103,19 +106,34 @@ pub(super) async fn read<T: Send + 'static>(
     if says.is_some_and(|length| length > most as u64) {
         return Err(too_long());
     }
-    let body: Bytes = match timeout(api.limits.body_time, Limited::new(body, most).collect()).await {
-        Err(_) => {
-            let detail = format!("the body did not come within {} seconds", api.limits.body_time.as_secs());
-            return Err(Problem::new(Kind::TooSlow, detail));
-        }
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_long()),
-        Ok(Err(error)) => return Err(Problem::malformed(format!("the body cannot be read: {error}"))),
-        Ok(Ok(body)) => body.to_bytes(),
+    let whole = hear(api, parts.extensions.get(), Limited::new(body, most));
+    let too_slow = |within: Duration| Problem::new(Kind::TooSlow, format!("the body did not come within {within:?}"));
+    let body = match timeout(api.limits.body_time, whole).await {
+        Err(_) => return Err(too_slow(api.limits.body_time)),
+        Ok(None) => return Err(too_slow(api.limits.body_silence)),
+        Ok(Some(Err(error))) if error.is::<LengthLimitError>() => return Err(too_long()),
+        Ok(Some(Err(error))) => return Err(Problem::malformed(format!("the body cannot be read: {error}"))),
+        Ok(Some(Ok(body))) => body,
     };
     if body.len() <= SHORT {
         return parse(api, &body);
     }
     api.apart(move |api| parse(api, &body)).await?
+}
+
+/// All of a body; `None` when its client falls silent. Who does not send what it has begun to send keeps no place from others.
+async fn hear(api: &Api, place: Option<&Arc<Place>>, mut body: Limited<Body>) -> Option<Result<Vec<u8>, BoxError>> {
+    let hearing = place.map(|place| place.hears());
+    let mut whole = Vec::new();
+    loop {
+        let data = match timeout(api.limits.body_silence, body.frame()).await.ok()? {
+            None => return Some(Ok(whole)),
+            Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
+            Some(Err(error)) => return Some(Err(error)),
+        };
+        whole.extend_from_slice(&data);
+        hearing.iter().for_each(Hearing::more);
+    }
 }
 
 /// A body says that it is JSON, or nothing. A form that a browser sends unasked is none.

@@ -10,7 +10,7 @@ use std::convert::Infallible;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 /// Longer than any of these tests needs to wait for a deadline that was made short.
@@ -53,7 +53,7 @@ async fn bodies_and_heads_have_a_length() {
 #[tokio::test]
 async fn whoever_sends_too_slowly_is_cut_off() {
     let short = Duration::from_millis(200);
-    let stage = Stage::within(Limits { head_time: short, body_time: short, ..Limits::default() });
+    let stage = Stage::within(Limits { head_time: short, body_silence: short, ..Limits::default() });
     // Byte by byte: what comes does not make the time longer.
     let mut slow = TcpStream::connect(address(&stage.tcp)).await.unwrap();
     let dripping = async {
@@ -78,6 +78,32 @@ async fn whoever_sends_too_slowly_is_cut_off() {
     bodiless.write_all(head.as_bytes()).await.unwrap();
     let answer = rest(&mut bodiless).await;
     assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("/problems/too-slow"), "{answer}");
+}
+
+/// Silent in the middle of a body, at the socket of this machine: everybody else is answered at once.
+#[tokio::test]
+async fn bodies_that_stall_keep_nobody_out() {
+    let stage = Stage::within(Limits { body_silence: SLACK, body_time: SLACK, ..Limits::default() });
+    let Client::Unix(path) = &stage.unix else { panic!("no path") };
+    let mut stalled = Vec::new();
+    for _ in 0..100 {
+        let mut stream = UnixStream::connect(path).await.unwrap();
+        let head = "POST /api/v1/relays HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stalled.push(stream);
+    }
+    for path in ["/healthz", "/api/v1/status", "/metrics", "/api/v1/relays"] {
+        assert_eq!(stage.unix.get(path).await.status, 200, "{path}");
+    }
+    assert_eq!(stage.unix.ask("POST", "/api/v1/reload", "").await.status, 200);
+    let counted = &stage.server().counts().requests;
+    assert!(counted.made_room.load(Relaxed) >= 36 && counted.turned_away.load(Relaxed) == 0, "{counted:?}");
+    // The last one that came still has its place: what it goes on to say is answered.
+    let mut last = stalled.pop().unwrap();
+    last.write_all(b"}      x").await.unwrap();
+    let mut answer = [0; 12];
+    timeout(SLACK, last.read_exact(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 4"), "{answer:?}");
 }
 
 #[tokio::test]
