@@ -232,10 +232,10 @@ pub(super) async fn ask(api: &Api, who: Who, ask: Ask, how: impl Into<How>) -> R
         Problem::new(Kind::NoAnswer, detail).of_change(change)
     };
     let answered = answered.map_err(late)?.map_err(|refusal| Problem::from(refusal).of_change(change))?;
-    let desk::Applied { generation, changes, created, changed, removed, not_kept, not_in_effect } = answered;
-    let not_in_effect = not_in_effect.into_iter().map(Into::into).collect();
+    let desk::Applied { generation, changes, created, changed, removed, not_kept, keys, not_in_effect } = answered;
+    let [keys, not_in_effect] = [keys, not_in_effect].map(|keys| keys.into_iter().map(Into::into).collect());
     let dry_run = how.dry;
-    Ok(Applied { change, generation, dry_run, changes, created, changed, removed, not_kept, not_in_effect })
+    Ok(Applied { change, generation, dry_run, changes, created, changed, removed, not_kept, keys, not_in_effect })
 }
 
 fn location(name: &str) -> HeaderValue {

@@ -2,8 +2,8 @@
 
 use super::client::Answer;
 use super::screen::{Screen, plain};
-use crate::api::model::{Applied, ChangedKey};
-use crate::control::not_in_effect::NotInEffect;
+use crate::api::model::{self, Applied};
+use crate::control::not_in_effect::ChangedKey;
 use std::io::{self, Write};
 
 /// Shows the answer to a change: every line of it and the generation, or the API's own JSON.
@@ -15,8 +15,8 @@ pub(super) fn show<O: Write, E: Write>(answer: &Answer, json: bool, screen: &mut
     for change in &applied.changes {
         writeln!(screen.out, "{}{}", if applied.dry_run { "would " } else { "" }, plain(change))?;
     }
-    for ChangedKey { key, file, running } in &applied.not_in_effect {
-        let waiting = NotInEffect { key: plain(key), file: file.clone(), running: running.clone() };
+    for model::ChangedKey { key, file, running } in &applied.not_in_effect {
+        let waiting = ChangedKey { key: plain(key), file: file.clone(), running: running.clone() };
         writeln!(screen.out, "{}", plain(&waiting.told()))?;
     }
     end(&applied, screen)
@@ -46,8 +46,8 @@ fn sentence(applied: &Applied) -> String {
 
 /// Whether all was so already.
 pub(super) fn is_nothing(applied: &Applied) -> bool {
-    let Applied { changes, created, changed, removed, .. } = applied;
-    [changes, created, changed, removed].iter().all(|list| list.is_empty())
+    let Applied { changes, created, changed, removed, keys, .. } = applied;
+    keys.is_empty() && [changes, created, changed, removed].iter().all(|list| list.is_empty())
 }
 
 /// Says something of one relay of several, in a line.
@@ -86,10 +86,15 @@ mod tests {
             changed: Vec::new(),
             removed: Vec::new(),
             not_kept: None,
+            keys: Vec::new(),
             not_in_effect: Vec::new(),
         };
         assert_eq!(sentence(&applied), "nothing to change: generation 7 is in force");
         assert_eq!(one("a", "muted", &applied), "a: is muted already");
+        let key = |key: &str| model::ChangedKey { key: key.to_owned(), running: 1.into(), file: 2.into() };
+        applied.keys = vec![key("http.listen")];
+        assert!(sentence(&applied).starts_with("applied: "), "it was taken, though it waits for a start");
+        applied.keys.clear();
         applied.changed = vec!["a".into()];
         assert_eq!(sentence(&applied), "applied: generation 7 is in force on every lane");
         assert_eq!(one("a", "muted", &applied), "a: muted (generation 7)");

@@ -275,7 +275,7 @@ fn between<'a>(
         names.iter().map(|name| format!("{verb} relay \"{name}\"")).collect()
     };
     let changes = [lines("add", &created), lines("change", &changed), lines("remove", &removed)].concat();
-    Applied { generation, changes, created, changed, removed, not_kept: None, not_in_effect: Vec::new() }
+    Applied { generation, changes, created, changed, removed, ..Applied::default() }
 }
 
 #[cfg(test)]

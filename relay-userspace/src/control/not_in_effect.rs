@@ -1,4 +1,5 @@
-//! Keys of the configuration file that a reload takes, or refuses, and that count from a start on. Nothing here has an effect.
+//! Keys of the configuration file that another file has otherwise, and which of them a reload refuses or takes without an
+//! effect until a start. Nothing here has an effect.
 
 use crate::config::{Configuration, keys};
 use relay_common::plan::{Lanes, Plan};
@@ -11,17 +12,23 @@ const OF_LANES: &str = "lanes.";
 
 /// A key of which the file says something else than what runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotInEffect {
+pub struct ChangedKey {
     /// Its path, as in `http.listen`.
     pub key: String,
     /// The file's value; null where it is the default that is not written.
     pub file: Value,
-    /// The one that is in effect; null likewise.
+    /// The one that is in force; null likewise.
     pub running: Value,
 }
 
-impl NotInEffect {
-    /// That it is so and what to do, for people.
+impl ChangedKey {
+    /// What a reload does to it, for people.
+    #[must_use]
+    pub fn set(&self) -> String {
+        format!("set {} to {} (was {})", self.key, value(&self.file), value(&self.running))
+    }
+
+    /// That it is taken and has no effect, and what to do, for people.
     #[must_use]
     pub fn told(&self) -> String {
         let Self { key, file, running } = self;
@@ -43,9 +50,20 @@ pub fn is_of_lanes(key: &str) -> bool {
     key.starts_with(OF_LANES)
 }
 
+/// All that a file says otherwise than what is in force, but its relays.
+#[must_use]
+pub fn changed_keys(in_force: &Configuration, file: &Configuration) -> Vec<ChangedKey> {
+    let mut all = differing(in_force, file, |_| true);
+    let after = keys(file);
+    let gone = keys(in_force).into_iter().filter(|(key, _)| !after.contains_key(key));
+    all.extend(gone.map(|(key, running)| ChangedKey { key, running, file: Value::Null }));
+    all.sort_by(|one, other| one.key.cmp(&other.key));
+    all
+}
+
 /// What a file that was taken says otherwise than the one that control started with.
 #[must_use]
-pub fn not_in_effect(started_with: &Configuration, taken: &Configuration) -> Vec<NotInEffect> {
+pub fn not_in_effect(started_with: &Configuration, taken: &Configuration) -> Vec<ChangedKey> {
     differing(started_with, taken, |key| OF_CONTROL.contains(&key))
 }
 
@@ -57,7 +75,7 @@ pub fn other_lanes(running: &Lanes, wanted: &Lanes) -> Option<String> {
         Configuration { plan, ..Configuration::default() }
     };
     let differing = differing(&of(running), &of(wanted), is_of_lanes);
-    let one = |NotInEffect { key, file, running }: &NotInEffect| {
+    let one = |ChangedKey { key, file, running }: &ChangedKey| {
         format!("{key} is {} in the file, {} runs", value(file), value(running))
     };
     let told: Vec<String> = differing.iter().map(one).collect();
@@ -65,16 +83,16 @@ pub fn other_lanes(running: &Lanes, wanted: &Lanes) -> Option<String> {
     (running != wanted).then(|| format!("{}; {remedy}", told.join(", ")))
 }
 
-fn differing(running: &Configuration, file: &Configuration, is_meant: impl Fn(&str) -> bool) -> Vec<NotInEffect> {
+fn differing(running: &Configuration, file: &Configuration, is_meant: impl Fn(&str) -> bool) -> Vec<ChangedKey> {
     let (mut before, after) = (keys(running), keys(file));
     let meant = after.into_iter().filter(|(key, _)| is_meant(key));
-    let both = meant.map(|(key, file)| NotInEffect { running: before.remove(&key).unwrap_or_default(), key, file });
+    let both = meant.map(|(key, file)| ChangedKey { running: before.remove(&key).unwrap_or_default(), key, file });
     both.filter(|both| both.file != both.running).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{not_in_effect, other_lanes};
+    use super::{changed_keys, not_in_effect, other_lanes};
     use crate::config::parse;
 
     #[test]
@@ -82,13 +100,29 @@ mod tests {
         let of = |text: &str| parse("test", text).unwrap();
         let started = of("[http]\nlisten = \"127.0.0.1:9280\"\n[state]\nfile = \"/var/lib/mcr/a.toml\"\n");
         let taken = of("[http]\nlisten = \"off\"\n[health]\nhold_down = \"1s\"\n");
-        let told: Vec<String> = not_in_effect(&started, &taken).iter().map(super::NotInEffect::told).collect();
+        let told: Vec<String> = not_in_effect(&started, &taken).iter().map(super::ChangedKey::told).collect();
         let listen =
             "http.listen is \"off\" in the file and not in effect, \"127.0.0.1:9280\" is: mcr restart, or put it back";
         let state = "state.file is the default in the file and not in effect, \"/var/lib/mcr/a.toml\" is: \
                      move the old file there, then mcr restart, or put it back";
         assert_eq!(told, [listen, state]);
         assert_eq!(not_in_effect(&started, &started), []);
+    }
+
+    #[test]
+    fn every_key_that_is_another_is_named_with_both_values() {
+        let of = |text: &str| parse("test", text).unwrap();
+        let in_force = of("[[interface]]\nname = 'in0'\nmode = 'native'\n[health]\nready_min = '90%'\n");
+        let file = of("[health]\nhold_down = '1s'\n[config]\nwatch = 'changes'\n");
+        let told: Vec<String> = changed_keys(&in_force, &file).iter().map(super::ChangedKey::set).collect();
+        let expected = [
+            "set config.watch to \"changes\" (was \"off\")",
+            "set health.hold_down to \"1000ms\" (was \"10000ms\")",
+            "set health.ready_min to \"100%\" (was \"90%\")",
+            "set interface \"in0\" mode to the default (was \"native\")",
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(changed_keys(&file, &file), []);
     }
 
     #[test]

@@ -89,7 +89,7 @@ pub fn applied(applied: &Applied) -> Event {
     let event = Event::new(Kind::ConfigApplied, text).with("generation", applied.generation);
     let event = event.with("changes", applied.changes.len());
     // A file that is read again and again, and is as it was, is no news each time.
-    if applied.changes.is_empty() { event.paced("the configuration file") } else { event }
+    if applied.is_nothing() { event.paced("the configuration file") } else { event }
 }
 
 /// The configuration file is not in force.

@@ -3,7 +3,7 @@
 
 use super::desk::Refusal;
 use super::differs::Differs;
-use super::not_in_effect::{NotInEffect, not_in_effect};
+use super::not_in_effect::{ChangedKey, changed_keys, not_in_effect};
 use super::station::LaneSocket;
 use super::works::Works;
 use crate::config::{ConfigError, Configuration, Errors};
@@ -306,14 +306,20 @@ impl ConfigState {
 
     /// The keys of what was taken that count from a start of control on.
     #[must_use]
-    pub fn not_in_effect(&self) -> Vec<NotInEffect> {
+    pub fn not_in_effect(&self) -> Vec<ChangedKey> {
         self.read.as_ref().map_or_else(Vec::new, |read| self.not_in_effect_of(read))
     }
 
     /// The same, of a file that may be taken.
     #[must_use]
-    pub fn not_in_effect_of(&self, file: &Configuration) -> Vec<NotInEffect> {
+    pub fn not_in_effect_of(&self, file: &Configuration) -> Vec<ChangedKey> {
         self.started_with.as_ref().map_or_else(Vec::new, |started_with| not_in_effect(started_with, file))
+    }
+
+    /// The keys that a file would change, whether or not they count before a start.
+    #[must_use]
+    pub fn changed_by(&self, file: &Configuration) -> Vec<ChangedKey> {
+        self.read.as_ref().map_or_else(Vec::new, |read| changed_keys(read, file))
     }
 
     /// What was read of the file and is in force.

@@ -39,7 +39,7 @@ pub fn audit(who: &Who, ask: &Ask, before: &[Relay], after: &[Relay], outcome: &
         event = event.with("relay", relay);
     }
     let changes_nothing = match outcome {
-        Ok(applied) => applied.changes.is_empty(),
+        Ok(applied) => applied.is_nothing(),
         Err(_) => true,
     };
     if changes_nothing {
@@ -166,6 +166,7 @@ mod tests {
             created: none(),
             changed: none(),
             removed: none(),
+            keys: vec![],
             not_in_effect: vec![],
             not_kept: None,
         })

@@ -6,7 +6,7 @@ use crate::config::{self, Errors, keys, relay_to_json};
 use crate::control::book::Book;
 use crate::control::desk::Desk;
 use crate::control::differs::Differs;
-use crate::control::not_in_effect::NotInEffect;
+use crate::control::not_in_effect::ChangedKey;
 use crate::control::view::{Origin, View};
 use relay_common::plan::Relay;
 use serde_json::{Map, Value};
@@ -47,8 +47,8 @@ pub fn diff(desk: &Desk) -> Result<model::Diff, Errors> {
     })
 }
 
-impl From<NotInEffect> for model::ChangedKey {
-    fn from(NotInEffect { key, file, running }: NotInEffect) -> Self {
+impl From<ChangedKey> for model::ChangedKey {
+    fn from(ChangedKey { key, file, running }: ChangedKey) -> Self {
         Self { key, running, file }
     }
 }

@@ -11,7 +11,7 @@ use crate::clock::unix_ms;
 use crate::config::{ConfigError, relay_to_json};
 use crate::control::desk::Desk;
 use crate::control::differs::Differs;
-use crate::control::not_in_effect::NotInEffect;
+use crate::control::not_in_effect::ChangedKey;
 use crate::control::previous;
 use crate::control::progress::Doing;
 use crate::control::tag;
@@ -93,7 +93,7 @@ fn differs(differs: &Differs) -> model::Differs {
 /// What somebody should look at before it hurts.
 fn warnings_of_node(desk: &Desk, view: &View) -> Vec<String> {
     let events = desk.events.trouble().into_iter().collect();
-    let not_in_effect = view.config.not_in_effect().iter().map(NotInEffect::told).collect();
+    let not_in_effect = view.config.not_in_effect().iter().map(ChangedKey::told).collect();
     [view.warnings.clone(), access::warnings(&desk.http, unix_ms()), not_in_effect, events].concat()
 }
 

@@ -25,7 +25,10 @@ pub struct Applied {
     /// Why the change is in force and not kept, where it was asked for with `volatile`. It is kept as soon as that works.
     #[serde(default)]
     pub not_kept: Option<String>,
-    /// Keys of the configuration file that were taken and are not in effect before control is started anew (`mcr restart`).
+    /// Keys of the configuration file, but those of relays, that are others by it.
+    #[serde(default)]
+    pub keys: Vec<ChangedKey>,
+    /// Those that were taken, now or before, and are not in effect before control is started anew (`mcr restart`).
     #[serde(default)]
     pub not_in_effect: Vec<ChangedKey>,
 }

@@ -91,6 +91,7 @@ impl Control {
             changed: names(&after, &|relay| find(&before, &relay.name).is_some_and(|old| old != *relay)),
             removed: names(&before, &|relay| find(&after, &relay.name).is_none()),
             not_kept: None,
+            keys: Vec::new(),
             not_in_effect: Vec::new(),
         };
         if !dry {

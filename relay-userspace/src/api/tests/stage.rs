@@ -230,6 +230,7 @@ impl Sight for FakeSight {
                 in_force: true,
                 error: None,
                 differs: None,
+                keys: Vec::new(),
                 not_in_effect: Vec::new(),
                 on_trial: None,
                 last_good: None,

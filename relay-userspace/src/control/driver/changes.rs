@@ -182,7 +182,7 @@ impl Worker {
                 self.config.taken += 1;
                 self.record(tell::applied(applied));
                 if self.config.trial.is_none() {
-                    self.file_is_wanted(running.filter(|_| !applied.changes.is_empty())).await;
+                    self.file_is_wanted(running.filter(|_| !applied.is_nothing())).await;
                 }
                 self.keep_what_runs();
             }
@@ -208,7 +208,7 @@ impl Worker {
         let read = Arc::new(file.clone());
         let Configuration { plan, settings, text } = file;
         keep_lanes(&plan, self.book.lanes())?;
-        let not_in_effect = self.config.not_in_effect_of(&read);
+        let (keys, not_in_effect) = (self.config.changed_by(&read), self.config.not_in_effect_of(&read));
         let mut book = self.book.clone();
         // While it cannot be read, the file of the configuration counts all the same.
         let kept = if self.store.is_damaged() { self.read_store().await } else { None };
@@ -222,7 +222,7 @@ impl Worker {
         if dry {
             self.node.would_fit(&new).map_err(Refusal::Conflict)?;
             let differences = self.book.differences(&after, self.node.table.generation).with(http.changes);
-            return Ok(Applied { not_in_effect, ..differences });
+            return Ok(differences.of_keys(keys, not_in_effect));
         }
         carry_out(&mut self.node, &mut self.config, new, &after.origins()).await?;
         let of_http = self.desk.http.take(http);
@@ -242,7 +242,7 @@ impl Worker {
                 Err(refusal) => self.config.damaged = Some(refusal.to_string()),
             }
         }
-        Ok(Applied { not_in_effect, ..self.in_force(&before).with(of_http) })
+        Ok(self.in_force(&before).with(of_http).of_keys(keys, not_in_effect))
     }
 
     /// What the configuration file says now. What was read counts as taken, whatever lies there by the time that it is in

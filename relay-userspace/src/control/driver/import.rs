@@ -29,7 +29,7 @@ impl Worker {
         if dry {
             self.node.would_fit(&after.plan()).map_err(Refusal::Conflict)?;
             let differences = self.book.differences(&after, self.node.table.generation).with(http.changes);
-            return Ok(Applied { not_in_effect: self.config.not_in_effect_of(file), ..differences });
+            return Ok(differences.of_keys(self.config.changed_by(file), self.config.not_in_effect_of(file)));
         }
         notify::reloading();
         let said = self.take_in(file, after, http).await;
@@ -67,6 +67,7 @@ impl Worker {
             return Err(refusal);
         }
         let doubt = self.keep(prepared).await?;
+        let (keys, not_in_effect) = (self.config.changed_by(file), self.config.not_in_effect_of(file));
         let of_http = self.desk.http.take(http);
         self.desk.health.store(Arc::new(file.settings.health));
         self.runs(Arc::clone(&file.text));
@@ -78,8 +79,7 @@ impl Worker {
         // It is looked soon whether the file says that, too.
         self.file.took(None);
         let before = self.take_book(after);
-        let not_in_effect = self.config.not_in_effect();
-        let applied = Applied { not_in_effect, ..self.in_force(&before).with(of_http) };
+        let applied = self.in_force(&before).with(of_http).of_keys(keys, not_in_effect);
         self.record(tell::applied(&applied));
         self.file_is_wanted(running).await;
         self.keep_what_runs();

@@ -111,6 +111,40 @@ fn an_edit_that_comes_while_another_is_carried_out_is_told_and_not_lost() {
     show.mcr.stop().unwrap();
 }
 
+/// A file that says nothing else of relays is no file that says nothing else.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn every_key_that_a_reload_changes_is_named() {
+    let rig = Rig::new(1);
+    let one = relay("one", 1, "");
+    let show = rig.start(&one);
+    let desk = Desk::of(&show.mcr);
+    let other = "[config]\nwatch = \"changes\"\n[health]\nhold_down = \"1s\"\n";
+    write(&show, &format!("{other}{one}"), "to take it would set config.watch, health.hold_down");
+    let lines = ["set config.watch to \"changes\" (was \"off\")", "set health.hold_down to \"1000ms\" (was \"10000ms\")"];
+    let dry = desk.done(&["reload", "--dry-run"]);
+    assert_eq!(dry, format!("would {}\nwould {}\ndry run: nothing was changed\n", lines[0], lines[1]));
+    let told = desk.json(&["reload"]);
+    assert_eq!(told["changes"], serde_json::json!(lines), "{told}");
+    let keys = serde_json::json!([
+        { "key": "config.watch", "running": "off", "file": "changes" },
+        { "key": "health.hold_down", "running": "10000ms", "file": "1000ms" },
+    ]);
+    assert_eq!((&told["keys"], &told["not_in_effect"]), (&keys, &serde_json::json!([])));
+    assert!(desk.done(&["reload"]).starts_with("nothing to change: "));
+    // It can be taken back, too.
+    assert!(desk.done(&["rollback", "--dry-run"]).contains("would set config.watch to \"off\" (was \"changes\")"));
+    // What waits for a start is said once, and what waits no more as well.
+    fs::write(show.mcr.config(), format!("{other}[http]\nsocket = \"/run/mcr-else.sock\"\n{one}")).unwrap();
+    let told = desk.done(&["reload"]);
+    assert!(told.starts_with("http.socket is \"/run/mcr-else.sock\" in the file and not in effect, "), "{told}");
+    assert!(told.ends_with("is in force on every lane\n"), "{told}");
+    fs::write(show.mcr.config(), format!("{other}{one}")).unwrap();
+    let told = desk.done(&["reload"]);
+    assert!(told.starts_with("set http.socket to ") && told.contains("(was \"/run/mcr-else.sock\")"), "{told}");
+    show.mcr.stop().unwrap();
+}
+
 /// What may come by itself is the operator's choice; to take something away never is.
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
