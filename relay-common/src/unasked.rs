@@ -11,7 +11,8 @@ pub enum Watch {
     Off,
     /// New relays, if nothing else is another.
     Additions,
-    /// New relays and changed ones, and how links are used and health is judged, if no relay loses by it.
+    /// New relays and changed ones, and how links are used and health is judged, if no relay loses by it, and none is sent that
+    /// was not.
     Changes,
 }
 
@@ -41,6 +42,28 @@ pub struct Difference {
     pub removed: Vec<String>,
     /// Those of the changed that send nothing any more, or to fewer.
     pub losing: Vec<(String, Loss)>,
+    /// Those of the changed that were kept silent, and would be sent.
+    pub waking: Vec<(String, Silence)>,
+}
+
+/// How a relay was kept silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// It did not run.
+    Disabled,
+    /// It was not sent.
+    Muted,
+}
+
+impl Silence {
+    /// What is done to a relay that is so no more.
+    #[must_use]
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Disabled => "enable",
+            Self::Muted => "unmute",
+        }
+    }
 }
 
 /// What a relay that stays loses.
@@ -79,6 +102,7 @@ impl Difference {
                 None => difference.added.push(name),
                 Some(before) if before != relay => {
                     difference.losing.extend(loss(before, relay).map(|loss| (name.clone(), loss)));
+                    difference.waking.extend(woken(before, relay).map(|silence| (name.clone(), silence)));
                     difference.changed.push(name);
                 }
                 Some(_) => {}
@@ -96,14 +120,16 @@ impl Difference {
     }
 
     /// Whether a configuration with this difference, and with other values of these `keys`, may come into force without
-    /// anybody asking. One that takes a relay away, or something from one, never may: a file that was cut off is a file, too.
+    /// anybody asking. One that takes a relay away, or something from one, never may: a file that was cut off is a file, too. Nor
+    /// may one that has a relay sent which somebody keeps silent: the line that said so may be what was cut off, and whoever sends
+    /// the same elsewhere is disturbed.
     #[must_use]
     pub fn may_come_unasked<'a>(&self, watch: Watch, mut keys: impl Iterator<Item = &'a str>) -> bool {
-        let takes_away = !self.removed.is_empty() || !self.losing.is_empty();
+        let is_asked_for = !self.removed.is_empty() || !self.losing.is_empty() || !self.waking.is_empty();
         match watch {
             Watch::Off => false,
-            Watch::Additions => !takes_away && self.changed.is_empty() && keys.next().is_none(),
-            Watch::Changes => !takes_away && keys.all(is_taken_unasked),
+            Watch::Additions => !is_asked_for && self.changed.is_empty() && keys.next().is_none(),
+            Watch::Changes => !is_asked_for && keys.all(is_taken_unasked),
         }
     }
 }
@@ -115,6 +141,14 @@ fn is_taken_unasked(key: &str) -> bool {
 
 fn names(relays: &[Relay]) -> impl Iterator<Item = (&str, &Relay)> {
     relays.iter().map(|relay| (relay.name.as_str(), relay))
+}
+
+fn woken(before: &Relay, after: &Relay) -> Option<Silence> {
+    match (after.enabled, before.enabled) {
+        (true, false) => Some(Silence::Disabled),
+        (true, true) => (before.muted && !after.muted).then_some(Silence::Muted),
+        (false, _) => None,
+    }
 }
 
 fn loss(before: &Relay, after: &Relay) -> Option<Loss> {
@@ -130,7 +164,7 @@ fn loss(before: &Relay, after: &Relay) -> Option<Loss> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Difference, Loss, Watch};
+    use super::{Difference, Loss, Silence, Watch};
     use crate::entry::Vlans;
     use crate::plan::{Definition, Input, Meters, Output, Relay, Source};
     use alloc::{string::String, vec, vec::Vec};
@@ -219,10 +253,27 @@ mod tests {
         // What did not run, or was not sent, loses nothing.
         let disabled = change(|relay| relay.enabled = false);
         let fewer = change(|relay| (relay.enabled, relay.outputs) = (false, relay.outputs[..1].to_vec().into()));
-        assert_eq!(passes(&one(disabled.clone()), &one(fewer), &[]), [false, false, true]);
-        assert_eq!(passes(&one(disabled), &one(relay("a")), &[]), [false, false, true]);
-        let muted = |muted| change(|relay| (relay.muted, relay.silence_after_ms) = (muted, None));
-        assert_eq!(passes(&one(muted(true)), &one(muted(false)), &[]), [false, false, true]);
+        assert_eq!(passes(&one(disabled), &one(fewer), &[]), [false, false, true]);
+    }
+
+    #[test]
+    fn nothing_that_is_kept_silent_is_sent_unasked() {
+        let of = |enabled, muted| change(|relay| (relay.enabled, relay.muted) = (enabled, muted));
+        let waking = |before: &Relay, after: &Relay| {
+            let (before, after) = (core::slice::from_ref(before), core::slice::from_ref(after));
+            assert!(!passes(before, after, &[])[1], "additions change nothing");
+            (
+                Difference::between(before, after).waking.first().map(|(_, silence)| *silence),
+                passes(before, after, &[])[2],
+            )
+        };
+        assert_eq!(waking(&of(true, true), &of(true, false)), (Some(Silence::Muted), false));
+        assert_eq!(waking(&of(false, false), &of(true, false)), (Some(Silence::Disabled), false));
+        // It joins its group again, though it is not sent: whoever has disabled it did not want that either.
+        assert_eq!(waking(&of(false, true), &of(true, true)), (Some(Silence::Disabled), false));
+        assert_eq!(waking(&of(false, true), &of(false, false)), (None, true), "it does not run as before");
+        let quicker = |muted| change(|relay| (relay.muted, relay.silence_after_ms) = (muted, Some(7)));
+        assert_eq!(waking(&of(true, true), &quicker(true)), (None, true), "and is muted as before");
     }
 
     #[test]

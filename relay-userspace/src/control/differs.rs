@@ -45,19 +45,20 @@ impl Differs {
         format!("to take it would {self}: mcr diff shows it, mcr reload takes it")
     }
 
-    /// What would be taken from relays that run: the verb, and whom.
-    fn losses(&self) -> Vec<(&'static str, Vec<String>)> {
-        let mut losses: Vec<(&'static str, Vec<String>)> = Vec::new();
+    /// What never comes by itself: the verb, and whom it hits.
+    fn deeds(&self) -> Vec<(&'static str, Vec<String>)> {
+        let mut deeds: Vec<(&'static str, Vec<String>)> = Vec::new();
         let removed = self.relays.removed.iter().map(|name| ("remove", name));
         let losing = self.relays.losing.iter().map(|(name, loss)| (loss.verb(), name));
         let displaced = self.displaced.iter().map(|name| ("take the place of the API's", name));
-        for (verb, name) in removed.chain(losing).chain(displaced) {
-            match losses.iter_mut().find(|(of, _)| *of == verb) {
+        let waking = self.relays.waking.iter().map(|(name, silence)| (silence.verb(), name));
+        for (verb, name) in removed.chain(losing).chain(waking).chain(displaced) {
+            match deeds.iter_mut().find(|(of, _)| *of == verb) {
                 Some((_, names)) => names.push(name.clone()),
-                None => losses.push((verb, vec![name.clone()])),
+                None => deeds.push((verb, vec![name.clone()])),
             }
         }
-        losses
+        deeds
     }
 }
 
@@ -80,9 +81,9 @@ impl fmt::Display for Differs {
         };
         let relays = [counted("add", self.relays.added.len()), counted("change", self.relays.changed.len())];
         let quoted = |names: &[String]| names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>();
-        let losses = self.losses().into_iter().map(|(verb, names)| format!("{verb} relay {}", listed(&quoted(&names))));
+        let deeds = self.deeds().into_iter().map(|(verb, names)| format!("{verb} relay {}", listed(&quoted(&names))));
         let set = (!self.keys.is_empty()).then(|| format!("set {}", listed(&self.keys)));
-        let parts: Vec<String> = relays.into_iter().flatten().chain(losses).chain(set).collect();
+        let parts: Vec<String> = relays.into_iter().flatten().chain(deeds).chain(set).collect();
         write!(f, "{}", parts.join(", "))
     }
 }

@@ -167,7 +167,17 @@ fn what_comes_by_itself_takes_nothing_away() {
     desk.done(&["reload"]);
     write(&show, &watch("changes", &[one.clone(), other]), "reload all relays: applied");
     let disabled = relay("two", 2, "enabled = false");
-    write(&show, &watch("changes", &[one, disabled]), "change 1 relay, disable relay \"two\"");
+    write(&show, &watch("changes", &[one.clone(), disabled]), "change 1 relay, disable relay \"two\"");
+    // Nor does it have sent what somebody keeps silent, for lack of a line.
+    let [muted, silent] = ["muted = true", "enabled = false"].map(|line| relay("two", 2, line));
+    for (silent, told) in [(muted, "unmute"), (silent, "enable")] {
+        fs::write(show.mcr.config(), watch("changes", &[one.clone(), silent])).unwrap();
+        desk.done(&["reload"]);
+        let plain = watch("changes", &[one.clone(), relay("two", 2, "silence_after = \"3s\"")]);
+        write(&show, &plain, &format!("change 1 relay, {told} relay \"two\""));
+        assert!(desk.done(&["status"]).contains(&format!("{told} relay \"two\"")));
+    }
+    desk.done(&["reload"]);
     // Cut off between two relays, it is a whole file.
     write(&show, &watch("changes", &both[..1]), "to take it would remove relay \"two\"");
     write(&show, "", "to take it would remove relay \"one\", \"two\", set config.watch");
