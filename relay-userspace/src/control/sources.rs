@@ -143,7 +143,7 @@ impl Watched {
         &self.path
     }
 
-    /// Whether it is another than was taken, and as it was at the look before. One that is gone has not changed.
+    /// Whether it is another than was taken, or gone, and as it was at the look before.
     pub fn has_changed(&mut self) -> bool {
         let now = signature(&self.path);
         self.is_changed(now)
@@ -152,7 +152,7 @@ impl Watched {
     /// The same, of a file that looks like this now.
     pub fn is_changed(&mut self, now: Option<Signature>) -> bool {
         let settled = now == std::mem::replace(&mut self.last, now);
-        if !settled || now.is_none() {
+        if !settled {
             return false;
         }
         let was_unsure = self.unsure > 0;
@@ -213,6 +213,14 @@ mod tests {
         assert!((0..10).filter(|_| watched.has_changed()).count() <= 1);
         drop(socket);
         fs::remove_file(&path).unwrap();
-        assert!(!watched.has_changed() && !watched.has_changed(), "a file that is gone changes nothing");
+        assert!(
+            !watched.has_changed() && watched.has_changed(),
+            "a file that is gone is told of, unless it is back at once"
+        );
+        watched.took(read(&path).0);
+        assert!((0..10).filter(|_| watched.has_changed()).count() <= 1);
+        fs::write(&path, "one").unwrap();
+        assert!(!watched.has_changed() && watched.has_changed(), "and so is one that is back");
+        fs::remove_file(&path).unwrap();
     }
 }

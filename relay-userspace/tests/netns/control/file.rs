@@ -67,6 +67,16 @@ fn a_file_that_has_changed_is_told_and_waits_until_it_is_asked_for() {
     write(&show, &good, "says what is in force again");
     desk.wait_until_well();
     assert!(desk.done(&["diff"]).contains("is what runs"));
+    // A file that is gone would keep the next start from what runs.
+    let mark = show.mcr.process.mark();
+    fs::remove_file(show.mcr.config()).unwrap();
+    show.wait_for(mark, "relay.toml: cannot be read: No such file or directory");
+    assert!(desk.wait_until_failing("config").contains("No such file or directory"));
+    let config = desk.json(&["status"])["config"].clone();
+    assert!(config["in_force"] == false && config["error"].as_str().unwrap().contains("cannot be read"), "{config}");
+    assert_eq!(desk.ask(&["diff"]).status.code(), Some(2));
+    write(&show, &good, "says what is in force again");
+    desk.wait_until_well();
     write(&show, &(relay("two", 2, "") + &good), "to take it would add 1 relay");
     assert_eq!(runs(&desk), ["one"]);
     let mark = show.mcr.process.mark();
