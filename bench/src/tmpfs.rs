@@ -41,6 +41,14 @@ impl Tmpfs {
         Ok(())
     }
 
+    /// Makes it read-only, or not any more: `ro`, `rw`.
+    pub fn remount(&self, how: &str) -> Result<()> {
+        let options = format!("remount,{how}");
+        let mounted = Command::new("mount").args(["-o", &options]).arg(&self.0).status().context("run mount")?;
+        ensure!(mounted.success(), "cannot make {} {how}", self.0.display());
+        Ok(())
+    }
+
     /// Takes away what filled it.
     pub fn make_room(&self) -> Result<()> {
         fs::remove_file(self.filler()).context("make room on the disk")

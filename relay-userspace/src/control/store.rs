@@ -190,6 +190,28 @@ pub fn read(file: &Path) -> Result<Vec<Relay>, Errors> {
     config::load(file).map(|configuration| configuration.plan.relays)
 }
 
+/// Tries whether a file could be written beside that one, by one that has no name and comes to no disk.
+///
+/// # Errors
+/// Why it could not.
+pub fn try_to_write(file: &Path) -> io::Result<()> {
+    let nameless = OpenOptions::new().write(true).mode(0o600).custom_flags(libc::O_TMPFILE).open(folder_of(file));
+    let is_unknown = |error: &io::Error| matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR));
+    match nameless {
+        Err(error) if is_unknown(&error) => {
+            let named = beside(file, "probe");
+            let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&named)?;
+            let written = fill_a_page(opened);
+            fs::remove_file(&named).and(written)
+        }
+        nameless => fill_a_page(nameless?),
+    }
+}
+
+fn fill_a_page(mut file: File) -> io::Result<()> {
+    file.write_all(&[0; 4096])
+}
+
 impl Draft {
     /// Writes it aside, whole and flushed.
     ///
@@ -255,7 +277,7 @@ struct Unlocked {
 
 fn lock(file: &Path) -> Result<Flock<File>, Unlocked> {
     let unlocked = |why: String| Unlocked { why, is_anothers: false };
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let folder = folder_of(file);
     let made = fs::DirBuilder::new().recursive(true).mode(0o750).create(folder);
     made.map_err(|error| unlocked(format!("cannot make {}: {error}; make it, or set [state] file", folder.display())))?;
     let path = beside(file, "lock");
@@ -309,9 +331,12 @@ fn write_flushed(path: &Path, text: &str) -> io::Result<()> {
     file.sync_all()
 }
 
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+}
+
 pub(super) fn flush_folder(file: &Path) -> io::Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    File::open(folder)?.sync_all()
+    File::open(folder_of(file))?.sync_all()
 }
 
 const fn remedy_of(kind: io::ErrorKind) -> &'static str {

@@ -143,6 +143,20 @@ pub fn rolled_back(reason: &str) -> Event {
     Event::new(Kind::ConfigRolledBack, text).with("reason", reason.to_owned())
 }
 
+/// Whatever comes through the API could not be kept.
+#[must_use]
+pub fn unwritable(file: &Path, why: &str) -> Event {
+    let text = format!("{} cannot be written: {why}; changes through the API are refused until it can", file.display());
+    Event::new(Kind::StateUnwritable, text).with("file", file.display().to_string()).with("error", why.to_owned())
+}
+
+/// It could be kept again.
+#[must_use]
+pub fn writable(file: &Path) -> Event {
+    let text = format!("{} can be written again", file.display());
+    Event::new(Kind::StateWritable, text).with("file", file.display().to_string())
+}
+
 /// A change is in force and not on disk.
 #[must_use]
 pub fn not_kept(file: &Path, problem: &str) -> Event {

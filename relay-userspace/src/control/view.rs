@@ -230,6 +230,8 @@ pub struct ConfigState {
     pub torn: Option<String>,
     /// Why the relays of the state file are not in force.
     pub damaged: Option<String>,
+    /// Why what comes through the API could not be kept: nobody could write the state file now.
+    pub unwritable: Option<String>,
     /// What came through the API is in force and not on disk.
     pub unkept: Option<Unkept>,
     /// Since when the configuration was in force that runs in place of a file which was refused at the start, when no lane

@@ -107,6 +107,11 @@ kinds! {
     ConfigConfirmed = "config.confirmed", Info, [];
     /// What ran before the last reload runs again, because somebody asked for it or nobody has confirmed the other in time.
     ConfigRolledBack = "config.rolled_back", Warn, ["reason"];
+    /// The state file cannot be written, as on a disk that is full or takes nothing any more: what is changed through the API
+    /// is refused until it can. It is tried every ten seconds.
+    StateUnwritable = "state.unwritable", Warn, ["file", "error"];
+    /// The state file can be written again.
+    StateWritable = "state.writable", Info, ["file"];
     /// What came through the API is in force and not in the state file: somebody wanted it so, and it is written as soon as that
     /// works.
     StateNotKept = "state.not_kept", Warn, ["file", "error"];

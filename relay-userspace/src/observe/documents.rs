@@ -1,7 +1,7 @@
 //! The node as the API shows it, in the types that go over the wire.
 
 use super::access;
-use super::health::of_node;
+use super::health::{of_node, unwritable};
 use super::rates::{Rate, Rates};
 use super::round_trip;
 use super::stream::{self, State};
@@ -94,7 +94,8 @@ fn differs(differs: &Differs) -> model::Differs {
 fn warnings_of_node(desk: &Desk, view: &View) -> Vec<String> {
     let events = desk.events.trouble().into_iter().collect();
     let not_in_effect = view.config.not_in_effect().iter().map(ChangedKey::told).collect();
-    [view.warnings.clone(), access::warnings(&desk.http, unix_ms()), not_in_effect, events].concat()
+    let unwritable = unwritable(view).into_iter().collect();
+    [view.warnings.clone(), access::warnings(&desk.http, unix_ms()), not_in_effect, unwritable, events].concat()
 }
 
 /// What control is at.

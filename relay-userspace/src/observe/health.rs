@@ -103,7 +103,7 @@ fn with_evidence<T>(desk: &Desk, view: &View, waiting: Waiting, now: u64, judge:
     let what = doing.as_ref().map_or_else(String::new, ToString::to_string);
     // What its worker did since then kept it from looking; whether that gets on is another question.
     let busy = desk.pulse.progress.worked(now).saturating_sub(found.worked);
-    let unkept = view.config.unkept.as_ref().map(Unkept::told);
+    let unkept = view.config.unkept.as_ref().map(Unkept::told).or_else(|| unwritable(view));
     judge(&Evidence {
         turned_age: age(desk.pulse.turned.load(Relaxed), now),
         work: doing.map(|doing| Work { what: &what, silent: doing.silent, patience: doing.patience }),
@@ -130,6 +130,12 @@ pub fn while_away(seen: &Seen, relays: &Selector, min: Option<Share>, limit: Opt
     let (relays, links) = (evidence.waiting.relays, evidence.waiting.links);
     let away_s = evidence.for_ns().map(|age| age as f64 / 1e9);
     model::Health { away_s, ..Said { judgement, relays, links, min }.document() }
+}
+
+/// That what comes through the API could not be kept, and why.
+pub(super) fn unwritable(view: &View) -> Option<String> {
+    let why = view.config.unwritable.as_ref()?;
+    Some(format!("the state file cannot be written: {why}; changes through the API are refused until it can"))
 }
 
 /// The first of all errors, and how many there are.

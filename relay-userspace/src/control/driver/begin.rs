@@ -242,7 +242,7 @@ impl Worker {
         let mut config = config_at_the_start(options, refused, last_good, &log);
         let previous = Previous::beside(&state, &options.config);
         config.trial = files.trial(&previous, other.as_ref(), &log).await;
-        let kept = kept_relays(loaded, &mut store, &mut config, orphans.as_ref());
+        let kept = kept_relays(loaded, &mut store, &mut config, orphans.as_ref(), &log);
         let Configuration { mut plan, settings, text } = configuration;
         if let Some(orphans) = &orphans {
             let running = orphans.lanes(&plan.lanes);
@@ -289,6 +289,7 @@ impl Worker {
             file,
             disk,
             doubted,
+            tried_to_write: 0,
             took_over,
             follows,
             quiet,
@@ -321,6 +322,7 @@ fn kept_relays(
     store: &mut Store,
     config: &mut ConfigState,
     orphans: Option<&Orphans>,
+    log: &EventLog,
 ) -> Vec<Relay> {
     if let Some(unkept) = orphans.and_then(|orphans| orphans.noted.unkept()) {
         let problem = "the control before this one could not write it".to_owned();
@@ -331,8 +333,14 @@ fn kept_relays(
     // Those that a dead control knew are not lost.
     let known = || orphans.map_or_else(Vec::new, |orphans| orphans.noted.of_api());
     if let Some(why) = store.unwritable() {
-        let file = store.file().display();
-        config.damaged = Some(format!("what changes through the API is not kept in {file}: {why}"));
+        if store.is_open() && !store.is_anothers() {
+            // It is tried again as soon as the node has begun.
+            log.record(tell::unwritable(store.file(), why));
+            config.unwritable = Some(why.to_owned());
+        } else {
+            let file = store.file().display();
+            config.damaged = Some(format!("what changes through the API is not kept in {file}: {why}"));
+        }
     }
     match loaded {
         // Two nodes would send the same.

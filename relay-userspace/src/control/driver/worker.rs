@@ -76,6 +76,8 @@ pub(super) struct Worker {
     pub(super) disk: Disk,
     /// When all routes were last looked up again, in nanoseconds of the monotonic clock.
     pub(super) doubted: u64,
+    /// When it was last tried whether the state file can be written; likewise.
+    pub(super) tried_to_write: u64,
     /// Whether the lanes were there before: whatever goes wrong at the start, they are not ours to end.
     pub(super) took_over: bool,
     /// Which view was there when the kernel was last looked at, and at how many looks.
@@ -259,6 +261,7 @@ impl Worker {
                 self.keep_what_waits().await;
                 self.look_at_file(progress).await;
                 self.give_memory_back();
+                self.try_to_write(progress).await;
             }
             Job::End(_) => {}
         }

@@ -72,6 +72,43 @@ fn on_a_full_disk_a_change_is_refused_and_undone() {
     show.balance(&[sent]);
 }
 
+/// A disk that takes nothing any more, or never did, is told of before somebody's change is refused for it.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_disk_that_takes_nothing_is_told_of_before_anything_is_to_be_kept() {
+    let disk = Tmpfs::new().unwrap();
+    let state = disk.path().join("relays.toml");
+    let rig = Rig::new(1);
+    let show = rig.start(&config(&state));
+    let desk = Desk::of(&show.mcr);
+    desk.wait_until_well();
+    let within = Duration::from_secs(100);
+    let mark = show.mcr.process.mark();
+    disk.fill().unwrap();
+    show.mcr.process.wait_for_after(mark, "state.unwritable", within).unwrap();
+    let text = desk.wait_until_failing("state");
+    assert!(text.contains("cannot be written: No space left on device"), "{text}");
+    assert!(desk.done(&["health"]).contains("ok"), "drift is no fault");
+    assert!(desk.done(&["status"]).contains("the state file cannot be written: No space left"));
+    disk.make_room().unwrap();
+    show.mcr.process.wait_for_after(mark, "state.writable", within).unwrap();
+    desk.wait_until_well();
+    show.mcr.stop().unwrap();
+    // And by a start.
+    disk.remount("ro").unwrap();
+    let show = rig.start(&config(&state));
+    assert!(show.mcr.process.lines().iter().any(|line| line.contains("state.unwritable")), "{}", show.mcr.process.last_words());
+    let desk = Desk::of(&show.mcr);
+    assert!(desk.wait_until_failing("state").contains("Read-only file system"));
+    desk.refused(&add("late"));
+    let mark = show.mcr.process.mark();
+    disk.remount("rw").unwrap();
+    show.mcr.process.wait_for_after(mark, "state.writable", within).unwrap();
+    desk.wait_until_well();
+    desk.done(&add("late"));
+    show.mcr.stop().unwrap();
+}
+
 /// Whoever must silence a relay does not wait for somebody to tidy a disk.
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
