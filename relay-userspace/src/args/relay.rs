@@ -265,7 +265,8 @@ pub struct List {
     /// Show their labels too.
     #[arg(long = "labels")]
     pub shows_labels: bool,
-    /// Only relays in this state: running, silent, pending, muted, disabled or shadowed.
+    /// Only relays in this state: running, silent, pending, muted, disabled or shadowed. Pending are also those in another
+    /// state of which a part waits.
     #[arg(long, value_name = "STATE", value_parser = ["running", "silent", "pending", "muted", "disabled", "shadowed"])]
     pub state: Vec<String>,
     /// Only relays from there.

@@ -38,8 +38,11 @@ pub(in crate::cli) async fn list<O: Write, E: Write>(asked: &List, screen: &mut 
     Ok(Exit::Done)
 }
 
+/// A relay of which a part waits is pending, too, whatever else is first in its way.
 fn is_wanted(relay: &Relay, asked: &List) -> bool {
-    (asked.state.is_empty() || asked.state.contains(&relay.status.state))
+    let status = &relay.status;
+    let is_so = |state: &String| *state == status.state || state == "pending" && !status.pending.is_empty();
+    (asked.state.is_empty() || asked.state.iter().any(is_so))
         && asked.origin.as_ref().is_none_or(|origin| *origin == relay.origin)
 }
 
