@@ -11,8 +11,17 @@ const AFTER_NS: [u64; 3] = [0, 1_000_000_000, 3_000_000_000];
 #[derive(Clone, Debug, Default)]
 pub struct Returns {
     carriers: BTreeMap<u32, Carrier>,
-    /// When a carrier returned, and how often its groups have been reported since.
-    due: BTreeMap<u32, (u64, usize)>,
+    /// Since when the groups of a link are to be reported, why, and how often that was done since.
+    due: BTreeMap<u32, (u64, Why, usize)>,
+}
+
+/// Why the groups of a link are reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// Its carrier has returned.
+    Returned,
+    /// Nobody knows what became of it while nobody looked.
+    Unknown,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +40,7 @@ impl Returns {
         if !is_there {
             self.due.remove(&ifindex);
         } else if was.is_some_and(|was| was != is) {
-            self.due.insert(ifindex, (now, 0));
+            self.due.insert(ifindex, (now, Why::Returned, 0));
         }
     }
 
@@ -43,15 +52,15 @@ impl Returns {
 
     /// The groups of a link are reported, whatever became of its carrier.
     pub fn report(&mut self, ifindex: u32, now: u64) {
-        self.due.insert(ifindex, (now, 0));
+        self.due.insert(ifindex, (now, Why::Unknown, 0));
     }
 
-    /// The links whose groups are to be reported now, and whether for the first time since the carrier returned.
+    /// The links whose groups are to be reported now, and whether that is news: the first time since the carrier returned.
     pub fn take_due(&mut self, now: u64) -> Vec<(u32, bool)> {
         let mut links = Vec::new();
-        self.due.retain(|ifindex, (since, done)| {
+        self.due.retain(|ifindex, (since, why, done)| {
             if now >= since.saturating_add(AFTER_NS[*done]) {
-                links.push((*ifindex, *done == 0));
+                links.push((*ifindex, *done == 0 && *why == Why::Returned));
                 *done += 1;
             }
             *done < AFTER_NS.len()
@@ -62,7 +71,7 @@ impl Returns {
     /// When something is due next.
     #[must_use]
     pub fn next(&self) -> Option<u64> {
-        self.due.values().map(|(since, done)| since.saturating_add(AFTER_NS[*done])).min()
+        self.due.values().map(|(since, _, done)| since.saturating_add(AFTER_NS[*done])).min()
     }
 }
 
@@ -122,6 +131,6 @@ mod tests {
         returns.look(2, true, 1, 2 * S);
         assert_eq!(returns.next(), None, "another link of that index is seen for the first time");
         returns.report(2, 3 * S);
-        assert_eq!(returns.take_due(3 * S), [(2, true)]);
+        assert_eq!(returns.take_due(3 * S), [(2, false)], "it is reported, and no carrier has returned");
     }
 }

@@ -101,9 +101,9 @@ impl Thread {
                     readings = netlink.readings(None).await?;
                 }
             }
-            for (ifindex, is_first) in self.returns.take_due(now_ns()) {
+            for (ifindex, is_news) in self.returns.take_due(now_ns()) {
                 if let Some(reading) = readings.iter().find(|reading| reading.link.ifindex == ifindex) {
-                    self.report(reading, is_first).await;
+                    self.report(reading, is_news).await;
                 }
             }
         }
@@ -117,7 +117,7 @@ impl Thread {
         }
     }
 
-    async fn report(&self, reading: &Reading, is_first: bool) {
+    async fn report(&self, reading: &Reading, is_news: bool) {
         let (link, members) = (&reading.link.name, self.roll.of(reading.link.ifindex));
         if members.is_empty() {
             return;
@@ -131,7 +131,7 @@ impl Thread {
         }
         match failed {
             Some(error) => tracing::warn!(%link, "not all groups could be reported: {error}"),
-            None if is_first => {
+            None if is_news => {
                 // Nobody listens any more when control is ending.
                 let _ = self.events.send(Event::Reported { link: link.clone(), groups: members.len() });
             }

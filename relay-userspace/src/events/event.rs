@@ -132,7 +132,7 @@ kinds! {
     LinkLost = "link.lost", Warn, ["link"];
     /// A link in use is back.
     LinkReturned = "link.returned", Info, ["link"];
-    /// The groups of a link were reported to the network again, because its carrier returned or a control took over.
+    /// The groups of a link were reported to the network again, because its carrier returned.
     LinkReported = "link.reported", Info, ["link", "groups"];
     /// A lane's process ended.
     LaneDied = "lane.died", Error, ["lane", "pid", "ending"];

@@ -9,6 +9,7 @@ use bench::packet::Headers;
 use bench::sink::Flow;
 use bench::source::{Load, Stream};
 use bench::{Ledger, Relay, Sink, Source, ledger};
+use nix::sys::signal::Signal;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ fn every_group_is_reported_when_the_carrier_returns() {
         relay("named6", r#"interface = "in0", group = "ff3e::8000:2", port = 5000, sources = ["fd00:9::1"]"#),
         relay("steady", r#"interface = "in1", group = "239.1.2.1", port = 5000"#),
     ];
-    let mcr = line.start(&config.concat());
+    let mut mcr = line.start(&config.concat());
     let groups: Vec<IpAddr> = joined(&line.relay, "in0").into_keys().collect();
     assert_eq!(groups.len(), 504);
 
@@ -116,6 +117,18 @@ fn every_group_is_reported_when_the_carrier_returns() {
     ledger::wait_for_tail(&ledgers, Duration::from_secs(2));
     sink.stop().unwrap().check().unwrap();
     ledgers.iter().for_each(|ledger| ledger::lock(ledger).check(0).unwrap());
+
+    // A control that takes over reports them too, since it cannot know, and tells of no carrier.
+    mcr.process.signal(Signal::SIGKILL).unwrap();
+    mcr.process.wait(SOON).unwrap();
+    let n = router.heard.len();
+    mcr.process = mcr.another(&bench::relay::binary(), &line.relay).unwrap();
+    mcr.wait_until_ready().unwrap();
+    router.hears_until("each group twice more", |heard| {
+        groups.iter().all(|group| times(&heard[n..], &kinds, *group).count() >= 2)
+    });
+    let lines = mcr.process.lines();
+    assert!(!lines.iter().any(|line| line.contains("link.reported")), "{lines:?}");
     mcr.stop().unwrap();
 }
 
