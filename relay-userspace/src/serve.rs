@@ -17,7 +17,6 @@ use crate::observe::metrics::{self, Family};
 use crate::observe::{self, Rates};
 use crate::rights;
 use anyhow::Context as _;
-use axum::body::Bytes;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -146,7 +145,7 @@ impl Sight for Eyes {
         }))
     }
 
-    fn capture(&self, name: &str, asked: Captured) -> Option<Result<tokio::sync::mpsc::Receiver<Bytes>, &'static str>> {
+    fn capture(&self, name: &str, asked: Captured) -> Option<Result<api::Pieces, &'static str>> {
         self.captures.begin(&self.desk, name, asked)
     }
 

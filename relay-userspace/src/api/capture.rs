@@ -5,7 +5,7 @@ use super::denied;
 use super::problem::{Kind, Problem};
 use super::request::{Name, Params};
 use super::shared::Api;
-use super::sight::Captured;
+use super::sight::{Captured, Pieces};
 use crate::capture::Limits;
 use crate::control::desk::Refusal;
 use axum::Extension;
@@ -18,7 +18,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream;
 use serde::Deserialize;
 use std::io;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use utoipa::IntoParams;
 
 /// A capture that is given no end has one: whoever forgets it does not fill a disk for ever.
@@ -77,7 +77,7 @@ pub(super) async fn capture(
 
 /// One who reads packets.
 struct Reader {
-    pieces: mpsc::Receiver<Bytes>,
+    pieces: Pieces,
     ending: watch::Receiver<bool>,
     revoked: BoxFuture<'static, String>,
     api: Api,
@@ -87,18 +87,21 @@ struct Reader {
 }
 
 impl Reader {
+    /// A file that ends before its time must not look whole: its reader is hung up on.
     async fn next(mut self) -> Option<(io::Result<Bytes>, Self)> {
         if self.over {
             return None;
         }
         // Between pieces it is asked whether the API ends: a capture must not hold that up.
         tokio::select! {
-            piece = self.pieces.recv() => Some((Ok(piece?), self)),
-            _ = self.ending.changed() => None,
+            piece = self.pieces.recv() => Some((piece?, self)),
+            _ = self.ending.changed() => {
+                self.over = true;
+                Some((Err(io::Error::new(io::ErrorKind::ConnectionAborted, "control ends")), self))
+            }
             why = &mut self.revoked => {
                 denied::record_end(&self.api.desk.events, &self.asked_for, &self.admitted, &why);
                 self.over = true;
-                // A file that ends here must not look whole.
                 Some((Err(io::Error::new(io::ErrorKind::PermissionDenied, why)), self))
             }
         }

@@ -41,7 +41,7 @@ pub use doubts::{doubts, is_heard_by, place_doubt};
 pub use limits::Counts;
 pub use listen::Begins;
 pub use server::{Opened, Server, open, start};
-pub use sight::{Captured, Sight};
+pub use sight::{Captured, Pieces, Sight};
 
 #[cfg(test)]
 mod tests;

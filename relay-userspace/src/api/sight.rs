@@ -10,6 +10,9 @@ use std::io::{self, Write};
 use std::pin::Pin;
 use tokio::sync::mpsc;
 
+/// The pieces of a capture as they come; an error where it ends before its time.
+pub type Pieces = mpsc::Receiver<io::Result<Bytes>>;
+
 /// Sees the node. `live`, and `health` and `ready` without a minimum, are called where every other client waits meanwhile,
 /// so they must be quick whatever hangs; the others are called on threads of their own.
 pub trait Sight: Send + Sync + 'static {
@@ -51,7 +54,7 @@ pub trait Sight: Send + Sync + 'static {
     ///
     /// # Errors
     /// When packets are shown to somebody else already.
-    fn capture(&self, name: &str, asked: Captured) -> Option<Result<mpsc::Receiver<Bytes>, &'static str>>;
+    fn capture(&self, name: &str, asked: Captured) -> Option<Result<Pieces, &'static str>>;
     /// What the log says now.
     fn log(&self) -> model::Log;
     /// Whether the log can be told to say this.

@@ -40,7 +40,7 @@ pub(super) async fn run<O: Write, E: Write>(asked: &Capture, screen: &mut Screen
             let _ = fs::remove_file(&asked.file);
         }
     })?;
-    let blocks = match file {
+    let (blocks, broke_off) = match file {
         None => copy(stream, &mut screen.out, &mut screen.side, screen.live).await?,
         Some(mut file) => {
             // A pipe or a device has no length.
@@ -53,7 +53,11 @@ pub(super) async fn run<O: Write, E: Write>(asked: &Capture, screen: &mut Screen
     let n = usize::try_from(blocks.packets).unwrap_or(usize::MAX);
     let place = if to_pipe { "standard output".to_owned() } else { name };
     screen.note(&format!("{}, {} in {place}", counted(n, "packet"), bytes(blocks.bytes)));
-    Ok(Exit::Done)
+    let Some(why) = broke_off else { return Ok(Exit::Done) };
+    let remedy =
+        "control was started anew, the relay is gone, or the token may no more: mcr events tells; capture again";
+    screen.note(&format!("the capture broke off before its end ({why}); what came before is whole: {remedy}"));
+    Ok(Exit::Failed)
 }
 
 /// Opens a file to write, and says whether it was made.
@@ -83,16 +87,21 @@ fn path(relay: &str, asked: &Capture) -> String {
     path
 }
 
-/// Copies whole blocks until the capture ends, or somebody presses Ctrl-C.
-async fn copy(mut stream: Incoming, to: &mut impl Write, side: &mut impl Write, live: bool) -> io::Result<Blocks> {
-    let mut blocks = Blocks::default();
+/// Copies whole blocks until the capture ends, or somebody presses Ctrl-C. Says why it ended before its time, if it did.
+async fn copy(
+    mut stream: Incoming,
+    to: &mut impl Write,
+    side: &mut impl Write,
+    live: bool,
+) -> io::Result<(Blocks, Option<hyper::Error>)> {
+    let (mut blocks, mut broke_off) = (Blocks::default(), None);
     let mut clock = every(TELL);
     loop {
         tokio::select! {
             frame = stream.frame() => match frame {
                 None => break,
                 Some(Err(error)) => {
-                    let _ = writeln!(side, "mcr: the capture broke off ({error}): what came before is kept");
+                    broke_off = Some(error);
                     break;
                 }
                 Some(Ok(frame)) => {
@@ -112,7 +121,7 @@ async fn copy(mut stream: Incoming, to: &mut impl Write, side: &mut impl Write, 
     if live {
         let _ = writeln!(side);
     }
-    Ok(blocks)
+    Ok((blocks, broke_off))
 }
 
 fn every(period: Duration) -> Interval {

@@ -1,6 +1,6 @@
 //! A capture: the lanes show a relay's packets, and a thread makes a file of them, piece by piece.
 
-use crate::api::Captured;
+use crate::api::{self, Captured};
 use crate::capture::{Capture, Clocks};
 use crate::clock::{now_ns, unix_ns};
 use crate::control::desk::Desk;
@@ -28,12 +28,7 @@ impl Default for Captures {
 
 impl Captures {
     /// Begins a capture of the relay of that name, if there is one.
-    pub(super) fn begin(
-        &self,
-        desk: &Desk,
-        name: &str,
-        asked: Captured,
-    ) -> Option<Result<mpsc::Receiver<Bytes>, &'static str>> {
+    pub(super) fn begin(&self, desk: &Desk, name: &str, asked: Captured) -> Option<Result<api::Pieces, &'static str>> {
         let view = desk.view();
         let (slot, _) = view.table.relay(name)?;
         let Ok(turn) = Arc::clone(&self.0).try_acquire_owned() else {
@@ -66,7 +61,7 @@ fn follow(
     name: &str,
     mut readers: Vec<TapReader>,
     asked: Captured,
-    pieces: &mpsc::Sender<Bytes>,
+    pieces: &mpsc::Sender<io::Result<Bytes>>,
     _turn: OwnedSemaphorePermit,
 ) -> io::Result<()> {
     let clocks = Clocks { monotonic_ns: now_ns(), real_ns: unix_ns() };
@@ -74,7 +69,9 @@ fn follow(
     while !capture.is_over(now_ns()) && !pieces.is_closed() {
         let view = desk.view();
         if view.table.relay(name).is_none() {
-            break;
+            capture.end()?.flush()?;
+            let gone = io::Error::new(io::ErrorKind::NotFound, "the relay is gone");
+            return pieces.blocking_send(Err(gone)).map_err(|_| io::ErrorKind::BrokenPipe.into());
         }
         for reader in &mut readers {
             while let Some(caught) = reader.take() {
@@ -99,7 +96,7 @@ fn follow(
 /// What is written becomes pieces for whoever reads.
 #[derive(Debug)]
 struct Pieces<'a> {
-    pieces: &'a mpsc::Sender<Bytes>,
+    pieces: &'a mpsc::Sender<io::Result<Bytes>>,
     full: Vec<u8>,
 }
 
@@ -114,6 +111,6 @@ impl Write for Pieces<'_> {
             return Ok(());
         }
         let piece = Bytes::from(std::mem::take(&mut self.full));
-        self.pieces.blocking_send(piece).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.pieces.blocking_send(Ok(piece)).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }

@@ -153,7 +153,7 @@ pub(super) struct FakeSight {
     log: Mutex<String>,
     /// Whether captures go on for ever.
     pub(super) is_endless: AtomicBool,
-    endless: Mutex<Vec<tokio::sync::mpsc::Sender<axum::body::Bytes>>>,
+    endless: Mutex<Vec<tokio::sync::mpsc::Sender<std::io::Result<axum::body::Bytes>>>>,
     /// How often the numbers were written.
     pub(super) scrapes: AtomicU32,
     /// So many bytes of noise are among them.
@@ -230,7 +230,6 @@ impl Sight for FakeSight {
                 in_force: true,
                 error: None,
                 differs: None,
-                keys: Vec::new(),
                 not_in_effect: Vec::new(),
                 on_trial: None,
                 last_good: None,
@@ -266,14 +265,10 @@ impl Sight for FakeSight {
         Vec::new()
     }
 
-    fn capture(
-        &self,
-        name: &str,
-        _asked: crate::api::Captured,
-    ) -> Option<Result<tokio::sync::mpsc::Receiver<axum::body::Bytes>, &'static str>> {
+    fn capture(&self, name: &str, _asked: crate::api::Captured) -> Option<Result<crate::api::Pieces, &'static str>> {
         self.relay(name)?;
         let (pieces, taken) = tokio::sync::mpsc::channel(1);
-        pieces.try_send(axum::body::Bytes::from_static(b"pcapng")).ok()?;
+        pieces.try_send(Ok(axum::body::Bytes::from_static(b"pcapng"))).ok()?;
         if self.is_endless.load(Relaxed) {
             self.endless.lock().unwrap().push(pieces);
         }

@@ -2,9 +2,11 @@
 
 use super::desk::Desk;
 use crate::rig::Rig;
+use bench::clock::Deadline;
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const AT_MOST: Duration = Duration::from_secs(60);
@@ -69,6 +71,25 @@ fn packets_are_taken_as_they_come_and_as_they_go_and_the_relay_loses_none() {
     let packets = read(&file);
     assert!(packets.len() > 200, "{} packets in a second", packets.len());
     assert!(packets.iter().all(|[link, group, ..]| link == "out0" && group == "239.2.1.1"));
+
+    // Cut before its end it says so, and what there is can be read.
+    let broken_off = |cut: &dyn Fn()| {
+        fs::write(&file, "").unwrap();
+        let capture = desk.command(&["capture", "one", "-w", to]).stderr(Stdio::piped()).spawn().unwrap();
+        let deadline = Deadline::after(AT_MOST);
+        while fs::metadata(&file).unwrap().len() < 100_000 {
+            assert!(!deadline.passed(), "nothing is captured");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        cut();
+        let said = capture.wait_with_output().unwrap();
+        let errors = String::from_utf8_lossy(&said.stderr);
+        assert_eq!(said.status.code(), Some(1), "{errors}");
+        assert!(errors.contains("broke off before its end"), "{errors}");
+        let packets = read(&file).len();
+        assert!(errors.contains(&format!("{packets} packets, ")), "{packets}: {errors}");
+    };
+    broken_off(&|| drop(desk.done(&["restart"])));
 
     let why = desk.refused(&["capture", "nobody", "-w", to, "-c", "1"]);
     assert!(why.contains("nobody"), "{why}");
