@@ -181,7 +181,7 @@ Examples:
   mcr change 28771200012          what became of a change whose answer came too late
   mcr change 28771200012 --wait   the same, once it is over
 
-States: queued, running (with its step), done, refused or failed (nothing has changed), unkept (in force, and nobody knows
+States: queued, running (with its step), done (one that was asked for with --volatile says whether it is on disk), refused or failed (nothing has changed), unkept (in force, and nobody knows
 whether it is on disk). Exit code 0: it is done, or not over yet; 1: all else; 3: mcr cannot be reached.")]
 pub struct Change {
     /// Its number.

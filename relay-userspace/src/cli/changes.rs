@@ -70,19 +70,26 @@ fn table(changes: &[Change]) -> Table {
     table
 }
 
+/// Why it is in force and not on disk.
+fn not_kept(change: &Change) -> Option<&str> {
+    change.applied.as_ref()?.not_kept.as_deref()
+}
+
 fn tone(change: &Change) -> Tone {
     match change.state.as_str() {
+        "done" if not_kept(change).is_some() => Tone::Warn,
         "done" => Tone::Good,
         "queued" | "running" => Tone::Warn,
         _ => Tone::Bad,
     }
 }
 
-/// What was asked for: `mute relay "ch1"`.
+/// What was asked for: `mute relay "ch1"`, and what of it is still to come.
 fn what(change: &Change) -> String {
     let relay = change.relay.as_ref().map_or_else(String::new, |relay| format!(" relay \"{}\"", plain(relay)));
     let dry = if change.dry_run { " (dry run)" } else { "" };
-    format!("{}{relay}{dry}", plain(&change.what))
+    let kept = not_kept(change).map_or("", |_| " (NOT kept yet)");
+    format!("{}{relay}{dry}{kept}", plain(&change.what))
 }
 
 fn text(change: &Change, paint: Paint) -> String {
@@ -103,6 +110,9 @@ fn text(change: &Change, paint: Paint) -> String {
         let said = if change.dry_run { "would be".to_owned() } else { format!("generation {}", done.generation) };
         line("result", &format!("{said}: {} new, {} changed, {} gone", done.created, done.changed, done.removed));
         done.changes.iter().for_each(|change| line("", &plain(change)));
+    }
+    if let Some(why) = not_kept(change) {
+        line("kept", &format!("NOT yet, it is written as soon as that works: {}", plain(why)));
     }
     if let Some(problem) = &change.problem {
         line("because", &plain(&problem.detail));

@@ -58,6 +58,20 @@ pub struct Summary {
     pub changed: usize,
     /// See `created`.
     pub removed: usize,
+    /// Why it was not kept when it came into force, where it was to be made all the same.
+    pub not_kept: Option<String>,
+}
+
+impl Record {
+    /// Why what it did is not on disk yet; `unkept_since_ms` is since when something is not, in milliseconds since 1970.
+    #[must_use]
+    pub fn not_kept(&self, unkept_since_ms: Option<u64>) -> Option<&str> {
+        let Some((at, Outcome::Done(summary))) = &self.over else { return None };
+        let over_ms = self.asked_ms.saturating_add(at.saturating_sub(self.asked) / 1_000_000);
+        // What was not on disk before that is by now.
+        unkept_since_ms.filter(|since| over_ms >= *since)?;
+        summary.not_kept.as_deref()
+    }
 }
 
 /// The changes of this control. Clones are the same.
@@ -175,10 +189,10 @@ pub enum Unknown {
 
 impl Summary {
     fn of(applied: &Applied) -> Self {
-        let Applied { generation, changes, created, changed, removed, .. } = applied;
+        let Applied { generation, changes, created, changed, removed, not_kept, .. } = applied;
         let changes = changes.iter().take(LINES).cloned().collect();
         let [created, changed, removed] = [created, changed, removed].map(Vec::len);
-        Self { generation: *generation, changes, created, changed, removed }
+        Self { generation: *generation, changes, created, changed, removed, not_kept: not_kept.clone() }
     }
 }
 
@@ -212,6 +226,18 @@ mod tests {
         let Some((_, Outcome::Refused(refused))) = changes.get(remove).unwrap().over else { panic!("refused") };
         assert!(matches!(&*refused, Refusal::NotFound(name) if name == "a"));
         assert_eq!(changes.list().iter().map(|record| record.id).collect::<Vec<_>>(), [remove, reload]);
+    }
+
+    #[test]
+    fn what_is_not_on_disk_is_so_until_that_has_it() {
+        let changes = Changes::default();
+        let id = changes.ask(&Who::File, &Ask::Reload, false);
+        changes.over(id, &Ok(Applied { not_kept: Some("it is full".to_owned()), ..Applied::default() }));
+        let record = changes.get(id).unwrap();
+        assert_eq!(record.not_kept(Some(record.asked_ms)), Some("it is full"));
+        assert_eq!(record.not_kept(None), None);
+        // What has failed since then is of a later one.
+        assert_eq!(record.not_kept(Some(record.asked_ms + 60_000)), None);
     }
 
     #[test]

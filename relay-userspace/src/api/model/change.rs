@@ -47,7 +47,7 @@ pub struct Change {
     pub relay: Option<String>,
     /// Whether it was only asked what would change.
     pub dry_run: bool,
-    /// `queued`, `running`, `done` (in force on every lane), `refused` or `failed` (nothing has changed; what failed may be
+    /// `queued`, `running`, `done` (in force on every lane, and on disk unless `not_kept` says otherwise), `refused` or `failed` (nothing has changed; what failed may be
     /// asked for again), or `unkept` (in force, and nobody knows whether it is on disk).
     pub state: String,
     /// When it was asked for, as RFC 3339 in UTC.
@@ -81,4 +81,7 @@ pub struct Done {
     pub changed: u64,
     /// How many are gone.
     pub removed: u64,
+    /// Why it is in force and not on disk yet, where it was asked for with `volatile`. It is written as soon as that works.
+    #[serde(default)]
+    pub not_kept: Option<String>,
 }

@@ -129,6 +129,20 @@ fn a_full_disk_hinders_no_change_that_need_not_be_kept() {
     assert!(why.contains("make room on that disk, or take it unkept: --volatile"), "{why}");
     let said = desk.done(&["relay", "mute", "loud", "--volatile"]);
     assert!(said.contains("loud: muted (generation") && said.contains("NOT kept yet: No space left"), "{said}");
+    let last = |desk: &Desk| desk.json(&["changes"])[0].clone();
+    let (change, why) = (last(&desk), "No space left on device");
+    assert!(change["state"] == "done" && change["applied"]["not_kept"].as_str().unwrap().contains(why), "{change}");
+    assert!(desk.done(&["change", &change["id"].to_string()]).contains("NOT yet, it is written as soon as that works"));
+    disk.make_room().unwrap();
+    show.mcr.process.wait_for_after(0, "state.kept", Duration::from_secs(120)).unwrap();
+    let change = last(&desk);
+    assert!(change["state"] == "done" && change["applied"]["not_kept"].is_null(), "{change}");
+    disk.fill().unwrap();
+    desk.done(&["relay", "unmute", "loud", "--volatile"]);
+    let changes = desk.json(&["changes"]);
+    assert!(changes[1]["applied"]["not_kept"].is_null() && changes[0]["applied"]["not_kept"].is_string(), "{changes}");
+    desk.done(&["relay", "mute", "loud", "--volatile"]);
+    let kept = fs::read(&state).unwrap();
     desk.done(&["relay", "rm", "gone", "--volatile"]);
     desk.done(&["relay", "disable", "--volatile", "re*"]);
     let is_so = |desk: &Desk| {
