@@ -259,6 +259,9 @@ function showNode() {
     ["Configuration", status.config.file + (status.config.on_trial
       ? ` (on trial until ${status.config.on_trial.until})` : "") + (status.config.in_force ? "" : status.config.differs
       ? ` (differs from what is in force: a reload would ${status.config.differs.text})` : " (not in force as it is)")],
+    ["State file", status.not_kept
+      ? `${status.not_kept.file} has NOT what is in force since ${status.not_kept.since}: ${status.not_kept.problem}`
+      : "has what is in force"],
   ]);
   const lane = (of) => {
     if (of.pid === null) return state("ended", "bad");

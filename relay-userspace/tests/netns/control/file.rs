@@ -5,6 +5,8 @@ use super::desk::Desk;
 use crate::rig::{NOTED, Rig, Show};
 use bench::clock::Deadline;
 use bench::sys::rtnl::Lock;
+use crate::rig::{Rig, Show};
+use bench::clock::Deadline;
 use nix::sys::signal::Signal;
 use std::fs;
 use std::time::Duration;
@@ -131,7 +133,8 @@ fn every_key_that_a_reload_changes_is_named() {
     let desk = Desk::of(&show.mcr);
     let other = "[config]\nwatch = \"changes\"\n[health]\nhold_down = \"1s\"\n";
     write(&show, &format!("{other}{one}"), "to take it would set config.watch, health.hold_down");
-    let lines = ["set config.watch to \"changes\" (was \"off\")", "set health.hold_down to \"1000ms\" (was \"10000ms\")"];
+    let lines =
+        ["set config.watch to \"changes\" (was \"off\")", "set health.hold_down to \"1000ms\" (was \"10000ms\")"];
     let dry = desk.done(&["reload", "--dry-run"]);
     assert_eq!(dry, format!("would {}\nwould {}\ndry run: nothing was changed\n", lines[0], lines[1]));
     let told = desk.json(&["reload"]);
@@ -224,9 +227,20 @@ fn what_nobody_confirms_is_given_up_and_what_ran_before_runs_again() {
     assert_eq!(runs(&desk), ["one", "two"]);
     let left = desk.json(&["status"])["config"]["on_trial"]["seconds_left"].as_u64().unwrap();
     assert!(left > 3000 && left <= 3600, "{left}");
+    let metric = |name: &str| -> f64 {
+        let page = desk.get("/metrics");
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
+    };
+    assert!(metric("mcr_config_on_trial") == 1.0 && metric("mcr_config_trial_left_seconds") > 3000.0);
     assert!(desk.done(&["status"]).contains("mcr confirm keeps it"));
     assert!(desk.refused(&["reload"]).contains("what runs is on trial until"));
     desk.done(&["confirm"]);
+    // A page of numbers is shared for a second.
+    let deadline = Deadline::after(Duration::from_secs(20));
+    while (metric("mcr_config_on_trial"), metric("mcr_config_trial_left_seconds")) != (0.0, 0.0) {
+        assert!(!deadline.passed(), "a trial is told of that is confirmed");
+    }
     assert_eq!(desk.json(&["status"])["config"]["on_trial"], serde_json::Value::Null);
     desk.done(&["rollback"]);
     assert_eq!(runs(&desk), ["one"]);

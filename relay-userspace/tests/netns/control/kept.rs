@@ -88,6 +88,7 @@ fn a_disk_that_takes_nothing_is_told_of_before_anything_is_to_be_kept() {
     show.mcr.process.wait_for_after(mark, "state.unwritable", within).unwrap();
     let text = desk.wait_until_failing("state");
     assert!(text.contains("cannot be written: No space left on device"), "{text}");
+    assert!(desk.get("/metrics").contains("\nmcr_state_writable 0\n"));
     assert!(desk.done(&["health"]).contains("ok"), "drift is no fault");
     assert!(desk.done(&["status"]).contains("the state file cannot be written: No space left"));
     disk.make_room().unwrap();
@@ -97,7 +98,11 @@ fn a_disk_that_takes_nothing_is_told_of_before_anything_is_to_be_kept() {
     // And by a start.
     disk.remount("ro").unwrap();
     let show = rig.start(&config(&state));
-    assert!(show.mcr.process.lines().iter().any(|line| line.contains("state.unwritable")), "{}", show.mcr.process.last_words());
+    assert!(
+        show.mcr.process.lines().iter().any(|line| line.contains("state.unwritable")),
+        "{}",
+        show.mcr.process.last_words()
+    );
     let desk = Desk::of(&show.mcr);
     assert!(desk.wait_until_failing("state").contains("Read-only file system"));
     desk.refused(&add("late"));
@@ -123,7 +128,6 @@ fn a_full_disk_hinders_no_change_that_need_not_be_kept() {
     for relay in [&add("loud")[..], &gone, &rests] {
         desk.done(relay);
     }
-    let kept = fs::read(&state).unwrap();
     disk.fill().unwrap();
     let why = desk.refused(&["relay", "mute", "loud"]);
     assert!(why.contains("make room on that disk, or take it unkept: --volatile"), "{why}");
@@ -154,6 +158,7 @@ fn a_full_disk_hinders_no_change_that_need_not_be_kept() {
     let text = desk.wait_until_failing("state");
     assert!(text.contains("has not what is in force: No space left"), "{text}");
     assert!(desk.done(&["status"]).contains("relays.toml has NOT what is in force since"));
+    assert!(desk.get("/metrics").contains("\nmcr_state_kept 0\n"));
     assert!(desk.done(&["health"]).contains("ok"), "drift is no fault");
     assert_eq!(fs::read(&state).unwrap(), kept);
     // A control that follows does not undo it, and knows what is still to be done.
@@ -165,6 +170,8 @@ fn a_full_disk_hinders_no_change_that_need_not_be_kept() {
     show.mcr.process.wait_for_after(mark, "state.kept", Duration::from_secs(120)).unwrap();
     assert_eq!(desk.json(&["status"])["not_kept"], serde_json::Value::Null);
     desk.wait_until_well();
+    let page = desk.get("/metrics");
+    assert!(page.contains("\nmcr_state_kept 1\n") && page.contains("\nmcr_state_writable 1\n"));
     // And it is there after a start of everything.
     show.mcr.stop().unwrap();
     let show = rig.start(&config(&state));

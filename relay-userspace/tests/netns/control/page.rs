@@ -1,7 +1,9 @@
 //! The page at `/` in a real browser: what it shows of a node at work, by keys alone, on a phone, and after a restart.
 
 use super::browser::{Browser, DOWN, ENTER, ESCAPE, TAB, UP};
+use super::desk::Desk;
 use crate::rig::{NOTED, Rig, Show};
+use bench::Tmpfs;
 use bench::source::{Load, Source, Stream};
 use bench::sys::traced::Traced;
 use nix::sys::signal::Signal;
@@ -230,6 +232,27 @@ fn a_node_that_comes_again_is_met_without_a_reload() {
     let strange: Vec<_> = browser.console().into_iter().filter(|line| !line.contains("net::ERR_")).collect();
     assert!(strange.is_empty(), "{strange:?}");
     drop((browser, playing));
+    show.mcr.stop().unwrap();
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn what_is_in_force_and_not_on_disk_is_shown() {
+    let (rig, disk) = (Rig::new(2), Tmpfs::new().unwrap());
+    let state = format!("[state]\nfile = \"{}\"\n", disk.path().join("relays.toml").display());
+    let show = rig.start(&(state + CONFIG));
+    let desk = Desk::of(&show.mcr);
+    let browser = visit(&rig, &show);
+    let says = |words: &str| {
+        browser.wait_until(&format!("document.getElementById('facts').innerText.includes('{words}')"), SEEN);
+    };
+    says("has what is in force");
+    desk.done(&["relay", "add", "made", "--in", "in0/239.1.1.7:5000", "--out", "out0/239.2.1.7:5001"]);
+    disk.fill().unwrap();
+    desk.done(&["relay", "mute", "made", "--volatile"]);
+    says("relays.toml has NOT what is in force since");
+    says("No space left on device");
+    drop(browser);
     show.mcr.stop().unwrap();
 }
 

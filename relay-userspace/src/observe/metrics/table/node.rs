@@ -4,6 +4,7 @@ use super::super::exposition::{Exposition, Value, labels};
 use super::super::family::{Family, Read, Tell};
 use super::super::scrape::Scrape;
 use super::{counter, gauge, histogram, info};
+use crate::control::previous;
 use crate::control::turns::Turn;
 use crate::events::{Kind, logging};
 use crate::observe::documents::{SHADOWED, count_states};
@@ -119,6 +120,33 @@ pub(super) const FAMILIES: &[Family] = &[
         &[],
         "1 while the configuration file as it is now is in force.",
         Read::Node(|scrape| scrape.view.config.not_in_force().is_none().into()),
+    ),
+    gauge(
+        "mcr_config_on_trial",
+        &[],
+        "1 while what is in force is given up unless it is confirmed.",
+        Read::Node(|scrape| scrape.view.config.trial.is_some().into()),
+    ),
+    gauge(
+        "mcr_config_trial_left_seconds",
+        &[],
+        "Time until what is on trial is given up; 0 where nothing is.",
+        Read::Node(|scrape| {
+            let left_ms = scrape.view.config.trial.as_ref().and_then(previous::left).unwrap_or(0);
+            Value::seconds(left_ms.saturating_mul(1_000_000))
+        }),
+    ),
+    gauge(
+        "mcr_state_kept",
+        &[],
+        "1 while the state file has what is in force; 0 after a change that was made though it could not be kept.",
+        Read::Node(|scrape| scrape.view.config.unkept.is_none().into()),
+    ),
+    gauge(
+        "mcr_state_writable",
+        &[],
+        "1 while the state file could be written, as far as that was tried.",
+        Read::Node(|scrape| scrape.view.config.unwritable.is_none().into()),
     ),
     counter(
         "mcr_config_reads",
