@@ -10,7 +10,7 @@ use relay_userspace::control::driver::{Becomes, Ended};
 use relay_userspace::control::handover::{self, Given};
 use relay_userspace::control::sources::hold_signals;
 use relay_userspace::control::upgrade::Layouts;
-use relay_userspace::control::{driver, lock, stop};
+use relay_userspace::control::{driver, lock, starting, stop};
 use relay_userspace::events::logging::{self, LogHandle};
 use relay_userspace::report::Brief;
 use relay_userspace::{check, cli, config, lane, links, notify, preflight, probe, serve};
@@ -43,7 +43,11 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         // Whoever does not listen at its socket any more, and lanes without a control, are found by the run folder.
-        Command::Stop(asked) if !asked.names_a_socket() || lock::was_taken(&asked.folder())? => {
+        Command::Stop(asked)
+            if !asked.names_a_socket()
+                || lock::was_taken(&asked.folder())?
+                || starting::find(&asked.folder())?.is_some() =>
+        {
             let ended = runtime()?.block_on(stop::stop(&asked.folder()))?;
             writeln!(io::stdout().lock(), "{ended}")?;
             Ok(ExitCode::SUCCESS)

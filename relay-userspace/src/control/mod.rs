@@ -60,6 +60,7 @@ pub mod handover; // what one control gives the next
 pub mod successor; // a newer control that proves itself
 pub mod predecessor; // the control that it proves itself to
 pub mod upgrade; // a newer binary in the place of this one
+pub mod starting; // a control that holds no lock yet
 pub mod stop; // the end, also of lanes that have no control
 mod chaos; // control dies at a named point, for tests
 

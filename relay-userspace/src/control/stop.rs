@@ -5,8 +5,10 @@ use super::lock;
 use super::node::Start;
 use super::offloads::Offloads;
 use super::orphans::Found;
+use super::starting;
 use crate::kernel::process;
 use anyhow::{Context as _, bail};
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::os::fd::AsFd as _;
@@ -25,9 +27,15 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// When nothing runs, or it cannot be ended.
 pub async fn stop(run_dir: &Path) -> anyhow::Result<String> {
     let mut ended = Vec::new();
-    // In the middle of an upgrade another may follow the one that was asked.
-    while let Some(pid) = lock::holder(run_dir)? {
-        ended.push(end_control(run_dir, pid).await?);
+    loop {
+        // In the middle of an upgrade another may follow the one that was asked.
+        if let Some(pid) = lock::holder(run_dir)? {
+            ended.push(end_control(run_dir, pid).await?);
+        } else if let Some(pid) = starting::find(run_dir)? {
+            ended.push(end_starting(pid).await?);
+        } else {
+            break;
+        }
     }
     let _lock = lock::take(run_dir, None)?;
     let (events, _taken) = mpsc::unbounded_channel();
@@ -60,6 +68,35 @@ async fn end_control(run_dir: &Path, pid: i32) -> anyhow::Result<String> {
         bail!("mcr (pid {pid}) was killed and is still there: the kernel holds it, see dmesg");
     }
     Ok(format!("mcr (pid {pid}) did not end within {} seconds and was killed: see its log", PATIENCE.as_secs()))
+}
+
+/// Ends a control that has just been started: it takes down what it has begun. Until it listens the signal waits for it.
+async fn end_starting(pid: i32) -> anyhow::Result<String> {
+    let cannot = || format!("cannot end mcr (pid {pid}), which is starting: run mcr stop as root, or as its user");
+    let process = match process::open(u32::try_from(pid).with_context(cannot)?) {
+        Ok(process) => process,
+        Err(_) => return Ok(format!("mcr (pid {pid}) has ended")),
+    };
+    let has_ended = async || {
+        let mut waited = Duration::ZERO;
+        while !process::has_ended(process.as_fd()) && waited < PATIENCE {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            waited += LOOK_AGAIN;
+        }
+        process::has_ended(process.as_fd())
+    };
+    match kill(Pid::from_raw(pid), Signal::SIGTERM) {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(error) => return Err(error).with_context(cannot),
+    }
+    if has_ended().await {
+        return Ok(format!("mcr (pid {pid}), which was starting, has ended"));
+    }
+    process::kill(process.as_fd()).with_context(cannot)?;
+    if !has_ended().await {
+        bail!("mcr (pid {pid}) was killed and is still there: the kernel holds it, see dmesg");
+    }
+    Ok(format!("mcr (pid {pid}), which was starting, did not end within {} seconds and was killed", PATIENCE.as_secs()))
 }
 
 async fn has_let_go(run_dir: &Path, pid: i32, patience: Duration) -> anyhow::Result<bool> {

@@ -2,15 +2,41 @@
 
 use super::desk::Desk;
 use crate::rig::Rig;
-use bench::Tmpfs;
+use bench::clock::Deadline;
+use bench::links::ip;
+use bench::{Relay, Tmpfs};
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 fn relay(name: &str, group: u8) -> String {
     format!(
         "[[relay]]\nname = \"{name}\"\ninput = {{ interface = \"in0\", group = \"239.1.1.{group}\", port = 5000 }}\n\
          outputs = [{{ interface = \"out0\", group = \"239.2.1.{group}\", port = 5001 }}]\n"
     )
+}
+
+/// Whoever stops a node that has just been started means it, at whatever moment.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_start_that_is_stopped_at_any_moment_is_stopped() {
+    let rig = Rig::new(1);
+    let soon = Duration::from_secs(60);
+    for ms in [0, 1, 5, 10, 20, 40, 60, 100] {
+        let mut mcr = Relay::launch(&bench::relay::binary(), &rig.relay, &relay("one", 1), &[]).unwrap();
+        let comm = format!("/proc/{}/comm", mcr.process.pid());
+        let deadline = Deadline::after(soon);
+        while fs::read_to_string(&comm).unwrap().trim_end() != "mcr" {
+            assert!(!deadline.passed(), "it does not begin");
+        }
+        std::thread::sleep(Duration::from_millis(ms));
+        let mut stop = rig.relay.command(bench::relay::binary());
+        let said = stop.args(["stop", "--run-dir"]).arg(mcr.folder()).output().unwrap();
+        assert!(said.status.success(), "after {ms} ms: {said:?}");
+        assert!(!mcr.process.is_running().unwrap(), "after {ms} ms: {said:?}");
+        let attached = ip(&["-n", rig.relay.name(), "-d", "link", "show", "in0"]).unwrap();
+        assert!(mcr.lanes().is_empty() && !attached.contains("prog/xdp"), "after {ms} ms: {attached}");
+    }
 }
 
 /// A name came into the file that the API's relays have: a node that starts runs the file's, and the other waits.
