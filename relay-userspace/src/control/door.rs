@@ -39,7 +39,7 @@ pub fn make(path: &Path) -> anyhow::Result<OwnedFd> {
         }
         bound = bind(door.as_raw_fd(), &address);
     }
-    bound.with_context(|| format!("cannot make {}", path.display()))?;
+    bound.map_err(|errno| super::lock::cannot("make", path, &errno.into()))?;
     listen(&door, Backlog::new(WAITING)?).with_context(|| format!("cannot listen at {}", path.display()))?;
     Ok(door)
 }

@@ -69,15 +69,11 @@ fn file(folder: &Path) -> anyhow::Result<PathBuf> {
 
 /// Takes the lock, or says who has it. One that was given by the control before this one is held already.
 pub fn take(folder: &Path, given: Option<OwnedFd>) -> anyhow::Result<Lock> {
-    fs::create_dir_all(folder).with_context(|| {
-        format!("cannot make {}: run mcr as root, or name another folder with --run-dir", folder.display())
-    })?;
+    fs::create_dir_all(folder).map_err(|error| cannot("make", folder, &error))?;
     let path = file(folder)?;
     // Whoever can open the file can lock it and keep mcr from starting: nobody else may.
-    let file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).with_context(
-            || format!("cannot open {}: run mcr as root, or name another folder with --run-dir", path.display()),
-        )?;
+    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let file = opened.map_err(|error| cannot("open", &path, &error))?;
     if let Some(given) = given.map(File::from).filter(|given| is_same(given, &file)) {
         // The one that gave it may be the one for a while.
         given.try_lock().with_context(|| format!("cannot lock {}", path.display()))?;
@@ -102,8 +98,20 @@ pub fn take(folder: &Path, given: Option<OwnedFd>) -> anyhow::Result<Lock> {
         waited += LOOK_AGAIN;
     }
     let lock = Lock { file };
-    lock.sign()?;
+    lock.sign().map_err(|error| cannot("write", &path, &error))?;
     Ok(lock)
+}
+
+/// What cannot be done with what lies in the run folder, and the remedy.
+pub(super) fn cannot(what: &str, path: &Path, error: &io::Error) -> anyhow::Error {
+    let remedy = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "make room there (df, df -i), or name another with --run-dir"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "make it writable, or name another with --run-dir",
+        _ => "run mcr as root, or name another with --run-dir",
+    };
+    anyhow::anyhow!("cannot {what} {} in the run folder: {error}: {remedy}", path.display())
 }
 
 /// Whether a process is there, and not dead and not yet waited for.

@@ -39,6 +39,36 @@ fn a_start_that_is_stopped_at_any_moment_is_stopped() {
     }
 }
 
+/// The folder of the lock and of the doors takes nothing: where, and what to do.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_run_folder_that_is_full_is_named_with_the_remedy() {
+    let rig = Rig::new(1);
+    let file = Tmpfs::new().unwrap();
+    let config = file.path().join("relay.toml");
+    fs::write(&config, relay("one", 1)).unwrap();
+    let start = |folder: &Path| {
+        let mut mcr = rig.relay.command(bench::relay::binary());
+        mcr.args(["run", "--config"]).arg(&config).arg("--run-dir").arg(folder).arg("--state-dir").arg(file.path());
+        let said = mcr.output().unwrap();
+        assert_eq!(said.status.code(), Some(1), "{said:?}");
+        String::from_utf8(said.stderr).unwrap()
+    };
+    let full = Tmpfs::new().unwrap();
+    full.fill().unwrap();
+    let told = start(full.path());
+    let folder = full.path().display().to_string();
+    assert!(told.contains(&folder) && told.contains("make room") && told.contains("--run-dir"), "{told}");
+    // So is one in which no file can be made.
+    full.make_room().unwrap();
+    full.remount("nr_inodes=1").unwrap();
+    let told = start(full.path());
+    assert!(told.contains(&folder) && told.contains("make room") && told.contains("--run-dir"), "{told}");
+    full.remount("ro").unwrap();
+    let told = start(full.path());
+    assert!(told.contains(&folder) && told.contains("name another with --run-dir"), "{told}");
+}
+
 /// A name came into the file that the API's relays have: a node that starts runs the file's, and the other waits.
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]
