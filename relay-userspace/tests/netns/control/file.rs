@@ -5,8 +5,6 @@ use super::desk::Desk;
 use crate::rig::{NOTED, Rig, Show};
 use bench::clock::Deadline;
 use bench::sys::rtnl::Lock;
-use crate::rig::{Rig, Show};
-use bench::clock::Deadline;
 use nix::sys::signal::Signal;
 use std::fs;
 use std::time::Duration;
