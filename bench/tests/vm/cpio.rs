@@ -1,6 +1,11 @@
 //! An archive in the form that a kernel unpacks as its first file system (cpio, "newc").
 
 use std::fmt::Write;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
 
 const FOLDER: u32 = 0o040_755;
 const PROGRAM: u32 = 0o100_755;
@@ -21,6 +26,33 @@ impl Archive {
     /// Adds a file that can be run.
     pub(crate) fn file(&mut self, name: &str, content: &[u8]) {
         self.entry(name, PROGRAM, content);
+    }
+
+    /// Adds all that lies in a folder of this machine: folders, files and links, each as it is.
+    pub(crate) fn tree(&mut self, root: &Path, leave_out: &[&str]) -> Result<()> {
+        let mut folders = vec![root.to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))? {
+                let path = entry?.path();
+                let name = path.strip_prefix(root)?.to_str().context("a name that is no text")?;
+                if leave_out.contains(&name) {
+                    continue;
+                }
+                let facts = path.symlink_metadata()?;
+                let content = if facts.is_symlink() {
+                    fs::read_link(&path)?.into_os_string().into_encoded_bytes()
+                } else if facts.is_file() {
+                    fs::read(&path).with_context(|| format!("read {}", path.display()))?
+                } else {
+                    Vec::new()
+                };
+                self.entry(name, facts.mode(), &content);
+                if facts.is_dir() {
+                    folders.push(path);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The whole archive.

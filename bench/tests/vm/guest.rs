@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, thread};
 
@@ -23,6 +23,8 @@ const BOOTS_WITHIN: Duration = Duration::from_secs(100);
 const TRIES: u32 = 3;
 /// The longest that one line may take.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(90);
+/// The first program of a guest.
+const INIT: &str = include_str!("init.sh");
 /// What each line's answer ends with, before how it ended.
 const END: &str = "@@ ";
 
@@ -38,19 +40,35 @@ pub(crate) struct Guest {
 impl Guest {
     /// Boots this kernel with these NICs.
     pub(crate) fn boot(parts: &Parts, name: &str, kernel: &str, nics: &[Nic]) -> Result<Self> {
+        let first = Self::folder_with(parts, name, &parts.file_system(kernel, INIT)?)?;
+        Self::try_hard_to_boot(parts, name, kernel, nics, &first)
+    }
+
+    /// The same with systemd, and with mcr installed and configured so.
+    pub(crate) fn boot_systemd(parts: &Parts, name: &str, kernel: &str, nics: &[Nic], config: &str) -> Result<Self> {
+        let first = Self::folder_with(parts, name, &parts.file_system_with_systemd(kernel, INIT, config)?)?;
+        let mut guest = Self::try_hard_to_boot(parts, name, kernel, nics, &first)?;
+        guest.run("wait_for_systemd").context("systemd does not boot")?;
+        Ok(guest)
+    }
+
+    fn folder_with(parts: &Parts, name: &str, file_system: &[u8]) -> Result<PathBuf> {
+        let first = parts.folder(name)?.join("initramfs");
+        fs::write(&first, file_system).context("write the initramfs")?;
+        Ok(first)
+    }
+
+    fn try_hard_to_boot(parts: &Parts, name: &str, kernel: &str, nics: &[Nic], first: &Path) -> Result<Self> {
         for left in (1..TRIES).rev() {
-            match Self::try_to_boot(parts, name, kernel, nics) {
+            match Self::try_to_boot(parts, kernel, nics, first) {
                 Ok(guest) => return Ok(guest),
                 Err(error) => eprintln!("{name}: {error:#}; it is tried {left} times more"),
             }
         }
-        Self::try_to_boot(parts, name, kernel, nics)
+        Self::try_to_boot(parts, kernel, nics, first)
     }
 
-    fn try_to_boot(parts: &Parts, name: &str, kernel: &str, nics: &[Nic]) -> Result<Self> {
-        let folder = parts.folder(name)?;
-        let first = folder.join("initramfs");
-        fs::write(&first, parts.file_system(kernel, include_str!("init.sh"))?).context("write the initramfs")?;
+    fn try_to_boot(parts: &Parts, kernel: &str, nics: &[Nic], first: &Path) -> Result<Self> {
         let (mut wires, mut inherited) = (Vec::new(), Vec::new());
         // Names of sockets are short: the folder of a build may be deep, and 107 bytes are all there is.
         let sockets = Sockets::new()?;
@@ -60,7 +78,7 @@ impl Guest {
         for (what, path) in [("-serial", sockets.path("shell")), ("-monitor", sockets.path("monitor"))] {
             command.arg(what).arg(format!("unix:{},server=on,wait=off", path.display()));
         }
-        command.arg("-kernel").arg(parts.image(kernel)?).arg("-initrd").arg(&first);
+        command.arg("-kernel").arg(parts.image(kernel)?).arg("-initrd").arg(first);
         // A kernel that is emulated on a busy machine finds its timer too slow, and would give up.
         let mut line = "console=ttyS0 panic=-1 quiet mitigations=off no_timer_check".to_owned();
         for (number, nic) in nics.iter().enumerate() {

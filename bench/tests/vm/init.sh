@@ -1,6 +1,7 @@
 #!/bin/busybox sh
-# The first and only program of a guest: it brings up what cases need and then does what it is told, line by line, on the
-# second serial port. After each line it says "@@" and how the line ended.
+# The first program of a guest: it brings up what cases need and then does what it is told, line by line, on the second
+# serial port. After each line it says "@@" and how the line ended. Where the guest has systemd, that becomes the first process,
+# and this goes on beside it.
 /bin/busybox --install -s /bin
 mount -t devtmpfs dev /dev
 mount -t proc proc /proc
@@ -63,6 +64,16 @@ wait_for_link() {
     return 1
 }
 
+# Waits until systemd has booted, as far as it is asked to.
+wait_for_systemd() {
+    for _ in $(seq 300); do
+        systemctl is-active --quiet basic.target 2>/dev/null && return 0
+        sleep 0.2
+    done
+    systemctl list-jobs
+    return 1
+}
+
 # Starts mcr with the configuration in /tmp/relay.toml, and remembers its number.
 start_mcr() {
     : >/tmp/mcr.log
@@ -91,6 +102,16 @@ wait_for_text() {
         sleep 0.1
     done
     cat "$2"
+    return 1
+}
+
+# Waits up to 30 s until the kernel has said the text $1.
+wait_for_kernel() {
+    for _ in $(seq 300); do
+        dmesg | grep -qF "$1" && return 0
+        sleep 0.1
+    done
+    dmesg | tail -n 20
     return 1
 }
 
@@ -127,11 +148,22 @@ stop_mcr() {
     cat /tmp/mcr.json
 }
 
-stty -F /dev/ttyS1 raw -echo
-exec 3<>/dev/ttyS1
-echo "@@ 0" >&3
-while IFS= read -r line <&3; do
-    eval "$line" >&3 2>&1 </dev/null
-    echo "@@ $?" >&3
-done
-poweroff -f
+# Does what it is told.
+serve() {
+    # What systemd's tools say is read by a test.
+    export SYSTEMD_PAGER=cat SYSTEMD_COLORS=0
+    stty -F /dev/ttyS1 raw -echo
+    exec 3<>/dev/ttyS1
+    echo "@@ 0" >&3
+    while IFS= read -r line <&3; do
+        eval "$line" >&3 2>&1 </dev/null
+        echo "@@ $?" >&3
+    done
+    poweroff -f
+}
+
+if [ -x /usr/lib/systemd/systemd ]; then
+    serve &
+    exec /usr/lib/systemd/systemd --unit=basic.target
+fi
+serve

@@ -24,3 +24,4 @@ mod reclaim; // frames of a socket that was dropped
 mod igb;
 mod virtio;
 mod without; // kernels without zero-copy
+mod without_memory; // a lane that the kernel ends

@@ -19,6 +19,16 @@ pub(crate) struct Parts {
 /// and what is built in needs no module.
 const MODULES: [&str; 5] = ["virtio_pci", "virtio_net", "igb", "8021q", "bonding"];
 
+/// What of Debian no guest looks at.
+const LEFT_OUT: [&str; 3] = ["usr/share/doc", "usr/share/locale", "usr/share/man"];
+
+/// What deploy/ has, and where docs/operating.md puts it.
+const DEPLOYED: [(&str, &str); 3] = [
+    ("mcr.service", "etc/systemd/system/mcr.service"),
+    ("sysusers.conf", "etc/sysusers.d/mcr.conf"),
+    ("tmpfiles.conf", "etc/tmpfiles.d/mcr.conf"),
+];
+
 impl Parts {
     /// As the variable `MCR_VM` says.
     pub(crate) fn find() -> Result<Self> {
@@ -62,9 +72,7 @@ impl Parts {
         for folder in ["bin", "lib", "lib/x86_64-linux-gnu", "lib64", "modules", "dev", "proc", "sys", "tmp", "run"] {
             archive.folder(folder);
         }
-        archive.file("init", init.as_bytes());
-        let shell = self.root.join("shell/usr/bin/busybox");
-        archive.file("bin/busybox", &read(&shell)?);
+        self.begin(&mut archive, kernel, init)?;
         let mut shared = BTreeSet::new();
         let holder = PathBuf::from(env!("CARGO_BIN_EXE_hold-rtnl"));
         for (name, program) in [("mcr", bench::relay::binary()), ("hold-rtnl", holder)] {
@@ -74,11 +82,36 @@ impl Parts {
         for library in shared {
             archive.file(&library, &read(&Path::new("/").join(&library))?);
         }
-        let order = self.modules(kernel)?;
-        for (number, (name, content)) in order.iter().enumerate() {
+        Ok(archive.finish())
+    }
+
+    /// The first file system of a guest that systemd runs: Debian's, with mcr installed in it as docs/operating.md says.
+    pub(crate) fn file_system_with_systemd(&self, kernel: &str, init: &str, config: &str) -> Result<Vec<u8>> {
+        let mut archive = Archive::default();
+        archive.tree(&self.root.join("systemd"), &LEFT_OUT)?;
+        for folder in ["modules", "usr/local", "usr/local/bin", "etc/mcr", "etc/sysusers.d", "etc/tmpfiles.d"] {
+            archive.folder(folder);
+        }
+        self.begin(&mut archive, kernel, init)?;
+        archive.file("usr/local/bin/mcr", &read(&bench::relay::binary())?);
+        let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
+        for (from, to) in DEPLOYED {
+            archive.file(to, &read(&deploy.join(from))?);
+        }
+        archive.file("etc/mcr/relay.toml", config.as_bytes());
+        // With one, this is no first boot, on which systemd would start everything that is there.
+        archive.file("etc/machine-id", format!("{:032x}\n", 1).as_bytes());
+        Ok(archive.finish())
+    }
+
+    /// What every guest has: its first program, the shell and the modules.
+    fn begin(&self, archive: &mut Archive, kernel: &str, init: &str) -> Result<()> {
+        archive.file("init", init.as_bytes());
+        archive.file("bin/busybox", &read(&self.root.join("shell/usr/bin/busybox"))?);
+        for (number, (name, content)) in self.modules(kernel)?.iter().enumerate() {
             archive.file(&format!("modules/{number:02}-{name}.ko"), content);
         }
-        Ok(archive.finish())
+        Ok(())
     }
 
     /// The modules in an order in which they can be loaded.

@@ -61,6 +61,11 @@ impl Table {
         self.line(case, &format!("skipped: {why}"), "-", "-", "-");
     }
 
+    /// Writes the table down where no guest was needed.
+    pub(crate) fn close_without_guest(self, parts: &Parts) -> Result<()> {
+        parts.write_table(self.guest, &self.lines)
+    }
+
     /// Writes the table down; an error, with the guest's console, when a case failed.
     pub(crate) fn close(self, parts: &Parts, guest: &Guest) -> Result<()> {
         parts.write_table(self.guest, &self.lines)?;

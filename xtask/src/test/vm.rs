@@ -27,22 +27,23 @@ const SUITE: &str = "vm";
 /// Each guest has two processors and most of them wait: two guests fill two cores.
 const GUESTS_AT_ONCE: &str = "--test-threads=2";
 
-/// What is brought: a folder, the packages that it is made of, and whether it needs what they depend on.
+/// What is brought: a folder, the packages that it is made of, and which of those that they depend on.
 struct Part {
     folder: &'static str,
     suite: &'static str,
-    package: &'static str,
+    packages: &'static [&'static str],
     keep: fn(&str) -> bool,
 }
 
 /// igb needs QEMU 8 or newer, which Debian 12 does not have: it comes with its own libraries and loader. A guest of the
 /// newest kernel has both drivers in zero-copy; the two others have none for these NICs.
-const PARTS: [Part; 5] = [
-    Part { folder: "emulator", suite: "trixie", package: "qemu-system-x86", keep: |_| true },
-    Part { folder: "shell", suite: "trixie", package: "busybox-static", keep: |name| name == "busybox-static" },
-    Part { folder: "kernel-zero-copy", suite: "trixie-backports", package: "linux-image-amd64", keep: is_kernel },
-    Part { folder: "kernel-6.12", suite: "trixie", package: "linux-image-cloud-amd64", keep: is_kernel },
-    Part { folder: "kernel-6.1", suite: "bookworm", package: "linux-image-cloud-amd64", keep: is_kernel },
+const PARTS: [Part; 6] = [
+    Part { folder: "emulator", suite: "trixie", packages: &["qemu-system-x86"], keep: |_| true },
+    Part { folder: "shell", suite: "trixie", packages: &["busybox-static"], keep: |name| name == "busybox-static" },
+    Part { folder: "kernel-zero-copy", suite: "trixie-backports", packages: &["linux-image-amd64"], keep: is_kernel },
+    Part { folder: "kernel-6.12", suite: "trixie", packages: &["linux-image-cloud-amd64"], keep: is_kernel },
+    Part { folder: "kernel-6.1", suite: "bookworm", packages: &["linux-image-cloud-amd64"], keep: is_kernel },
+    Part { folder: "systemd", suite: "trixie", packages: &["systemd", "base-files", "dash"], keep: |_| true },
 ];
 
 /// The image and the modules of a kernel, not the packages that only name the newest.
@@ -88,9 +89,9 @@ fn bring(home: &Path) -> Result<(), String> {
         return Ok(());
     }
     let archive = Archive::open(&home.join("apt"))?;
-    for Part { folder, suite, package, keep } in missing {
-        let brought = archive.unpack(&[package], suite, *keep, &home.join(folder));
-        brought.map_err(|error| format!("{package} of {suite} is not to be had: {error:#}"))?;
+    for Part { folder, suite, packages, keep } in missing {
+        let brought = archive.unpack(packages, suite, *keep, &home.join(folder));
+        brought.map_err(|error| format!("{folder} of {suite} is not to be had: {error:#}"))?;
     }
     Ok(())
 }
