@@ -21,7 +21,7 @@ mod owners; // whose lines of counters begin anew
 mod pending; // why something cannot work yet
 mod place;
 #[cfg(test)]
-mod spent; // what a test has had of the processor
+mod tests; // what tests share: the processor time they have had
 
 pub mod image;
 

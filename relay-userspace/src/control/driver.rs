@@ -3,6 +3,7 @@
 
 mod asks; // what waits, is carried out, and is answered
 mod begin; // over lanes that run, or anew
+mod files; // what is read from the disk for that
 mod changes; // what the worker makes of a wish
 mod import; // a whole node is taken in
 mod hand_over; // another control follows

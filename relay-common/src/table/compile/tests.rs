@@ -3,7 +3,7 @@
 mod channels; // who takes in what
 
 use super::super::fixtures::{compiled, facts, input, ip, link, output, plan, port, relay};
-use super::super::spent::processor_time;
+use super::super::tests::processor_time;
 use super::super::{Part, PendingReason, Placement, Table};
 use super::{Conflict, compile};
 use crate::abi::{Address, MacKey};

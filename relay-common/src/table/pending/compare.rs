@@ -42,7 +42,7 @@ fn of_part<'a>(
 mod tests {
     use super::super::PendingReason;
     use super::*;
-    use crate::table::spent::processor_time;
+    use crate::table::tests::processor_time;
     use alloc::{format, vec};
     use core::time::Duration;
 

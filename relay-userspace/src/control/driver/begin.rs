@@ -1,6 +1,7 @@
 //! How control begins: over lanes that run without one, or anew.
 
 use super::Options;
+use super::files::Files;
 use super::unkept::definitions;
 use super::worker::Worker;
 use crate::clock::{now_ns, unix_ms};
@@ -8,15 +9,14 @@ use crate::config::{self, Configuration, Errors};
 use crate::control::book::Book;
 use crate::control::desk::{Asked, Desk, Findings, Pulse};
 use crate::control::differs::Differs;
-use crate::control::disk::{Disk, PATIENCE_OVER_LANES, Unanswered};
+use crate::control::disk::Disk;
 use crate::control::last_good::{LastGood, Ran, state_file_of};
 use crate::control::node::{Node, Start};
 use crate::control::not_in_effect::other_lanes;
 use crate::control::orphans::{Found, Orphans, end_strays};
-use crate::control::previous::{self, Previous, Standing};
+use crate::control::previous::Previous;
 use crate::control::problem::Problem;
 use crate::control::process::Handle;
-use crate::control::progress::Progress;
 use crate::control::running::Running;
 use crate::control::sources;
 use crate::control::store::Store;
@@ -26,7 +26,6 @@ use crate::control::view::{ConfigState, Unkept};
 use crate::events::{Event, EventLog};
 use futures_util::future::join_all;
 use relay_common::plan::Relay;
-use relay_common::trial::Trial;
 use relay_common::unasked::Difference;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -129,83 +128,6 @@ fn with_relays_of(mut configuration: Configuration, orphans: &Orphans) -> Config
 /// Where that configuration is kept. A file that nobody has taken may name another place.
 fn last_of(options: &Options, running: &Configuration) -> LastGood {
     LastGood::beside(&state_file(options, running.settings.state.file.clone()), &options.config)
-}
-
-/// The disk, for a control that begins. Over lanes, which know what runs, it is waited for less long.
-pub(super) struct Files<'a> {
-    pub(super) disk: &'a Disk,
-    pub(super) progress: &'a Progress,
-    pub(super) lanes_run: bool,
-}
-
-impl Files<'_> {
-    async fn ask<T: Send + 'static>(
-        &self,
-        what: &'static str,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Unanswered> {
-        if self.lanes_run {
-            self.disk.ask_within(PATIENCE_OVER_LANES, self.progress, what, work).await
-        } else {
-            self.disk.ask(self.progress, what, work).await
-        }
-    }
-
-    /// The configuration that ran last, if it can be read.
-    async fn last(&self, last: &LastGood) -> Result<Option<Ran>, Unanswered> {
-        let last = last.clone();
-        self.ask("reading the configuration that ran last", move || last.read().and_then(Result::ok)).await
-    }
-
-    /// What a start of everything begins with in place of the configuration file, where that was given up.
-    async fn instead_of(&self, text: &str, last: &LastGood, previous: Previous) -> Option<Configuration> {
-        let (last, hash) = (last.clone(), previous::hash(text));
-        let before = self.ask("reading what ran before", move || match previous.standing()? {
-            Standing::OnTrial(trial) if previous::left(&trial).is_none() => previous.read().and_then(Result::ok),
-            Standing::GivenUp(given_up) if given_up == hash => {
-                // Whoever died in the middle of giving it up may have left it as the last one that ran.
-                let ran = last.read().and_then(Result::ok).map(|ran| ran.configuration);
-                let both = [ran, previous.read().and_then(Result::ok)];
-                both.into_iter().flatten().find(|ran| hash != previous::hash(&ran.text))
-            }
-            _ => None,
-        });
-        before.await.ok().flatten()
-    }
-
-    /// What is on trial still. A trial whose time was up before everything began anew is over, and what ran before it runs.
-    async fn trial(&self, previous: &Previous, other: Option<&Configuration>, log: &EventLog) -> Option<Trial> {
-        let reads = previous.clone();
-        let standing = self.ask("reading what is on trial", move || reads.standing()).await.ok().flatten();
-        let Some(Standing::OnTrial(trial)) = standing else { return None };
-        let Some(file) = other.filter(|_| !self.lanes_run && previous::left(&trial).is_none()) else {
-            return Some(trial);
-        };
-        log.record(tell::rolled_back("nobody has confirmed it before the machine was booted, or mcr started anew"));
-        let (writes, given_up) = (previous.clone(), Standing::GivenUp(previous::hash(&file.text)));
-        let noted = self.ask("writing what was given up", move || writes.note(Some(&given_up))).await;
-        let problem = match noted {
-            Ok(Ok(())) => return None,
-            Ok(Err(error)) => error.to_string(),
-            Err(hangs) => hangs.to_string(),
-        };
-        tracing::warn!("cannot write down that the file was given up: {problem}");
-        None
-    }
-
-    /// The state file, and the relays in it.
-    async fn store(&self, file: PathBuf) -> (Store, Result<Vec<Relay>, String>) {
-        let path = file.clone();
-        let opened = self.ask("reading the state file", move || {
-            let mut store = Store::open(&path);
-            let kept = store.load();
-            (store, kept)
-        });
-        match opened.await {
-            Ok((store, kept)) => (store, kept.map_err(|errors| errors.to_string())),
-            Err(hangs) => (Store::unopened(&file, hangs.to_string()), Err(hangs.to_string())),
-        }
-    }
 }
 
 fn says_the_same(one: &Configuration, other: &Configuration) -> bool {

@@ -1,7 +1,8 @@
 //! The worker: a thread of its own that owns the node and does what takes long, one job after the other. The loop gives it
 //! the next when it has done the last, and sees meanwhile what it is at.
 
-use super::begin::{Beginning, Files};
+use super::begin::Beginning;
+use super::files::Files;
 use super::hand_over::Follows;
 use super::{Ended, Options};
 use crate::api::Begins;
