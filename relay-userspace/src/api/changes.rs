@@ -14,8 +14,7 @@ use axum::extract::{Path, State};
 #[utoipa::path(get, path = "/api/v1/changes", tag = "changes", responses((status = 200, body = Vec<model::Change>)))]
 pub(super) async fn list(State(api): State<Api>) -> Json<Vec<model::Change>> {
     let (now, doing) = (crate::clock::now_ns(), doing(&api));
-    let unkept = unkept_since_ms(&api);
-    Json(api.desk.changes.list().iter().map(|record| shown(record, doing.as_ref(), unkept, now)).collect())
+    Json(api.desk.changes.list().iter().map(|record| shown(record, doing.as_ref(), now)).collect())
 }
 
 /// One change, by the number that its answer has: also when that came too late for whoever asked.
@@ -28,22 +27,18 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Resu
     })?;
     let record =
         api.desk.changes.get(number).map_err(|unknown| Problem::new(Kind::NoSuchChange, unknown.to_string()))?;
-    Ok(Json(shown(&record, doing(&api).as_ref(), unkept_since_ms(&api), crate::clock::now_ns())))
+    Ok(Json(shown(&record, doing(&api).as_ref(), crate::clock::now_ns())))
 }
 
 fn doing(api: &Api) -> Option<Doing> {
     api.desk.pulse.progress.doing(crate::clock::now_ns())
 }
 
-fn unkept_since_ms(api: &Api) -> Option<u64> {
-    api.desk.view().config.unkept.as_ref().map(|unkept| unkept.since_ms)
-}
-
-fn shown(record: &Record, doing: Option<&Doing>, unkept_since_ms: Option<u64>, now: u64) -> model::Change {
+fn shown(record: &Record, doing: Option<&Doing>, now: u64) -> model::Change {
     let Record { id, who, what, relay, dry, asked_ms, asked, begun, over } = record;
     let seconds = |from: u64, to: u64| to.saturating_sub(from) as f64 / 1e9;
     let (state, applied, problem) = match over {
-        Some((_, Outcome::Done(summary))) => ("done", Some(done(summary, record.not_kept(unkept_since_ms))), None),
+        Some((_, Outcome::Done(summary))) => ("done", Some(done(summary)), None),
         Some((_, Outcome::Refused(refusal))) => {
             (refused(refusal), None, Some(Problem::from((**refusal).clone()).document()))
         }
@@ -81,8 +76,8 @@ fn step(StepView { what, done, total, age }: StepView) -> model::Progress {
     model::Progress { what, done, total, since_s: age as f64 / 1e9 }
 }
 
-fn done(summary: &Summary, not_kept: Option<&str>) -> model::Done {
-    let Summary { generation, changes, created, changed, removed, not_kept: _ } = summary;
+fn done(summary: &Summary) -> model::Done {
+    let Summary { generation, changes, created, changed, removed, not_kept } = summary;
     let count = |n: &usize| *n as u64;
     model::Done {
         generation: *generation,
@@ -90,6 +85,6 @@ fn done(summary: &Summary, not_kept: Option<&str>) -> model::Done {
         created: count(created),
         changed: count(changed),
         removed: count(removed),
-        not_kept: not_kept.map(str::to_owned),
+        not_kept: not_kept.clone(),
     }
 }

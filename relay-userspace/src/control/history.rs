@@ -58,20 +58,8 @@ pub struct Summary {
     pub changed: usize,
     /// See `created`.
     pub removed: usize,
-    /// Why it was not kept when it came into force, where it was to be made all the same.
+    /// Why it is in force and not on disk yet, where it was to be made all the same.
     pub not_kept: Option<String>,
-}
-
-impl Record {
-    /// Why what it did is not on disk yet; `unkept_since_ms` is since when something is not, in milliseconds since 1970.
-    #[must_use]
-    pub fn not_kept(&self, unkept_since_ms: Option<u64>) -> Option<&str> {
-        let Some((at, Outcome::Done(summary))) = &self.over else { return None };
-        let over_ms = self.asked_ms.saturating_add(at.saturating_sub(self.asked) / 1_000_000);
-        // What was not on disk before that is by now.
-        unkept_since_ms.filter(|since| over_ms >= *since)?;
-        summary.not_kept.as_deref()
-    }
 }
 
 /// The changes of this control. Clones are the same.
@@ -163,6 +151,17 @@ impl Changes {
         }
     }
 
+    /// The disk has what all of them did.
+    pub fn all_kept(&self) {
+        for record in &mut self.state().kept {
+            if let Some((_, Outcome::Done(summary))) = &mut record.over
+                && summary.not_kept.is_some()
+            {
+                Arc::make_mut(summary).not_kept = None;
+            }
+        }
+    }
+
     /// What is kept, newest first.
     #[must_use]
     pub fn list(&self) -> Vec<Record> {
@@ -233,11 +232,13 @@ mod tests {
         let changes = Changes::default();
         let id = changes.ask(&Who::File, &Ask::Reload, false);
         changes.over(id, &Ok(Applied { not_kept: Some("it is full".to_owned()), ..Applied::default() }));
-        let record = changes.get(id).unwrap();
-        assert_eq!(record.not_kept(Some(record.asked_ms)), Some("it is full"));
-        assert_eq!(record.not_kept(None), None);
-        // What has failed since then is of a later one.
-        assert_eq!(record.not_kept(Some(record.asked_ms + 60_000)), None);
+        let not_kept = || match changes.get(id).unwrap().over {
+            Some((_, Outcome::Done(done))) => done.not_kept.clone(),
+            _ => panic!("done"),
+        };
+        assert_eq!(not_kept().as_deref(), Some("it is full"));
+        changes.all_kept();
+        assert_eq!(not_kept(), None);
     }
 
     #[test]

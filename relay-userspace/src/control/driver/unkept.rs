@@ -51,6 +51,7 @@ impl Worker {
             self.remember();
         }
         if self.config.unkept.take().is_some() {
+            self.desk.changes.all_kept();
             self.record(tell::kept(self.store.file()));
             self.show();
         }
