@@ -13,7 +13,8 @@ pub(crate) struct Args {}
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     timed("lint", || lint::run(workspace, &lint::Args { deny: false }))?;
     timed("tidy", || tidy::run(workspace))?;
-    let tests = test::Args { suite: test::Choice::All, filter: None, jobs: None, rounds: 1, record: false };
+    let tests =
+        test::Args { suite: test::Choice::All, filter: None, jobs: None, rounds: 1, timed: false, record: false };
     timed("test all", || test::run(workspace, &tests))?;
     demo::run(workspace, &demo::Args { seconds: Some(10), demo: Vec::new() })?;
     Ok(())

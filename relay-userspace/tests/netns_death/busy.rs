@@ -18,8 +18,8 @@ use std::time::Duration;
 const RATE: u64 = 4_000;
 /// A lane that lives shorter is started again later and later.
 const LIFE: u64 = RATE * 12 / 10;
-/// The lane that follows a dead one relays within this. Others may have the machine: each death gets ten times as long, and
-/// with `test long`, where nothing else runs, the middle one gets no longer.
+/// The lane that follows a dead one relays within this: the middle one of some, with `--timed`. Others may have the machine
+/// otherwise, and ten times as long is enough.
 const WITHIN: Duration = Duration::from_millis(20);
 
 /// Kills the lane. Says how long packets waited for the one that follows: from the death to the first that it relayed.
@@ -54,8 +54,8 @@ fn nothing_is_missed(traffic: Traffic<'_>, relay: Relay, mut waited: Vec<Duratio
     assert_eq!(report.restarts(), waited.len() as u64);
     account.balance(&report, 1);
     assert_eq!(account.lost(), account.lost_on_links, "{account:?}");
-    assert!(longest < 10 * WITHIN, "a packet waited for {longest:?}");
-    assert!(std::env::var_os("MCR_LONG").is_none() || middle <= WITHIN, "{waited:?}");
+    let within = if std::env::var_os("MCR_TIMED").is_some() { WITHIN } else { 10 * WITHIN };
+    assert!(middle <= within, "packets waited for {waited:?}");
     if report.0["lanes"].as_array().unwrap().len() == 1 {
         frames_are_all_there(&report, 1);
     }
