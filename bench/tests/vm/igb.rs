@@ -6,7 +6,7 @@ use crate::guest::Guest;
 use crate::nic::Nic;
 use crate::parts::Parts;
 use crate::play::{Case, Through, play};
-use crate::table::Table;
+use crate::table::{Table, in_a_guest};
 use crate::{down, kills, mcr};
 
 const NICS: [Nic; 4] = [Nic::igb("in0"), Nic::igb("out1"), Nic::igb("out2"), Nic::igb("out3")];
@@ -16,8 +16,12 @@ const BOTH: [(&str, bool); 2] = [("in0", true), ("out1", true)];
 #[ignore = "needs an emulator and kernels: cargo xtask test vm"]
 fn igb_relays_in_zero_copy() {
     let parts = Parts::find().unwrap();
-    let mut guest = Guest::boot(&parts, "igb", "kernel-zero-copy", &NICS).unwrap();
-    let kernel = set_up(&mut guest).unwrap();
+    in_a_guest(|| play_all(&parts));
+}
+
+fn play_all(parts: &Parts) -> Result<()> {
+    let mut guest = Guest::boot(parts, "igb", "kernel-zero-copy", &NICS)?;
+    let kernel = set_up(&mut guest)?;
     let mut table = Table::new("igb", "igb", &kernel);
     table.seen("mcr probe", mcr::probe(&mut guest, "out1", true, &["out1: igb", "carrier            was away for"]));
     let one = Case::new("1 to 1", ONE, "in0", vec![Through::new(IN, &[("out1", OUT)])], &BOTH);
@@ -34,7 +38,7 @@ fn igb_relays_in_zero_copy() {
     table.seen(down.name, down::play(&mut guest, &down));
     let killed = kills::case("10 kills", &one);
     table.played(&killed, kills::play(&mut guest, &killed));
-    table.close(&parts, &guest).unwrap();
+    table.close(parts, &guest)
 }
 
 /// With frames of 2048 bytes this NIC would receive 1024 at once: see relay-userspace/src/link/quirk.rs.

@@ -11,7 +11,7 @@ use crate::guest::Guest;
 use crate::nic::Nic;
 use crate::parts::Parts;
 use crate::play::{Case, Played, RATE, Through, play, play_with};
-use crate::table::Table;
+use crate::table::{Table, in_a_guest};
 use crate::wire::owns_network;
 use crate::{backlog, down, kills, mcr, reclaim, unplug};
 
@@ -31,10 +31,14 @@ const NICS: [Nic; 8] = [
 #[ignore = "needs an emulator and kernels: cargo xtask test vm"]
 fn virtio_net_relays_in_zero_copy() {
     let parts = Parts::find().unwrap();
+    in_a_guest(|| play_all(&parts));
+}
+
+fn play_all(parts: &Parts) -> Result<()> {
     let taps = owns_network();
     let nics = if taps { &NICS[..] } else { &NICS[..NICS.len() - 2] };
-    let mut guest = Guest::boot(&parts, "virtio", "kernel-zero-copy", nics).unwrap();
-    let kernel = set_up(&mut guest, nics).unwrap();
+    let mut guest = Guest::boot(parts, "virtio", "kernel-zero-copy", nics)?;
+    let kernel = set_up(&mut guest, nics)?;
     let mut table = Table::new("virtio", "virtio_net", &kernel);
     table.seen("mcr probe", mcr::probe(&mut guest, "in0", true, &["in0: virtio_net", "mcr relays here in zero-copy."]));
     table.seen("mcr probe", mcr::probe(&mut guest, "slow", false, &["mcr relays here, and the kernel copies"]));
@@ -64,7 +68,7 @@ fn virtio_net_relays_in_zero_copy() {
     } else {
         cases.iter().for_each(|case| table.skipped(case.name, "several queues need a tap device, and that root"));
     }
-    table.close(&parts, &guest).unwrap();
+    table.close(parts, &guest)
 }
 
 /// The cases with several queues.
