@@ -72,7 +72,7 @@ const WITHOUT: [Case; 7] = [
     Case {
         prepare: |folder| fs::write(folder.file("thing"), "").unwrap(),
         check: "would not be kept in FOLDER/thing/relays.toml",
-        run: "is not kept in FOLDER/thing/relays.toml",
+        run: "event=state.unwritable",
         ..case("[state]\nfile = \"FOLDER/thing/relays.toml\"", "")
     },
     Case {
