@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 /// Where `mcr run` has its run folder unless told otherwise.
 const RUN_DIR: &str = "/run/mcr";
 
-/// Its process number, if one is there with that run folder in this network namespace.
+/// Its process number, if one is there with that run folder in this network namespace. One in a container that shares the
+/// network has a folder of that name, too, and is not meant.
 ///
 /// # Errors
 /// When the namespace cannot be told.
@@ -25,6 +26,7 @@ pub fn find(run_dir: &Path) -> anyhow::Result<Option<i32>> {
         is_mcr
             && fs::metadata(process.join("ns/net")).is_ok_and(|own| own.ino() == namespace)
             && fs::read(process.join("cmdline")).is_ok_and(|line| folder_of(&line, &process).as_ref() == Some(&wanted))
+            && is_same(&wanted, &process.join("root"))
     };
     Ok(numbers.filter(is_it).find(|pid| u32::try_from(*pid).is_ok_and(|pid| pid != std::process::id())))
 }
@@ -45,6 +47,16 @@ fn folder_of(line: &[u8], process: &Path) -> Option<PathBuf> {
     Some(whole(&stands, Path::new(OsStr::from_bytes(folder))))
 }
 
+/// Whether a folder, or the nearest one above it that is there, is the same for a process that has its files below `root`.
+fn is_same(folder: &Path, root: &Path) -> bool {
+    let place = |path: &Path| fs::metadata(path).ok().map(|there| (there.dev(), there.ino()));
+    let both = folder.ancestors().find_map(|folder| {
+        let theirs = root.join(folder.strip_prefix("/").unwrap_or(folder));
+        Some((place(folder)?, place(&theirs)?))
+    });
+    both.is_some_and(|(ours, theirs)| ours == theirs)
+}
+
 fn whole(stands: &Path, path: &Path) -> PathBuf {
     let path = std::path::absolute(stands.join(path)).unwrap_or_else(|_| path.to_owned());
     fs::canonicalize(&path).unwrap_or(path)
@@ -52,7 +64,7 @@ fn whole(stands: &Path, path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::{Path, PathBuf, folder_of};
+    use super::{Path, PathBuf, folder_of, fs, is_same};
 
     #[test]
     fn the_run_folder_is_read_from_how_it_was_called() {
@@ -65,5 +77,20 @@ mod tests {
         {
             assert_eq!(of(other), None, "{other:?}");
         }
+    }
+    #[test]
+    fn a_folder_of_that_name_in_a_container_is_another() {
+        let ours = std::env::temp_dir().join(format!("mcr-starting-{}", std::process::id()));
+        let (folder, container) = (ours.join("run/mcr"), ours.join("container"));
+        let theirs = container.join(folder.strip_prefix("/").unwrap());
+        let own = Path::new("/proc/self/root");
+        fs::create_dir_all(folder.parent().unwrap()).unwrap();
+        assert!(is_same(&folder, own), "it is to be made still");
+        fs::create_dir_all(&theirs).unwrap();
+        assert!(!is_same(&folder, &container), "theirs is made, ours is not");
+        fs::create_dir(&folder).unwrap();
+        assert!(is_same(&folder, own));
+        assert!(!is_same(&folder, &container));
+        fs::remove_dir_all(&ours).unwrap();
     }
 }
