@@ -169,7 +169,7 @@ pub fn build(
     let door = door::make(&door_path)?;
     let n_frames = whole(n_frames, needs.len(), lanes.ring_size);
     let bytes = n_frames as usize * lanes.frame_size as usize;
-    let (frames, huge) = memory::create_for_frames(c"mcr-frames", bytes)
+    let (frames, huge) = memory::huge::create_for_frames(c"mcr-frames", bytes)
         .with_context(|| format!("cannot get {} MiB of memory for the frames of lane {number}", bytes >> 20))?;
     let ledger = Arc::new(memory::create(c"mcr-ledger", Log::BYTES + whole_pages(n_frames as usize * 4))?);
     let counters_fd = memory::create(c"mcr-counters", Counters::bytes(lanes.max_relays, lanes.max_outputs))?;

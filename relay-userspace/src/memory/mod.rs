@@ -6,6 +6,7 @@
 
 pub mod counters; // what a lane counts
 pub mod frames; // frames as ownership tokens, their owner words, the pool
+pub mod huge; // memory in huge pages, for frames
 pub mod log; // the journal of one lane
 pub mod table; // the two halves of the table
 pub mod tap; // packets shown to whoever captures them
@@ -25,7 +26,6 @@ use zerocopy::{FromBytes, IntoBytes};
 
 /// The unit in which the kernel maps memory.
 pub const PAGE: usize = 4096;
-const HUGE_PAGE: usize = 2 << 20;
 /// What a processor fetches at once.
 const CACHE_LINE: usize = 64;
 
@@ -85,18 +85,6 @@ fn reopen(memory: impl AsFd, how: OFlag) -> io::Result<OwnedFd> {
     Ok(open(path.as_str(), how | OFlag::O_CLOEXEC, Mode::empty())?)
 }
 
-/// Makes a memfd for frames, of huge pages when the machine has enough of them reserved.
-/// Says which it got.
-pub fn create_for_frames(name: &CStr, len: usize) -> io::Result<(OwnedFd, bool)> {
-    if len.is_multiple_of(HUGE_PAGE)
-        && let Ok(fd) = create_of_length(name, len, MFdFlags::MFD_HUGETLB)
-        && Mapping::shared(&fd, len).is_ok()
-    {
-        return Ok((fd, true));
-    }
-    Ok((create(name, len)?, false))
-}
-
 /// What the kernel says of a memfd. The name is what it was made with, and who has it cannot give it another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct About {
@@ -130,11 +118,6 @@ impl About {
             is_read_only: how & OFlag::O_ACCMODE == OFlag::O_RDONLY,
         })
     }
-}
-
-/// Whether a memfd is of huge pages.
-pub fn is_huge(fd: impl AsFd) -> bool {
-    nix::sys::statfs::fstatfs(fd).is_ok_and(|found| usize::try_from(found.block_size()) == Ok(HUGE_PAGE))
 }
 
 /// A piece of mapped memory, unmapped when dropped.
@@ -174,11 +157,11 @@ impl Mapping {
 
     fn shared_as(fd: impl AsFd, len: usize, offset: i64, protection: ProtFlags, more: MapFlags) -> io::Result<Self> {
         let size = NonZeroUsize::new(len).ok_or(io::ErrorKind::InvalidInput)?;
-        let flags = MapFlags::MAP_SHARED | more;
-        // SAFETY: a new mapping at an address of the kernel's choice touches no memory that is in use.
-        let start = unsafe { mmap(None, size, protection, flags, fd, offset)? }.cast();
+        let (place, flags) = (huge::place_for(len), MapFlags::MAP_SHARED | more);
+        // SAFETY: a new mapping at an address of the kernel's choice, for all that is wished, touches no memory that is in use.
+        let start = unsafe { mmap(place, size, protection, flags, fd, offset)? }.cast();
         let mapping = Self { start, len };
-        // Advice only: without it the frames work, with more entries of the address cache.
+        // Advice only: without it a core dump has all packets in it.
         // SAFETY: the range is the mapping just made.
         let _ = unsafe { madvise(start.cast(), len, MmapAdvise::MADV_DONTDUMP) };
         Ok(mapping)

@@ -152,7 +152,7 @@ fn life_of(
         number: shown.number,
         core: core.checked_sub(1),
         n_frames,
-        huge: crate::memory::is_huge(&frames),
+        huge: crate::memory::huge::is_huge(&frames),
         frames,
         ledger: Arc::new(ledger),
         counters_fd,
