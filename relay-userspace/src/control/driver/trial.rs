@@ -134,7 +134,9 @@ impl Worker {
         (self.config.retry, self.config.last_good, self.config.differs) = (None, None, None);
         self.record(tell::rolled_back(reason));
         let file = self.read_file(false).await;
-        let given_up = file.as_ref().ok().map(|file| Standing::GivenUp(previous::hash(&file.text)));
+        // A file that says what runs again is not given up.
+        let given_up = file.as_ref().ok().filter(|file| file.text != self.text);
+        let given_up = given_up.map(|file| Standing::GivenUp(previous::hash(&file.text)));
         match self.give_up(given_up).await {
             Ok(()) => self.keep_previous(running).await,
             Err(refusal) => self.config.damaged = Some(format!("a start takes the file that was given up: {refusal}")),

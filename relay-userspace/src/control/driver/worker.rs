@@ -317,10 +317,12 @@ impl Worker {
         self.text = text;
     }
 
-    /// Keeps the configuration that is in force for a start at which the file is bad. One that was refused is not kept, and
-    /// where another mcr keeps its own nothing is.
+    /// Keeps the configuration that is in force for a start at which the file is bad: what that says, or what runs in its
+    /// place. Where only the lanes know what runs nothing is kept, nor where another mcr keeps its own.
     pub(super) fn keep_what_runs(&self) {
-        if self.config.refused.is_none() && self.config.differs.is_none() && self.store.is_ours() {
+        let is_the_file = self.config.refused.is_none() && self.config.differs.is_none();
+        let is_known = || !self.text.is_empty() && self.text_that_runs().is_some();
+        if self.store.is_ours() && (is_the_file || is_known()) {
             self.last.keep(Arc::clone(&self.text));
         }
     }
