@@ -1,11 +1,14 @@
 //! A node that lives through anything in any order, and a model of what it must be after each step.
 //!
-//! Steps are drawn at random: changes by the API, edits of the configuration file, reloads, deaths of control and of lanes,
+//! Steps are drawn at random: changes by the API that are to be kept or need not be, edits of the configuration file,
+//! reloads, trials that are confirmed, given up or run out, deaths of control and of lanes, restarts, upgrades, signals,
 //! links that go down, a disk that is full or hangs. After each the node must list what the model says, and relay just
-//! that: one packet to every group, once at each output that there is. A sequence that fails is shrunk and printed.
-//! `MCR_SEED=N` plays the sequences of that seed.
+//! that: one packet to every group, once at each output that there is; and what it says of the disk must be so. A sequence
+//! that fails is shrunk and printed. `MCR_SEED=N` plays the sequences of that seed.
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
+mod death; // how processes die, and come again
+mod disk; // what is on it
 mod model; // what must be
 mod node; // what is
 mod step; // what happens
@@ -18,7 +21,7 @@ use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunne
 use std::collections::BTreeMap;
 use std::env;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use step::{Spec, Step, Text, step};
+use step::{Dies, Spec, Step, Text, step};
 
 /// Steps of one life.
 const STEPS: usize = 40;
@@ -37,10 +40,11 @@ fn live(steps: &[Step]) -> Result<(), String> {
     for (number, step) in steps.iter().enumerate() {
         if model.allows(step) {
             let done = node.take(step, &mut model).and_then(|()| node.check(&model, Some(step)));
+            let done = done.and_then(|()| node.check_disk(&mut model));
             done.map_err(|wrong| format!("after step {number}, {step:?}: {wrong}\n{}", node.last_words()))?;
         }
     }
-    node.end()
+    node.end(&mut model)
 }
 
 #[test]
@@ -79,10 +83,11 @@ fn whatever_happens_the_node_is_what_the_model_says() {
 #[ignore = "needs root: cargo xtask test netns"]
 fn what_was_found_once_stays_mended() {
     let nothing = || Step::Write(Text::Relays(BTreeMap::new()));
-    let one = Text::Relays(BTreeMap::from([(0, Spec { outputs: 1, ttl: 5 })]));
+    let one = |ttl| Text::Relays(BTreeMap::from([(0, Spec { outputs: 1, ttl })]));
+    let as_begun = one(7);
     let lives = [
         // A node that was begun with nothing runs nothing after its control was killed, whatever the file says by then.
-        vec![nothing(), Step::Restart, Step::Write(one), Step::KillControl],
+        vec![nothing(), Step::Restart, Step::Write(one(5)), Step::KillControl],
         // MCR_SEED=102: the same with a file that is refused, while the last good one is older than what runs.
         vec![
             nothing(),
@@ -92,6 +97,12 @@ fn what_was_found_once_stays_mended() {
             Step::Write(Text::Broken),
             Step::KillControl,
         ],
+        // A start does not undo a rollback that brought back what the file says,
+        vec![Step::Write(one(5)), Step::Reload, Step::Write(as_begun), Step::Rollback, Step::Restart],
+        // nor one that undid another.
+        vec![Step::Write(one(5)), Step::Reload, Step::Rollback, Step::Rollback, Step::KillBoth],
+        // A configuration whose trial ran out while nothing ran is not the last good one.
+        vec![Step::Try(one(5)), Step::Expire(Dies::Everything), Step::Write(Text::Broken), Step::Restart],
     ];
     for steps in lives {
         live(&steps).unwrap_or_else(|wrong| panic!("{steps:?}: {wrong}"));

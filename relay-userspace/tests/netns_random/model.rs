@@ -1,6 +1,6 @@
 //! What a node must be after what happened to it.
 
-use crate::step::{OUTPUTS, RELAYS, Spec, Step, Switch, Text};
+use crate::step::{Dies, OUTPUTS, RELAYS, Spec, Step, Switch, Text};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A relay that came through the API.
@@ -30,7 +30,14 @@ pub(crate) struct Model {
     pub(crate) written: Text,
     /// What of it is in force.
     pub(crate) file: BTreeMap<u8, Spec>,
+    pub(crate) on_trial: bool,
+    /// What a rollback brings back.
+    before: Before,
+    /// What stood in the configuration file when it was given up: no start begins with that.
+    given_up: Option<Text>,
     pub(crate) api: BTreeMap<u8, Asked>,
+    /// What of the API's relays the disk has, where that may be something else than what is in force.
+    pub(crate) kept: Option<BTreeMap<u8, Asked>>,
     pub(crate) input: bool,
     pub(crate) outputs: [bool; OUTPUTS as usize],
     pub(crate) disk_is_full: bool,
@@ -41,8 +48,28 @@ impl Default for Model {
         let file = BTreeMap::from([(0, Spec { outputs: 1, ttl: 7 })]);
         let written = Text::Relays(file.clone());
         let outputs = [true; OUTPUTS as usize];
-        Self { written, file, api: BTreeMap::new(), input: true, outputs, disk_is_full: false }
+        Self {
+            written,
+            file,
+            on_trial: false,
+            before: Before::Nothing,
+            given_up: None,
+            api: BTreeMap::new(),
+            kept: None,
+            input: true,
+            outputs,
+            disk_is_full: false,
+        }
     }
+}
+
+/// What ran before the last reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Before {
+    Nothing,
+    Ran(BTreeMap<u8, Spec>),
+    /// One of two.
+    Unknown,
 }
 
 /// What the node answers to a change.
@@ -62,16 +89,24 @@ impl Model {
             Step::Input(up) => self.input != *up,
             Step::Disk { full } => self.disk_is_full != *full,
             Step::DiskHangs(..) => !self.disk_is_full,
-            // What began with a file that is refused begins with the last good one, which a full disk may not have taken.
-            Step::Restart => !self.disk_is_full && self.written != Text::Broken,
+            // What begins without its file begins with the last good one, which a full disk may not have taken.
+            step if step.begins_anew() => self.begins_with_file() || !self.disk_is_full,
+            // A full disk does not take down that it was given up.
+            Step::Rollback => !self.disk_is_full && self.before != Before::Unknown,
+            Step::Expire(_) => !self.disk_is_full && self.written != Text::Broken,
             _ => true,
         }
     }
 
-    /// What must be answered to a change that the API is asked for.
+    /// Whether a start of everything takes the configuration file.
+    pub(crate) fn begins_with_file(&self) -> bool {
+        self.written != Text::Broken && self.given_up.as_ref() != Some(&self.written)
+    }
+
+    /// What must be answered to a change that is asked for.
     pub(crate) fn answer(&self, step: &Step) -> Answer {
         let has = |relay: &u8| (self.file.contains_key(relay), self.api.contains_key(relay));
-        let wanted = match step {
+        let wanted = match step.change() {
             Step::Add(relay, _) | Step::DiskHangs(relay, _) => has(relay) == (false, false),
             // Of two of a name the one that runs is meant, which is the file's, unless the other can be told.
             Step::Set(relay, _) | Step::Remove(relay) | Step::Switch(relay, _) => match has(relay) {
@@ -80,11 +115,17 @@ impl Model {
             },
             // Nothing is to be done where the API has none of that name.
             Step::Adopt(relay) => has(relay).0,
-            Step::Reload | Step::Hangup(_) => self.written != Text::Broken,
+            Step::Reload | Step::Hangup(_) => self.written != Text::Broken && !self.on_trial,
+            Step::Try(_) | Step::Expire(_) => self.written != Text::Broken,
+            Step::Confirm => self.on_trial,
+            Step::Rollback => self.before != Before::Nothing,
+            // What is to follow reads the file first.
+            Step::Upgrade if self.written == Text::Broken => return Answer::Either,
             _ => true,
         };
+        let needs_no_disk = matches!(step, Step::Volatile(_) | Step::Confirm | Step::RestartControl | Step::Upgrade);
         match wanted {
-            true if self.disk_is_full || matches!(step, Step::DiskHangs(..)) => Answer::Either,
+            true if matches!(step, Step::DiskHangs(..)) || (self.disk_is_full && !needs_no_disk) => Answer::Either,
             true => Answer::Done,
             false => Answer::Refused,
         }
@@ -92,7 +133,8 @@ impl Model {
 
     /// The change was made.
     pub(crate) fn apply(&mut self, step: &Step) {
-        match step {
+        let before = matches!(step, Step::Volatile(_)).then(|| self.api.clone());
+        match step.change() {
             Step::Add(relay, spec) | Step::DiskHangs(relay, spec) => {
                 self.api.insert(*relay, Asked { spec: *spec, enabled: true, muted: false });
             }
@@ -108,15 +150,62 @@ impl Model {
                     Switch::Unmute => asked.muted = false,
                 });
             }
-            Step::Reload | Step::Hangup(_) => self.take_file(),
-            _ => {}
+            Step::Reload | Step::Hangup(_) => return self.reload(),
+            Step::Try(_) | Step::Expire(_) => return self.try_file(),
+            Step::Confirm => return self.on_trial = false,
+            Step::Rollback => return self.go_back(),
+            _ => return,
         }
+        // A change that is kept writes all of it.
+        self.kept = before.filter(|_| self.disk_is_full).map(|before| self.kept.take().unwrap_or(before));
     }
 
     /// The file is taken, if it can be.
-    pub(crate) fn take_file(&mut self) {
-        if let Text::Relays(relays) = &self.written {
-            self.file.clone_from(relays);
+    fn reload(&mut self) {
+        let Text::Relays(relays) = self.written.clone() else { return };
+        let before = std::mem::replace(&mut self.file, relays);
+        if before != self.file {
+            self.before = if self.disk_is_full { Before::Unknown } else { Before::Ran(before) };
+        }
+        self.given_up = None;
+    }
+
+    /// The file is taken on trial. Of a trial that follows one the way back is the first one's.
+    fn try_file(&mut self) {
+        let Text::Relays(relays) = self.written.clone() else { return };
+        let before = std::mem::replace(&mut self.file, relays);
+        if !self.on_trial {
+            self.before = Before::Ran(before);
+        }
+        (self.on_trial, self.given_up) = (true, None);
+    }
+
+    /// What is in force is given up for what ran before.
+    fn go_back(&mut self) {
+        let Before::Ran(before) = self.before.clone() else { return };
+        let given_up = std::mem::replace(&mut self.file, before);
+        self.before = Before::Ran(given_up);
+        self.on_trial = false;
+        self.given_up = Some(self.written.clone()).filter(|text| *text != Text::Relays(self.file.clone()));
+    }
+
+    /// Nobody has confirmed it in time.
+    pub(crate) fn expires(&mut self, dies: Dies) {
+        self.go_back();
+        if dies == Dies::Everything {
+            // Whoever begins anew begins with what ran before, or it was given up a moment earlier.
+            self.before = Before::Unknown;
+        }
+    }
+
+    /// Everything is begun anew, with what the state file had.
+    pub(crate) fn begin_anew(&mut self, kept: BTreeMap<u8, Asked>) {
+        (self.api, self.kept) = (kept, None);
+        if let Text::Relays(relays) = &self.written
+            && self.begins_with_file()
+        {
+            let relays = relays.clone();
+            self.file = relays;
         }
     }
 

@@ -1,7 +1,7 @@
 //! The node as it is: started, changed, killed, asked and sent packets.
 
 use crate::model::{Answer, Listed, Model};
-use crate::step::{OUTPUTS, RELAYS, Spec, Step};
+use crate::step::{OUTPUTS, RELAYS, Step};
 use crate::words::{FIRST, config, listed, words};
 use bench::clock::Deadline;
 use bench::links::{End, Port, Veth, ip};
@@ -9,23 +9,19 @@ use bench::packet::{Headers, build};
 use bench::relay::binary;
 use bench::source::send_frames;
 use bench::{Namespace, Relay, Sink, Tmpfs};
-use nix::sys::signal::{Signal, kill};
-use nix::sys::stat::Mode;
-use nix::unistd::{Pid, mkfifo};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::io::Read as _;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 use std::{fs, thread};
 
 /// For what takes milliseconds, with slack for a busy machine.
-const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// What must not come out has come by then, or is found by the next look.
 const MOMENT: Duration = Duration::from_millis(5);
 /// Control knows of a link within this.
-const NOTED: Duration = Duration::from_millis(200);
+pub(crate) const NOTED: Duration = Duration::from_millis(200);
 /// Frames that a look keeps at each output.
 const KEPT: usize = 64;
 /// Bytes before the payload, of Ethernet, IPv4 and UDP.
@@ -35,7 +31,7 @@ const HEADERS: usize = 42;
 #[derive(Debug)]
 pub(crate) struct Links {
     source: Namespace,
-    relay: Namespace,
+    pub(crate) relay: Namespace,
     receiver: Namespace,
     from: Port,
 }
@@ -63,9 +59,9 @@ impl Links {
 /// A running node.
 #[derive(Debug)]
 pub(crate) struct Node<'a> {
-    links: &'a Links,
-    relay: Relay,
-    disk: Tmpfs,
+    pub(crate) links: &'a Links,
+    pub(crate) relay: Relay,
+    pub(crate) disk: Tmpfs,
     /// Looks so far: each look's packets carry its number.
     looks: u32,
 }
@@ -83,7 +79,15 @@ impl<'a> Node<'a> {
     }
 
     /// Ends it in order: it has no frame of memory too few, and leaves nothing behind.
-    pub(crate) fn end(self) -> Result<(), String> {
+    pub(crate) fn end(self, model: &mut Model) -> Result<(), String> {
+        // Where there is room what was not kept is by itself.
+        let deadline = Deadline::after(SOON);
+        while model.kept.is_some() && !model.disk_is_full {
+            self.check_disk(model)?;
+            if deadline.passed() {
+                return Err("what was not kept for want of room is not kept yet".to_owned());
+            }
+        }
         let report = self.relay.stop().map_err(|error| format!("it does not end: {error:#}"))?;
         let lost = report.frames("lost") + report.lanes("lost_frames");
         if lost == 0 { Ok(()) } else { Err(format!("{lost} frames leaked: {}", report.0)) }
@@ -92,7 +96,7 @@ impl<'a> Node<'a> {
     /// Does a step, to the node and to the model.
     pub(crate) fn take(&mut self, step: &Step, model: &mut Model) -> Result<(), String> {
         match step {
-            Step::Write(text) | Step::Hangup(text) => {
+            Step::Write(text) | Step::Hangup(text) | Step::Try(text) => {
                 model.written = text.clone();
                 fs::write(self.relay.config(), config(&self.disk, text)).unwrap();
             }
@@ -112,40 +116,32 @@ impl<'a> Node<'a> {
         }
         match step {
             Step::Hangup(_) => self.hang_up(model),
-            Step::KillControl => self.kill_control(),
-            Step::KillBoth => {
-                self.relay.process.signal(Signal::SIGKILL).unwrap();
-                self.relay.process.wait(SOON).unwrap();
-                self.relay.lanes().into_iter().for_each(kill_now);
-                self.begin()?;
-                model.take_file();
-                Ok(())
-            }
-            Step::KillLane => self.kill_lane(),
-            Step::StopControl => {
-                self.relay.process.signal(Signal::SIGSTOP).unwrap();
-                let killed = self.kill_lane_only();
-                thread::sleep(NOTED);
-                self.relay.process.signal(Signal::SIGCONT).unwrap();
-                self.wait_for_another_lane(&killed)
-            }
+            Step::KillControl => self.kill_control(Signal::SIGKILL),
+            Step::SignalControl(Signal::SIGINT) | Step::KillBoth | Step::Restart => self.begin_anew(step, model),
+            Step::SignalControl(signal) => self.signal_control(*signal),
+            Step::SignalLanes(signal) => self.signal_lanes(*signal),
+            Step::KillLane => self.kill_lane(Signal::SIGKILL),
+            Step::StopControl => self.stop_control(),
+            Step::Expire(dies) => self.expire(*dies, step, model),
             Step::DiskHangs(relay, spec) => self.hang_disk(*relay, *spec, step, model),
-            Step::Restart => {
-                self.relay.process.stop(SOON).map_err(|error| format!("it does not end: {error:#}"))?;
-                self.begin()?;
-                model.take_file();
-                Ok(())
-            }
             Step::Write(_) | Step::Disk { .. } | Step::Output(..) | Step::Input(_) => Ok(()),
-            change => {
-                let output = self.mcr(&words(change)).output().unwrap();
-                self.answered(change, model, &output)
-            }
+            change => self.ask(change, model),
         }
     }
 
+    /// Asks for a change; what is answered is what must be.
+    pub(crate) fn ask(&self, change: &Step, model: &mut Model) -> Result<(), String> {
+        let output = self.mcr(&words(change)).output().unwrap();
+        self.answered(change, model, &output)
+    }
+
     /// The answer to a change is what it must be, and the model follows it.
-    fn answered(&self, change: &Step, model: &mut Model, output: &std::process::Output) -> Result<(), String> {
+    pub(crate) fn answered(
+        &self,
+        change: &Step,
+        model: &mut Model,
+        output: &std::process::Output,
+    ) -> Result<(), String> {
         let wanted = model.answer(change);
         let done = output.status.success();
         if output.status.code() == Some(3) || (wanted != Answer::Either && (wanted == Answer::Done) != done) {
@@ -157,7 +153,7 @@ impl<'a> Node<'a> {
         Ok(())
     }
 
-    fn mcr(&self, words: &[String]) -> Command {
+    pub(crate) fn mcr(&self, words: &[String]) -> Command {
         let mut mcr = Command::new(binary());
         mcr.env("MCR_SOCKET", self.relay.folder().join("mcr.sock")).args(words);
         mcr
@@ -165,97 +161,28 @@ impl<'a> Node<'a> {
 
     /// A reload that nobody waits for: a refused file is told of, a good one is in force soon.
     fn hang_up(&self, model: &mut Model) -> Result<(), String> {
-        let answer = model.answer(&Step::Reload);
+        let told = match model.answer(&Step::Reload) {
+            // It is not looked at.
+            Answer::Refused if model.on_trial => "mcr confirm keeps it",
+            Answer::Refused => "config.refused",
+            _ => "config.applied",
+        };
         let mark = self.relay.process.mark();
         self.relay.process.signal(Signal::SIGHUP).unwrap();
-        match answer {
-            Answer::Refused => self.relay.process.wait_for_after(mark, "config.refused", SOON).map(drop),
-            _ => self.relay.process.wait_for_after(mark, "config.", SOON).map(drop),
+        self.relay.process.wait_for_after(mark, told, SOON).map_err(|error| format!("{error:#}"))?;
+        if told == "config.applied" {
+            model.apply(&Step::Reload);
         }
-        .map_err(|error| format!("{error:#}"))?;
-        model.take_file();
         Ok(())
-    }
-
-    fn begin(&mut self) -> Result<(), String> {
-        self.relay.process = self.relay.another(&binary(), &self.links.relay).unwrap();
-        self.relay.wait_until_ready().map(drop).map_err(|error| format!("it does not start: {error:#}"))
-    }
-
-    fn kill_control(&mut self) -> Result<(), String> {
-        self.relay.process.signal(Signal::SIGKILL).unwrap();
-        self.relay.process.wait(SOON).unwrap();
-        let lanes = self.relay.lanes();
-        self.begin()?;
-        if self.relay.lanes() == lanes { Ok(()) } else { Err("the lanes were not taken over".to_owned()) }
-    }
-
-    fn kill_lane_only(&self) -> Vec<u32> {
-        let lanes = self.relay.lanes();
-        lanes.iter().copied().for_each(kill_now);
-        lanes
-    }
-
-    fn kill_lane(&self) -> Result<(), String> {
-        let killed = self.kill_lane_only();
-        self.wait_for_another_lane(&killed)
-    }
-
-    fn wait_for_another_lane(&self, killed: &[u32]) -> Result<(), String> {
-        let deadline = Deadline::after(SOON);
-        loop {
-            let lanes = self.relay.lanes();
-            if lanes.len() == killed.len() && lanes.iter().all(|lane| !killed.contains(lane)) {
-                return Ok(());
-            }
-            if deadline.passed() {
-                return Err(format!("no lane follows {killed:?}: {lanes:?}"));
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    /// The file that the state is written to is a pipe: to open it waits, as on a disk that hangs.
-    fn hang_disk(&self, relay: u8, spec: Spec, step: &Step, model: &mut Model) -> Result<(), String> {
-        let pipe = self.disk.path().join("relays.toml.new");
-        mkfifo(&pipe, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
-        let mut add = self.mcr(&words(&Step::Add(relay, spec)));
-        let mut add = add.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let waits = self.waits_for_the_disk(&mut add);
-        let lane = self.kill_lane();
-        if waits {
-            fs::File::open(&pipe).and_then(|mut pipe| pipe.read_to_end(&mut Vec::new())).unwrap();
-        }
-        let output = add.wait_with_output().unwrap();
-        // It is gone if something was written in its place.
-        let _ = fs::remove_file(&pipe);
-        lane?;
-        self.answered(step, model, &output)
-    }
-
-    /// Whether a thread of control waits for the pipe; not if the change was answered before.
-    fn waits_for_the_disk(&self, change: &mut Child) -> bool {
-        let threads = PathBuf::from(format!("/proc/{}/task", self.relay.process.pid()));
-        let deadline = Deadline::after(SOON);
-        while change.try_wait().unwrap().is_none() {
-            let waits = |thread: fs::DirEntry| {
-                fs::read_to_string(thread.path().join("wchan")).is_ok_and(|place| place == "wait_for_partner")
-            };
-            if fs::read_dir(&threads).unwrap().flatten().any(waits) {
-                return true;
-            }
-            assert!(!deadline.passed(), "the change is neither answered nor waits for the disk");
-            thread::sleep(Duration::from_millis(1));
-        }
-        false
     }
 
     /// The node is as the model says, in what it lists and in what it does.
     pub(crate) fn check(&mut self, model: &Model, step: Option<&Step>) -> Result<(), String> {
         let deadline = Deadline::after(SOON);
         // What was answered is so at once; what nobody answers for is so soon.
-        let is_answered =
-            matches!(step, None | Some(Step::Add(..) | Step::Set(..) | Step::Remove(_) | Step::Switch(..)));
+        let is_answered = step.is_none_or(|step| {
+            matches!(step.change(), Step::Add(..) | Step::Set(..) | Step::Remove(_) | Step::Switch(..))
+        });
         loop {
             let listed = self.listed()?;
             let wrong = if listed == model.listed() {
@@ -270,6 +197,11 @@ impl<'a> Node<'a> {
                 return Err(wrong);
             }
         }
+    }
+
+    pub(crate) fn status(&self) -> Result<Value, String> {
+        let output = self.mcr(&["status", "--json"].map(str::to_owned)).output().unwrap();
+        serde_json::from_slice(&output.stdout).map_err(|_| format!("{output:?}"))
     }
 
     fn listed(&self) -> Result<BTreeSet<Listed>, String> {
@@ -321,9 +253,4 @@ fn read(frame: &[u8]) -> Option<(u8, u32, u8)> {
     let is_ours = headers[12..14] == [8, 0] && headers[23] == 17 && headers[30..32] == [239, 2];
     let look = u32::from_be_bytes(payload.get(..4)?.try_into().ok()?);
     is_ours.then(|| (headers[33].wrapping_sub(FIRST), look, headers[22]))
-}
-
-fn kill_now(pid: u32) {
-    // It may be gone already.
-    let _ = kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL);
 }

@@ -1,9 +1,11 @@
 //! A step in the words of the command line and of the configuration file, and a relay as the API shows it.
 
-use crate::model::Listed;
+use crate::model::{Asked, Listed};
 use crate::step::{Spec, Step, Text};
 use bench::Tmpfs;
+use bench::relay::binary;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// The group of the first relay.
@@ -33,6 +35,13 @@ pub(crate) fn words(change: &Step) -> Vec<String> {
         Step::Remove(n) => relay("rm", *n),
         Step::Switch(n, switch) => relay(switch.word(), *n),
         Step::Adopt(n) => relay("adopt", *n),
+        Step::Volatile(change) => [words(change), vec!["--volatile".to_owned()]].concat(),
+        Step::Try(_) => vec!["reload".to_owned(), "--confirm".to_owned(), "1h".to_owned()],
+        Step::Expire(_) => vec!["reload".to_owned(), "--confirm".to_owned(), "1s".to_owned()],
+        Step::Confirm => vec!["confirm".to_owned()],
+        Step::Rollback => vec!["rollback".to_owned()],
+        Step::RestartControl => vec!["restart".to_owned()],
+        Step::Upgrade => vec!["upgrade".to_owned(), binary().display().to_string()],
         _ => vec!["reload".to_owned()],
     }
 }
@@ -67,7 +76,7 @@ pub(crate) fn config(disk: &Tmpfs, text: &Text) -> String {
     config
 }
 
-/// A relay of the list.
+/// A relay of the list, or of the state file.
 pub(crate) fn listed(relay: &Value) -> Listed {
     let outputs = relay["outputs"].as_array().unwrap();
     let link = |output: &Value| output["interface"].as_str().unwrap()[3..].parse::<u8>().unwrap();
@@ -80,4 +89,14 @@ pub(crate) fn listed(relay: &Value) -> Listed {
         outputs: outputs.iter().map(|output| 1 << link(output)).sum(),
         ttl: u8::try_from(outputs[0]["ttl"].as_u64().unwrap()).unwrap(),
     }
+}
+
+/// The relays that a state file has.
+pub(crate) fn kept(text: &str) -> BTreeMap<u8, Asked> {
+    let file: Value = toml::from_str(text).unwrap();
+    let relays = file["relay"].as_array().into_iter().flatten().map(listed);
+    let asked = |Listed { relay, enabled, muted, outputs, ttl, .. }| {
+        (relay, Asked { spec: Spec { outputs, ttl }, enabled, muted })
+    };
+    relays.map(asked).collect()
 }
