@@ -102,7 +102,8 @@ async fn try_out(netlink: &Netlink, reading: Reading) -> anyhow::Result<Findings
     let zero_copy = if spoilt { ZeroCopy::Never } else { ZeroCopy::Auto };
     let program = Program::load(Loading { max_relays: 1, debug: false })?;
     let bytes = RING as usize * FRAME as usize;
-    let (memory, _) = memory::huge::create_for_frames(c"mcr-probe", bytes).context("cannot get memory for frames")?;
+    let (memory, _) =
+        memory::huge::create_for_frames(c"mcr-probe", bytes, || true).context("cannot get memory for frames")?;
     let frames = Mapping::shared(&memory, bytes).context("cannot map the frames")?;
     let mut queues = Vec::new();
     for number in (1..link.n_rx_queues.max(link.n_tx_queues)).rev() {

@@ -87,6 +87,7 @@ impl Crew {
         frames: impl Fn(u32) -> u32,
         run_dir: &Path,
         events: UnboundedSender<Event>,
+        progress: &Arc<Progress>,
     ) -> anyhow::Result<Self> {
         let image = image::image_size(lanes.max_relays, lanes.max_outputs);
         let made = memory::create(c"mcr-table", TableMemory::bytes(image))?;
@@ -95,7 +96,8 @@ impl Crew {
         let doors: Vec<PathBuf> = (0..lanes.n_lanes()).map(|lane| door::path(run_dir, namespace, lane)).collect();
         let build = |(number, path): (u32, &PathBuf)| {
             let own = needs.iter().filter(|(need, _)| need.lane == number).map(|(need, uses)| (need, *uses));
-            let (station, sockets) = station::build(number, &lanes, &own.collect(), frames(number), path.clone())?;
+            let (station, sockets) =
+                station::build(number, &lanes, &own.collect(), frames(number), path.clone(), progress)?;
             Ok(Life::new(station, sockets))
         };
         let built: anyhow::Result<Vec<Life>> = (0..).zip(&doors).map(build).collect();
@@ -108,7 +110,8 @@ impl Crew {
         let posts = lives.iter().map(|life| Post::new(life, None)).collect();
         let supervisor = Supervisor::new((lanes.clone(), user), table, Vault::default(), lives, events.clone())?;
         let asker = Asker::start(events.clone())?;
-        Ok(Self { posts, lanes, rebinds: false, memory, supervisor, events, asker, progress: Arc::default() })
+        let progress = Arc::clone(progress);
+        Ok(Self { posts, lanes, rebinds: false, memory, supervisor, events, asker, progress })
     }
 
     /// Starts every lane that does not run; from now on each that dies is started again, whatever control does.

@@ -139,8 +139,8 @@ impl Node {
         // Where a lane cannot take bound sockets up, it is given each while it runs, as those that come later are.
         let bound = if start.rebinds { &BTreeMap::new() } else { &needed };
         let lanes = (plan.lanes.clone(), start.lane_user.clone());
-        let mut crew = Crew::build(lanes, bound, frames, &start.run_dir, start.events.clone())?;
-        (crew.rebinds, crew.progress) = (start.rebinds, Arc::clone(&start.progress));
+        let mut crew = Crew::build(lanes, bound, frames, &start.run_dir, start.events.clone(), &start.progress)?;
+        crew.rebinds = start.rebinds;
         let empty = Table::empty(plan.lanes.max_relays, plan.lanes.max_outputs);
         let memberships = Memberships::default();
         let reports = start_reports(&memberships, start, Begins::Anew);

@@ -1,6 +1,7 @@
 //! A station: everything that one lane works with, held by control so that the lane can die and be started again.
 
 use super::door;
+use super::progress::Progress;
 use super::sockets::{Need, Uses};
 use crate::lane::handoff::{Message, Outfit, kind, said};
 use crate::memory::counters::Counters;
@@ -157,20 +158,23 @@ impl Station {
 #[expect(clippy::cast_possible_truncation, reason = "the journal has room for far fewer")]
 pub const MAX_SOCKETS: u16 = relay_common::journal::MAX_SOCKETS as u16;
 
+/// Frames get their memory in such pieces. One takes some ten milliseconds; all of them, where there are gigabytes, seconds.
+const PIECE: usize = 64 << 20;
+
 /// Builds a lane's station and its sockets: door and memory first, then the sockets, each with a full fill ring before it is bound.
-/// Where another program has a queue there is none yet.
+/// Where another program has a queue there is none yet. It is given up between two pieces when the node is to end.
 pub fn build(
     number: u32,
     lanes: &Lanes,
     needs: &BTreeMap<&Need, Uses>,
     n_frames: u32,
     door_path: PathBuf,
+    progress: &Progress,
 ) -> anyhow::Result<(Station, Vec<Arc<LaneSocket>>)> {
     let door = door::make(&door_path)?;
     let n_frames = whole(n_frames, needs.len(), lanes.ring_size);
     let bytes = n_frames as usize * lanes.frame_size as usize;
-    let (frames, huge) = memory::huge::create_for_frames(c"mcr-frames", bytes)
-        .with_context(|| format!("cannot get {} MiB of memory for the frames of lane {number}", bytes >> 20))?;
+    let (frames, huge) = frames(number, bytes, progress)?;
     let ledger = Arc::new(memory::create(c"mcr-ledger", Log::BYTES + whole_pages(n_frames as usize * 4))?);
     let counters_fd = memory::create(c"mcr-counters", Counters::bytes(lanes.max_relays, lanes.max_outputs))?;
     let counters = Arc::new(Counters::open(&counters_fd, lanes.max_relays, lanes.max_outputs)?);
@@ -195,6 +199,8 @@ pub fn build(
     let area = Mapping::shared(&station.frames, bytes).context("cannot map the frames")?;
     let words = Mapping::shared_at(&*station.ledger, whole_pages(n_frames as usize * 4), Log::BYTES as i64)?;
     for (number, (need, uses)) in (0..MAX_SOCKETS).zip(needs) {
+        // With each the kernel pins all frames.
+        progress.go_on()?;
         let first = u32::from(number) * lanes.ring_size;
         // Another program that has one of a link's queues has the others too.
         if busy.contains(&need.ifindex) {
@@ -216,6 +222,26 @@ pub fn build(
         sockets.push(Arc::new(LaneSocket { number, need, output, busy_polled, bound: Arc::new(bound), rings: None }));
     }
     Ok((station, sockets))
+}
+
+/// Memory for the frames of a lane, and whether it is of huge pages.
+fn frames(lane: u32, bytes: usize, progress: &Progress) -> anyhow::Result<(OwnedFd, bool)> {
+    let cannot = || format!("cannot get {} MiB of memory for the frames of lane {lane}", bytes >> 20);
+    let (frames, huge) =
+        memory::huge::create_for_frames(c"mcr-frames", bytes, || !progress.is_ending()).with_context(cannot)?;
+    progress.steps("memory for the frames of lanes", bytes.div_ceil(PIECE));
+    for at in (0..bytes).step_by(PIECE) {
+        let allocate = || memory::allocate(&frames, at, PIECE.min(bytes - at));
+        // A signal interrupts it.
+        while let Err(error) = allocate() {
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error).with_context(cannot);
+            }
+            progress.go_on()?;
+        }
+        progress.advance()?;
+    }
+    Ok((frames, huge))
 }
 
 /// So many frames a lane with so many sockets gets that is to have `n_frames`: enough for their fill rings, and whole huge pages,

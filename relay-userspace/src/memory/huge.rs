@@ -20,26 +20,27 @@ const COLLAPSES_WITHIN_NS: u64 = 1_000_000_000;
 const PRESENT: u64 = 1 << 63;
 
 /// Makes a memfd for frames, in huge pages where they can be had: those that are reserved on this machine, else what the kernel can
-/// put together now. Says whether all of it lies in such.
-pub fn create_for_frames(name: &CStr, len: usize) -> io::Result<(OwnedFd, bool)> {
+/// put together now, as long as it is wanted. Says whether all of it lies in such.
+pub fn create_for_frames(name: &CStr, len: usize, is_wanted: impl Fn() -> bool) -> io::Result<(OwnedFd, bool)> {
     if len.is_multiple_of(HUGE_PAGE)
         && let Ok(fd) = create_of_length(name, len, MFdFlags::MFD_HUGETLB)
-        && Mapping::shared(&fd, len).is_ok()
+        // Who maps them has them set aside.
+        && Mapping::shared_bare(&fd, len).is_ok()
     {
         return Ok((fd, true));
     }
     let fd = create(name, len)?;
-    let huge = len.is_multiple_of(HUGE_PAGE) && collapse(&Mapping::shared_bare(&fd, len)?);
+    let huge = len.is_multiple_of(HUGE_PAGE) && collapse(&Mapping::shared_bare(&fd, len)?, is_wanted);
     Ok((fd, huge))
 }
 
 /// Has the kernel put huge pages into memory that has none yet (since Linux 6.1, whatever the machine is set to), until one cannot
 /// be had. Says whether it got them all.
-fn collapse(area: &Mapping) -> bool {
+fn collapse(area: &Mapping, is_wanted: impl Fn() -> bool) -> bool {
     let end = now_ns() + COLLAPSES_WITHIN_NS;
     (0..area.len()).step_by(HUGE_PAGE).all(|at| {
         // Where no page is there yet, the kernel looks no further.
-        area.bring(at, PAGE) && now_ns() < end && {
+        is_wanted() && area.bring(at, PAGE) && now_ns() < end && {
             let part = area.start().as_ptr().wrapping_add(at);
             // SAFETY: the part lies in the mapping, and what is in its pages stays as it is.
             unsafe { libc::madvise(part.cast(), HUGE_PAGE, libc::MADV_COLLAPSE) == 0 }
@@ -80,7 +81,7 @@ mod tests {
     /// The address cache and the end of a lane profit only if it is so where it is mapped again.
     #[test]
     fn frames_lie_in_huge_pages_where_the_kernel_has_them() {
-        let (fd, huge) = create_for_frames(c"frames", 2 * HUGE_PAGE).unwrap();
+        let (fd, huge) = create_for_frames(c"frames", 2 * HUGE_PAGE, || true).unwrap();
         assert_eq!(is_huge(&fd), huge);
         let again = Mapping::shared_bare(&fd, 2 * HUGE_PAGE).unwrap();
         assert_eq!(again.start().as_ptr() as usize % HUGE_PAGE, 0);

@@ -12,7 +12,7 @@ pub mod table; // the two halves of the table
 pub mod tap; // packets shown to whoever captures them
 mod words; // words that are looked for once
 
-use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl, open};
+use nix::fcntl::{FallocateFlags, FcntlArg, OFlag, SealFlag, fallocate, fcntl, open};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 use nix::sys::stat::{Mode, fchmod};
@@ -83,6 +83,11 @@ pub fn writable(memory: impl AsFd) -> io::Result<OwnedFd> {
 fn reopen(memory: impl AsFd, how: OFlag) -> io::Result<OwnedFd> {
     let path = format!("/proc/self/fd/{}", memory.as_fd().as_raw_fd());
     Ok(open(path.as_str(), how | OFlag::O_CLOEXEC, Mode::empty())?)
+}
+
+/// Has a part of a memfd its pages now, and not when each is looked at.
+pub fn allocate(fd: impl AsFd, at: usize, len: usize) -> io::Result<()> {
+    Ok(fallocate(fd, FallocateFlags::empty(), at as i64, len as i64)?)
 }
 
 /// What the kernel says of a memfd. The name is what it was made with, and who has it cannot give it another.

@@ -230,6 +230,44 @@ fn a_stop_in_the_first_moments_of_a_start_is_a_stop() {
     assert!(stage_is_bare(&stage), "something stays behind");
 }
 
+/// Gigabytes for frames take seconds: a stop in the middle of that gets no more of them.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_stop_while_frames_get_their_memory_ends_that() {
+    /// Bytes for the frames of the only lane, in frames of 2 KiB.
+    const ALL: u64 = 2 << 30;
+    /// What comes between a signal and when it is heard.
+    const ON_THE_WAY: u64 = 512 << 20;
+    let stage = Stage::new(1);
+    let config = stage.config().replace("[lanes]", &format!("[lanes]\nframes = {}", ALL / 2048));
+    let mut relay = Relay::launch(&bench::relay::binary(), &stage.relay, &config, &[]).unwrap();
+    wait_until("frames get no memory", || memory_of_frames(&relay) > 64 << 20);
+    let before = memory_of_frames(&relay);
+    relay.process.signal(Signal::SIGTERM).unwrap();
+    let mut most = before;
+    while relay.process.is_running().unwrap() {
+        most = most.max(memory_of_frames(&relay));
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let ended = relay.process.wait(SOON).unwrap();
+    assert_eq!(ended.code(), Some(0), "{ended}: {}", relay.process.last_words());
+    eprintln!("    {} MiB at the stop, {} MiB at the end", before >> 20, most >> 20);
+    assert!(before + ON_THE_WAY < ALL, "it was got too soon to show anything: {before}");
+    assert!(most < before + ON_THE_WAY, "{before} bytes at the stop, {most} at the end");
+    assert!(stage_is_bare(&stage) && relay.lanes().is_empty(), "something stays behind");
+}
+
+/// Bytes that a node's frames have got so far.
+fn memory_of_frames(relay: &Relay) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = format!("/proc/{}/fd", relay.process.pid());
+    let open = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|one| one.path());
+    let mut frames = open
+        .filter(|path| std::fs::read_link(path).is_ok_and(|to| to.to_string_lossy().starts_with("/memfd:mcr-frames")));
+    // A block is 512 bytes.
+    frames.find_map(|path| std::fs::metadata(path).ok()).map_or(0, |found| found.blocks() * 512)
+}
+
 /// Whatever of `[http]` cannot be had when control begins, it is in charge all the same, says so, and tries again.
 #[test]
 #[ignore = "needs root: cargo xtask test netns"]

@@ -6,6 +6,7 @@ use crate::control::door;
 use crate::control::event::Event;
 use crate::control::lane_user::LaneUser;
 use crate::control::process::LaneProcess;
+use crate::control::progress::Progress;
 use crate::control::release::{Asker, Parked};
 use crate::control::sockets::Need;
 use crate::control::station::{self, LaneSocket, Station};
@@ -100,7 +101,9 @@ impl Crew {
         }
         for number in (0..lanes.n_lanes()).filter(|number| !posts.contains_key(number)).collect::<Vec<_>>() {
             let door_path = door::path(run_dir, namespace, number);
-            let (station, sockets) = station::build(number, &lanes, &BTreeMap::new(), n_frames, door_path)?;
+            // Whoever wants an end means the lanes that run, too: they are taken over first.
+            let progress = Progress::default();
+            let (station, sockets) = station::build(number, &lanes, &BTreeMap::new(), n_frames, door_path, &progress)?;
             let mut life = Life::new(station, sockets);
             life.restarts = restarts.get(number as usize).copied().unwrap_or(0) + 1;
             posts.insert(number, (Post::new(&life, None), life));
