@@ -1,6 +1,7 @@
 //! The state file: the relays that came through the API. It is written aside, flushed and renamed, so that a crash at
 //! any point leaves the old one or the new one.
 
+use super::chaos;
 use super::desk::Refusal;
 use crate::config::{self, Errors, relay_to_json};
 use nix::fcntl::{Flock, FlockArg};
@@ -237,7 +238,7 @@ impl Prepared {
     /// # Errors
     /// When that failed: the old one is still there.
     pub fn commit(self) -> Result<Option<String>, Refusal> {
-        self.commit_with(flush_folder)
+        self.commit_with(|file| chaos::fails("store.flush").and_then(|()| flush_folder(file)))
     }
 
     fn commit_with(mut self, flush: impl FnOnce(&Path) -> io::Result<()>) -> Result<Option<String>, Refusal> {

@@ -31,6 +31,10 @@ mod leaving; // lanes die while they drop a socket
 #[cfg(feature = "chaos")]
 mod points; // control dies at each point of a start and of an upgrade
 #[cfg(feature = "chaos")]
+mod comes_back; // a binary that works beside the old one, and not in its place
+#[cfg(feature = "chaos")]
+mod flushed; // what is said of a disk that does not say that it has something
+#[cfg(feature = "chaos")]
 mod trial; // a configuration is on trial meanwhile
 #[cfg(feature = "chaos")]
 mod phases; // lanes kill themselves in the middle of a commit
