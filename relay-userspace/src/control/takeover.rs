@@ -110,6 +110,7 @@ impl Orphans {
             tried: Tried::default(),
         };
         chaos::at("takeover.found");
+        chaos::fails("takeover.found").context("cannot take the lanes over")?;
         if !is_same_object {
             needless.extend(parts);
         }
