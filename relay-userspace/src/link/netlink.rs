@@ -1,5 +1,6 @@
 //! Links, addresses, routes and neighbours, asked of the kernel over netlink.
 
+mod dump; // whole lists
 mod neighbours; // who is on a link, and who is kept resolved
 
 pub use neighbours::Keeping;
@@ -8,11 +9,12 @@ use super::event::LinkEvents;
 use super::queues::Queues;
 use super::xdp::Attached;
 use super::{ethtool, xdp};
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::StreamExt;
 use relay_common::facts::{Link, VlanDevice};
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use rtnetlink::packet_route::link::{InfoData, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteType, RouteVia};
 use rtnetlink::{Handle, RouteMessageBuilder};
 use std::collections::BTreeSet;
@@ -90,7 +92,9 @@ impl Netlink {
     /// # Errors
     /// When the socket cannot be made.
     pub fn new() -> Result<Self, LinkError> {
-        let (connection, handle, _) = rtnetlink::new_connection().map_err(LinkError::Socket)?;
+        let (mut connection, handle, _) = rtnetlink::new_connection().map_err(LinkError::Socket)?;
+        // Whether a list is whole may be said at its end alone.
+        connection.set_forward_done(true);
         tokio::spawn(connection);
         Ok(Self { handle, queues: Arc::default() })
     }
@@ -127,14 +131,12 @@ impl Netlink {
         let mut readings = self.links().await?;
         let there: BTreeSet<u32> = readings.iter().map(|reading| reading.link.ifindex).collect();
         readings.retain(|reading| names.is_none_or(|names| names.contains(&reading.link.name.as_str())));
-        let mut addresses: Vec<AddressMessage> = self
-            .handle
-            .address()
-            .get()
-            .execute()
-            .try_collect()
-            .await
-            .map_err(|e| LinkError::new("list addresses", e))?;
+        let question = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+        let of = |message| match message {
+            RouteNetlinkMessage::NewAddress(address) => Some(address),
+            _ => None,
+        };
+        let mut addresses = self.list("list addresses", question, of).await?;
         addresses.sort_by_key(reluctance);
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         queues.keep_only(|ifindex| there.contains(&ifindex));
@@ -154,9 +156,11 @@ impl Netlink {
     }
 
     async fn links(&self) -> Result<Vec<Reading>, LinkError> {
-        let messages: Vec<LinkMessage> =
-            self.handle.link().get().execute().try_collect().await.map_err(|e| LinkError::new("list links", e))?;
-        Ok(messages.iter().map(reading).collect())
+        let of = |message| match message {
+            RouteNetlinkMessage::NewLink(link) => Some(reading(&link)),
+            _ => None,
+        };
+        self.list("list links", RouteNetlinkMessage::GetLink(LinkMessage::default()), of).await
     }
 
     /// The next hop of a unicast destination through this link: the destination itself or a gateway; `None` when no

@@ -2,7 +2,7 @@
 
 use super::{LinkError, Netlink};
 use crate::link::event::usable_mac;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::StreamExt;
 use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use rtnetlink::packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage, NeighbourState,
@@ -37,15 +37,13 @@ impl Netlink {
     /// # Errors
     /// When the kernel does not answer.
     pub async fn neighbours(&self) -> Result<BTreeMap<(u32, IpAddr), Entry>, LinkError> {
-        let mut entries = self.handle.neighbours().get().execute();
-        let mut all = BTreeMap::new();
-        while let Some(entry) = entries.try_next().await.map_err(|e| LinkError::new("list neighbours", e))? {
-            if let Some(address) = address_of(&entry) {
-                let is_kept = is_managed(&entry) || is_permanent(&entry);
-                all.insert((entry.header.ifindex, address), Entry { mac: usable_mac(&entry), is_kept });
-            }
-        }
-        Ok(all)
+        let of = |message| {
+            let RouteNetlinkMessage::NewNeighbour(entry) = message else { return None };
+            let is_kept = is_managed(&entry) || is_permanent(&entry);
+            Some(((entry.header.ifindex, address_of(&entry)?), Entry { mac: usable_mac(&entry), is_kept }))
+        };
+        let question = RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default());
+        Ok(self.list("list neighbours", question, of).await?.into_iter().collect())
     }
 
     /// The hardware address of a neighbour, when the kernel has one that it would use.
