@@ -262,7 +262,7 @@ impl Node {
         let lacks = lacks.into_iter().map(|feature| {
             format!("this kernel lacks {}: {}; remedy: {}", feature.name(), feature.cost(), feature.remedy())
         });
-        let warnings = [self.crew.lane_user().warning(), self.unit.warning()];
+        let warnings = [self.crew.lane_user().warning(), self.unit.warning(), self.neighbours.warning()];
         lacks.chain(warnings.into_iter().flatten().map(str::to_owned)).collect()
     }
 

@@ -18,6 +18,8 @@ pub struct Neighbours {
     unasked: BTreeSet<Destination>,
     /// By link and next hop, what is known of it.
     hops: BTreeMap<Destination, Hop>,
+    /// That the kernel has no room for more, and what helps.
+    full: Option<String>,
 }
 
 /// What is known of a next hop.
@@ -82,15 +84,17 @@ impl Neighbours {
     async fn keep(&mut self, netlink: &Netlink) -> Result<(), LinkError> {
         let used = self.used();
         if used.is_empty() {
+            self.note_room(None);
             return Ok(());
         }
         let entries = netlink.neighbours().await?;
-        let mut result = Ok(());
+        let (mut result, mut full) = (Ok(()), None);
         for (ifindex, next_hop) in used {
             let found = match entries.get(&(ifindex, next_hop)) {
                 Some(entry) if entry.is_kept => Ok(entry.mac),
                 _ => {
                     if let Err(error) = netlink.keep_neighbour(ifindex, next_hop).await {
+                        full = full.or_else(|| told_of_room(&error));
                         result = result.and(Err(error));
                     }
                     netlink.neighbour(ifindex, next_hop).await
@@ -102,7 +106,22 @@ impl Neighbours {
                 Err(error) => result = result.and(Err(error)),
             }
         }
+        self.note_room(full);
         result
+    }
+
+    /// Tells once that there is no room.
+    fn note_room(&mut self, full: Option<String>) {
+        if let Some(text) = full.as_deref().filter(|_| self.full.is_none()) {
+            tracing::warn!("a unicast output waits for its neighbour: {text}");
+        }
+        self.full = full;
+    }
+
+    /// Why neighbours are missing that nobody would miss otherwise.
+    #[must_use]
+    pub fn warning(&self) -> Option<&str> {
+        self.full.as_deref()
     }
 
     /// The next hops that destinations have.
@@ -153,6 +172,10 @@ impl Neighbours {
         };
         self.wanted.iter().filter_map(fact).collect()
     }
+}
+
+fn told_of_room(error: &LinkError) -> Option<String> {
+    matches!(error, LinkError::NeighboursFull { .. }).then(|| error.to_string())
 }
 
 /// What a notice changed.

@@ -11,11 +11,10 @@ use super::xdp::Attached;
 use super::{ethtool, xdp};
 use futures_util::StreamExt;
 use relay_common::facts::{Link, VlanDevice};
-use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use rtnetlink::packet_route::link::{InfoData, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
-use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteType, RouteVia};
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::{Handle, RouteMessageBuilder};
 use std::collections::BTreeSet;
 use std::io;
@@ -35,6 +34,15 @@ pub enum LinkError {
         what: &'static str,
         /// Its answer.
         source: io::Error,
+    },
+    /// There is no room for another neighbour.
+    #[error(
+        "the kernel's table of IPv{version} neighbours is full: raise net.ipv{version}.neigh.default.gc_thresh3 (sysctl), \
+         which counts for the whole machine"
+    )]
+    NeighboursFull {
+        /// Of IP: 4 or 6.
+        version: u8,
     },
     /// The connection broke, or an answer made no sense.
     #[error("no answer to the request to {what}: {text}")]
@@ -57,6 +65,7 @@ impl LinkError {
     fn errno(&self) -> Option<i32> {
         match self {
             Self::Socket(source) | Self::Refused { source, .. } => source.raw_os_error(),
+            Self::NeighboursFull { .. } => Some(libc::ENOBUFS),
             Self::NoAnswer { .. } => None,
         }
     }

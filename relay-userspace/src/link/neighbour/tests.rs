@@ -53,3 +53,15 @@ fn strangers_change_nothing() {
     let elsewhere = LinkEvent::NeighbourChanged { ifindex: LINK + 1, address: address(9), mac: Some(MAC) };
     assert_eq!(neighbours.learn(&elsewhere), Learned::Nothing);
 }
+
+#[test]
+fn want_of_room_is_a_warning_until_there_is_some() {
+    let mut neighbours = neighbours();
+    let silent = LinkError::NoAnswer { what: "keep a neighbour", text: String::new() };
+    neighbours.note_room(told_of_room(&silent));
+    assert_eq!(neighbours.warning(), None);
+    neighbours.note_room(told_of_room(&LinkError::NeighboursFull { version: 6 }));
+    assert!(neighbours.warning().unwrap().contains("net.ipv6.neigh.default.gc_thresh3"));
+    neighbours.note_room(None);
+    assert_eq!(neighbours.warning(), None);
+}

@@ -9,6 +9,7 @@ use rtnetlink::packet_route::neighbour::{
 };
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use std::collections::BTreeMap;
+use std::io;
 use std::net::IpAddr;
 
 /// How the kernel keeps a neighbour.
@@ -108,10 +109,18 @@ impl Netlink {
         let mut answers = self.handle.clone().request(request).map_err(|e| LinkError::new(WHAT, e))?;
         while let Some(answer) = answers.next().await {
             if let NetlinkPayload::Error(error) = answer.payload {
-                return Err(LinkError::Refused { what: WHAT, source: error.to_io() });
+                return Err(not_kept(WHAT, address, error.to_io()));
             }
         }
         Ok(())
+    }
+}
+
+/// Why a neighbour is not kept resolved.
+fn not_kept(what: &'static str, address: IpAddr, source: io::Error) -> LinkError {
+    match source.raw_os_error() {
+        Some(libc::ENOBUFS) => LinkError::NeighboursFull { version: if address.is_ipv4() { 4 } else { 6 } },
+        _ => LinkError::Refused { what, source },
     }
 }
 
@@ -149,4 +158,20 @@ fn is_managed(entry: &NeighbourMessage) -> bool {
     entry.attributes.iter().any(
         |attribute| matches!(attribute, NeighbourAttribute::ExtFlags(flags) if flags.contains(NeighbourExtFlags::Managed)),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::not_kept;
+    use std::io;
+
+    #[test]
+    fn a_full_table_names_what_is_to_be_raised() {
+        let told = |address: &str, errno| {
+            not_kept("keep a neighbour", address.parse().unwrap(), io::Error::from_raw_os_error(errno)).to_string()
+        };
+        assert!(told("192.0.2.1", libc::ENOBUFS).contains("net.ipv4.neigh.default.gc_thresh3"));
+        assert!(told("2001:db8::1", libc::ENOBUFS).contains("net.ipv6.neigh.default.gc_thresh3"));
+        assert!(!told("192.0.2.1", libc::ENETDOWN).contains("gc_thresh3"));
+    }
 }
