@@ -25,7 +25,7 @@ use super::predecessor;
 use super::stalls::{Stall, Stalls};
 use super::supervisor::Seen;
 use super::tell;
-use super::turns::Turn;
+use super::turns::{Mark, Turn};
 use super::view::View;
 use super::{sources, summary};
 use crate::api::Begins;
@@ -182,7 +182,7 @@ impl Loop {
                 notice = sources::notice(&mut notices) => Event::Link(notice),
                 _ = ticks.tick() => Event::Tick,
             };
-            let began = now_ns();
+            let began = Mark::now();
             if matches!(event, Event::WorkerEnded) {
                 return self.ended(&mut events).await;
             }
@@ -194,7 +194,8 @@ impl Loop {
             }
             self.turned();
             let (now, before) = (now_ns(), std::mem::replace(&mut processor, thread_ns()));
-            self.pulse.turns.note(Turn { processor: processor - before, wall: now - began }, now);
+            let (processor, wall, waited) = (processor - before, began.wall(now), began.waited());
+            self.pulse.turns.note(Turn { processor, wall, waited }, now);
         }
     }
 

@@ -1,5 +1,8 @@
-//! How long the turns of the loop take: the longest of the last minutes, in processor time and by the clock.
+//! How long the turns of the loop take: the longest of the last minutes, in processor time and by the clock, and how long
+//! one has waited.
 
+use crate::clock::{now_ns, thread_ns};
+use nix::sys::resource::{UsageWho, getrusage};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The longest is of this window and of the one before it: of the last five to ten minutes.
@@ -10,6 +13,7 @@ const WINDOW_NS: u64 = 300_000_000_000;
 pub struct Turns {
     processor: Longest,
     wall: Longest,
+    waited: Longest,
 }
 
 /// How long a turn took, in nanoseconds.
@@ -19,6 +23,41 @@ pub struct Turn {
     pub processor: u64,
     /// By the clock: where others have the processor it is longer.
     pub wall: u64,
+    /// In calls that waited, for a disk or a lock: nothing where the thread never gave the processor up by itself.
+    pub waited: u64,
+}
+
+/// A moment of the calling thread, from which on its time is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    wall: u64,
+    processor: u64,
+    /// How often it had given the processor up by itself.
+    gave_up: i64,
+}
+
+impl Mark {
+    /// This moment.
+    #[must_use]
+    pub fn now() -> Self {
+        // It cannot fail; if it did, nothing would have been waited.
+        let gave_up = getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.voluntary_context_switches());
+        Self { wall: now_ns(), processor: thread_ns(), gave_up }
+    }
+
+    /// How long ago it was, by the clock.
+    #[must_use]
+    pub const fn wall(&self, now: u64) -> u64 {
+        now.saturating_sub(self.wall)
+    }
+
+    /// How long the thread has waited since.
+    #[must_use]
+    pub fn waited(&self) -> u64 {
+        let now = Self::now();
+        let (wall, processor) = (now.wall - self.wall, now.processor - self.processor);
+        if now.gave_up == self.gave_up { 0 } else { wall.saturating_sub(processor) }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -34,12 +73,13 @@ impl Turns {
     pub fn note(&self, turn: Turn, now: u64) {
         self.processor.note(turn.processor, now);
         self.wall.note(turn.wall, now);
+        self.waited.note(turn.waited, now);
     }
 
     /// The longest of the last minutes.
     #[must_use]
     pub fn longest(&self, now: u64) -> Turn {
-        Turn { processor: self.processor.read(now), wall: self.wall.read(now) }
+        Turn { processor: self.processor.read(now), wall: self.wall.read(now), waited: self.waited.read(now) }
     }
 }
 
@@ -67,12 +107,25 @@ impl Longest {
 
 #[cfg(test)]
 mod tests {
-    use super::{Turn, Turns, WINDOW_NS};
+    use super::{Mark, Turn, Turns, WINDOW_NS};
+    use std::time::Duration;
+
+    #[test]
+    fn who_waits_has_waited_and_who_computes_has_not() {
+        let mark = Mark::now();
+        std::thread::sleep(Duration::from_millis(20));
+        let waited = mark.waited();
+        assert!(waited > 10_000_000, "{waited}");
+        let mark = Mark::now();
+        let sum = (0..3_000_000_u64).fold(0, |sum, n| std::hint::black_box(sum + n));
+        assert!(sum > 0);
+        assert_eq!(mark.waited(), 0);
+    }
 
     #[test]
     fn the_longest_is_forgotten_after_two_windows() {
         let turns = Turns::default();
-        let turn = |processor| Turn { processor, wall: 2 * processor };
+        let turn = |processor| Turn { processor, wall: 2 * processor, waited: 3 * processor };
         let at = |windows: u64| 7 * WINDOW_NS + windows * WINDOW_NS;
         assert_eq!(turns.longest(at(0)), turn(0));
         turns.note(turn(5), at(0));

@@ -80,11 +80,12 @@ pub(super) const FAMILIES: &[Family] = &[
     gauge(
         "mcr_control_longest_turn_seconds",
         &["time"],
-        "The longest turn of control's loop in the last five to ten minutes: in processor time of its thread, and by the wall's clock, which is longer where others have the processor. It hears nothing for so long.",
+        "The longest turn of control's loop in the last five to ten minutes: in processor time of its thread, by the wall's clock, which is longer where others have the processor, and how long one has waited in calls. It hears nothing for so long.",
         Read::NodeBy(|scrape, tell| {
-            let Turn { processor, wall } = scrape.desk.pulse.turns.longest(scrape.now);
+            let Turn { processor, wall, waited } = scrape.desk.pulse.turns.longest(scrape.now);
             tell("processor", Value::seconds(processor));
             tell("wall", Value::seconds(wall));
+            tell("waited", Value::seconds(waited));
         }),
     ),
     gauge(
