@@ -1,4 +1,5 @@
-//! The files in `config/` are the manual: they say what is true, all of it, and they work.
+//! The files in `config/` are the manual: they say what is true, all of it, and they work. The unit in `deploy/` says what
+//! systemd is to do with it.
 
 use relay_common::facts::{Facts, Link, Neighbour, VlanDevice};
 use relay_common::plan::Plan;
@@ -126,4 +127,33 @@ fn every_example_compiles() {
     for name in names {
         insta::assert_snapshot!(name.as_str(), golden(&name));
     }
+}
+
+/// Each of these has cost streams, or health, where it was systemd's default.
+#[test]
+fn the_unit_keeps_streams_alive_where_systemd_would_not() {
+    let unit = std::fs::read_to_string(file("../deploy/mcr.service")).unwrap();
+    let value = |key: &str| unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('=')).next_back();
+    for (key, wanted) in [
+        // It comes back however it ended, however often, and before a probe of keepalived's misses it.
+        ("Restart", "always"),
+        ("StartLimitIntervalSec", "0"),
+        ("RestartSec", "100ms"),
+        // A death of control is no death of lanes, nor is that of a lane that of the unit.
+        ("KillMode", "process"),
+        ("OOMPolicy", "continue"),
+        // A node with all the groups that it may have; the soft limit is 1024 otherwise.
+        ("LimitNOFILE", "65536"),
+        // Frames are pinned.
+        ("LimitMEMLOCK", "infinity"),
+        // What lies in memory is other people's streams.
+        ("LimitCORE", "0"),
+        ("NotifyAccess", "main"),
+        ("ExecReload", "/usr/local/bin/mcr reload"),
+        ("ExecStop", "/usr/local/bin/mcr stop"),
+    ] {
+        assert_eq!(value(key), Some(wanted), "{key}");
+    }
+    let first_to_be_killed: i32 = value("OOMScoreAdjust").unwrap().parse().unwrap();
+    assert!(first_to_be_killed <= -500, "{first_to_be_killed}: streams go when the machine runs out of memory");
 }

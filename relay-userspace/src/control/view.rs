@@ -330,3 +330,18 @@ impl ConfigState {
         self.read.clone().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Retry;
+
+    #[test]
+    fn what_fails_again_is_tried_again_twice_as_late() {
+        let mut retry = None;
+        let pauses = [2, 4, 8, 16, 32, 64, 64, 64].map(|_| {
+            let now = retry.map_or(7, |retry: Retry| retry.at);
+            retry.insert(Retry::after(retry, now)).at - now
+        });
+        assert_eq!(pauses.map(|pause| pause / 1_000_000_000), [2, 4, 8, 16, 32, 64, 64, 64]);
+    }
+}

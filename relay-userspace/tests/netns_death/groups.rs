@@ -170,9 +170,14 @@ fn a_reload_that_failed_is_tried_again_by_itself() {
     let mark = relay.process.mark();
     let failed = mcr(&relay, &["reload"]);
     assert!(String::from_utf8_lossy(&failed.stderr).contains("everything is as it was"), "{failed:?}");
-    // And once more by itself, as long as nothing has changed.
+    // And once more by itself, as long as nothing has changed: after two seconds, and after four more.
     let applied = "the configuration file: reload all relays: applied";
-    relay.process.wait_for_after(mark, "the configuration file: reload all relays: refused", SOON).unwrap();
+    let refused = "the configuration file: reload all relays: refused";
+    relay.process.wait_for_after(mark, refused, SOON).unwrap();
+    let (mark, first) = (relay.process.mark(), monotonic_ns());
+    relay.process.wait_for_after(mark, refused, 3 * SOON).unwrap();
+    let later = Duration::from_nanos(monotonic_ns() - first);
+    assert!(later > Duration::from_secs(3), "it was tried again after {later:?}");
     assert_eq!(n_joined(&stage), 0);
     limit(4096);
     relay.process.wait_for_after(mark, applied, Duration::from_secs(60)).unwrap();
