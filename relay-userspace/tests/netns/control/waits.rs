@@ -80,8 +80,8 @@ fn many() -> String {
 }
 
 /// No turn of the loop took long, in processor time of its thread, nor in calls that wait: it heard everything at once. That is
-/// 10 ms; where others have the machine it takes up to ten times as long. It is the release build, whatever these tests are
-/// built as.
+/// 10 ms; where others have the machine it takes up to ten times as long, and who has waited for a moment waits for the processor,
+/// too: what must show is a call that waits for the disk that hangs for seconds. It is the release build, whatever these tests are built as.
 fn the_loop_hears(desk: &Desk) {
     let longest = desk.json(&["status"])["longest_turn_s"].as_f64().unwrap();
     eprintln!("    the longest turn of the loop: {:.1} ms", longest * 1e3);
@@ -90,7 +90,7 @@ fn the_loop_hears(desk: &Desk) {
     let waited = "mcr_control_longest_turn_seconds{time=\"waited\"} ";
     let waited: f64 = scrape.lines().find_map(|line| line.strip_prefix(waited)).unwrap().parse().unwrap();
     eprintln!("    the longest wait of the loop: {:.1} ms", waited * 1e3);
-    assert!(waited < 0.1, "{waited} s");
+    assert!(waited < 1.0, "{waited} s");
 }
 
 const ROOM: &str = "[lanes]\nmax_relays = 4200\nmax_outputs = 17000\n";
