@@ -18,6 +18,12 @@ fn when_start_returns_packets_flow() {
     let rights = "rights  bpf, ipc_lock, kill, net_admin, net_raw, perfmon, setgid, setuid\n";
     assert!(status.contains(rights), "{status}");
     assert!(status.contains("users   control mcr, lanes mcr-lane\n"), "{status}");
+    // As systemd has understood them.
+    let understood =
+        [("RestartUSec", "100ms"), ("OOMPolicy", "continue"), ("LimitNOFILE", "65536"), ("LimitCORE", "0")];
+    for (property, wanted) in understood {
+        assert_eq!(container.show(property), wanted, "{property}");
+    }
     let (user, group) = container.ids("mcr");
     for (folder, owner) in [("/run/mcr", user), ("/var/lib/mcr", user), ("/etc/mcr", 0)] {
         let folder = fs::metadata(container.inside(folder)).unwrap();

@@ -57,6 +57,36 @@ fn the_last_words_belong_to_the_unit() {
     assert!(!found().contains("<3>"), "{}", found());
 }
 
+/// The report at the end is a few lines, however many relays there are: what follows it is not dropped for its length.
+#[test]
+#[ignore = "needs root: cargo xtask test systemd"]
+fn a_stop_leaves_a_few_lines_in_the_journal() {
+    const RELAYS: usize = 200;
+    let stage = Stage::boot();
+    let container = &stage.container;
+    let relay = |n: usize| {
+        format!(
+            "[[relay]]\nname = \"many-{n}\"\ninput = {{ interface = \"in0\", group = \"239.3.1.{n}\", port = 5000 }}\n\
+             outputs = [{{ interface = \"out0\", group = \"239.4.1.{n}\", port = 5001 }}]\n"
+        )
+    };
+    fs::write(container.file("/etc/mcr/relay.toml"), (0..RELAYS).map(relay).collect::<String>()).unwrap();
+    container.done("systemctl", &["start", "mcr"]);
+    let all = ["--no-pager", "--quiet", "--output=cat", "--unit=mcr"];
+    let lines = || container.run("journalctl", &all).text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let before = lines().len();
+    container.done("systemctl", &["stop", "mcr"]);
+    // systemd's own line comes after what control said.
+    wait_until(|| format!("{:?}", lines()), || lines()[before..].iter().any(|line| line.contains("Stopped")));
+    let said = &lines()[before..];
+    assert!(said.len() < RELAYS / 4, "{} lines: {said:?}", said.len());
+    assert!(!said.iter().any(|line| line.contains("many-1")), "{said:?}");
+    assert!(
+        said.iter().any(|line| line.starts_with(&format!("relays {RELAYS}, "))),
+        "it says what was counted: {said:?}"
+    );
+}
+
 #[test]
 #[ignore = "needs root: cargo xtask test systemd"]
 fn a_journal_that_hangs_is_in_nobodys_way() {
