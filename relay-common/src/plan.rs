@@ -34,7 +34,7 @@ impl Plan {
     /// The links that outputs of enabled relays name, each once, in the order in which they first appear.
     #[must_use]
     pub fn output_links(&self) -> Vec<&str> {
-        each_once(self.enabled().flat_map(|relay| &relay.outputs).map(|output| output.interface.as_str()))
+        each_once(self.enabled().flat_map(|relay| relay.outputs.links()))
     }
 
     fn enabled(&self) -> impl Iterator<Item = &Relay> {

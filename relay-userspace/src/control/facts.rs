@@ -77,7 +77,8 @@ fn destinations(facts: &Facts, plan: &Plan) -> BTreeSet<Destination> {
             Vlans::Keep => Some(link.ifindex),
         }
     };
-    let outputs = plan.relays.iter().filter(|relay| relay.enabled).flat_map(|relay| &relay.outputs);
+    let to_hosts = plan.relays.iter().filter(|relay| relay.enabled && !relay.outputs.lead_to_groups());
+    let outputs = to_hosts.flat_map(|relay| &relay.outputs);
     outputs
         .filter(|output| !output.destination.is_multicast())
         .filter_map(|output| Some((device(output)?, output.destination)))

@@ -31,7 +31,10 @@ impl Works {
             let pending = pending.remove(at.relay.name.as_str()).unwrap_or_default();
             let is_input = |place: &usize| view.pending.get(*place).is_some_and(|one| one.part == Part::Input);
             let input_works = at.key.is_some() && !pending.iter().any(is_input);
-            let sends = at.outputs.iter().filter(|output| output.pending.is_none()).count();
+            // Of most relays nothing is pending, and there are many outputs.
+            let waits =
+                if pending.is_empty() { 0 } else { at.outputs.iter().filter(|it| it.pending.is_some()).count() };
+            let sends = at.outputs.len() - waits;
             (slot, of_relay(input_works, sends as u64, at.outputs.len() as u64), pending)
         };
         let each: Vec<_> = view.table.slots().filter(|(_, at)| at.relay.enabled).map(one).collect();
@@ -76,8 +79,7 @@ impl Works {
 }
 
 fn links_of(relay: &Relay) -> impl Iterator<Item = &str> {
-    let outputs = relay.outputs.iter().map(|output| output.interface.as_str());
-    std::iter::once(relay.input.interface.as_str()).chain(outputs)
+    std::iter::once(relay.input.interface.as_str()).chain(relay.outputs.links())
 }
 
 /// How many of these links are up, have a carrier, and can be used.

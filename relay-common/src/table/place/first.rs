@@ -31,7 +31,7 @@ pub(super) struct Lanes<'a> {
 fn ways(plan: &Plan) -> BTreeSet<(&str, &str)> {
     let (mut ways, mut last) = (BTreeSet::new(), None);
     for relay in plan.relays.iter().filter(|relay| relay.enabled) {
-        for to in relay.outputs.iter().map(|output| output.interface.as_str()) {
+        for to in relay.outputs.links() {
             let way = (relay.input.interface.as_str(), to);
             // Mostly it is the one before once more, and there are many.
             if last != Some(way) {

@@ -43,7 +43,10 @@ fn desk() -> Desk {
         lane.latency(ns);
     }
     let mut node = node;
-    node.relay(1).relay.name = "a \"b\" \\ c\nd".to_owned();
+    let name = "a \"b\" \\ c\nd".to_owned();
+    let before = std::mem::replace(&mut node.relay(1).relay.name, name.clone());
+    let pending = Arc::make_mut(&mut node.view.pending).iter_mut().filter(|pending| pending.relay == before);
+    pending.for_each(|pending| pending.relay.clone_from(&name));
     let desk = node.desk();
     desk.events.record(Event::new(Kind::NodeReady, "ready"));
     desk.http.certificate.store(Some(Arc::new(certificate())));
