@@ -3,10 +3,7 @@
 use super::{Conflict, Numbers, SlotOutput, SlotRelay, Table};
 use crate::outputs::Outputs;
 use crate::plan::{Output, Plan, Relay};
-use alloc::{
-    collections::{BTreeMap, BTreeSet},
-    vec::Vec,
-};
+use alloc::{collections::BTreeMap, vec::Vec};
 
 /// The relays at their slots, not resolved yet.
 pub(super) struct Assigned {
@@ -20,25 +17,21 @@ pub(super) struct Assigned {
 
 /// Gives every relay of the plan a slot and every output a counter.
 pub(super) fn assign(plan: &Plan, previous: &Table, refused: &mut Vec<Conflict>) -> Assigned {
-    let names: BTreeSet<&str> = plan.relays.iter().map(|relay| relay.name.as_str()).collect();
     let (mut slot_numbers, mut counter_numbers) = (previous.slots.clone(), previous.counters.clone());
-    let mut kept = BTreeMap::new();
-    for (slot, old) in previous.slots() {
-        if names.contains(old.relay.name.as_str()) {
-            kept.insert(old.relay.name.as_str(), (slot, old));
-        } else {
-            slot_numbers.release(slot);
-            old.outputs.iter().for_each(|output| counter_numbers.release(output.counter));
-        }
+    let (kept, gone) = kept(plan, previous);
+    for (slot, old) in gone {
+        slot_numbers.release(slot);
+        old.outputs.iter().for_each(|output| counter_numbers.release(output.counter));
     }
     // All numbers are given back before any is taken, so that a full table can exchange one relay for another.
     let counters: Vec<Counters<'_>> = plan
         .relays
         .iter()
-        .map(|relay| match kept.get(relay.name.as_str()) {
+        .zip(kept)
+        .map(|(relay, kept)| match kept {
             // Most are what they were.
-            Some((slot, old)) if old.relay.outputs == relay.outputs => Counters::AsBefore(*slot, old),
-            Some((slot, old)) => Counters::Of(Some(*slot), kept_counters(old, relay, &mut counter_numbers)),
+            Some((slot, old)) if old.relay.outputs == relay.outputs => Counters::AsBefore(slot, old),
+            Some((slot, old)) => Counters::Of(Some(slot), kept_counters(old, relay, &mut counter_numbers)),
             None => Counters::Of(None, relay.outputs.iter().map(|_| None).collect()),
         })
         .collect();
@@ -55,6 +48,33 @@ pub(super) fn assign(plan: &Plan, previous: &Table, refused: &mut Vec<Conflict>)
     }
     refuse_what_has_no_room(plan, refused);
     assigned
+}
+
+/// A relay of the table before, with its slot.
+type Old<'a> = (u32, &'a SlotRelay);
+
+/// Where each relay of the plan was, if it was there, and who was there and is no more.
+fn kept<'a>(plan: &Plan, previous: &'a Table) -> (Vec<Option<Old<'a>>>, Vec<Old<'a>>) {
+    let mut left: Vec<Option<Old<'a>>> = previous.slots().map(Some).collect();
+    let is_it = |old: &Option<Old<'_>>, new: &Relay| {
+        old.is_some_and(|(_, old)| old.relay.is(new) || old.relay.name == new.name)
+    };
+    // Mostly they stand in the order of their slots, and one is gone at most: no name is looked up.
+    let mut next = 0;
+    let in_order = plan.relays.iter().map(|relay| {
+        let at = (next..left.len().min(next + 2)).find(|at| is_it(&left[*at], relay))?;
+        next = at + 1;
+        left[at].take()
+    });
+    let mut kept: Vec<Option<Old<'a>>> = in_order.collect();
+    let mut others: BTreeMap<&str, Old<'a>> =
+        left.into_iter().flatten().map(|old| (old.1.relay.name.as_str(), old)).collect();
+    for (kept, relay) in kept.iter_mut().zip(&plan.relays).filter(|(kept, _)| kept.is_none()) {
+        *kept = others.remove(relay.name.as_str());
+    }
+    let mut gone: Vec<Old<'a>> = others.into_values().collect();
+    gone.sort_by_key(|(slot, _)| *slot);
+    (kept, gone)
 }
 
 /// The counters of a relay's outputs, and its slot if it has one.

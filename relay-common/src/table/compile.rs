@@ -59,7 +59,7 @@ pub fn compile(plan: &Plan, facts: &Facts, place: &Placement, previous: Option<&
     };
     let compiled = Compiled { table, pending: Vec::new(), refused };
     let built = (0..n_relays).map(|_| None).collect();
-    let mut work = Work { compiled, owners: BTreeMap::new(), built, before, same };
+    let mut work = Work { compiled, built, before, same };
     for (relay, slot) in plan.relays.iter().zip(slots) {
         if let Some(slot) = slot.filter(|_| relay.enabled) {
             work.add_input(&node, relay, slot);
@@ -153,8 +153,6 @@ impl<'a> Node<'a> {
 /// A table in the making.
 struct Work<'a> {
     compiled: Compiled,
-    /// Whose an input key is, by slot: from each source that is named, or from any.
-    owners: BTreeMap<Channel, u32>,
     /// The outputs of each slot that has a key.
     built: Vec<Option<Built>>,
     /// The table before.
@@ -171,9 +169,6 @@ enum Built {
     AsBefore,
 }
 
-/// An input key, and the source that it is taken from; any source when there is none.
-pub(super) type Channel = (InputKey, Option<Address>);
-
 impl Work<'_> {
     fn pend(&mut self, relay: &Relay, part: Part, reason: PendingReason) {
         self.compiled.pending.push(Pending { relay: relay.name.clone(), part, reason });
@@ -188,7 +183,19 @@ impl Work<'_> {
             Ok(input) => input,
             Err(reason) => return self.pend(relay, Part::Input, reason),
         };
-        if let Some((first, source)) = self.own(input.key, &relay.input.sources, slot) {
+        let kernel = &mut self.compiled.table.kernel;
+        let has_sources = u32::from(!relay.input.sources.is_empty());
+        let (socket_base, n_queues) = (input.socket_base, input.n_queues);
+        let any = if has_sources == 0 { slot } else { 0 };
+        let value = InputValue { slot: any, has_sources, socket_base, n_queues };
+        let taken = match kernel.inputs.entry(input.key) {
+            Entry::Vacant(free) => {
+                free.insert(value);
+                None
+            }
+            Entry::Occupied(taken) => owner(input.key, *taken.get(), &kernel.sources, &relay.input.sources),
+        };
+        if let Some((first, source)) = taken {
             let first = self.slot(first).relay.name.clone();
             return self.compiled.refused.push(Conflict::SameInput { first, second: relay.name.clone(), source });
         }
@@ -197,34 +204,11 @@ impl Work<'_> {
         }
         self.slot(slot).key = Some(input.key);
         let kernel = &mut self.compiled.table.kernel;
-        let has_sources = u32::from(!relay.input.sources.is_empty());
-        let (socket_base, n_queues) = (input.socket_base, input.n_queues);
-        let any = if has_sources == 0 { slot } else { 0 };
-        kernel.inputs.insert(input.key, InputValue { slot: any, has_sources, socket_base, n_queues });
         let key = |source: &IpAddr| SourceKey { input: input.key, source: Address::from(*source) };
         kernel.sources.extend(relay.input.sources.iter().map(|source| (key(source), slot)));
         if let Some(join) = input.join {
             kernel.add_join(join);
         }
-    }
-
-    /// Makes an input a slot's own; or says which slot has it, and which source both name, if any.
-    fn own(&mut self, key: InputKey, sources: &[IpAddr], slot: u32) -> Option<(u32, Option<IpAddr>)> {
-        let mut of_key = self.owners.range((key, None)..).take_while(|((other, _), _)| *other == key);
-        let taken = match of_key.next() {
-            None => None,
-            Some(((_, source), owner)) if source.is_none() || sources.is_empty() => Some((*owner, None)),
-            Some(_) => sources.iter().find_map(|source| {
-                let owner = self.owners.get(&(key, Some(Address::from(*source))))?;
-                Some((*owner, Some(*source)))
-            }),
-        };
-        if taken.is_none() {
-            let any = sources.is_empty().then_some(((key, None), slot));
-            let named = sources.iter().map(|source| ((key, Some(Address::from(*source))), slot));
-            self.owners.extend(any.into_iter().chain(named));
-        }
-        taken
     }
 
     fn add_outputs(&mut self, node: &Node<'_>, relay: &Relay, slot: u32) {
@@ -258,16 +242,13 @@ impl Work<'_> {
         let key = self.slot(slot).key;
         let is_made_alike = |before: &&SlotRelay| {
             let SlotRelay { relay: of, key: of_key, .. } = before;
-            of.enabled
-                && *of_key == key
-                && of.name == relay.name
-                && of.input == relay.input
-                && of.outputs == relay.outputs
+            let is_alike = || of.name == relay.name && of.input == relay.input && of.outputs == relay.outputs;
+            of.enabled && *of_key == key && (of.is(relay) || is_alike())
         };
         let Some(before) = before.filter(is_made_alike) else { return false };
         let is_same = match self.same {
             Same::None => false,
-            Same::Groups => relay.outputs.iter().all(|output| output.destination.is_multicast()),
+            Same::Groups => relay.outputs.lead_to_groups(),
             Same::All => true,
         };
         if !is_same {
@@ -302,17 +283,26 @@ impl Work<'_> {
 
     /// Enters the relay of a slot as a lane reads it.
     fn enter(&mut self, slot: u32, first_output: u32, n_outputs: u16) {
-        let SlotRelay { relay, key, .. } = self.slot(slot).clone();
+        let table = &self.compiled.table;
+        let SlotRelay { relay, key, .. } = table.relays[slot as usize].as_ref().expect("assign filled the slot");
         let key = key.expect("only slots with a key are built");
-        let (flags, silence_ms) = (flags_of(&relay), relay.silence_after_ms.unwrap_or(0));
         let sources = &relay.input.sources;
-        let epoch = self.epoch(slot, &key, sources);
-        let table = &mut self.compiled.table;
-        let first_source = count(table.sources.len());
-        table.sources.extend(sources.iter().map(|source| Address::from(*source)));
         let n_sources = u16::try_from(sources.len()).expect("a relay names at most 10 sources");
-        table.entries[slot as usize] =
-            RelayEntry { key, first_output, n_outputs, flags, silence_ms, epoch, first_source, n_sources, zero: 0 };
+        let entry = RelayEntry {
+            key,
+            first_output,
+            n_outputs,
+            flags: flags_of(relay),
+            silence_ms: relay.silence_after_ms.unwrap_or(0),
+            epoch: self.epoch(slot, &key, sources),
+            first_source: count(table.sources.len()),
+            n_sources,
+            zero: 0,
+        };
+        let sources: Vec<Address> = sources.iter().map(|source| Address::from(*source)).collect();
+        let table = &mut self.compiled.table;
+        table.sources.extend(sources);
+        table.entries[slot as usize] = entry;
     }
 
     /// A slot keeps its epoch while the same input is taken in there, from one of the same sources. The key is part of it,
@@ -362,6 +352,25 @@ impl Kernel {
             }
         }
     }
+}
+
+/// Whose slot an input that is taken in already is, as far as one with these sources would meet it, and at which source if both
+/// name theirs.
+fn owner(
+    input: InputKey,
+    value: InputValue,
+    named: &BTreeMap<SourceKey, u32>,
+    sources: &[IpAddr],
+) -> Option<(u32, Option<IpAddr>)> {
+    if value.has_sources == 0 {
+        return Some((value.slot, None));
+    }
+    if sources.is_empty() {
+        let mut of_key = named.range(SourceKey { input, source: Address([0; 16]) }..);
+        return of_key.next().filter(|(key, _)| key.input == input).map(|(_, slot)| (*slot, None));
+    }
+    let key = |source: &IpAddr| SourceKey { input, source: Address::from(*source) };
+    sources.iter().find_map(|source| Some((*named.get(&key(source))?, Some(*source))))
 }
 
 /// Brings equal rewrites together, those that are pending last, and marks the ones that can share a frame.

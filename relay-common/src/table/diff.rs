@@ -4,10 +4,10 @@
 //! that (join before match), and a slot has nobody's frames while it changes hands (unmatch before publish). What
 //! relays share an input with others, from other sources, come and go by their sources alone.
 
-use super::compile::Channel;
-use super::{Join, Kernel, Table};
+use super::{Join, Kernel, SlotRelay, Table};
 use crate::abi::{InputKey, InputValue, MacKey, SourceKey};
 use alloc::{collections::BTreeMap, collections::BTreeSet, string::String, vec::Vec};
+use core::cmp::Ordering;
 use core::net::IpAddr;
 
 /// One step from a table to the next.
@@ -80,18 +80,21 @@ pub fn towards(found: &Kernel, old: &Table, new: &Table) -> Vec<Change> {
 
 fn changes(old: &Kernel, (before, table): (&Table, &Table), publish: bool) -> Vec<Change> {
     let new = &table.kernel;
-    let renamed = |slot: u32| {
+    // Whether a slot that had frames of that key has others' now.
+    let handed_on = |key: &InputKey, slot: u32| {
         let [before, after] = [before, table].map(|table| table.relays.get(slot as usize)?.as_ref());
-        before.is_some_and(|before| after.is_some_and(|after| before.relay.name != after.relay.name))
+        let renamed = |before: &SlotRelay, after: &SlotRelay| {
+            !before.relay.is(&after.relay) && before.relay.name != after.relay.name
+        };
+        after.is_some_and(|after| {
+            after.key.is_some_and(|owner| owner != *key) || before.is_some_and(|before| renamed(before, after))
+        })
     };
-    let owners: BTreeMap<u32, InputKey> = new.channels().map(|((key, _), slot)| (slot, key)).collect();
-    let handed_on = |key: &InputKey, slot: u32| owners.get(&slot).is_some_and(|owner| owner != key) || renamed(slot);
     let is_any = |value: &&InputValue| value.has_sources == 0;
-    let unmatched: BTreeSet<&InputKey> = old
-        .inputs
-        .iter()
-        .filter(|(key, value)| !new.inputs.contains_key(key) || (is_any(value) && handed_on(key, value.slot)))
-        .map(|(key, _)| key)
+    let unmatched: BTreeSet<&InputKey> = beside(&old.inputs, &new.inputs)
+        .filter_map(|(key, old, new)| {
+            old.filter(|old| new.is_none() || (is_any(old) && handed_on(key, old.slot))).map(|_| key)
+        })
         .collect();
     let forbidden: BTreeMap<&SourceKey, u32> = old
         .sources
@@ -109,20 +112,19 @@ fn changes(old: &Kernel, (before, table): (&Table, &Table), publish: bool) -> Ve
     let mut changes: Vec<Change> = unmatched.iter().map(|key| Change::Unmatch { key: **key }).collect();
     changes.extend(forbidden_early.into_iter().map(|(source, _)| Change::ForbidSource(*source)));
     changes.extend(new.own_macs.difference(&old.own_macs).map(|mac| Change::AddOwnMac(*mac)));
-    let joins = new.joins.iter().filter(|(at, join)| old.joins.get(at) != Some(join));
-    changes.extend(joins.map(|(_, join)| Change::Join(join.clone())));
+    let joins = beside(&old.joins, &new.joins).filter(|(_, old, new)| old != new);
+    changes.extend(joins.filter_map(|(_, _, join)| join.cloned()).map(Change::Join));
     let publish_at = changes.len();
     let allowed = new
         .sources
         .iter()
         .filter(|(source, slot)| forbidden.contains_key(source) || old.sources.get(source) != Some(slot));
     changes.extend(allowed.map(|(source, slot)| Change::AllowSource { source: *source, slot: *slot }));
-    let matches =
-        new.inputs.iter().filter(|(key, value)| unmatched.contains(key) || old.inputs.get(key) != Some(value));
-    changes.extend(matches.map(|(key, value)| Change::Match { key: *key, value: *value }));
+    let matches = beside(&old.inputs, &new.inputs).filter(|(key, old, new)| old != new || unmatched.contains(key));
+    changes.extend(matches.filter_map(|(key, _, value)| Some(Change::Match { key: *key, value: *value? })));
     changes.extend(forbidden_late.into_iter().map(|(source, _)| Change::ForbidSource(*source)));
-    let left = old.joins.iter().filter(|(at, _)| !new.joins.contains_key(at));
-    changes.extend(left.map(|(_, Join { device, ifindex, group, .. })| Change::Leave {
+    let left = beside(&old.joins, &new.joins).filter_map(|(_, old, new)| old.filter(|_| new.is_none()));
+    changes.extend(left.map(|Join { device, ifindex, group, .. }| Change::Leave {
         device: device.clone(),
         ifindex: *ifindex,
         group: *group,
@@ -135,14 +137,26 @@ fn changes(old: &Kernel, (before, table): (&Table, &Table), publish: bool) -> Ve
     changes
 }
 
-impl Kernel {
-    /// Whose what is: the slot for each input key, and for each source where sources are named.
-    pub(super) fn channels(&self) -> impl Iterator<Item = (Channel, u32)> {
-        let any = self.inputs.iter().filter(|(_, value)| value.has_sources == 0);
-        let named = self.sources.iter().map(|(key, slot)| ((key.input, Some(key.source)), *slot));
-        any.map(|(key, value)| ((*key, None), value.slot)).chain(named)
-    }
+/// What two maps say of each key that either has, in order and without looking each up in the other.
+fn beside<'a, K: Ord, V>(
+    old: &'a BTreeMap<K, V>,
+    new: &'a BTreeMap<K, V>,
+) -> impl Iterator<Item = (&'a K, Option<&'a V>, Option<&'a V>)> {
+    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+    core::iter::from_fn(move || {
+        let order = match (old.peek(), new.peek()) {
+            (Some((old, _)), Some((new, _))) => old.cmp(new),
+            (Some(_), None) => Ordering::Less,
+            (None, _) => Ordering::Greater,
+        };
+        let was = if order.is_le() { old.next() } else { None };
+        let is = if order.is_ge() { new.next() } else { None };
+        let key = was.or(is)?.0;
+        Some((key, was.map(|(_, value)| value), is.map(|(_, value)| value)))
+    })
+}
 
+impl Kernel {
     /// Does to this model what a change does to the kernel, so that control knows what lies there even after a
     /// change that failed half-way.
     pub fn apply(&mut self, change: &Change) {

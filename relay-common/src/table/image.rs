@@ -5,7 +5,7 @@
 use super::Table;
 use super::demand::{self, Demand, MAX_DEMANDS};
 use super::index::{FREE, first_place, first_place_of, index_len};
-use crate::abi::{Address, InputKey};
+use crate::abi::{Address, InputKey, MAX_LINKS};
 use crate::entry::{OutputEntry, RelayEntry};
 use crate::plan::MAX_SOURCES;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
@@ -92,10 +92,10 @@ pub fn write(table: &Table, bytes: &mut [u8]) {
     let bytes = &mut bytes[..image_size(max_relays, max_outputs)];
     let n_places = index_len(keys(table).count());
     let used = used((max_relays, max_outputs), table.sources.len(), n_places);
-    // What the image before did not use is 0 already.
+    // What the image before did not use is 0 already, and what this one uses is written.
     let before = Image::view(bytes).and_then(|image| usize::try_from(image.header.used).ok());
     let dirty = before.map_or(bytes.len(), |before| before.clamp(used, bytes.len()));
-    bytes[..dirty].fill(0);
+    bytes[used..dirty].fill(0);
     let (header, rest) = ImageHeader::mut_from_prefix(bytes).expect("an image is aligned to 8 bytes");
     *header = ImageHeader {
         magic: ImageHeader::MAGIC,
@@ -112,12 +112,13 @@ pub fn write(table: &Table, bytes: &mut [u8]) {
     let (demands, rest) = <[Demand]>::mut_from_prefix_with_elems(rest, MAX_DEMANDS).expect("sized above");
     demand::write(table, demands);
     let (relays, rest) = <[RelayEntry]>::mut_from_prefix_with_elems(rest, max_relays as usize).expect("sized above");
-    relays[..table.entries.len()].copy_from_slice(&table.entries);
+    copy(&table.entries, relays);
     let (outputs, rest) = <[OutputEntry]>::mut_from_prefix_with_elems(rest, max_outputs as usize).expect("sized above");
-    outputs[..table.outputs.len()].copy_from_slice(&table.outputs);
+    copy(&table.outputs, outputs);
     let (sources, rest) = <[Address]>::mut_from_prefix_with_elems(rest, table.sources.len()).expect("sized above");
     sources.copy_from_slice(&table.sources);
     let (index, _) = <[u32]>::mut_from_prefix_with_elems(rest, n_places).expect("sized above");
+    index.fill(FREE);
     let mask = n_places - 1;
     for (slot, key, source) in keys(table) {
         let mut place = source.map_or_else(|| first_place(key, mask), |source| first_place_of(key, source, mask));
@@ -126,6 +127,13 @@ pub fn write(table: &Table, bytes: &mut [u8]) {
         }
         index[place] = slot + 1;
     }
+}
+
+/// Copies entries, and leaves no other behind them.
+fn copy<T: Copy + FromZeros>(entries: &[T], places: &mut [T]) {
+    let (taken, free) = places.split_at_mut(entries.len());
+    taken.copy_from_slice(entries);
+    free.fill(T::new_zeroed());
 }
 
 /// What relays are looked up by, with their slots: the key, and each of the sources that a relay names.
@@ -141,11 +149,12 @@ fn keys(table: &Table) -> impl Iterator<Item = (u32, &InputKey, Option<&Address>
 fn widest(table: &Table) -> u32 {
     let of_relay = |entry: &RelayEntry| {
         let outputs = &table.outputs[entry.first_output as usize..][..entry.n_outputs as usize];
-        let on_link = |link: u16| outputs.iter().filter(|output| output.link == link).count();
-        outputs.iter().map(|output| on_link(output.link)).max().unwrap_or(0)
+        let mut on_links = [0_u32; MAX_LINKS as usize + 1];
+        // Those without a number are counted together, behind the others.
+        outputs.iter().for_each(|output| on_links[usize::from(output.link).min(MAX_LINKS as usize)] += 1);
+        on_links.into_iter().max().unwrap_or(0)
     };
-    let widest = table.entries.iter().map(of_relay).max().unwrap_or(0);
-    u32::try_from(widest).expect("a relay has at most 64 outputs")
+    table.entries.iter().map(of_relay).max().unwrap_or(0)
 }
 
 /// A table as a lane reads it.

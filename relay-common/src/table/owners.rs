@@ -37,7 +37,7 @@ impl NewOwners {
         let mut owners = Self::default();
         for (slot, relay) in new.slots() {
             let before = old.relays.get(slot as usize).and_then(Option::as_ref);
-            if before.is_none_or(|before| before.relay.name != relay.relay.name) {
+            if before.is_none_or(|before| !before.relay.is(&relay.relay) && before.relay.name != relay.relay.name) {
                 owners.lines(before.is_none()).relays.push(slot);
             }
         }
@@ -67,8 +67,12 @@ fn changed<'a>(of: &'a Table, other: &'a Table) -> impl Iterator<Item = &'a Slot
 }
 
 fn is_same(one: &SlotRelay, other: &SlotRelay) -> bool {
-    let counters = one.outputs.iter().map(|slot| slot.counter).eq(other.outputs.iter().map(|slot| slot.counter));
-    counters && one.relay.name == other.relay.name && one.relay.outputs == other.relay.outputs
+    let is_alike = || one.relay.name == other.relay.name && one.relay.outputs == other.relay.outputs;
+    (one.outputs == other.outputs || counters(one).eq(counters(other))) && (one.relay.is(&other.relay) || is_alike())
+}
+
+fn counters(relay: &SlotRelay) -> impl Iterator<Item = u32> {
+    relay.outputs.iter().map(|slot| slot.counter)
 }
 
 /// The counters of a relay's outputs, and what they count.
