@@ -120,7 +120,7 @@ pub(super) async fn put(
     let expected = expected(&headers)?;
     // A relay of a range has a name that cannot be sent, and it is the file's.
     let view = api.desk.view();
-    if view.origins.get(&name) == Some(&Origin::File) {
+    if view.origins.get(&name) == Some(Origin::File) {
         return Err(Refusal::OfFile { name, file: view.config.path.clone() }.into());
     }
     drop(view);

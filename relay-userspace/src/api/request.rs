@@ -203,7 +203,7 @@ pub(super) fn relays(api: &Api, body: &[u8]) -> Result<Vec<Relay>, Problem> {
 
 fn is_as_in_the_file(sent: &Value, view: &View) -> bool {
     let Some(name) = sent["name"].as_str() else { return false };
-    if sent["origin"] != Origin::File.name() || view.origins.get(name) != Some(&Origin::File) {
+    if sent["origin"] != Origin::File.name() || view.origins.get(name) != Some(Origin::File) {
         return false;
     }
     let in_force = view.plan.relays.iter().find(|relay| relay.name == name);

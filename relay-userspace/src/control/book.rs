@@ -2,14 +2,15 @@
 
 use super::desk::{Applied, Ask, Expected, Refusal, Switch};
 use super::edit::Edit;
+use super::origins::Origins;
 use super::tag;
-use super::view::Origin;
 use crate::config::{self, ConfigError, Errors};
 use relay_common::label::MAX_LABELS;
 use relay_common::plan::{Interface, Lanes, Plan, Relay};
 use relay_common::selector::Selector;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// All relays, and how the node runs them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,7 @@ pub struct Book {
     pub of_api: BTreeMap<String, Relay>,
     /// Those of them that do not run, because they do not go with what the file says, and why.
     pub shadowed: BTreeMap<String, ConfigError>,
+    origins: Arc<Origins>,
 }
 
 impl Book {
@@ -30,12 +32,16 @@ impl Book {
     #[must_use]
     pub fn new(file: PathBuf, of_file: Plan, of_api: impl IntoIterator<Item = Relay>) -> Self {
         let of_api = of_api.into_iter().map(|relay| (relay.name.clone(), relay)).collect();
-        Self { file, of_file, of_api, shadowed: BTreeMap::new() }.told_apart()
+        let names = of_file.relays.iter().map(|relay| relay.name.clone()).collect();
+        let origins = Arc::new(Origins::new(Arc::new(names), BTreeSet::new()));
+        Self { file, of_file, of_api, shadowed: BTreeMap::new(), origins }.told_apart()
     }
 
     fn told_apart(self) -> Self {
         let shadowed = config::clashes(&self.of_file, self.of_api.values());
-        Self { shadowed, ..self }
+        let run = self.of_api.keys().filter(|name| !shadowed.contains_key(*name));
+        let origins = Arc::new(self.origins.with_api(run.cloned().collect()));
+        Self { shadowed, origins, ..self }
     }
 
     /// The plan that both make.
@@ -74,9 +80,8 @@ impl Book {
 
     /// Where each relay that runs came from.
     #[must_use]
-    pub fn origins(&self) -> BTreeMap<String, Origin> {
-        let of_file = self.of_file.relays.iter().map(|relay| (relay.name.clone(), Origin::File));
-        of_file.chain(self.running().map(|relay| (relay.name.clone(), Origin::Api))).collect()
+    pub const fn origins(&self) -> &Arc<Origins> {
+        &self.origins
     }
 
     /// The relay of that name: the one that runs, if there are two.
@@ -207,7 +212,7 @@ impl Book {
     }
 
     fn is_of_file(&self, name: &str) -> bool {
-        self.of_file.relays.iter().any(|relay| relay.name == name)
+        self.origins.is_of_file(name)
     }
 
     fn must_not_be_of_file(&self, name: &str) -> Result<(), Refusal> {

@@ -4,6 +4,7 @@
 // What is asked, decided and kept.
 pub mod event; // everything that can happen
 pub mod view; // what everybody may see of a node
+pub mod origins; // where each relay was written
 pub mod works; // how much of it works
 pub mod tag; // what a relay is called in ETag and If-Match
 pub mod durations; // how long something takes

@@ -182,14 +182,14 @@ impl Node {
 
     async fn begin(&mut self, book: &Book, plan: &Plan) -> anyhow::Result<()> {
         let (table, place) = (self.table.clone(), self.place.clone());
-        self.write_memo(&table, &place, &book.origins())?;
+        self.write_memo(&table, &place, book.origins())?;
         // No lane ever relays without what a successor needs: each is given it with everything else.
         self.hold_for_successors(self.runs.place).await?;
         chaos::at("start.memo");
         self.crew.start()?;
         chaos::at("start.lanes");
         let before = self.carriers().await?;
-        self.begin_with(plan.clone(), &book.origins()).await?;
+        self.begin_with(plan.clone(), book.origins()).await?;
         chaos::at("start.attached");
         for (link, _) in self.place.outputs().filter(|(link, _)| self.place.input(link).is_none()) {
             tracing::info!(%link, zero_copy = self.is_zero_copy(link), "output ready");
@@ -239,7 +239,7 @@ impl Node {
     pub fn view(&self, book: &Book, config: super::view::ConfigState) -> View {
         View {
             plan: Arc::new(self.plan.clone()),
-            origins: Arc::new(book.origins()),
+            origins: Arc::clone(book.origins()),
             shadowed: Arc::new(book.shadowed().map(|(relay, why)| (relay.clone(), why.clone())).collect()),
             table: Arc::clone(&self.table),
             pending: Arc::clone(&self.pending),

@@ -9,10 +9,10 @@ use super::apply::apply;
 use super::attach::Unattached;
 use super::memo::Memo;
 use super::node::Node;
+use super::origins::Origins;
 use super::own_ports;
 use super::sockets::{Need, Uses, needs, would_be_cut};
 use super::tried::Tried;
-use super::view::Origin;
 use crate::clock::now_ns;
 use crate::kernel::program::Program;
 use anyhow::Context as _;
@@ -58,7 +58,7 @@ impl Node {
     ///
     /// # Errors
     /// Why not.
-    pub async fn change(&mut self, plan: Plan, origins: &BTreeMap<String, Origin>) -> Result<(), Unreached> {
+    pub async fn change(&mut self, plan: Plan, origins: &Origins) -> Result<(), Unreached> {
         let facts = self.read_facts(&plan).await.map_err(Unreached::Failed)?;
         self.progress.step("looking whether it fits this node");
         let place = Placement::new(&plan, &facts, Some(&self.place));
@@ -82,7 +82,7 @@ impl Node {
     ///
     /// # Errors
     /// Why not.
-    pub async fn begin_with(&mut self, plan: Plan, origins: &BTreeMap<String, Origin>) -> anyhow::Result<()> {
+    pub async fn begin_with(&mut self, plan: Plan, origins: &Origins) -> anyhow::Result<()> {
         let facts = self.read_facts(&plan).await?;
         self.reach(plan, facts, origins, Strictness::Begins).await
     }
@@ -92,7 +92,7 @@ impl Node {
     ///
     /// # Errors
     /// What failed on the way; it is tried again at the next look.
-    pub async fn follow_links(&mut self, origins: &BTreeMap<String, Origin>, anyway: bool) -> anyhow::Result<bool> {
+    pub async fn follow_links(&mut self, origins: &Origins, anyway: bool) -> anyhow::Result<bool> {
         let plan = self.plan.clone();
         let mut facts = self.read_facts(&plan).await?;
         if !anyway && self.is_settled(&mut facts) {
@@ -132,7 +132,7 @@ impl Node {
         &mut self,
         plan: Plan,
         facts: Facts,
-        origins: &BTreeMap<String, Origin>,
+        origins: &Origins,
         strictness: Strictness,
     ) -> anyhow::Result<()> {
         self.step_to(plan, facts, origins, strictness).await?;
@@ -148,7 +148,7 @@ impl Node {
         &mut self,
         plan: Plan,
         mut facts: Facts,
-        origins: &BTreeMap<String, Origin>,
+        origins: &Origins,
         strictness: Strictness,
     ) -> anyhow::Result<()> {
         self.settled = None;
@@ -176,7 +176,7 @@ impl Node {
         plan: &Plan,
         facts: &mut Facts,
         place: &Placement,
-        origins: &BTreeMap<String, Origin>,
+        origins: &Origins,
         strictness: Strictness,
     ) -> anyhow::Result<()> {
         let inputs = place.inputs().filter_map(|(link, _)| facts.link(link));
@@ -236,7 +236,7 @@ impl Node {
         plan: &Plan,
         facts: &Facts,
         place: &Placement,
-        origins: &BTreeMap<String, Origin>,
+        origins: &Origins,
         strictness: Strictness,
     ) -> anyhow::Result<()> {
         self.progress.step("compiling the table");
@@ -291,12 +291,7 @@ impl Node {
         Ok(())
     }
 
-    pub(super) fn write_memo(
-        &mut self,
-        table: &Table,
-        place: &Placement,
-        origins: &BTreeMap<String, Origin>,
-    ) -> anyhow::Result<()> {
+    pub(super) fn write_memo(&mut self, table: &Table, place: &Placement, origins: &Origins) -> anyhow::Result<()> {
         let memo = Memo {
             object: self.runs.object.clone(),
             program_place: self.runs.place,
@@ -312,7 +307,7 @@ impl Node {
     }
 
     /// Writes down what a successor needs, as it is now.
-    pub(super) fn remember(&mut self, origins: &BTreeMap<String, Origin>) -> anyhow::Result<()> {
+    pub(super) fn remember(&mut self, origins: &Origins) -> anyhow::Result<()> {
         let (table, place) = (self.table.clone(), self.place.clone());
         self.write_memo(&table, &place, origins)
     }

@@ -169,7 +169,7 @@ impl Node {
         let plan = book.plan();
         // Before any lane is started: the next control compares what it says with this.
         let (table, place) = (self.table.clone(), self.place.clone());
-        self.write_memo(&table, &place, &book.origins())?;
+        self.write_memo(&table, &place, book.origins())?;
         self.crew.start_the_missing()?;
         // Beside the parts of the program that runs, if it is another: until that one is replaced they count.
         let beside = if is_same_object { self.runs.place } else { (self.runs.place + 1) % 2 };
@@ -199,7 +199,7 @@ impl Node {
         chaos::at("takeover.replaced");
         self.runs = RunningProgram { object: super::reach::object(), place };
         let (table, at) = (self.table.clone(), self.place.clone());
-        self.write_memo(&table, &at, &book.origins())?;
+        self.write_memo(&table, &at, book.origins())?;
         chaos::at("takeover.noted");
         Ok(())
     }
@@ -214,7 +214,7 @@ impl Node {
     async fn go_on(&mut self, book: &Book, plan: &Plan) -> anyhow::Result<()> {
         let origins = book.origins();
         self.plan = plan.clone();
-        self.follow_links(&origins, true).await.map(drop)
+        self.follow_links(origins, true).await.map(drop)
     }
 
     /// Lanes of another binary, or of another user, are renewed, one by one. One that cannot be relays on as it did, with
@@ -230,7 +230,7 @@ impl Node {
         let mut all = true;
         for number in due {
             let renewed = match self.crew.renew(number).await {
-                Ok(()) if self.crew.rebinds => self.follow_links(&book.origins(), true).await.map(drop),
+                Ok(()) if self.crew.rebinds => self.follow_links(book.origins(), true).await.map(drop),
                 renewed => renewed,
             };
             if let Err(error) = renewed {
@@ -242,7 +242,7 @@ impl Node {
             self.lanes_run = own;
         }
         let (table, place) = (self.table.clone(), self.place.clone());
-        if let Err(error) = self.write_memo(&table, &place, &book.origins()) {
+        if let Err(error) = self.write_memo(&table, &place, book.origins()) {
             tracing::error!("{error:#}");
         }
     }

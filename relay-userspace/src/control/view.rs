@@ -4,6 +4,7 @@
 use super::desk::Refusal;
 use super::differs::Differs;
 use super::not_in_effect::{ChangedKey, changed_keys, not_in_effect};
+use super::origins::Origins;
 use super::station::LaneSocket;
 use super::works::Works;
 use crate::config::{ConfigError, Configuration, Errors};
@@ -20,7 +21,7 @@ use relay_common::plan::{Plan, Relay};
 use relay_common::selector::Selector;
 use relay_common::table::{Pending, Placement, Table};
 use relay_common::trial::Trial;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
@@ -52,7 +53,7 @@ pub struct View {
     /// What is true: all relays, from wherever they came.
     pub plan: Arc<Plan>,
     /// Where each relay came from, by name.
-    pub origins: Arc<BTreeMap<String, Origin>>,
+    pub origins: Arc<Origins>,
     /// Relays of the API that do not run beside those of the file, and why.
     pub shadowed: Arc<Vec<(Relay, ConfigError)>>,
     /// The table in force.

@@ -55,7 +55,7 @@ impl From<ChangedKey> for model::ChangedKey {
 
 /// The relays that came through the API, whether or not they run.
 fn of_api(view: &View) -> Vec<Relay> {
-    let is_of_api = |relay: &&Relay| view.origins.get(&relay.name) == Some(&Origin::Api);
+    let is_of_api = |relay: &&Relay| view.origins.get(&relay.name) == Some(Origin::Api);
     let running = view.plan.relays.iter().filter(is_of_api);
     running.chain(view.shadowed.iter().map(|(relay, _)| relay)).cloned().collect()
 }

@@ -212,7 +212,7 @@ fn document_of(
     let tag = tag::of_definition(&definition);
     let Value::Object(definition) = definition else { unreachable!("a relay is an object") };
     let pending_of = by_relay.get(relay.name.as_str()).into_iter().flatten();
-    let origin = view.origins.get(&relay.name).copied().unwrap_or(Origin::File);
+    let origin = view.origins.get(&relay.name).unwrap_or(Origin::File);
     model::Relay {
         definition,
         origin: origin.name().to_owned(),

@@ -19,7 +19,7 @@ pub fn export(desk: &Desk) -> Result<Export, String> {
         let path = view.config.path.display();
         return Err(format!("nobody knows the text of what is in force: mend {path} and take it by mcr reload"));
     }
-    let of_api = view.plan.relays.iter().filter(|relay| view.origins.get(&relay.name) == Some(&Origin::Api));
+    let of_api = view.plan.relays.iter().filter(|relay| view.origins.get(&relay.name) == Some(Origin::Api));
     let definition = |value| if let Value::Object(definition) = value { definition } else { Map::new() };
     let mut relays: Vec<_> = of_api.map(|relay| definition(relay_to_json(relay))).map(origin_of_api).collect();
     relays.sort_by(|one, other| one["name"].as_str().cmp(&other["name"].as_str()));

@@ -2,7 +2,8 @@
 
 use crate::config::parse;
 use crate::control::desk::{Desk, Findings};
-use crate::control::view::{AttachedView, ConfigState, LaneView, Origin, View};
+use crate::control::origins::Origins;
+use crate::control::view::{AttachedView, ConfigState, LaneView, View};
 use crate::events::EventLog;
 use crate::kernel::link::Hook;
 use crate::memory::{self, counters::Counters, log::Log, whole_pages};
@@ -45,7 +46,9 @@ impl Node {
         let (max_relays, max_outputs) = (plan.lanes.max_relays, plan.lanes.max_outputs);
         let lanes = (0..N_LANES).map(|number| Arc::new(lane(number, max_relays, max_outputs))).collect();
         let view = View {
-            origins: Arc::new(plan.relays.iter().map(|relay| (relay.name.clone(), Origin::Api)).collect()),
+            origins: Arc::new(
+                Origins::default().with_api(plan.relays.iter().map(|relay| relay.name.clone()).collect()),
+            ),
             plan: Arc::new(plan),
             shadowed: Arc::default(),
             table: Arc::new(compiled.table),

@@ -24,7 +24,7 @@ pub(super) fn known(view: &View, findings: &Findings, name: &str, now: u64) -> O
     let (_, built) = view.table.relay(name)?;
     let relay = built.relay.clone();
     let link = view.facts.link(&relay.input.interface).cloned();
-    let of_file = view.origins.get(name) == Some(&Origin::File);
+    let of_file = view.origins.get(name) == Some(Origin::File);
     let pending = view.pending.iter().filter(|pending| pending.relay == name);
     let place = view.place.input(&relay.input.interface);
     let is_broken = |number: u32| findings.problems.iter().any(|one| one.is_of_queue(&relay.input.interface, number));

@@ -3,8 +3,9 @@
 use crate::config;
 use crate::control::desk::{Applied, Ask, Asked, Desk, Expected, Refusal, Switch, Who};
 use crate::control::edit::Edit;
+use crate::control::origins::Origins;
 use crate::control::tag;
-use crate::control::view::{ConfigState, Origin, View};
+use crate::control::view::{ConfigState, View};
 use crate::events::EventLog;
 use relay_common::facts::Facts;
 use relay_common::plan::{Lanes, Plan, Relay};
@@ -46,8 +47,8 @@ pub(super) fn open(file: Vec<Relay>) -> (Desk, Arc<Mutex<Control>>) {
 impl Control {
     fn view(&self) -> View {
         let relays: Vec<Relay> = self.file.iter().chain(&self.api).cloned().collect();
-        let of = |relays: &[Relay], origin: Origin| relays.iter().map(|r| (r.name.clone(), origin)).collect::<Vec<_>>();
-        let origins = of(&self.file, Origin::File).into_iter().chain(of(&self.api, Origin::Api)).collect();
+        let names = |relays: &[Relay]| relays.iter().map(|relay| relay.name.clone()).collect();
+        let origins = Origins::new(Arc::new(names(&self.file)), names(&self.api));
         let plan = Plan { interfaces: Vec::new(), lanes: Lanes::default(), relays };
         let mut table = Table::empty(4096, 16_384);
         table.generation = self.generation;

@@ -196,7 +196,12 @@ impl FakeSight {
 fn shown(view: &View, relay: &plan::Relay) -> Relay {
     let Value::Object(definition) = relay_to_json(relay) else { panic!("no object") };
     let status = RelayStatus { state: "running".to_owned(), ..RelayStatus::default() };
-    Relay { definition, origin: view.origins[&relay.name].name().to_owned(), tag: tag::of_relay(relay), status }
+    Relay {
+        definition,
+        origin: view.origins.get(&relay.name).unwrap().name().to_owned(),
+        tag: tag::of_relay(relay),
+        status,
+    }
 }
 
 impl Sight for FakeSight {
@@ -251,7 +256,7 @@ impl Sight for FakeSight {
 
     fn relays(&self) -> Relays {
         let view = self.desk.view();
-        let of_api = view.plan.relays.iter().filter(|relay| view.origins[&relay.name] == Origin::Api);
+        let of_api = view.plan.relays.iter().filter(|relay| view.origins.get(&relay.name) == Some(Origin::Api));
         let tag = tag::of_relays(of_api);
         Relays { tag, relays: view.plan.relays.iter().map(|relay| shown(&view, relay)).collect() }
     }

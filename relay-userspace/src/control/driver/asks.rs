@@ -17,7 +17,7 @@ impl Loop {
         }
         let Some(Shown { desk, .. }) = &self.node else { return };
         let view = desk.view();
-        if let Err(refused) = self.agenda.ask(asked, |name| view.origins.contains_key(name)) {
+        if let Err(refused) = self.agenda.ask(asked, |name| view.origins.get(name).is_some()) {
             desk.changes.forget(refused.id);
             let _ = refused.answer.send(Err(Refusal::TOO_MANY));
         }

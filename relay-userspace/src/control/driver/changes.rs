@@ -7,15 +7,15 @@ use crate::control::book::{Book, differences};
 use crate::control::desk::{Applied, Ask, How, Refusal, Who};
 use crate::control::node::Node;
 use crate::control::not_in_effect::other_lanes;
+use crate::control::origins::Origins;
 use crate::control::reach::Unreached;
 use crate::control::store::{self, Prepared, Store};
-use crate::control::view::{ConfigState, Origin, Retry};
+use crate::control::view::{ConfigState, Retry};
 use crate::control::{http, previous, sources, tell};
 use crate::events::audit::audit;
 use crate::notify;
 use relay_common::plan::{Lanes, Plan, Relay};
 use relay_common::trial::Trial;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const WRITING: &str = "writing the state file";
@@ -73,7 +73,7 @@ impl Worker {
         }
         let prepared = self.prepare(&after).await.map_err(|refusal| self.or_volatile(refusal))?;
         self.will_hold(&after);
-        if let Err(refusal) = carry_out(&mut self.node, &mut self.config, new, &after.origins()).await {
+        if let Err(refusal) = carry_out(&mut self.node, &mut self.config, new, after.origins()).await {
             self.holds_the_book();
             return Err(refusal);
         }
@@ -92,7 +92,7 @@ impl Worker {
             Ok(doubt) => return Ok(doubt),
             Err(refusal) => refusal,
         };
-        let back = self.node.change(self.book.plan(), &self.book.origins()).await;
+        let back = self.node.change(self.book.plan(), self.book.origins()).await;
         self.config.torn = back.err().map(|error| error.to_string());
         self.holds_the_book();
         self.show();
@@ -224,7 +224,7 @@ impl Worker {
             let differences = self.book.differences(&after, self.node.table.generation).with(http.changes);
             return Ok(differences.of_keys(keys, not_in_effect));
         }
-        carry_out(&mut self.node, &mut self.config, new, &after.origins()).await?;
+        carry_out(&mut self.node, &mut self.config, new, after.origins()).await?;
         let of_http = self.desk.http.take(http);
         self.desk.health.store(Arc::new(settings.health));
         self.runs(text);
@@ -290,7 +290,7 @@ pub(super) async fn carry_out(
     node: &mut Node,
     config: &mut ConfigState,
     plan: Plan,
-    origins: &BTreeMap<String, Origin>,
+    origins: &Origins,
 ) -> Result<(), Refusal> {
     let begun = now_ns();
     let changed = node.change(plan, origins).await;

@@ -62,7 +62,7 @@ impl Worker {
         let running = self.text_that_runs().filter(|text| *text != file.text);
         let prepared = self.prepare(&after).await?;
         self.will_hold(&after);
-        if let Err(refusal) = carry_out(&mut self.node, &mut self.config, after.plan(), &after.origins()).await {
+        if let Err(refusal) = carry_out(&mut self.node, &mut self.config, after.plan(), after.origins()).await {
             self.holds_the_book();
             return Err(refusal);
         }

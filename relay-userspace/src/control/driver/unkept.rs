@@ -22,7 +22,7 @@ impl Worker {
             return self.store.draft([]).map_or_else(Err, |_| Err(Refusal::Unavailable("the state file is damaged")));
         }
         let before = self.node.unkept.replace(definitions(&after));
-        if let Err(refusal) = carry_out(&mut self.node, &mut self.config, after.plan(), &after.origins()).await {
+        if let Err(refusal) = carry_out(&mut self.node, &mut self.config, after.plan(), after.origins()).await {
             self.node.unkept = before;
             self.remember();
             return Err(refusal);
@@ -96,7 +96,7 @@ impl Worker {
 
     /// Has the lanes hold what a successor needs as it is now.
     fn remember(&mut self) {
-        if let Err(error) = self.node.remember(&self.book.origins()) {
+        if let Err(error) = self.node.remember(self.book.origins()) {
             tracing::error!("a control that follows may undo what is not kept: {error:#}");
         }
     }

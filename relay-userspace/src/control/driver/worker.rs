@@ -361,7 +361,7 @@ impl Worker {
 
     async fn follow_links(&mut self, anyway: bool) {
         let before = (self.node.pending.clone(), self.node.facts.clone());
-        match self.node.follow_links(&self.book.origins(), anyway).await {
+        match self.node.follow_links(self.book.origins(), anyway).await {
             Ok(false) => return,
             // Whatever could not be taken back has been brought to what should be.
             Ok(true) => self.config.torn = None,

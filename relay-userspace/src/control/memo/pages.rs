@@ -1,13 +1,13 @@
 //! Where the memo is written: two copies that take turns, line by line.
 
 use super::{Memo, RelayMemo};
+use crate::control::origins::Origins;
 use crate::control::view::Origin;
 use crate::memory;
 use nix::sys::uio::{pread, pwrite};
 use relay_common::table::{SlotOutput, SlotRelay, Table};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -88,7 +88,7 @@ impl Pages {
     }
 
     /// Writes a memo over the older copy, with the relays of its table.
-    pub fn write(&mut self, memo: &Memo, table: &Table, origins: &BTreeMap<String, Origin>) -> io::Result<()> {
+    pub fn write(&mut self, memo: &Memo, table: &Table, origins: &Origins) -> io::Result<()> {
         self.note(table, origins)?;
         let first = Line::of(memo)?;
         let lines = || std::iter::once(&first).chain(self.noted.iter().flatten().map(|noted| &noted.line));
@@ -117,14 +117,14 @@ impl Pages {
     }
 
     /// Notes the relays of a table; those that are as they were have their lines.
-    fn note(&mut self, table: &Table, origins: &BTreeMap<String, Origin>) -> io::Result<()> {
+    fn note(&mut self, table: &Table, origins: &Origins) -> io::Result<()> {
         self.noted.resize_with(table.relays.len(), || None);
         for ((slot, noted), at) in (0..).zip(&mut self.noted).zip(&table.relays) {
             let Some(at) = at else {
                 *noted = None;
                 continue;
             };
-            let of_api = origins.get(&at.relay.name) == Some(&Origin::Api);
+            let of_api = origins.get(&at.relay.name) == Some(Origin::Api);
             if !noted.as_ref().is_some_and(|noted| noted.says(at, of_api)) {
                 *noted = Some(Noted::of(slot, at, of_api)?);
             }

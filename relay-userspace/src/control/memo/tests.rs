@@ -2,10 +2,9 @@
 
 use super::pages::{HEAD, write_all};
 use super::{Memo, Pages};
-use crate::control::view::Origin;
+use crate::control::origins::Origins;
 use crate::observe::fixtures::Node;
 use relay_common::table::Table;
-use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 
 #[test]
@@ -49,7 +48,7 @@ fn memo(generation: u64) -> Memo {
 }
 
 fn write(pages: &mut Pages, generation: u64) {
-    pages.write(&memo(generation), &Table::empty(1, 1), &BTreeMap::new()).unwrap();
+    pages.write(&memo(generation), &Table::empty(1, 1), &Origins::default()).unwrap();
 }
 
 fn again(pages: &Pages) -> Option<Memo> {
@@ -61,9 +60,9 @@ fn relays_are_written_anew_where_they_differ_and_nowhere_else() {
     let node = Node::new(&["one", "two"]);
     let mut table = Table::clone(&node.view.table);
     let memo = |table: &Table| Memo { generation: table.generation, ..Memo::default() };
-    let mut origins: BTreeMap<String, Origin> = [("two".to_owned(), Origin::Api)].into();
+    let origins = Origins::default().with_api(["two".to_owned()].into());
     let mut pages = Pages::new().unwrap();
-    let mut check = |table: &Table, origins: &BTreeMap<String, Origin>, what: &str| {
+    let mut check = |table: &Table, origins: &Origins, what: &str| {
         let mut anew = Pages::new().unwrap();
         anew.write(&memo(table), table, origins).unwrap();
         pages.write(&memo(table), table, origins).unwrap();
@@ -73,7 +72,7 @@ fn relays_are_written_anew_where_they_differ_and_nowhere_else() {
     };
     let all = check(&table, &origins, "the first");
     assert_eq!(all.iter().map(|relay| relay.of_api).collect::<Vec<_>>(), [false, true]);
-    origins.clear();
+    let origins = Origins::default();
     assert!(!check(&table, &origins, "another origin")[1].of_api);
     let first = table.relays[0].as_mut().unwrap();
     first.relay.outputs[0].ttl = None;
