@@ -20,7 +20,7 @@ struct Noted {
     line: Line,
 }
 
-/// A line of a copy, with its hash.
+/// A line of a copy, with its end, and its hash without.
 #[derive(Debug)]
 struct Line {
     text: Box<str>,
@@ -29,8 +29,11 @@ struct Line {
 
 impl Line {
     fn of(value: &impl Serialize) -> io::Result<Self> {
-        let text = serde_json::to_string(value)?;
-        Ok(Self { hash: Sha256::digest(&text).into(), text: text.into() })
+        let mut text = serde_json::to_string(value)?;
+        let length = (text.len() + 1).next_multiple_of(PADDED);
+        text.extend(std::iter::repeat_n(' ', length - 1 - text.len()));
+        text.push('\n');
+        Ok(Self { hash: Sha256::digest(text.trim_end_matches('\n')).into(), text: text.into() })
     }
 }
 
@@ -55,6 +58,8 @@ impl Noted {
 pub(super) const HEAD: usize = 8 + 8 + 32;
 /// So many bytes are written at once.
 const PART: usize = 256 << 10;
+/// A line is as long as a multiple of this, so that a word more in one mostly leaves the others where they are.
+const PADDED: usize = 128;
 
 /// The two copies.
 #[derive(Debug)]
@@ -66,6 +71,8 @@ pub struct Pages {
     newest: u64,
     /// The relays by slots. Most are as they were, and to write each anew takes longer than all else of a change.
     noted: Vec<Option<Noted>>,
+    /// What stands in each copy: where each line begins, and its hash. Nothing as long as that is not known.
+    there: [Vec<(usize, [u8; 32])>; 2],
 }
 
 impl Pages {
@@ -73,7 +80,7 @@ impl Pages {
     pub fn new() -> io::Result<Self> {
         let copies = [memory::create_resizable(c"mcr-memo")?, memory::create_resizable(c"mcr-memo")?];
         let held = [memory::read_only(&copies[0])?, memory::read_only(&copies[1])?];
-        Ok(Self { copies, held, newest: 0, noted: Vec::new() })
+        Ok(Self { copies, held, newest: 0, noted: Vec::new(), there: Default::default() })
     }
 
     /// The copies that a predecessor left, and what stands in the newest whole one.
@@ -84,35 +91,42 @@ impl Pages {
         let found = held.iter().filter_map(|copy| read(copy.as_fd())).max_by_key(|(number, _)| *number);
         let newest = found.as_ref().map_or(0, |(number, _)| *number);
         let copies = [memory::writable(&held[0])?, memory::writable(&held[1])?];
-        Ok((Self { copies, held, newest, noted: Vec::new() }, found.and_then(|(_, bytes)| memo(&bytes))))
+        let pages = Self { copies, held, newest, noted: Vec::new(), there: Default::default() };
+        Ok((pages, found.and_then(|(_, bytes)| memo(&bytes))))
     }
 
-    /// Writes a memo over the older copy, with the relays of its table.
+    /// Writes a memo over the older copy, with the relays of its table: those lines that are not there already.
     pub fn write(&mut self, memo: &Memo, table: &Table, origins: &Origins) -> io::Result<()> {
         self.note(table, origins)?;
         let first = Line::of(memo)?;
         let lines = || std::iter::once(&first).chain(self.noted.iter().flatten().map(|noted| &noted.line));
-        let length: usize = lines().map(|line| line.text.len() + 1).sum();
+        let length: usize = lines().map(|line| line.text.len()).sum();
         let number = self.newest + 1;
-        let copy = &self.copies[usize::from(number % 2 == 1)];
+        let which = usize::from(number % 2 == 1);
+        let copy = &self.copies[which];
+        // Whoever fails on the way does not know what is there.
+        let before = std::mem::take(&mut self.there[which]);
         nix::unistd::ftruncate(copy, i64::try_from(HEAD + length).map_err(io::Error::other)?)?;
-        let (mut part, mut at) = (Vec::with_capacity(PART), HEAD);
-        for line in lines() {
-            part.extend(line.text.as_bytes());
-            part.push(b'\n');
-            if part.len() >= PART {
-                write_all(copy.as_fd(), &part, at as i64)?;
-                at += part.len();
+        let (mut part, mut at, mut there) = (Vec::new(), HEAD, Vec::with_capacity(before.len()));
+        for (i, line) in lines().enumerate() {
+            let is_there = before.get(i) == Some(&(at, line.hash));
+            if is_there || part.len() >= PART {
+                write_all(copy.as_fd(), &part, (at - part.len()) as i64)?;
                 part.clear();
             }
+            if !is_there {
+                part.extend(line.text.as_bytes());
+            }
+            there.push((at, line.hash));
+            at += line.text.len();
         }
-        write_all(copy.as_fd(), &part, at as i64)?;
+        write_all(copy.as_fd(), &part, (at - part.len()) as i64)?;
         let mut head = [0; HEAD];
         head[..8].copy_from_slice(&number.to_le_bytes());
         head[8..16].copy_from_slice(&(length as u64).to_le_bytes());
         head[16..].copy_from_slice(&hash_of(lines().map(|line| line.hash)));
         write_all(copy.as_fd(), &head, 0)?;
-        self.newest = number;
+        (self.newest, self.there[which]) = (number, there);
         Ok(())
     }
 
@@ -125,8 +139,10 @@ impl Pages {
                 continue;
             };
             let of_api = origins.get(&at.relay.name) == Some(Origin::Api);
-            if !noted.as_ref().is_some_and(|noted| noted.says(at, of_api)) {
-                *noted = Some(Noted::of(slot, at, of_api)?);
+            match noted {
+                // From now on it is the same without a look.
+                Some(noted) if noted.says(at, of_api) => noted.at.clone_from(at),
+                noted => *noted = Some(Noted::of(slot, at, of_api)?),
             }
         }
         Ok(())
