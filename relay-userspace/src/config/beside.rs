@@ -10,12 +10,22 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// Which of these relays do not go with a plan, by their names, and why: each alone, or because of those before it.
 #[must_use]
 pub fn clashes<'a>(plan: &Plan, more: impl IntoIterator<Item = &'a Relay>) -> BTreeMap<String, ConfigError> {
-    let mut all = Beside::of(plan);
-    for relay in more {
-        all.add(relay);
+    let more: Vec<&Relay> = more.into_iter().collect();
+    let mut all = Beside::of(plan, &more);
+    more.iter().for_each(|relay| all.add(relay));
+    // The plan has no circle by itself, so one leads by an output of these.
+    if sent_to_somebody(&all.relays, plan.relays.len()) {
+        all.break_circles(plan.relays.len());
     }
-    all.break_circles(plan.relays.len());
     all.clashes
+}
+
+/// Whether any relay hears what those from `first` on send, as far as destination and port tell.
+fn sent_to_somebody(relays: &[&Relay], first: usize) -> bool {
+    let outputs = relays[first..].iter().filter(|relay| relay.enabled).flat_map(|relay| &relay.outputs);
+    let sent: HashSet<_> = outputs.map(|output| (output.destination, output.port)).collect();
+    !sent.is_empty()
+        && relays.iter().any(|relay| relay.enabled && sent.contains(&(relay.input.destination, relay.input.port)))
 }
 
 /// A plan that grows, relay by relay.
@@ -29,7 +39,8 @@ struct Beside<'a> {
 }
 
 impl<'a> Beside<'a> {
-    fn of(plan: &'a Plan) -> Self {
+    /// The plan, as far as any of `more` can meet it: mostly they are few, and it is large.
+    fn of(plan: &'a Plan, more: &[&'a Relay]) -> Self {
         let mut all = Self {
             plan,
             relays: Vec::new(),
@@ -38,17 +49,32 @@ impl<'a> Beside<'a> {
             n_outputs: 0,
             clashes: BTreeMap::new(),
         };
-        plan.relays.iter().for_each(|relay| all.take(relay));
+        let names: HashSet<&str> = more.iter().map(|relay| relay.name.as_str()).collect();
+        let channels: HashSet<Channel<'_>> = more.iter().map(|relay| channel(&relay.input)).collect();
+        for relay in &plan.relays {
+            if channels.contains(&channel(&relay.input)) {
+                all.own_input(relay);
+            }
+            if names.contains(relay.name.as_str()) {
+                all.names.insert(&relay.name);
+            }
+            all.n_outputs += relay.outputs.len();
+            all.relays.push(relay);
+        }
         all
     }
 
     fn take(&mut self, relay: &'a Relay) {
-        if relay.enabled {
-            self.owners.entry(channel(&relay.input)).or_default().add(self.relays.len(), &relay.input.sources);
-        }
+        self.own_input(relay);
         self.names.insert(&relay.name);
         self.n_outputs += relay.outputs.len();
         self.relays.push(relay);
+    }
+
+    fn own_input(&mut self, relay: &'a Relay) {
+        if relay.enabled {
+            self.owners.entry(channel(&relay.input)).or_default().add(self.relays.len(), &relay.input.sources);
+        }
     }
 
     fn add(&mut self, relay: &'a Relay) {
