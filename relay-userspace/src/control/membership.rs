@@ -184,8 +184,10 @@ impl Memberships {
     #[must_use]
     pub fn held(&self) -> Vec<Held> {
         let one = |(&(ifindex, group), parts): (&Group, &Vec<Part>)| {
-            let sources: BTreeSet<IpAddr> = parts.iter().flat_map(|part| part.sources.iter().copied()).collect();
-            Held { ifindex, group, sources: sources.into_iter().collect() }
+            let mut sources: Vec<IpAddr> = parts.iter().flat_map(|part| part.sources.iter().copied()).collect();
+            sources.sort_unstable();
+            sources.dedup();
+            Held { ifindex, group, sources }
         };
         self.held.iter().map(one).collect()
     }
