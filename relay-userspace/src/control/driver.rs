@@ -242,6 +242,7 @@ impl Loop {
             Event::SocketGone { lane, number } => self.agenda.reclaim(lane, number),
             Event::Reload => self.reload(),
             Event::Tick => self.tick(),
+            Event::StreamsUntold => self.tell_streams(),
             Event::Asked(asked) => self.asked(asked),
             Event::Begun(begun) => return self.begun(*begun),
             Event::Done(done) => self.done(done),
@@ -325,9 +326,18 @@ impl Loop {
         for event in self.streams.tick(&view, now) {
             self.record(event);
         }
+        self.tell_streams();
         self.tell_health(desk, now);
         self.tell_systemd(&view, now);
         self.log.tick();
+    }
+
+    /// Tells of streams; what is more than a turn may take is told at the next.
+    fn tell_streams(&mut self) {
+        self.streams.tell().into_iter().for_each(|event| self.record(event));
+        if self.streams.has_more() {
+            let _ = self.sender.send(Event::StreamsUntold);
+        }
     }
 
     fn tell_systemd(&self, view: &View, now: u64) {

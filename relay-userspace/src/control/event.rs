@@ -40,6 +40,8 @@ pub struct Done {
 pub enum Event {
     /// The kernel says something about links, addresses, neighbours or routes.
     Link(LinkEvent),
+    /// There is more to tell of streams than was told at once.
+    StreamsUntold,
     /// The groups of a link were reported, because its carrier has returned.
     Reported {
         /// The link.

@@ -5,21 +5,27 @@ use super::loops::Loops;
 use super::{Event, Kind};
 use crate::control::view::View;
 use crate::observe::stream;
+use relay_common::plan::Relay;
 use relay_common::silence::{Turn, Watch};
-use relay_common::table::SlotRelay;
+use std::collections::VecDeque;
+
+/// So much is told at once: thousands of streams fall silent in the same moment when their source does.
+const TOLD_AT_ONCE: usize = 256;
 
 /// The watch over all streams of a node, by slots.
 #[derive(Debug, Default)]
 pub struct Streams {
     watched: Vec<Option<(String, Watch)>>,
+    /// What was seen and is not told yet, and when.
+    untold: VecDeque<(Relay, Turn, u64)>,
     loops: Loops,
 }
 
 impl Streams {
-    /// Looks at every enabled relay. The answer is what there is to tell.
+    /// Looks at every enabled relay. The answer is what there is to tell of loops; what there is of streams is [`Self::tell`].
     #[must_use]
     pub fn tick(&mut self, view: &View, now: u64) -> Vec<Event> {
-        let mut events = self.loops.tick(view, now);
+        let events = self.loops.tick(view, now);
         self.watched.resize_with(view.table.relays.len(), || None);
         for (watched, relay) in self.watched.iter_mut().zip((0u32..).zip(&view.table.relays)) {
             let (slot, Some(relay)) = relay else {
@@ -42,10 +48,23 @@ impl Streams {
                 }
             };
             if let Some(turn) = watched.look(seen, stream::silence_after(&relay.relay), now) {
-                events.push(event(relay, turn, now));
+                self.untold.push_back((relay.relay.clone(), turn, now));
             }
         }
         events
+    }
+
+    /// The next of what was seen; nothing when all is told.
+    #[must_use]
+    pub fn tell(&mut self) -> Vec<Event> {
+        let next = self.untold.len().min(TOLD_AT_ONCE);
+        self.untold.drain(..next).map(|(relay, turn, at)| event(&relay, turn, at)).collect()
+    }
+
+    /// Whether there is more to tell.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        !self.untold.is_empty()
     }
 
     /// How many streams are interrupted now.
@@ -55,9 +74,9 @@ impl Streams {
     }
 }
 
-fn event(relay: &SlotRelay, turn: Turn, now: u64) -> Event {
-    let name = &relay.relay.name;
-    let input = stream::input(&relay.relay);
+fn event(relay: &Relay, turn: Turn, now: u64) -> Event {
+    let name = &relay.name;
+    let input = stream::input(relay);
     let seconds = |ns: u64| (ns / 1_000_000) as f64 / 1000.0;
     match turn {
         Turn::Interrupted { since, came_before } => {
@@ -81,7 +100,7 @@ fn event(relay: &SlotRelay, turn: Turn, now: u64) -> Event {
 
 #[cfg(test)]
 mod tests {
-    use super::Streams;
+    use super::{Streams, TOLD_AT_ONCE};
     use crate::observe::fixtures::Node;
 
     const MS: u64 = 1_000_000;
@@ -97,7 +116,8 @@ mod tests {
             for slot in flowing {
                 node.lane(at / 200 % 2).received(*slot, 100, at * MS);
             }
-            told.extend(names(&streams.tick(&node.view, at * MS)));
+            assert!(streams.tick(&node.view, at * MS).is_empty(), "no loops");
+            told.extend(names(&streams.tell()));
         }
         told
     }
@@ -132,8 +152,23 @@ mod tests {
         let node = Node::new(&["one"]);
         let mut streams = Streams::default();
         run(&mut streams, &node, &[0], 1000, 3000);
-        let events = streams.tick(&node.view, 4500 * MS);
+        assert!(streams.tick(&node.view, 4500 * MS).is_empty());
+        let events = streams.tell();
         assert_eq!(events[0].text, "relay \"one\": nothing has come from in0/239.1.0.1:5000 for 1.7 s: mcr why one");
         assert_eq!(events[0].fields["silent_s"], 1.7);
+    }
+
+    #[test]
+    fn all_streams_of_a_large_node_are_told_one_part_after_the_other() {
+        let relays: Vec<String> = (0..TOLD_AT_ONCE + 44).map(|n| format!("r{n}")).collect();
+        let node = Node::new(&relays.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut streams = Streams::default();
+        for at in [1000, 4000] {
+            assert!(streams.tick(&node.view, at * MS).is_empty());
+        }
+        assert_eq!(streams.n_silent(), relays.len());
+        let told = |streams: &mut Streams| (streams.tell().len(), streams.has_more());
+        assert_eq!(told(&mut streams), (TOLD_AT_ONCE, true));
+        assert_eq!([told(&mut streams), told(&mut streams)], [(44, false), (0, false)]);
     }
 }
