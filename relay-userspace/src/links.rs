@@ -162,14 +162,14 @@ impl View {
         let link = &ability.reading.link;
         let hints = hint::hints(ability, usage);
         let left_alone = usage.release.is_some_and(|release| {
-            faults::spoils_zero_copy(&release, ability.driver_name()).is_some_and(|_| !usage.zero_copy_demanded)
+            faults::spoils_zero_copy(&release, ability.faults_driver()).is_some_and(|_| !usage.zero_copy_demanded)
         });
         let (mode, reason) = match ability.outlook() {
             (_, _) if hints.iter().any(|hint| hint.name == "cut-packets") => {
                 ("native, copy", "in zero-copy the NIC would cut packets: see below")
             }
             ("native, zero-copy" | "tried at start", _) if left_alone => {
-                ("native, copy", "zero-copy can hang or crash this kernel: see below")
+                ("native, copy", "this kernel has a fault in zero-copy: see below")
             }
             outlook => outlook,
         };

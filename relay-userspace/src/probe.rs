@@ -98,7 +98,7 @@ async fn try_out(netlink: &Netlink, reading: Reading) -> anyhow::Result<Findings
     let usage = Use { release, own_programs: crate::links::own_programs(), ..Use::default() };
     let faults: Vec<Hint> = hint::hints(&ability, &usage).into_iter().filter(|one| one.name == KERNEL_FAULT).collect();
     // What could hang the card is not tried out on it.
-    let spoilt = release.is_some_and(|release| faults::spoils_zero_copy(&release, ability.driver_name()).is_some());
+    let spoilt = release.is_some_and(|release| faults::spoils_zero_copy(&release, ability.faults_driver()).is_some());
     let zero_copy = if spoilt { ZeroCopy::Never } else { ZeroCopy::Auto };
     let program = Program::load(Loading { max_relays: 1, debug: false })?;
     let bytes = RING as usize * FRAME as usize;

@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use relay_common::faults::FAULTS;
+use relay_common::faults::{FAULTS, Fault};
 use relay_common::release::Version;
 use relay_userspace::preflight::features::Feature;
 use std::fmt::Write as _;
@@ -46,8 +46,8 @@ fn faults() -> String {
         "| fault | driver | mode | since | fixed in | what happens | zero-copy by itself |\n|---|---|---|---|---|---|---|\n",
     );
     for fault in FAULTS {
-        let drivers = if fault.drivers.is_empty() { "any".to_owned() } else { fault.drivers.join(", ") };
-        let (mode, since, fixed) = (fault.mode.name(), versions(fault.since), versions(fault.fixed));
+        let (drivers, mode) = (drivers(fault), fault.mode.name());
+        let (since, fixed) = (versions(fault.since), versions(fault.fixed.versions()));
         let left_alone = if fault.spoils_zero_copy { "left alone" } else { "tried" };
         let (reference, what) = (fault.reference, fault.what);
         writeln!(table, "| {reference} | {drivers} | {mode} | {since} | {fixed} | {what} | {left_alone} |").unwrap();
@@ -55,6 +55,17 @@ fn faults() -> String {
     table
 }
 
+fn drivers(fault: &Fault) -> String {
+    match fault.drivers {
+        [] => "any".to_owned(),
+        drivers if fault.only_modules => format!("{}, as a module", drivers.join(", ")),
+        drivers => drivers.join(", "),
+    }
+}
+
 fn versions(versions: &[Version]) -> String {
+    if versions.is_empty() {
+        return "none known".to_owned();
+    }
     versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -40,13 +40,12 @@ fn stopped(guest: &mut Guest, from: &'static str, to: &'static str, copies: bool
         let _ = writeln!(outputs, "{{ interface = \"{to}\", group = \"239.2.1.{n}\", port = 5001 }},");
         outputs
     });
-    mcr::start(
-        guest,
-        &format!(
-            "[[relay]]\nname = \"wide\"\ninput = {{ interface = \"{from}\", group = \"239.1.1.1\", port = 5000 }}\n\
-             outputs = [{outputs}]\n"
-        ),
-    )?;
+    let config = format!(
+        "[[relay]]\nname = \"wide\"\ninput = {{ interface = \"{from}\", group = \"239.1.1.1\", port = 5000 }}\n\
+         outputs = [{outputs}]\n"
+    );
+    let demanded: &[&str] = if copies { &[] } else { &[from, to] };
+    mcr::start(guest, &mcr::demanding_zero_copy(demanded, &config))?;
     let ledgers: Vec<_> = (1..=OUTPUTS).map(|n| Ledger::shared(&format!("output {n}"), 0)).collect();
     let flow = |(n, ledger)| -> Result<Flow> { Ok(Flow::new(format!("239.2.1.{n}:5001").parse()?, ledger)) };
     let sink = guest.wire(to)?.sink((1..).zip(&ledgers).map(flow).collect::<Result<_>>()?)?;

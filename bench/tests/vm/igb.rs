@@ -82,8 +82,7 @@ fn carrier(guest: &mut Guest) -> Result<String> {
 }
 
 fn cut_packets(guest: &mut Guest) -> Result<String> {
-    let always = "[[interface]]\nname = \"in0\"\nzero_copy = \"always\"\n";
-    let said = mcr::refusal(guest, &format!("{always}{}", ONE.replace("frame_size = 4096", "")))?;
+    let said = mcr::refusal(guest, &mcr::demanding_zero_copy(&["in0"], &ONE.replace("frame_size = 4096", "")))?;
     ensure!(said.contains("in0 would cut packets in zero-copy") && said.contains("frame_size = 4096"), "{said}");
     Ok("refused: in0 would cut packets".to_owned())
 }

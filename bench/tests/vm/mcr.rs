@@ -15,6 +15,12 @@ pub(crate) fn start(guest: &mut Guest, config: &str) -> Result<()> {
     wait_for(guest, " ready relays=").context("mcr does not become ready")
 }
 
+/// The same configuration, with zero-copy demanded on these links.
+pub(crate) fn demanding_zero_copy(links: &[&str], config: &str) -> String {
+    let demand = |link: &&str| format!("[[interface]]\nname = \"{link}\"\nzero_copy = \"always\"\n");
+    links.iter().map(demand).chain([config.to_owned()]).collect()
+}
+
 /// Waits until mcr's log has this text.
 pub(crate) fn wait_for(guest: &mut Guest, text: &str) -> Result<()> {
     guest.run(&format!("wait_for_log {READY} '{text}'")).map(drop)
@@ -26,6 +32,12 @@ pub(crate) fn refusal(guest: &mut Guest, config: &str) -> Result<String> {
     let (said, status) = guest.attempt("mcr run --config /tmp/relay.toml")?;
     ensure!(status == 1, "mcr ended with {status} where it must refuse: {said}");
     Ok(said)
+}
+
+/// What a command of mcr answers to programs.
+pub(crate) fn json(guest: &mut Guest, command: &str) -> Result<serde_json::Value> {
+    let printed = guest.run(command)?;
+    serde_json::from_str(&printed).with_context(|| format!("{command}: {printed}"))
 }
 
 /// What mcr has logged so far.

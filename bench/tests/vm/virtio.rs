@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use bench::packet::{Headers, Vlan};
 use bench::source::{Load, Stream};
 
@@ -40,9 +40,12 @@ fn play_all(parts: &Parts) -> Result<()> {
     let mut guest = Guest::boot(parts, "virtio", "kernel-zero-copy", nics)?;
     let kernel = set_up(&mut guest, nics)?;
     let mut table = Table::new("virtio", "virtio_net", &kernel);
-    table.seen("mcr probe", mcr::probe(&mut guest, "in0", true, &["in0: virtio_net", "mcr relays here in zero-copy."]));
+    table.seen("mcr probe", mcr::probe(&mut guest, "in0", false, &["in0: virtio_net", "kernel fault"]));
     table.seen("mcr probe", mcr::probe(&mut guest, "slow", false, &["mcr relays here, and the kernel copies"]));
-    let (down, held) = (down::case(ONE), held());
+    let undemanded = undemanded();
+    table.played(&undemanded, play(&mut guest, &undemanded));
+    table.seen("why it copied", says_why(&mut guest));
+    let (down, held) = (demanded(down::case(ONE)), held());
     table.seen(down.name, down::play(&mut guest, &down));
     table.played(&held, reclaim::play(&mut guest, &held, "out3", "out2"));
     for case in plain() {
@@ -99,6 +102,51 @@ outputs = [{ interface = "out1", group = "239.2.1.1", port = 5001 }]
 const IN: &str = "239.1.1.1:5000";
 const OUT: &str = "239.2.1.1:5001";
 
+/// Links that can do zero-copy, whether a case begins with them or not.
+const ZERO_COPY: [&str; 5] = ["in0", "out1", "out2", "out3", "out4"];
+
+/// Has a case demand zero-copy: with this driver, a module of this kernel, it is left alone otherwise. What the driver sends has
+/// a header from somewhere (docs/kernels.md), and the networks of these NICs expect none.
+fn demanded(case: Case) -> Case {
+    let is_more = |(link, zero_copy): &(&'static str, bool)| (*zero_copy && !ZERO_COPY.contains(link)).then_some(*link);
+    let links: Vec<&str> = ZERO_COPY.into_iter().chain(case.links.iter().filter_map(is_more)).collect();
+    Case { config: mcr::demanding_zero_copy(&links, &case.config), ..case }
+}
+
+/// A case that demands zero-copy.
+fn case(
+    name: &'static str,
+    config: &str,
+    input: &'static str,
+    streams: Vec<Through>,
+    links: &[(&'static str, bool)],
+) -> Case {
+    demanded(Case::new(name, config, input, streams, links))
+}
+
+/// The first case, with nothing said of zero-copy.
+fn undemanded() -> Case {
+    let links = [("in0", false), ("out1", false)];
+    Case::new("1 to 1, nothing demanded", ONE, "in0", vec![Through::new(IN, &[("out1", OUT)])], &links)
+}
+
+/// Every way to ask names the fault for which the kernel copied.
+fn says_why(guest: &mut Guest) -> Result<String> {
+    let links = mcr::json(guest, "mcr links --json out1")?;
+    let hints = links[0]["hints"].as_array().context("no hints of out1")?;
+    ensure!(hints.iter().any(|hint| hint["name"] == "kernel-fault"), "{links:#}");
+    ensure!(links[0]["would_use"]["mode"] == "native, copy", "{links:#}");
+    let probed = mcr::json(guest, "mcr probe --json out1")?;
+    ensure!(probed["faults"].as_array().is_some_and(|faults| faults.len() == 1), "{probed:#}");
+    let kernel = mcr::json(guest, "mcr check --kernel --json")?;
+    let faults = kernel["faults"].as_array().context("no faults of the kernel")?;
+    ensure!(faults.iter().any(|fault| fault["link"] == "out1"), "{kernel:#}");
+    let log = mcr::log(guest)?;
+    let is_told = |link| log.lines().any(|line| line.contains("kernel-fault") && line.contains(link));
+    ensure!(is_told("in0") && is_told("out1"), "no warning of both links:\n{log}");
+    Ok("kernel-fault, by links, probe, check and log".to_owned())
+}
+
 /// Cases in which nothing happens but frames.
 fn plain() -> Vec<Case> {
     let one = || vec![Through::new(IN, &[("out1", OUT)])];
@@ -114,19 +162,19 @@ outputs = [
     let four = ["out1", "out2", "out3", "out4"];
     let all = [("in0", true), ("out1", true), ("out2", true), ("out3", true), ("out4", true)];
     let tagged = ONE.replace("port = 5000", "port = 5000, vlan = 100").replace("port = 5001", "port = 5001, vlan = 7");
-    let mut vlan = Case::new("tagged", &tagged, "in0", one(), &all[..2]);
+    let mut vlan = case("tagged", &tagged, "in0", one(), &all[..2]);
     vlan.streams[0].vlans = vec![Vlan::new(100)];
     vlan.vlans = vec![Vlan::new(7)];
     let v6 = ONE.replace("239.1.1.1", "ff3e::8000:1").replace("239.2.1.1", "ff3e::8000:2");
     let six = vec![Through::new("[ff3e::8000:1]:5000", &[("out1", "[ff3e::8000:2]:5001")])];
     let to_slow = vec![Through::new(IN, &[("slow", OUT)])];
     vec![
-        Case::new("1 to 1", ONE, "in0", one(), &all[..2]),
-        Case::new("1 to 4", fan, "in0", vec![Through::new(IN, &four.map(|link| (link, OUT)))], &all),
+        case("1 to 1", ONE, "in0", one(), &all[..2]),
+        case("1 to 4", fan, "in0", vec![Through::new(IN, &four.map(|link| (link, OUT)))], &all),
         vlan,
-        Case::new("IPv6", &v6, "in0", six, &all[..2]),
-        Case::new("zero-copy to copy", &ONE.replace("out1", "slow"), "in0", to_slow, &[("in0", true), ("slow", false)]),
-        Case::new("copy to zero-copy", &ONE.replace("in0", "slow"), "slow", one(), &[("slow", false), ("out1", true)]),
+        case("IPv6", &v6, "in0", six, &all[..2]),
+        case("zero-copy to copy", &ONE.replace("out1", "slow"), "in0", to_slow, &[("in0", true), ("slow", false)]),
+        case("copy to zero-copy", &ONE.replace("in0", "slow"), "slow", one(), &[("slow", false), ("out1", true)]),
     ]
 }
 
@@ -143,7 +191,7 @@ fn two_lanes() -> Case {
     let through =
         |group| Through::new(&format!("239.1.1.{group}:5000"), &[("out2q", &format!("239.2.1.{group}:5001"))]);
     let links = [("in2", true), ("out2q", true)];
-    Case::new("2 queues, 2 lanes", &config, "in2", (0..16).map(through).collect(), &links)
+    case("2 queues, 2 lanes", &config, "in2", (0..16).map(through).collect(), &links)
 }
 
 /// Two inputs with one queue each: the second begins at the second lane, and stays there when it becomes an output.
@@ -152,7 +200,7 @@ fn both_ways() -> Case {
     let config = format!("[lanes]\ncores = [0, 1]\n{first}{ONE}").replace("out1", "out2q");
     let streams = vec![Through::new(IN, &[("out2q", OUT)])];
     let links = [("in0", true), ("out2q", true)];
-    Case { goes_on: true, ..Case::new("the input becomes an output", &config, "in0", streams, &links) }
+    Case { goes_on: true, ..case("the input becomes an output", &config, "in0", streams, &links) }
 }
 
 /// A relay that sends on the input link comes and goes while frames flow.
@@ -183,7 +231,7 @@ fn unplugged() -> (Case, Case) {
     let config = format!("{}{}", two(1, "out1"), two(2, "out4"));
     let streams = vec![Through::new(IN, &[("out1", OUT)]), Through::new("239.1.1.2:5000", &[("out4", OUT)])];
     let links = [("in0", true), ("out1", true), ("out4", true)];
-    let mut before = Case::new("out4 unplugged", &config, "in0", streams, &links);
+    let mut before = case("out4 unplugged", &config, "in0", streams, &links);
     before.frames *= 2;
     before.rate = RATE;
     // The second stream goes nowhere for a while.
@@ -206,7 +254,7 @@ fn clock_jumps(guest: &mut Guest) -> Result<()> {
 /// This NIC delivers the groups that were joined and no others; a veth would deliver all.
 fn filtered(guest: &mut Guest) -> Result<String> {
     const FRAMES: u64 = 500;
-    mcr::start(guest, ONE)?;
+    mcr::start(guest, &mcr::demanding_zero_copy(&["in0", "out1"], ONE))?;
     let headers = |to: &str| -> Result<Headers> { Ok(Headers::new("10.9.0.9:4000".parse()?, to.parse()?)) };
     let streams = vec![Stream::new(0, headers(IN)?, 100), Stream::new(1, headers("239.7.7.7:5000")?, 100)];
     guest.wire("in0")?.source(Load::new(streams).rate(1_000).packets(FRAMES))?.finish()?;
@@ -219,8 +267,7 @@ fn filtered(guest: &mut Guest) -> Result<String> {
 }
 
 fn refused(guest: &mut Guest) -> Result<String> {
-    let always = "[[interface]]\nname = \"slow\"\nzero_copy = \"always\"\n";
-    let said = mcr::refusal(guest, &format!("{always}{}", ONE.replace("in0", "slow")))?;
+    let said = mcr::refusal(guest, &mcr::demanding_zero_copy(&["slow"], &ONE.replace("in0", "slow")))?;
     ensure!(said.contains("slow queue 0 cannot do zero-copy: use zero_copy = \"auto\""), "{said}");
     Ok("refused: slow queue 0 cannot do zero-copy".to_owned())
 }

@@ -116,8 +116,7 @@ fn says_so(guest: &mut Guest) -> Result<String> {
 }
 
 fn refuses(guest: &mut Guest) -> Result<String> {
-    let always = "[[interface]]\nname = \"in0\"\nzero_copy = \"always\"\n";
-    let said = mcr::refusal(guest, &format!("{always}{ONE}"))?;
+    let said = mcr::refusal(guest, &mcr::demanding_zero_copy(&["in0"], ONE))?;
     ensure!(said.contains("in0 queue 0 cannot do zero-copy: use zero_copy = \"auto\""), "{said}");
     Ok("refused: in0 queue 0 cannot do zero-copy".to_owned())
 }

@@ -22,7 +22,7 @@ pub async fn advise(netlink: &Netlink, plan: &Plan, place: &Placement) -> anyhow
         if SAID_ELSEWHERE.contains(&hint.name) {
             continue;
         }
-        tracing::warn!(link, "{}; remedy: {}", hint.text, hint.remedy);
+        tracing::warn!(link, hint = hint.name, "{}; remedy: {}", hint.text, hint.remedy);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What the kernel says of the links and neighbours that a plan needs.
 
 use super::offloads;
-use crate::kernel::release;
+use crate::kernel::{module, release};
 use crate::link::neighbour::{Destination, Neighbours};
 use crate::link::netlink::{Netlink, Reading};
 use crate::link::{ethtool, quirk};
@@ -54,7 +54,9 @@ fn cut_above(facts: &Facts, plan: &Plan) -> BTreeMap<String, u32> {
 fn no_zero_copy(plan: &Plan) -> BTreeMap<String, String> {
     let Some(release) = release::running() else { return BTreeMap::new() };
     let spoilt = |name: &str| {
-        let found = faults::spoils_zero_copy(&release, &ethtool::driver(name)?.name)?;
+        let driver = ethtool::driver(name)?.name;
+        let driver = faults::Driver { name: &driver, is_module: module::is_module(&driver) };
+        let found = faults::spoils_zero_copy(&release, driver)?;
         Some((name.to_owned(), found.text()))
     };
     plan.links_in_use().into_iter().filter_map(spoilt).collect()

@@ -13,4 +13,5 @@ pub mod multicast; // joining and leaving groups on a socket
 pub mod mute; // sockets that are held and neither send nor receive
 pub mod packet; // a look at a link as the kernel sees it
 pub mod release; // which kernel this is
+pub mod module; // whether a driver is a module of it
 pub mod sysctl; // the kernel's limits

@@ -4,6 +4,8 @@ use super::ethtool::{self, Channels, Driver, Features, Rings};
 use super::hardware::{self, Hardware};
 use super::netlink::Reading;
 use super::xdp::{Netdev, Support};
+use crate::kernel::module;
+use relay_common::faults;
 
 /// One link with everything that is known of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +14,8 @@ pub struct Ability {
     pub reading: Reading,
     /// Its driver, where it has one.
     pub driver: Option<Driver>,
+    /// Whether that is a module of the kernel.
+    pub is_module: bool,
     /// Its queues, where the driver tells.
     pub channels: Option<Channels>,
     /// The length of its queues, where the driver tells.
@@ -34,6 +38,7 @@ impl Ability {
         let driver = ethtool::driver(name);
         Self {
             hardware: driver.as_ref().and_then(|driver| hardware::at(&driver.bus)),
+            is_module: driver.as_ref().is_some_and(|driver| module::is_module(&driver.name)),
             driver,
             channels: ethtool::channels(name),
             rings: ethtool::rings(name),
@@ -48,6 +53,12 @@ impl Ability {
     #[must_use]
     pub fn driver_name(&self) -> &str {
         self.driver.as_ref().map_or(self.reading.kind.as_str(), |driver| driver.name.as_str())
+    }
+
+    /// Its driver, as far as faults depend on it.
+    #[must_use]
+    pub fn faults_driver(&self) -> faults::Driver<'_> {
+        faults::Driver { name: self.driver_name(), is_module: self.is_module }
     }
 
     /// What MCR would use on this link, and why.

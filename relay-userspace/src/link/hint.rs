@@ -3,7 +3,7 @@
 use super::ability::{Ability, is_made_of_members};
 use super::ethtool::{Features, STRIPS};
 use super::quirk;
-use relay_common::faults::{self, Doing};
+use relay_common::faults::{self, Doing, Fix};
 use relay_common::release::Release;
 use relay_common::table::longest_mtu;
 
@@ -80,7 +80,7 @@ pub fn hints(ability: &Ability, usage: &Use) -> Vec<Hint> {
 /// Faults of this kernel that what mcr would do on the link wakes.
 fn kernel_faults(ability: &Ability, usage: &Use) -> Vec<Hint> {
     let Some(release) = usage.release else { return Vec::new() };
-    let (name, driver) = (name(ability), ability.driver_name());
+    let (name, driver) = (name(ability), ability.faults_driver());
     let left_alone = !usage.zero_copy_demanded && faults::spoils_zero_copy(&release, driver).is_some();
     let tried = usage.zero_copy && ability.xdp.is_none_or(|xdp| xdp.zero_copy());
     let doing = Doing {
@@ -92,15 +92,21 @@ fn kernel_faults(ability: &Ability, usage: &Use) -> Vec<Hint> {
         polls_busily: usage.polls_busily,
     };
     let hint = |found: faults::Finding| {
-        let (copies, demanded) = match (found.spoils_zero_copy(), usage.zero_copy_demanded) {
-            (true, false) => (format!("; so {name} copies"), String::new()),
-            (true, true) => (String::new(), format!(", or zero_copy = \"auto\" for {name}, which then copies")),
-            (false, _) => (String::new(), String::new()),
+        let fault = found.fault;
+        let copies = found.spoils_zero_copy() && !usage.zero_copy_demanded;
+        let or = match (found.spoils_zero_copy(), usage.zero_copy_demanded) {
+            _ if !fault.spoils_zero_copy => String::new(),
+            (true, true) => format!(", or zero_copy = \"auto\" for {name}, which then copies"),
+            (true, false) if matches!(fault.fixed, Fix::Unknown(_)) => {
+                format!(", then zero_copy = \"always\" for {name}")
+            }
+            (true, false) => String::new(),
+            (false, _) => format!(", or zero_copy = \"never\" for {name}"),
         };
         Hint {
             name: KERNEL_FAULT,
-            text: format!("{}{copies}", found.text()),
-            remedy: format!("{}{demanded}", found.remedy()),
+            text: format!("{}{}", found.text(), if copies { format!("; so {name} copies") } else { String::new() }),
+            remedy: format!("{}{or}", found.remedy()),
         }
     };
     faults::findings(&release, &doing).into_iter().map(hint).collect()

@@ -32,6 +32,7 @@ fn ability() -> Ability {
             carrier_changes: 0,
         },
         driver: None,
+        is_module: true,
         channels: Some(Channels { rx: 4, tx: 4, max_rx: 8, max_tx: 8, combined: true }),
         rings: None,
         hardware: None,
@@ -216,6 +217,23 @@ fn a_fault_of_the_kernel_is_told_where_it_would_be_woken() {
     }
     // Where the kernel does not tell what the driver can do, zero-copy is tried.
     assert_eq!(only(&igb(None), &on("6.18.22")).name, KERNEL_FAULT);
+}
+
+#[test]
+fn a_fault_without_a_fix_names_what_the_configuration_can_do() {
+    let driver = crate::link::ethtool::Driver { name: String::from("virtio_net"), ..Default::default() };
+    let virtio = Ability { driver: Some(driver), xdp: Some(Support::of(0b1011, 1)), ..ability() };
+    let on = |name: &str| Use { release: Release::parse(name, "", ""), ..Use::default() };
+    let hint = only(&virtio, &on("7.3.4+deb13-amd64"));
+    assert_eq!(hint.name, KERNEL_FAULT);
+    assert!(hint.text.ends_with("; so ens1f0 copies"), "{hint:?}");
+    assert!(hint.remedy.ends_with(", then zero_copy = \"always\" for ens1f0"), "{hint:?}");
+    let demanded = only(&virtio, &Use { zero_copy_demanded: true, ..on("7.3.4+deb13-amd64") });
+    assert!(demanded.remedy.contains("zero_copy = \"auto\""), "{demanded:?}");
+    // Its number does not tell: zero-copy is tried, and who does not want that says so.
+    let perhaps = only(&virtio, &on("6.12.0-55.9.1.el10_0.x86_64"));
+    assert!(!perhaps.text.contains("copies") && perhaps.remedy.contains("zero_copy = \"never\""), "{perhaps:?}");
+    assert_eq!(hints(&Ability { is_module: false, ..virtio }, &on("7.3.4+deb13-amd64")), []);
 }
 
 /// The names in the first column of the table of hints in docs/links.md.
