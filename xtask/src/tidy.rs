@@ -13,6 +13,7 @@ mod paths; // every file that a page names is there
 mod shape; // how long a file is, and how it begins
 mod tree; // the files, as text
 mod unsafe_code; // unsafe has an address
+mod advice; // what a text tells to do
 
 /// Check the rules of the house that no compiler knows; docs/ARCHITECTURE.md lists them.
 #[derive(clap::Args)]
@@ -38,13 +39,17 @@ struct Check {
     find: fn(&Tree) -> Vec<Fault>,
 }
 
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 7] = [
     Check { rule: "a Rust file has at most 400 lines", find: shape::long_files },
     Check { rule: "a Rust file begins by saying what it is (`//!`)", find: shape::silent_files },
     Check { rule: "unsafe lives at the addresses of docs/ARCHITECTURE.md", find: unsafe_code::strays },
     Check { rule: "relay-common knows no Linux, no clock, no socket: zerocopy only, no std", find: common::effects },
     Check { rule: "the two ways in README.md name files that exist", find: paths::ways },
     Check { rule: "every file that README.md, CONTRIBUTING.md and docs/ name exists", find: paths::named_files },
+    Check {
+        rule: "advice names its command: `mcr restart` keeps the lanes, `mcr stop` ends them",
+        find: advice::vague,
+    },
 ];
 
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {

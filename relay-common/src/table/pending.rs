@@ -275,8 +275,9 @@ impl fmt::Display for PendingReason {
             }
             Self::TooFewQueues { link, n_queues, needed, lane, input } => {
                 write!(f, "interface \"{link}\" has {n_queues} transmit queues, none of them for lane {lane}, which ")?;
-                write!(f, "receives on \"{input}\": ethtool -L {link} combined {needed}, or start mcr anew (it then ")?;
-                write!(f, "chooses lanes for all relays at once), or name at most {n_queues} in lanes.cores")
+                write!(f, "receives on \"{input}\": ethtool -L {link} combined {needed}, or end mcr (mcr stop) and ")?;
+                write!(f, "start it (it then chooses lanes for all relays at once), or name at most {n_queues} in ")?;
+                write!(f, "lanes.cores")
             }
             Self::NoAddress { link, family } => {
                 write!(f, "interface \"{link}\" has no IPv{family} address to send from: ")?;

@@ -52,7 +52,7 @@ Examples:
   mcr diff -q || mcr reload         reload if there is something to take
   mcr diff --json | jq .removed     for programs
 
-+ is new in the file, ~ another, - gone, ! taken and not in effect until mcr is started anew.")]
++ is new in the file, ~ another, - gone, ! taken and not in effect until mcr restart.")]
 pub struct Diff {
     /// Print nothing but trouble: only the exit code tells.
     #[arg(long, short, conflicts_with = "json")]

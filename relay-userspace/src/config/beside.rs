@@ -103,11 +103,11 @@ impl<'a> Beside<'a> {
         let lanes = &self.plan.lanes;
         if self.relays.len() >= lanes.max_relays as usize {
             let problem = format!("there is room for {} relays, and as many run", lanes.max_relays);
-            return Some(("name", Fault::new(problem, "raise lanes.max_relays and start mcr anew")));
+            return Some(("name", Fault::new(problem, "raise lanes.max_relays, end mcr (mcr stop) and start it")));
         }
         if self.n_outputs + relay.outputs.len() > lanes.max_outputs as usize {
             let problem = format!("there is room for {} outputs, and {} run", lanes.max_outputs, self.n_outputs);
-            return Some(("outputs", Fault::new(problem, "raise lanes.max_outputs and start mcr anew")));
+            return Some(("outputs", Fault::new(problem, "raise lanes.max_outputs, end mcr (mcr stop) and start it")));
         }
         None
     }

@@ -71,8 +71,8 @@ impl LaneUser {
             )),
             Named::ForLackOfOthers => Some(format!(
                 "lanes run as {}, whose other processes, if there are any, can end them; remedy: make the user {USUAL} \
-                 (systemd-sysusers, or useradd --system --no-create-home {USUAL}) and start mcr anew, or name one in \
-                 lanes.user",
+                 (systemd-sysusers, or useradd --system --no-create-home {USUAL}) or name one in lanes.user, then end \
+                 mcr (mcr stop) and start it",
                 wanted.name
             )),
             Named::Usual => None,

@@ -39,7 +39,9 @@ impl Counters {
         match counters.words()[LAYOUT_AT].compare_exchange(0, LAYOUT, Relaxed, Relaxed) {
             Ok(_) | Err(LAYOUT) => Ok(counters),
             Err(other) => {
-                let problem = format!("the counters have layout {other}, this mcr knows {LAYOUT}: restart the node");
+                let problem = format!(
+                    "the counters have layout {other}, this mcr knows {LAYOUT}: end mcr (mcr stop) and start it"
+                );
                 Err(io::Error::other(problem))
             }
         }

@@ -27,7 +27,8 @@ pub enum Trouble {
     Socket(#[from] SocketError),
     /// All numbers or frames are in use.
     #[error(
-        "lane {lane} has no frames left for another socket: raise lanes.spare_sockets (or lanes.frames, where that is a number) and start mcr anew"
+        "lane {lane} has no frames left for another socket: raise lanes.spare_sockets (or lanes.frames, where that is a number), \
+         end mcr (mcr stop) and start it"
     )]
     NoFrames {
         /// The lane.
