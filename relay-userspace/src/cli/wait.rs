@@ -65,7 +65,7 @@ async fn until<O: Write, E: Write>(
         let now = match look(client, asked, selector).await {
             Ok(now) => now.map(Missing::Condition),
             Err(error) => match error.downcast::<Failure>()? {
-                Failure::Unreachable(text) => Some(Missing::Answer(text)),
+                Failure::Unreachable(text) | Failure::Silent(text) => Some(Missing::Answer(text)),
                 other => return Err(other.into()),
             },
         };

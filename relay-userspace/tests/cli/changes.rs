@@ -2,6 +2,9 @@
 
 use crate::stage::Stage;
 use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::Stdio;
+use std::time::Duration;
 
 const ADD: &str = "relay add ch1 --in in0/239.1.1.1:5000,sources=10.0.0.5 --out out0/239.2.1.1:5001,ttl=8";
 
@@ -286,4 +289,21 @@ fn who_waits_is_told_what_is_missing_and_goes_on_when_it_is_there() {
     for wrong in ["wait", "wait --flowing", "wait --relay ch1", "wait --healthy --timeout 5"] {
         assert_eq!(stage.run(wrong).code, 2, "{wrong}");
     }
+}
+
+#[test]
+fn who_waits_waits_for_a_control_that_answers_nobody_too() {
+    let stage = Stage::new();
+    stage.play.with(|state| state.delay = Duration::from_secs(3600));
+    assert_eq!(stage.run("wait --healthy --timeout 300ms").code, 3);
+    let mut waits = stage.command("wait --healthy --timeout 2m").stderr(Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(waits.stderr.take().unwrap());
+    let mut first = String::new();
+    told.read_line(&mut first).unwrap();
+    assert!(first.starts_with("mcr: waiting: "), "{first}");
+    stage.play.with(|state| state.delay = Duration::ZERO);
+    let ended = waits.wait().unwrap();
+    let mut rest = String::new();
+    told.read_to_string(&mut rest).unwrap();
+    assert!(ended.success(), "{ended:?}: {rest}");
 }
