@@ -89,7 +89,7 @@ pub enum Command {
     Apply(Apply),
     /// List the changes that were asked for lately, and what became of each.
     Changes(Changes),
-    /// Show one change by the number that its answer has: queued, running, done or refused.
+    /// Show what became of a change, by the number that its answer has.
     Change(Change),
     /// Show the running mcr at a glance: health, configuration, lanes, what cannot work yet.
     Status(Status),

@@ -178,11 +178,18 @@ pub struct Changes {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  mcr change 28771200012          what became of a change whose answer came too late
+  mcr change 28771200012          what became of it
   mcr change 28771200012 --wait   the same, once it is over
 
-States: queued, running (with its step), done (one that was asked for with --volatile says whether it is on disk), refused or failed (nothing has changed), unkept (in force, and nobody knows
-whether it is on disk). Exit code 0: it is done, or not over yet; 1: all else; 3: mcr cannot be reached.")]
+States:
+  queued   it waits for those before it
+  running  it is being carried out, and in which step
+  done     it is in force; one with --volatile says whether it is on disk
+  refused  nothing has changed
+  failed   nothing has changed
+  unkept   it is in force, and nobody knows whether it is on disk
+
+Exit code 0: it is done, or not over yet; 1: all else; 3: mcr does not answer.")]
 pub struct Change {
     /// Its number.
     pub id: u64,

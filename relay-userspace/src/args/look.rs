@@ -201,24 +201,29 @@ fn since(text: &str) -> Result<String, String> {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  mcr health                               0: packets can flow; 1: they cannot, and why; 3: mcr does not answer
+  mcr health                               0: packets can flow; 1: they cannot
   mcr health --quiet --timeout 500ms       for a vrrp_script of keepalived
-  mcr health --relay 'sport-*' --min 90%   the same, and 90% of these relays work
-  mcr health -l group=news --min 90%       the same of the relays with this label
-  mcr health --weight                      a number for a track_file of keepalived
-  mcr health --ready                       the same as /readyz: this node sends, and enough of its relays works
+  mcr health --relay 'sport-*' --min 90%   and 90% of these relays work
+  mcr health -l group=news --min 90%       and 90% of those with this label
+  mcr health --weight                      for a track_file of keepalived
+  mcr health --ready                       the same as /readyz
 
-A check that fails gives a verdict. fault: packets cannot be carried. drift: they can, but what was asked of the node is not
-in force or not kept; that is shown and is no failure. partial: a part waits for a link, a neighbour or an address; that is
-shown, and a failure where --min or --ready demand more than is left.
+Verdicts of checks that fail:
+  fault    packets cannot be carried
+  drift    they can, but what was asked of the node is not in force or not kept
+  partial  a part waits for a link, a neighbour or an address
 
-While control is away (it died, or another is about to begin), or does not answer within half of the timeout, the lanes relay
-on, and are asked how they are: 0 as long as they come round, 1 when one does not, 3 when there is none. Only their user and root may ask them. Without --min nothing is
-demanded of the relays then.
+Only a fault is a failure; partial is one where --min or --ready demand more.
 
+While control is away, or does not answer within half of the timeout, its lanes
+are asked: 0 as long as they come round, 1 when one does not, 3 when there is
+none. Only their user and root may ask. Without --min nothing is demanded of the
+relays then.
+
+Exit code 0: packets can flow; 1: they cannot, and why; 3: mcr does not answer.
 It never takes longer than the timeout, whatever mcr does.")]
 pub struct Health {
-    /// Whether the node is ready too: the one to send, and as much of its relays works as health.ready_min says.
+    /// Ready, too: it is the one to send, and health.ready_min of its relays work.
     #[arg(long)]
     pub ready: bool,
     /// Only these relays count; * stands for anything. Can be given more than once.
@@ -230,16 +235,16 @@ pub struct Health {
     /// How much of the relays must work [default with --relay and -l: health.ready_min]
     #[arg(long, value_name = "PERCENT", value_parser = share)]
     pub min: Option<Share>,
-    /// Print one number: 0 when all works, down to -100 by the percents that do not, and -254 where the exit code is not 0.
+    /// Print a number: 0 (all works) to -100 (nothing does), -254 where the exit code is not 0.
     #[arg(long, conflicts_with_all = ["quiet", "json"])]
     pub weight: bool,
     /// How long it may take in all.
     #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = duration)]
     pub timeout: Duration,
-    /// Control may be away for so long while its lanes relay; then that is a fault. Without, for ever.
+    /// How long control may be away while its lanes relay [default: for ever]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub away_limit: Option<Duration>,
-    /// Where the doors of lanes lie, which are asked while control is away [default: the folder of the Unix socket]
+    /// Where the doors of its lanes lie [default: the folder of the Unix socket]
     #[arg(long, value_name = "DIR")]
     pub run_dir: Option<PathBuf>,
     /// Say nothing: only the exit code.

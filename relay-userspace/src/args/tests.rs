@@ -54,6 +54,16 @@ fn every_command_has_help_and_examples_that_are_right() {
 }
 
 #[test]
+fn what_stands_below_these_options_fits_a_terminal_of_eighty_columns() {
+    let whole = Cli::command();
+    for name in ["health", "change"] {
+        let help = whole.find_subcommand(name).and_then(Command::get_after_help).unwrap().to_string();
+        let long: Vec<&str> = help.lines().filter(|line| line.chars().count() > 80).collect();
+        assert_eq!(long, [""; 0], "{name}");
+    }
+}
+
+#[test]
 fn options_that_contradict_each_other_are_refused() {
     let refused = |line: &str| Cli::try_parse_from(line.split(' ')).err().map(|error| error.exit_code());
     for line in [
