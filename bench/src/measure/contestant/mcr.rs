@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use nix::sched::{CpuSet, sched_setaffinity};
+use nix::errno::Errno;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
 use super::{Drive, Running, losses};
@@ -46,15 +47,33 @@ fn configuration(settings: &str, scenario: &Scenario) -> Result<String> {
     Ok(text)
 }
 
-/// Puts all threads of a process on the relay's core.
+/// Puts all threads of a process on the relay's core. One that is started has the cores of the one that starts it, so that the
+/// threads are gone through until all are there.
 fn pin(pid: u32) -> Result<()> {
     let mut cores = CpuSet::new();
     cores.set(RELAY_CORE)?;
-    for thread in fs::read_dir(format!("/proc/{pid}/task")).context("mcr has ended")? {
-        let thread = thread?.file_name().to_string_lossy().parse()?;
-        sched_setaffinity(Pid::from_raw(thread), &cores).context("pin mcr's control")?;
+    loop {
+        let mut n_moved = 0;
+        for thread in fs::read_dir(format!("/proc/{pid}/task")).context("mcr has ended")? {
+            let thread = Pid::from_raw(thread?.file_name().to_string_lossy().parse()?);
+            match sched_getaffinity(thread) {
+                Err(Errno::ESRCH) => {}
+                Ok(now) if now == cores => {}
+                Ok(_) => {
+                    n_moved += 1;
+                    sched_setaffinity(thread, &cores).or_else(has_ended).context("pin mcr's control")?;
+                }
+                Err(error) => return Err(error).context("ask where mcr's control runs"),
+            }
+        }
+        if n_moved == 0 {
+            return Ok(());
+        }
     }
-    Ok(())
+}
+
+fn has_ended(error: Errno) -> nix::Result<()> {
+    if error == Errno::ESRCH { Ok(()) } else { Err(error) }
 }
 
 /// Every packet that is missing behind the outputs, by the counter that says so. What an output link refused
