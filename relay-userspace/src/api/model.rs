@@ -192,6 +192,10 @@ pub struct Status {
     /// long.
     #[serde(default)]
     pub longest_turn_s: f64,
+    /// Why a newer binary, which was to take over, failed: this one came back. Null where nothing of that kind happened since this
+    /// control started.
+    #[serde(default)]
+    pub went_back: Option<String>,
     /// How many relays there are, by state.
     pub relays: BTreeMap<String, u64>,
     /// What cannot work yet.

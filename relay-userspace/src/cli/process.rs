@@ -68,6 +68,13 @@ pub(super) async fn upgrade<O: Write, E: Write>(asked: &Upgrade, screen: &mut Sc
     };
     let question = Question::of(Method::POST, "/api/v1/upgrade").with(&json!({ "binary": binary }))?;
     let (answer, before, after) = replace(&client, None, question).await?;
+    if let Some(why) = &after.went_back {
+        let version = plain(&after.version);
+        bail!(
+            "the newer mcr failed in its place ({}); mcr {version} came back and is in charge, without loss",
+            plain(why)
+        );
+    }
     if asked.json {
         screen.json(&answer.body)?;
     } else {

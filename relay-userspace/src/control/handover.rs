@@ -30,6 +30,8 @@ use std::time::Duration;
 pub const GIVEN_BY: &str = "MCR_GIVEN_BY";
 /// What is said of the descriptors takes some hundred bytes.
 const LONGEST: usize = 8192;
+/// Characters of a reason that fit in beside the rest.
+const LONGEST_REASON: usize = 1000;
 /// A newer binary that has taken the same lanes over once is ready by then.
 const READY_WITHIN: Duration = Duration::from_secs(20);
 /// The binary that runs.
@@ -45,6 +47,10 @@ struct Gives {
     listening: Option<Listening>,
     /// What was given, until this control is ready: the lock, the sockets, and the binary that was before.
     given: (Option<OwnedFd>, Option<Arc<Listening>>, Option<OwnedFd>),
+    /// Why this binary is not ready, for the one that comes back.
+    fails: Option<String>,
+    /// Why a newer binary was not, and this one came back.
+    went_back: Option<String>,
 }
 
 /// The sockets that the API listens at.
@@ -82,6 +88,9 @@ struct Note {
     back: bool,
     /// The one that gives runs on.
     beside: bool,
+    /// The one that gives was to follow this one, and is not ready.
+    #[serde(default)]
+    fails: Option<String>,
 }
 
 impl Handover {
@@ -123,6 +132,12 @@ impl Handover {
     pub fn has_ended(&self) {
         let mut gives = self.gives();
         gives.listening.take_if(|listening| !listening.stays.load(Relaxed));
+    }
+
+    /// Why the newer binary that had this one's place is not there.
+    #[must_use]
+    pub fn went_back(&self) -> Option<String> {
+        self.gives().went_back.clone()
     }
 
     /// This control is ready: there is no going back to the binary before.
@@ -172,7 +187,8 @@ impl Handover {
         let (tcp, back) = (tcp.map(OwnedFd::as_fd), back.map(OwnedFd::as_fd));
         let descriptors: Vec<_> = [lock, unix, tcp, back].iter().flatten().map(AsRawFd::as_raw_fd).collect();
         let unix = listening.map(|listening| listening.place.clone());
-        let note = Note { lock: lock.is_some(), unix, tcp: tcp.is_some(), back: back.is_some(), beside };
+        let fails = gives.fails.clone();
+        let note = Note { lock: lock.is_some(), unix, tcp: tcp.is_some(), back: back.is_some(), beside, fails };
         passing::send(line, &serde_json::to_vec(&note)?, &descriptors, Waits::No)
     }
 
@@ -238,6 +254,7 @@ impl Handover {
         let back = self.back()?;
         tracing::error!("{because:#}: mcr goes back to the binary before this one");
         log.flush();
+        self.gives().fails = Some(format!("{because:#}").chars().take(LONGEST_REASON).collect());
         let error = self.become_binary(Path::new(&format!("/proc/self/fd/{}", back.as_raw_fd())), false);
         Some(anyhow::Error::new(error).context("cannot become the binary before this one"))
     }
@@ -280,7 +297,7 @@ fn take(end: OwnedFd) -> anyhow::Result<Given> {
     let listening = unix.map(|(unix, place)| Arc::new(Listening { unix, place, tcp, stays }));
     let before = note.beside.then(|| Predecessor::new(end)).transpose()?;
     let again = lock.as_ref().map(OwnedFd::try_clone).transpose()?;
-    let gives = Gives { given: (again, listening.clone(), back), ..Gives::default() };
+    let gives = Gives { given: (again, listening.clone(), back), went_back: note.fails, ..Gives::default() };
     Ok(Given { lock, listening, before, handover: Handover(Arc::new(Mutex::new(gives))) })
 }
 

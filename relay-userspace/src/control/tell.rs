@@ -182,6 +182,14 @@ pub fn taken_over(noted: &Memo) -> Event {
     Event::new(Kind::NodeUpgraded, text).with("from", before).with("to", now)
 }
 
+/// A newer binary was not ready in this one's place, and this one came back.
+#[must_use]
+pub fn went_back(problem: &str) -> Event {
+    let version = env!("CARGO_PKG_VERSION");
+    let text = format!("the newer mcr failed in its place ({problem}); mcr {version} came back and is in charge");
+    Event::new(Kind::NodeWentBack, text).with("version", version).with("problem", problem.to_owned())
+}
+
 /// A lane was not taken over, because what it showed cannot be.
 #[must_use]
 pub fn lane_untrue(lane: u32, pid: u32, problem: &str) -> Event {

@@ -76,6 +76,8 @@ kinds! {
     NodeBegunAnew = "node.begun_anew", Error, ["lanes"];
     /// A newer binary took over.
     NodeUpgraded = "node.upgraded", Info, ["from", "to"];
+    /// A newer binary was to take over and failed, and the one before came back. The audit has it as carried out.
+    NodeWentBack = "node.went_back", Error, ["version", "problem"];
     /// A relay is new.
     RelayCreated = "relay.created", Info, ["relay", "generation"];
     /// A relay is another.

@@ -66,6 +66,7 @@ pub fn status(desk: &Desk, now: u64) -> model::Status {
         not_kept: config.unkept.as_ref().map(not_kept),
         doing: desk.pulse.progress.doing(now).map(doing),
         longest_turn_s: desk.pulse.turns.longest(now).processor as f64 / 1e9,
+        went_back: desk.handover.went_back(),
         relays: states(&view, now),
         pending: view.pending.iter().map(pending).collect(),
         lanes: view.lanes.iter().map(|of| lane(of, now)).collect(),
@@ -95,7 +96,12 @@ fn warnings_of_node(desk: &Desk, view: &View) -> Vec<String> {
     let events = desk.events.trouble().into_iter().collect();
     let not_in_effect = view.config.not_in_effect().iter().map(ChangedKey::told).collect();
     let unwritable = unwritable(view).into_iter().collect();
-    [view.warnings.clone(), access::warnings(&desk.http, unix_ms()), not_in_effect, unwritable, events].concat()
+    let went_back = desk.handover.went_back().map(|why| {
+        format!("the newer mcr of the last upgrade failed in its place ({why}); this one came back and is in charge")
+    });
+    let went_back = went_back.into_iter().collect();
+    [view.warnings.clone(), access::warnings(&desk.http, unix_ms()), not_in_effect, unwritable, went_back, events]
+        .concat()
 }
 
 /// What control is at.

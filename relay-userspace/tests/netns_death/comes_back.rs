@@ -43,6 +43,9 @@ fn a_binary_that_fails_in_the_place_of_another_gives_it_back() {
     wait_until("control does not answer", || asks(&relay).arg("status").output().unwrap().status.success());
     let after = status(&relay);
     assert_eq!(after["pid"], before["pid"], "it is another process");
+    assert_eq!(asked.status.code(), Some(1), "it says that it took over: {asked:?}");
+    assert!(after["went_back"].is_string(), "{after}");
+    relay.process.wait_for_after(mark, "node.went_back", SOON).unwrap();
     let runs = fs::read_link(format!("/proc/{}/exe", relay.process.pid())).unwrap();
     assert_eq!(runs, fs::canonicalize(build()).unwrap());
     // It can be asked for more, and what it is asked for works.
@@ -51,6 +54,7 @@ fn a_binary_that_fails_in_the_place_of_another_gives_it_back() {
         "{}",
         relay.process.last_words()
     );
+    assert!(status(&relay)["went_back"].is_null(), "what is over is told");
     let account = traffic.settle();
     let report = relay.stop().unwrap();
     account.balance(&report, 1);

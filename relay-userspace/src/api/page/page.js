@@ -16,7 +16,8 @@ const SELDOM = 10; // Links and latency are looked at every so many looks: they 
 const MOST_ROWS = 200; // A browser draws so many each second with ease; the filter finds the others.
 const MOST_EVENTS = 200;
 const EVENTS = [
-  "node.ready", "node.stopping", "node.taken_over", "node.begun_anew", "node.upgraded", "relay.created",
+  "node.ready", "node.stopping", "node.taken_over", "node.begun_anew", "node.upgraded", "node.went_back",
+  "relay.created",
   "relay.changed", "relay.removed", "relay.shadowed", "relay.pending", "relay.works", "stream.interrupted",
   "stream.restored", "loop.detected", "loop.ended", "config.applied", "config.differs", "config.on_trial",
   "config.confirmed", "config.rolled_back", "state.unwritable", "state.writable",

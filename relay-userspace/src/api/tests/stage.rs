@@ -241,6 +241,7 @@ impl Sight for FakeSight {
             },
             doing: None,
             longest_turn_s: 0.0,
+            went_back: None,
             relays: BTreeMap::new(),
             pending: Vec::new(),
             lanes: Vec::new(),

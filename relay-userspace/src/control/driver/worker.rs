@@ -306,6 +306,7 @@ impl Worker {
                 .with("generation", self.node.table.generation)
                 .with("took_ms", took_ms),
         );
+        self.desk.handover.went_back().iter().for_each(|why| self.record(tell::went_back(why)));
         self.desk.handover.is_ready();
         notify::notify("READY=1");
     }
