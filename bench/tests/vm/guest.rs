@@ -35,6 +35,8 @@ pub(crate) struct Guest {
     shell: BufReader<UnixStream>,
     monitor: UnixStream,
     wires: Vec<(&'static str, Wire)>,
+    /// A line was not answered in time. No other will be: each would only wait as long again.
+    hangs: bool,
 }
 
 impl Guest {
@@ -110,7 +112,7 @@ impl Guest {
         };
         let said = || format!("the emulator said:\n{}", emulator.last_words());
         let (shell, monitor) = (connect("shell").with_context(said)?, connect("monitor").with_context(said)?);
-        let mut guest = Self { emulator, shell: BufReader::new(shell), monitor, wires };
+        let mut guest = Self { emulator, shell: BufReader::new(shell), monitor, wires, hangs: false };
         guest.shell.get_ref().set_read_timeout(Some(BOOTS_WITHIN))?;
         guest.answer().context("the guest does not boot")?;
         guest.shell.get_ref().set_read_timeout(Some(ANSWERS_WITHIN))?;
@@ -137,6 +139,7 @@ impl Guest {
     /// Has the guest's shell run a line, and returns what it printed and how it ended.
     pub(crate) fn attempt(&mut self, line: &str) -> Result<(String, u8)> {
         ensure!(!line.contains('\n'), "one line at a time: {line}");
+        ensure!(!self.hangs, "the guest has hung since an earlier line");
         let shell = self.shell.get_mut();
         shell.write_all(format!("{line}\n").as_bytes()).context("reach the guest's shell")?;
         self.answer().with_context(|| format!("in the guest: {line}"))
@@ -163,7 +166,10 @@ impl Guest {
                     bail!("the guest is gone: {}\n{words}", words.lines().last().unwrap_or_default());
                 }
                 Ok(_) => {}
-                Err(error) => bail!("{error}; it printed:\n{printed}\nits console:\n{}", self.emulator.last_words()),
+                Err(error) => {
+                    self.hangs = true;
+                    bail!("no answer: {error}; it printed:\n{printed}\nits console:\n{}", self.emulator.last_words());
+                }
             }
             if let Some(status) = line.strip_prefix(END) {
                 return Ok((printed, status.trim().parse().context("the shell did not say how the line ended")?));

@@ -7,7 +7,7 @@ use crate::mcr;
 use crate::nic::Nic;
 use crate::parts::Parts;
 use crate::play::{Case, Through, play, play_with};
-use crate::table::Table;
+use crate::table::{Table, in_a_guest};
 use crate::{backlog, kills, rebinds};
 
 const NICS: [Nic; 2] = [Nic::virtio("in0"), Nic::virtio("out1")];
@@ -16,7 +16,11 @@ const NICS: [Nic; 2] = [Nic::virtio("in0"), Nic::virtio("out1")];
 #[ignore = "needs an emulator and kernels: cargo xtask test vm"]
 fn linux_6_1_relays_and_says_what_a_dead_lane_costs() {
     let parts = Parts::find().unwrap();
-    let (mut guest, mut table) = boot(&parts, "kernel-6.1", "6.1.");
+    in_a_guest(|| play_6_1(&parts));
+}
+
+fn play_6_1(parts: &Parts) -> Result<()> {
+    let (mut guest, mut table) = boot(parts, "kernel-6.1", "6.1.")?;
     table.seen("mcr check --kernel", lacks(&mut guest, &["bound_rings"]));
     table.seen("mcr probe", probed(&mut guest, "mcr relays here, and the kernel copies each frame."));
     let one = one();
@@ -26,14 +30,18 @@ fn linux_6_1_relays_and_says_what_a_dead_lane_costs() {
     table.played(&taken_over, play_with(&mut guest, &taken_over, 0, rebinds::kill_control));
     let killed = Case { awaited: 0, ..kills::case("3 kills, new sockets", &one) };
     table.seen(killed.name, rebinds::play(&mut guest, &killed));
-    table.close(&parts, &guest).unwrap();
+    table.close(parts, &guest)
 }
 
 #[test]
 #[ignore = "needs an emulator and kernels: cargo xtask test vm"]
 fn linux_6_12_copies_and_says_so() {
     let parts = Parts::find().unwrap();
-    let (mut guest, mut table) = boot(&parts, "kernel-6.12", "6.12.");
+    in_a_guest(|| play_6_12(&parts));
+}
+
+fn play_6_12(parts: &Parts) -> Result<()> {
+    let (mut guest, mut table) = boot(parts, "kernel-6.12", "6.12.")?;
     table.seen("mcr check --kernel", lacks(&mut guest, &[]));
     table.seen("mcr probe", probed(&mut guest, "mcr relays here, and the kernel copies each frame."));
     let one = one();
@@ -50,18 +58,18 @@ fn linux_6_12_copies_and_says_so() {
     let through = Through::new("239.1.1.1:5000", &[("out1", "239.2.1.1:5001")]);
     let member = Case::new("a bond's member", ONE, "in0", vec![through], &[("in0", false), ("out1", false)]);
     table.played(&member, play(&mut guest, &member));
-    table.close(&parts, &guest).unwrap();
+    table.close(parts, &guest)
 }
 
-fn boot(parts: &Parts, kernel: &'static str, release: &str) -> (Guest, Table) {
-    let mut guest = Guest::boot(parts, kernel, kernel, &NICS).unwrap();
+fn boot(parts: &Parts, kernel: &'static str, release: &str) -> Result<(Guest, Table)> {
+    let mut guest = Guest::boot(parts, kernel, kernel, &NICS)?;
     for (number, Nic { name, .. }) in (1..).zip(&NICS) {
-        guest.run(&format!("ip address add 10.{number}.0.1/24 dev {name}; ip link set {name} up")).unwrap();
+        guest.run(&format!("ip address add 10.{number}.0.1/24 dev {name}; ip link set {name} up"))?;
     }
-    let running = guest.run("uname -r").unwrap();
-    assert!(running.starts_with(release), "the guest runs {running}");
+    let running = guest.run("uname -r")?;
+    ensure!(running.starts_with(release), "the guest runs {running}");
     let table = Table::new(kernel, "virtio_net", running.trim());
-    (guest, table)
+    Ok((guest, table))
 }
 
 fn one() -> Case {

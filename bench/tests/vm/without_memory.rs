@@ -16,7 +16,7 @@ use crate::guest::Guest;
 use crate::nic::Nic;
 use crate::parts::Parts;
 use crate::play::TAIL;
-use crate::table::Table;
+use crate::table::{Table, in_a_guest};
 use crate::wire::owns_network;
 
 const NICS: [Nic; 3] = [Nic::virtio("in0"), Nic::virtio("in1"), Nic::pairs("out2q", "mcrvm2")];
@@ -60,11 +60,15 @@ fn a_lane_that_the_kernel_ends_is_replaced_and_the_unit_goes_on() {
         table.skipped(CASE, "two lanes need several queues, these a tap device, and that root");
         return table.close_without_guest(&parts).unwrap();
     }
-    let mut guest = Guest::boot_systemd(&parts, "without_memory", "kernel-6.12", &NICS, CONFIG).unwrap();
-    let kernel = guest.run("uname -r").unwrap();
+    in_a_guest(|| play_all(&parts));
+}
+
+fn play_all(parts: &Parts) -> Result<()> {
+    let mut guest = Guest::boot_systemd(parts, "without_memory", "kernel-6.12", &NICS, CONFIG)?;
+    let kernel = guest.run("uname -r")?;
     let mut table = Table::new("without_memory", "virtio_net", kernel.trim());
     table.seen(CASE, set_up(&mut guest).and_then(|()| play(&mut guest)));
-    table.close(&parts, &guest).unwrap();
+    table.close(parts, &guest)
 }
 
 fn set_up(guest: &mut Guest) -> Result<()> {
