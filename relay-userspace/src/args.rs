@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 mod change; // what asks control for something
+mod machine; // what is asked of this machine, whether mcr runs or not
 mod look; // what shows something
 mod node; // which control is asked
 mod relay; // what is done with relays
@@ -9,12 +10,12 @@ mod whole; // a whole node as one document
 
 pub use change::{Apply, Change, Changes, Confirm, Diff, HashToken, Log, Reload, Restart, Rollback, Stop, Upgrade};
 pub use look::{Capture, Direction, Events, Health, Status, Top, Why};
-pub use node::{Node, duration};
+pub use machine::{Check, Links, Probe};
+pub use node::Node;
 pub use relay::{Add, List, MeterLevel, Names, Parts, Relay, Set, Show};
 pub use wait::Wait;
 pub use whole::{Export, Import};
 
-use crate::{links, probe};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -73,7 +74,7 @@ pub enum Command {
     Check(Check),
     /// Say what each interface can do, what mcr would use of it, and what hurts.
     #[command(after_help = LINKS_EXAMPLES)]
-    Links(links::Options),
+    Links(Links),
     /// Find out by trying whether an interface does XDP and zero-copy.
     ///
     /// Attaches the XDP program, binds a socket to each queue, asks the driver to send nothing, and takes everything away
@@ -81,7 +82,7 @@ pub enum Command {
     /// and some drivers drop the link for seconds: not for an interface that carries what must not stop. Refused where
     /// mcr or another XDP program is at work. Exit code 0: probed, whatever was found; 1: could not be probed.
     #[command(after_help = PROBE_EXAMPLES)]
-    Probe(probe::Options),
+    Probe(Probe),
     /// Add, change, remove and look at relays of the running mcr.
     #[command(subcommand, disable_help_subcommand = true)]
     Relay(Relay),
@@ -234,32 +235,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// What to check.
-#[derive(Debug, Args)]
-pub struct Check {
-    /// The configuration file.
-    #[arg(required_unless_present = "kernel")]
-    pub file: Option<PathBuf>,
-    /// Look at the kernel instead: what it has of what mcr needs, found out by trying, and its known faults.
-    #[arg(long, conflicts_with_all = ["file", "strict"])]
-    pub kernel: bool,
-    /// Refuse what is only pending otherwise: an interface that does not exist, a link that is down.
-    #[arg(long)]
-    pub strict: bool,
-    /// Look at the file alone, and not at links, cores, memory, sockets, folders and certificates: this is not the machine that it is for.
-    #[arg(long, conflicts_with = "kernel")]
-    pub offline: bool,
-    /// The folder that `mcr run` is given as --run-dir.
-    #[arg(long, value_name = "DIR", default_value = "/run/mcr")]
-    pub run_dir: PathBuf,
-    /// The folder that `mcr run` is given as --state-dir.
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/mcr")]
-    pub state_dir: PathBuf,
-    /// For programs.
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// A shell that can complete.

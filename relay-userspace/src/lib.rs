@@ -18,6 +18,7 @@ pub mod args; // what can be said on the command line
 pub mod cli; // the commands that ask a running mcr
 pub mod check; // the command `mcr check`
 pub mod links; // the command `mcr links`
+pub mod local; // what this machine knows of a node whose control does not answer
 pub mod probe; // the command `mcr probe`
 pub mod preflight; // what must be so before anything is made
 pub mod capture; // packets that lanes show, in a file

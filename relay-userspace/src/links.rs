@@ -1,5 +1,6 @@
 //! The command `mcr links`: what each link can do, what MCR would use, and what hurts.
 
+use crate::args::Links;
 use crate::kernel::release;
 use crate::link::ability::Ability;
 use crate::link::hardware::{Cores, Interrupt};
@@ -11,20 +12,6 @@ use relay_common::facts::Link;
 use relay_common::faults;
 use serde::Serialize;
 use std::io::Write;
-
-/// What `mcr links` is asked for.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Options {
-    /// JSON for programs instead of a table for people
-    #[arg(long)]
-    pub json: bool,
-    /// Judge the links for this many lanes
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    pub lanes: u32,
-    /// These interfaces only; all but loopback when none is named
-    #[arg(value_name = "IFACE")]
-    pub names: Vec<String>,
-}
 
 /// One link, as people and programs see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -105,7 +92,7 @@ struct HintView {
 ///
 /// # Errors
 /// When the kernel does not answer, an interface is not there, or the output cannot be written.
-pub async fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()> {
+pub async fn run(options: &Links, out: &mut impl Write) -> anyhow::Result<()> {
     let usage =
         Use { lanes: options.lanes, own_programs: own_programs(), release: release::running(), ..Use::default() };
     let views = read(&options.names, &usage).await?;

@@ -12,6 +12,7 @@ use relay_userspace::control::sources::hold_signals;
 use relay_userspace::control::upgrade::Layouts;
 use relay_userspace::control::{driver, lock, starting, stop};
 use relay_userspace::events::logging::{self, LogHandle};
+use relay_userspace::local::Machine;
 use relay_userspace::report::Brief;
 use relay_userspace::{check, cli, config, lane, links, notify, preflight, probe, serve};
 use std::io::{self, Write};
@@ -68,7 +69,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Man => Ok(cli::manual(&mut io::stdout().lock()).map(|()| ExitCode::SUCCESS)?),
         Command::HashToken(asked) => Ok(cli::hash_token(&asked, &mut cli::standard())?.into()),
-        asked => Ok(runtime()?.block_on(cli::run(&asked, &mut cli::standard()))?.into()),
+        asked => Ok(runtime()?.block_on(cli::run(&asked, &Machine, &mut cli::standard()))?.into()),
     }
 }
 
@@ -184,5 +185,9 @@ fn runtime() -> anyhow::Result<Runtime> {
 }
 
 fn start_log(format: LogFormat, debug_ebpf: bool) -> anyhow::Result<LogHandle> {
+    let format = match format {
+        LogFormat::Text => logging::LogFormat::Text,
+        LogFormat::Json => logging::LogFormat::Json,
+    };
     logging::start(format, if debug_ebpf { "info,relay_ebpf=debug" } else { "info" })
 }

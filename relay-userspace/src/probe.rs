@@ -1,6 +1,7 @@
 //! The command `mcr probe`: what a link really does when a program is attached and sockets are bound, found out by doing
 //! it. It sends nothing and leaves nothing behind.
 
+use crate::args::Probe;
 use crate::kernel::program::{Loading, Program};
 use crate::kernel::release;
 use crate::link::ability::Ability;
@@ -24,17 +25,6 @@ pub mod findings; // what was found, for people and programs
 
 use findings::{Findings, KernelFault, Limits, Queue, Tried};
 
-/// What `mcr probe` is asked for.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Options {
-    /// JSON for programs instead of lines for people
-    #[arg(long)]
-    pub json: bool,
-    /// The interface
-    #[arg(value_name = "IFACE")]
-    pub name: String,
-}
-
 /// As `lanes.ring_size` and `lanes.frame_size` are unless told otherwise: drivers want a full ring.
 const RING: u32 = 2048;
 const FRAME: u32 = 2048;
@@ -47,7 +37,7 @@ const CARRIER_STEP: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// When the link cannot be probed: it is not there, is down, or somebody uses it; or the rights are missing.
-pub async fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()> {
+pub async fn run(options: &Probe, out: &mut impl Write) -> anyhow::Result<()> {
     preflight::check_own_rights("mcr probe")?;
     let netlink = Netlink::new().context("cannot ask the kernel for its links")?;
     let reading = look(&netlink, &options.name).await?;

@@ -4,11 +4,12 @@
 mod capture; // a relay's packets in a file
 mod why; // why a relay's stream is dark
 
-use crate::api::{self, Begins, Captured, Counts, Server, Sight, model};
+use crate::api::{self, Counts, Server, Sight, model};
+use crate::capture::{Captured, Pieces};
 use crate::clock::now_ns;
 use crate::config::{Configuration, Errors, Http};
 use crate::control::desk::Desk;
-use crate::control::handover::Listening;
+use crate::control::handover::{Begins, Listening};
 use crate::control::node::Node;
 use crate::events::logging::LogHandle;
 use crate::kernel::verdicts::VerdictReader;
@@ -145,7 +146,7 @@ impl Sight for Eyes {
         }))
     }
 
-    fn capture(&self, name: &str, asked: Captured) -> Option<Result<api::Pieces, &'static str>> {
+    fn capture(&self, name: &str, asked: Captured) -> Option<Result<Pieces, &'static str>> {
         self.captures.begin(&self.desk, name, asked)
     }
 

@@ -5,8 +5,7 @@ use super::denied;
 use super::problem::{Kind, Problem};
 use super::request::{Name, Params};
 use super::shared::Api;
-use super::sight::{Captured, Pieces};
-use crate::capture::Limits;
+use crate::capture::{Captured, Limits, Pieces};
 use crate::control::desk::Refusal;
 use axum::Extension;
 use axum::body::{Body, Bytes};
@@ -94,7 +93,7 @@ impl Reader {
         }
         // Between pieces it is asked whether the API ends: a capture must not hold that up.
         tokio::select! {
-            piece = self.pieces.recv() => Some((piece?, self)),
+            piece = self.pieces.recv() => Some((piece?.map(Bytes::from), self)),
             _ = self.ending.changed() => {
                 self.over = true;
                 Some((Err(io::Error::new(io::ErrorKind::ConnectionAborted, "control ends")), self))

@@ -1,7 +1,7 @@
 //! The sockets that clients come by.
 
 use crate::config::Http;
-use crate::control::handover::Listening;
+use crate::control::handover::{Begins, Listening};
 use anyhow::{Context as _, bail};
 use nix::unistd::Group;
 use std::fs::{self, Permissions};
@@ -99,15 +99,6 @@ impl Placed {
         let (unix, place) = (self.listener.try_clone()?.into(), (path.clone(), *inode));
         Ok(Listening { unix, place, tcp: None, stays: Arc::clone(stays) })
     }
-}
-
-/// What to make of a Unix socket that cannot be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Begins {
-    /// Nothing runs yet: nobody could ask this node, so it is not started.
-    Anew,
-    /// Lanes have this control: it is in charge of them whoever can ask it.
-    InCharge,
 }
 
 /// Opens them. Nothing answers yet. Those that the control before this one listened at go on where the configuration still

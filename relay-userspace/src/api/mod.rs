@@ -39,9 +39,8 @@ mod stream; // events as they happen
 pub use document::document;
 pub use doubts::{doubts, is_heard_by, place_doubt};
 pub use limits::Counts;
-pub use listen::Begins;
 pub use server::{Opened, Server, open, start};
-pub use sight::{Captured, Pieces, Sight};
+pub use sight::Sight;
 
 #[cfg(test)]
 mod tests;

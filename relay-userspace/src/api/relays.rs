@@ -233,7 +233,6 @@ pub(super) async fn ask(api: &Api, who: Who, ask: Ask, how: impl Into<How>) -> R
     };
     let answered = answered.map_err(late)?.map_err(|refusal| Problem::from(refusal).of_change(change))?;
     let desk::Applied { generation, changes, created, changed, removed, not_kept, keys, not_in_effect } = answered;
-    let [keys, not_in_effect] = [keys, not_in_effect].map(|keys| keys.into_iter().map(Into::into).collect());
     let dry_run = how.dry;
     Ok(Applied { change, generation, dry_run, changes, created, changed, removed, not_kept, keys, not_in_effect })
 }

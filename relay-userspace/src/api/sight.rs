@@ -2,16 +2,12 @@
 
 use super::limits::Counts;
 use super::model;
+use crate::capture::{Captured, Pieces};
 use crate::config::Errors;
 use crate::observe::health::Minimum;
 use crate::observe::metrics::Family;
-use axum::body::Bytes;
 use std::io::{self, Write};
 use std::pin::Pin;
-use tokio::sync::mpsc;
-
-/// The pieces of a capture as they come; an error where it ends before its time.
-pub type Pieces = mpsc::Receiver<io::Result<Bytes>>;
 
 /// Sees the node. `live`, and `health` and `ready` without a minimum, are called where every other client waits meanwhile,
 /// so they must be quick whatever hangs; the others are called on threads of their own.
@@ -67,15 +63,4 @@ pub trait Sight: Send + Sync + 'static {
     /// # Errors
     /// With what is wrong and what is right, when this is no level.
     fn set_log(&self, log: &model::Log) -> Result<(), String>;
-}
-
-/// What of a relay's packets is to be shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Captured {
-    /// Whether those that come in are.
-    pub incoming: bool,
-    /// Whether those that are sent are.
-    pub outgoing: bool,
-    /// When it ends, and how much of each packet is kept.
-    pub limits: crate::capture::Limits,
 }

@@ -1,8 +1,10 @@
 //! What shows something.
 
-use super::node::{Node, duration};
+use super::node::Node;
 use super::relay::condition;
-use crate::events::{After, unix_ms_of};
+use crate::config::duration::duration;
+use crate::events::id::After;
+use crate::events::time::unix_ms_of;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use relay_common::health::Share;

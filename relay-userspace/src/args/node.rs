@@ -2,7 +2,6 @@
 
 use clap::Args;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Where the running mcr is.
 #[derive(Clone, Debug, Default, Args)]
@@ -20,28 +19,4 @@ pub struct Node {
     /// With https: the file of the certificates to believe [env: MCR_CA_FILE] [default: this machine's list]
     #[arg(long, value_name = "FILE", conflicts_with = "socket")]
     pub ca_file: Option<PathBuf>,
-}
-
-/// A duration: a number and its unit.
-///
-/// # Errors
-/// What is wrong and what to write.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    const REMEDY: &str = "write a number and ms, s, m or h, as in 500ms";
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "" => return Err(format!("{text} has no unit: {REMEDY}")),
-        _ => return Err(format!("\"{text}\" is no duration: {REMEDY}")),
-    };
-    let number: u64 = number.parse().map_err(|_| format!("\"{text}\" is no duration: {REMEDY}"))?;
-    match number.checked_mul(factor) {
-        Some(0) => Err("must be longer than nothing".to_owned()),
-        Some(ms) => Ok(Duration::from_millis(ms)),
-        None => Err(format!("{text} is too long")),
-    }
 }

@@ -1,7 +1,8 @@
 //! What is waited for.
 
-use super::node::{Node, duration};
+use super::node::Node;
 use super::relay::condition;
+use crate::config::duration::duration;
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use std::time::Duration;

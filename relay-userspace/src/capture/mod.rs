@@ -8,6 +8,7 @@ use crate::memory::tap::{Caught, Way};
 use relay_common::table::Table;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use tokio::sync::mpsc;
 
 /// When a capture ends. Without any limit it goes on until it is ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +22,20 @@ pub struct Limits {
     /// How many bytes of each packet are kept; all without.
     pub snap: Option<u32>,
 }
+
+/// What of a relay's packets is to be shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Captured {
+    /// Whether those that come in are.
+    pub incoming: bool,
+    /// Whether those that are sent are.
+    pub outgoing: bool,
+    /// When it ends, and how much of each packet is kept.
+    pub limits: Limits,
+}
+
+/// The pieces of a capture as they come; an error where it ends before its time.
+pub type Pieces = mpsc::Receiver<io::Result<Vec<u8>>>;
 
 /// A capture under way.
 #[derive(Debug)]

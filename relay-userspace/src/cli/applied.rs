@@ -2,8 +2,7 @@
 
 use super::client::Answer;
 use super::screen::{Screen, plain};
-use crate::api::model::{self, Applied};
-use crate::control::not_in_effect::ChangedKey;
+use crate::api::model::{Applied, ChangedKey};
 use std::io::{self, Write};
 
 /// Shows the answer to a change: every line of it and the generation, or the API's own JSON.
@@ -15,7 +14,7 @@ pub(super) fn show<O: Write, E: Write>(answer: &Answer, json: bool, screen: &mut
     for change in &applied.changes {
         writeln!(screen.out, "{}{}", if applied.dry_run { "would " } else { "" }, plain(change))?;
     }
-    for model::ChangedKey { key, file, running } in &applied.not_in_effect {
+    for ChangedKey { key, file, running } in &applied.not_in_effect {
         let waiting = ChangedKey { key: plain(key), file: file.clone(), running: running.clone() };
         writeln!(screen.out, "{}", plain(&waiting.told()))?;
     }
@@ -91,7 +90,7 @@ mod tests {
         };
         assert_eq!(sentence(&applied), "nothing to change: generation 7 is in force");
         assert_eq!(one("a", "muted", &applied), "a: is muted already");
-        let key = |key: &str| model::ChangedKey { key: key.to_owned(), running: 1.into(), file: 2.into() };
+        let key = |key: &str| ChangedKey { key: key.to_owned(), running: 1.into(), file: 2.into() };
         applied.keys = vec![key("http.listen")];
         assert!(sentence(&applied).starts_with("applied: "), "it was taken, though it waits for a start");
         applied.keys.clear();

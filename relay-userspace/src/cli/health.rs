@@ -3,13 +3,11 @@
 use super::client::{Client, Question, encoded};
 use super::exit::Exit;
 use super::failure::Failure;
+use super::local::{Away, LocalNode};
 use super::relay::selector;
 use super::screen::{Paint, Screen, Tone, plain};
 use crate::api::model::{Check, Health};
 use crate::args;
-use crate::clock::now_ns;
-use crate::control::away;
-use crate::observe;
 use anyhow::Context as _;
 use hyper::StatusCode;
 use hyper::body::Bytes;
@@ -17,6 +15,7 @@ use relay_common::selector::Selector;
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Lanes have so long to answer, however long it took to find out that control is away.
 const LEAST: Duration = Duration::from_millis(50);
@@ -24,8 +23,12 @@ const LEAST: Duration = Duration::from_millis(50);
 const FAULT: i64 = -254;
 
 /// `mcr health`.
-pub(super) async fn run<O: Write, E: Write>(asked: &args::Health, screen: &mut Screen<O, E>) -> anyhow::Result<Exit> {
-    let found = find(asked).await;
+pub(super) async fn run<O: Write, E: Write>(
+    asked: &args::Health,
+    local: &dyn LocalNode,
+    screen: &mut Screen<O, E>,
+) -> anyhow::Result<Exit> {
+    let found = find(asked, local).await;
     if asked.weight {
         let weight = found.as_ref().map_or(FAULT, |(health, _)| weight(health));
         writeln!(screen.out, "{weight}")?;
@@ -42,14 +45,14 @@ pub(super) async fn run<O: Write, E: Write>(asked: &args::Health, screen: &mut S
 
 /// How the node is, and the same as it came. Where control is away or does not answer its lanes are asked, within the same
 /// time.
-async fn find(asked: &args::Health) -> anyhow::Result<(Health, Bytes)> {
+async fn find(asked: &args::Health, local: &dyn LocalNode) -> anyhow::Result<(Health, Bytes)> {
     let meant = relays(asked)?;
     let client = Client::new(&asked.node)?;
     let folder = asked.run_dir.clone().or_else(|| client.target().folder().map(Path::to_owned));
     // One that stands still must leave its lanes the time to answer, where there are any.
-    let has_lanes = folder.as_deref().is_some_and(away::has_doors);
+    let has_lanes = folder.as_deref().is_some_and(|folder| local.has_lanes(folder));
     let client = client.patient(if has_lanes { asked.timeout / 2 } else { asked.timeout });
-    let begun = now_ns();
+    let begun = Instant::now();
     let (away, is_silent) = match of_control(&client, asked).await {
         Err(error) => match error.downcast_ref() {
             Some(Failure::Unreachable(_)) => (error, false),
@@ -59,10 +62,10 @@ async fn find(asked: &args::Health) -> anyhow::Result<(Health, Bytes)> {
         answered => return answered,
     };
     let Some(folder) = folder else { return Err(away) };
-    let left = asked.timeout.saturating_sub(Duration::from_nanos(now_ns() - begun)).max(LEAST);
-    match away::look(&folder, left, is_silent).await {
-        Ok(Some(seen)) => {
-            let health = observe::health::while_away(&seen, &meant, asked.min, asked.away_limit);
+    let left = asked.timeout.saturating_sub(begun.elapsed()).max(LEAST);
+    let question = Away { patience: left, is_silent, relays: &meant, min: asked.min, limit: asked.away_limit };
+    match local.health(&folder, question).await {
+        Ok(Some(health)) => {
             let body = serde_json::to_vec(&health).context("cannot write JSON")?;
             Ok((health, body.into()))
         }

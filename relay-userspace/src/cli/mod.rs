@@ -7,6 +7,7 @@ mod target; // where control answers
 mod trust; // whose certificates are believed
 mod unreachable; // why it does not
 mod client; // questions and answers
+pub mod local; // what this machine knows of it
 mod failure; // why a command could not be carried out
 mod exit; // how a command ends
 
@@ -45,13 +46,18 @@ pub use screen::{Paint, Screen, standard};
 pub use token::hash_token;
 
 use crate::args::{Command, Relay};
+use local::LocalNode;
 use std::io::Write;
 
 /// Carries out a command that asks a running mcr.
 ///
 /// # Errors
 /// When it cannot be carried out; [`Exit::of`] tells the exit code.
-pub async fn run<O: Write, E: Write>(command: &Command, screen: &mut Screen<O, E>) -> anyhow::Result<Exit> {
+pub async fn run<O: Write, E: Write>(
+    command: &Command,
+    local: &dyn LocalNode,
+    screen: &mut Screen<O, E>,
+) -> anyhow::Result<Exit> {
     match command {
         Command::Relay(asked) => relay(asked, screen).await,
         Command::Apply(asked) => apply::run(asked, screen).await,
@@ -65,13 +71,13 @@ pub async fn run<O: Write, E: Write>(command: &Command, screen: &mut Screen<O, E
         Command::Why(asked) => why::run(asked, screen).await,
         Command::Capture(asked) => capture::run(asked, screen).await,
         Command::Events(asked) => events::run(asked, screen).await,
-        Command::Health(asked) => health::run(asked, screen).await,
+        Command::Health(asked) => health::run(asked, local, screen).await,
         Command::Wait(asked) => wait::run(asked, screen).await,
         Command::Reload(asked) => process::reload(asked, screen).await,
-        Command::Restart(asked) => restart::restart(asked, screen).await,
+        Command::Restart(asked) => restart::restart(asked, local, screen).await,
         Command::Confirm(asked) => process::confirm(asked, screen).await,
         Command::Rollback(asked) => process::rollback(asked, screen).await,
-        Command::Upgrade(asked) => process::upgrade(asked, screen).await,
+        Command::Upgrade(asked) => process::upgrade(asked, local, screen).await,
         Command::Stop(asked) => process::stop(asked, screen).await,
         Command::Log(asked) => process::log(asked, screen).await,
         _ => anyhow::bail!("this command asks no running mcr"),

@@ -3,6 +3,7 @@
 use super::applied;
 use super::client::{Client, Question};
 use super::exit::Exit;
+use super::local::LocalNode;
 use super::restart::replace;
 use super::screen::{Screen, plain};
 use crate::api::model::Status;
@@ -59,7 +60,11 @@ pub(super) async fn rollback<O: Write, E: Write>(asked: &Rollback, screen: &mut 
 }
 
 /// `mcr upgrade`.
-pub(super) async fn upgrade<O: Write, E: Write>(asked: &Upgrade, screen: &mut Screen<O, E>) -> anyhow::Result<Exit> {
+pub(super) async fn upgrade<O: Write, E: Write>(
+    asked: &Upgrade,
+    local: &dyn LocalNode,
+    screen: &mut Screen<O, E>,
+) -> anyhow::Result<Exit> {
     let client = Client::new(&asked.node)?.patient(UPGRADE);
     let binary = match &asked.binary {
         // A path from here means nothing to control, which stands elsewhere.
@@ -67,7 +72,7 @@ pub(super) async fn upgrade<O: Write, E: Write>(asked: &Upgrade, screen: &mut Sc
         None => std::env::current_exe().context("cannot tell which binary this is: name it")?,
     };
     let question = Question::of(Method::POST, "/api/v1/upgrade").with(&json!({ "binary": binary }))?;
-    let (answer, before, after) = replace(&client, None, question).await?;
+    let (answer, before, after) = replace(&client, None, local, question).await?;
     if let Some(why) = &after.went_back {
         let version = plain(&after.version);
         bail!(

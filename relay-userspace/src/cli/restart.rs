@@ -3,16 +3,14 @@
 use super::client::{Answer, Client, Question};
 use super::exit::Exit;
 use super::failure::Failure;
+use super::local::LocalNode;
 use super::screen::{Screen, plain};
 use crate::api::model::Status;
 use crate::args::Restart;
-use crate::control::lock;
-use crate::kernel::process;
 use anyhow::{Context as _, bail};
 use hyper::Method;
 use std::fs;
 use std::io::Write;
-use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
@@ -31,13 +29,18 @@ const STARTED_AGAIN: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// `mcr restart`.
-pub(super) async fn restart<O: Write, E: Write>(asked: &Restart, screen: &mut Screen<O, E>) -> anyhow::Result<Exit> {
+pub(super) async fn restart<O: Write, E: Write>(
+    asked: &Restart,
+    local: &dyn LocalNode,
+    screen: &mut Screen<O, E>,
+) -> anyhow::Result<Exit> {
     let client = Client::new(&asked.node)?.patient(ASKED);
     let folder = asked.run_dir.clone().or_else(|| client.target().folder().map(Path::to_owned));
     if asked.force {
-        return force(&client, folder, asked.json, screen).await;
+        return force(&client, folder, local, asked.json, screen).await;
     }
-    let (answer, before, after) = replace(&client, folder, Question::of(Method::POST, "/api/v1/restart")).await?;
+    let (answer, before, after) =
+        replace(&client, folder, local, Question::of(Method::POST, "/api/v1/restart")).await?;
     let lanes = |status: &Status| status.lanes.iter().map(|lane| (lane.number, lane.pid)).collect::<Vec<_>>();
     let relayed = match (lanes(&before), lanes(&after)) {
         (before, after) if before != after => "not all lanes are the same: mcr events tells why".to_owned(),
@@ -68,18 +71,19 @@ fn show<O: Write, E: Write>(
 pub(super) async fn replace(
     client: &Client,
     folder: Option<PathBuf>,
+    local: &dyn LocalNode,
     question: Question,
 ) -> anyhow::Result<(Answer, Status, Status)> {
     let folder = folder.or_else(|| client.target().folder().map(Path::to_owned));
     let status = client.clone().patient(STANDS_STILL).ask(Question::get("/api/v1/status")).await;
-    let before: Status = status.map_err(|error| stands_still(error, folder.as_deref()))?.read()?;
+    let before: Status = status.map_err(|error| stands_still(error, folder.as_deref(), local))?.read()?;
     match client.ask(question).await {
         Ok(_) => {}
         Err(error) if is_gone(&error) => {}
         Err(error) => return Err(error),
     }
     let is_another = |after: &Status| (after.pid, after.started_ns) != (before.pid, before.started_ns);
-    match timeout(SOON, follower(client, folder.as_deref(), is_another)).await {
+    match timeout(SOON, follower(client, folder.as_deref(), local, is_another)).await {
         Err(_) => bail!("control is the same as before (pid {}), or does not answer: mcr events tells why", before.pid),
         Ok(followed) => followed?.map(|(answer, after)| (answer, before, after)).context(
             "control has ended, and nobody started another: its lanes, if it left any, relay on: systemctl start mcr",
@@ -97,6 +101,7 @@ fn is_gone(error: &anyhow::Error) -> bool {
 async fn follower(
     client: &Client,
     folder: Option<&Path>,
+    local: &dyn LocalNode,
     is_another: impl Fn(&Status) -> bool,
 ) -> anyhow::Result<Option<(Answer, Status)>> {
     let mut seen = Instant::now();
@@ -113,7 +118,7 @@ async fn follower(
             Err(error) => return Err(error),
         }
         // Who may not see the lock waits for whoever comes.
-        if folder.is_none_or(|folder| !matches!(lock::holder(folder), Ok(None))) {
+        if folder.is_none_or(|folder| !matches!(local.control(folder), Ok(None))) {
             seen = Instant::now();
         } else if seen.elapsed() > STARTED_AGAIN {
             return Ok(None);
@@ -123,9 +128,9 @@ async fn follower(
 }
 
 /// What is wrong where control did not answer, and the way out.
-fn stands_still(error: anyhow::Error, folder: Option<&Path>) -> anyhow::Error {
+fn stands_still(error: anyhow::Error, folder: Option<&Path>, local: &dyn LocalNode) -> anyhow::Error {
     let Some(Failure::Silent(_)) = error.downcast_ref() else { return error };
-    let Some(pid) = folder.and_then(|folder| lock::holder(folder).ok().flatten()) else { return error };
+    let Some(pid) = folder.and_then(|folder| local.control(folder).ok().flatten()) else { return error };
     let why = why_it_is_silent(pid);
     Failure::Silent(format!(
         "control (pid {pid}) does not answer: {why}; its lanes relay on: mcr restart --force kills it, and whoever starts mcr \
@@ -151,13 +156,14 @@ fn why_it_is_silent(pid: i32) -> String {
 async fn force<O: Write, E: Write>(
     client: &Client,
     folder: Option<PathBuf>,
+    local: &dyn LocalNode,
     json: bool,
     screen: &mut Screen<O, E>,
 ) -> anyhow::Result<Exit> {
     let Some(folder) = folder else {
         return Err(Failure::usage("--force ends a process of this machine: name its Unix socket or --run-dir").into());
     };
-    let Some(pid) = lock::holder(&folder)? else {
+    let Some(pid) = local.control(&folder)? else {
         bail!("no control is there with the run folder {}: systemctl start mcr", folder.display());
     };
     let cannot = || format!("cannot kill control (pid {pid}): run mcr restart --force as root, or as its user");
@@ -168,17 +174,11 @@ async fn force<O: Write, E: Write>(
         );
     }
     let command = command_line(number);
-    let control = process::open(number).with_context(cannot)?;
-    process::kill(control.as_fd()).with_context(cannot)?;
-    let killed = Instant::now();
-    while !process::has_ended(control.as_fd()) {
-        if killed.elapsed() > KILLED {
-            bail!("control (pid {pid}) was killed and is still there: the kernel holds it, see dmesg");
-        }
-        sleep(LOOK).await;
+    if !local.kill(number, KILLED).await.with_context(cannot)? {
+        bail!("control (pid {pid}) was killed and is still there: the kernel holds it, see dmesg");
     }
     screen.note(&format!("control (pid {pid}) was killed; its lanes relay on"));
-    match timeout(SOON, follower(client, Some(&folder), |_| true)).await {
+    match timeout(SOON, follower(client, Some(&folder), local, |_| true)).await {
         Ok(Ok(Some((answer, after)))) => show(&answer, &after, "its lanes relayed on", json, screen),
         Ok(Err(error)) => Err(error),
         Ok(Ok(None)) => bail!("nobody has started another control: start it, which takes the lanes over: {command}"),

@@ -22,7 +22,6 @@ use super::screen::Paint;
 use super::target::Target;
 use crate::api::model::Relays;
 use crate::args;
-use crate::clock::now_ns;
 use anyhow::Context as _;
 use state::{Happening, Look, News, State, Wants};
 use std::ffi::OsString;
@@ -31,7 +30,7 @@ use std::time::Duration;
 use terminal::Screen;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// How often it is looked at the clock: seconds are counted while the node does not answer.
 const TICK: Duration = Duration::from_millis(500);
@@ -55,15 +54,17 @@ pub(super) async fn run(asked: &args::Top, paint: Paint) -> anyhow::Result<Exit>
     ask::start(client, asked.interval, news, wants)?;
     let look = Look { colours: paint.colours, unicode: is_unicode(|name| std::env::var_os(name)) };
     let mut screen = Screen::take()?;
-    let mut state = State::new(look, screen.size()?, asked.interval, now());
+    let begun = Instant::now();
+    let mut state = State::new(look, screen.size()?, asked.interval, Duration::ZERO);
     (state.address, state.selector) = (address, selector);
-    watch(state, &mut screen, told, &wanted).await?;
+    watch(state, begun, &mut screen, told, &wanted).await?;
     Ok(Exit::Done)
 }
 
 /// Takes note of whatever happens, and draws it, until whoever watches has seen enough.
 async fn watch(
     mut state: State,
+    begun: Instant,
     screen: &mut Screen,
     mut told: mpsc::Receiver<News>,
     wanted: &watch::Sender<Wants>,
@@ -88,7 +89,7 @@ async fn watch(
         is_new = false;
         // Whatever else has happened meanwhile is drawn with it, in one go.
         while let Some(this) = happening.take() {
-            is_new |= state.take(this, now());
+            is_new |= state.take(this, begun.elapsed());
             happening = match keys.try_recv() {
                 Ok(key) if !state.is_over() => Some(key?),
                 _ => told.try_recv().ok().map(Happening::News),
@@ -102,10 +103,6 @@ async fn watch(
 
 async fn end(signal: &mut Signal) {
     signal.recv().await;
-}
-
-fn now() -> Duration {
-    Duration::from_nanos(now_ns())
 }
 
 /// Whether there is a terminal that can be drawn on.

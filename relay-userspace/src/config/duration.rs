@@ -3,6 +3,7 @@
 use super::error::Fault;
 use super::number::describe;
 use super::value::{Kind, Value};
+use std::time::Duration;
 
 /// The shortest and the longest time that can be said, in milliseconds.
 const SHORTEST_MS: u32 = 10;
@@ -55,6 +56,30 @@ fn milliseconds(text: &str) -> Option<u32> {
     let (_, factor) = UNITS.into_iter().find(|(name, _)| *name == unit)?;
     let number = if number.is_empty() { None } else { Some(number.parse::<u32>().unwrap_or(u32::MAX)) };
     number.map(|number| number.saturating_mul(factor))
+}
+
+/// A duration: a number and its unit.
+///
+/// # Errors
+/// What is wrong and what to write.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    const REMEDY: &str = "write a number and ms, s, m or h, as in 500ms";
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "" => return Err(format!("{text} has no unit: {REMEDY}")),
+        _ => return Err(format!("\"{text}\" is no duration: {REMEDY}")),
+    };
+    let number: u64 = number.parse().map_err(|_| format!("\"{text}\" is no duration: {REMEDY}"))?;
+    match number.checked_mul(factor) {
+        Some(0) => Err("must be longer than nothing".to_owned()),
+        Some(ms) => Ok(Duration::from_millis(ms)),
+        None => Err(format!("{text} is too long")),
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 mod address; // groups, hosts and interfaces
 mod beside; // relays of the API beside those of the file
 mod cross; // what only all relays together can get wrong
-mod duration; // how long
+pub mod duration; // how long
 mod error;
 mod file;
 mod health; // how health is judged

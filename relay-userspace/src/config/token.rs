@@ -5,7 +5,7 @@ use super::file::name;
 use super::section::{Section, choice, text};
 use super::settings::{Access, Token};
 use super::value::{Kind, Value};
-use crate::events::unix_ms_of;
+use crate::events::time::unix_ms_of;
 use relay_common::plan::MAX_NAME;
 
 pub(super) const TOKEN: &[&str] = &["name", "sha256", "access", "relays", "expires"];

@@ -1,6 +1,6 @@
 //! What a change did.
 
-use super::not_in_effect::ChangedKey;
+use crate::api::model::ChangedKey;
 
 /// The answer to a change that is in force, confirmed by every lane; or, asked dry, what it would be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -53,6 +53,15 @@ struct Gives {
     went_back: Option<String>,
 }
 
+/// What to make of a Unix socket that cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begins {
+    /// Nothing runs yet: nobody could ask this node, so it is not started.
+    Anew,
+    /// Lanes have this control: it is in charge of them whoever can ask it.
+    InCharge,
+}
+
 /// The sockets that the API listens at.
 #[derive(Debug)]
 pub struct Listening {

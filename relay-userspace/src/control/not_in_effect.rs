@@ -1,6 +1,7 @@
 //! Keys of the configuration file that another file has otherwise, and which of them a reload refuses or takes without an
 //! effect until a start. Nothing here has an effect.
 
+use crate::api::model::{ChangedKey, key_value as value};
 use crate::config::{Configuration, keys};
 use relay_common::plan::{Lanes, Plan};
 use serde_json::Value;
@@ -9,40 +10,6 @@ use serde_json::Value;
 const OF_CONTROL: [&str; 4] = ["http.listen", "http.socket", "http.socket_group", "state.file"];
 /// What lanes are built with.
 const OF_LANES: &str = "lanes.";
-
-/// A key of which the file says something else than what runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChangedKey {
-    /// Its path, as in `http.listen`.
-    pub key: String,
-    /// The file's value; null where it is the default that is not written.
-    pub file: Value,
-    /// The one that is in force; null likewise.
-    pub running: Value,
-}
-
-impl ChangedKey {
-    /// What a reload does to it, for people.
-    #[must_use]
-    pub fn set(&self) -> String {
-        format!("set {} to {} (was {})", self.key, value(&self.file), value(&self.running))
-    }
-
-    /// That it is taken and has no effect, and what to do, for people.
-    #[must_use]
-    pub fn told(&self) -> String {
-        let Self { key, file, running } = self;
-        let remedy = if key == "state.file" { "move the old file there, then mcr restart" } else { "mcr restart" };
-        let (file, running) = (value(file), value(running));
-        format!("{key} is {file} in the file and not in effect, {running} is: {remedy}, or put it back")
-    }
-}
-
-/// A value as it is written in the file; what is not written is the default.
-#[must_use]
-pub fn value(value: &Value) -> String {
-    if value.is_null() { "the default".to_owned() } else { value.to_string() }
-}
 
 /// Whether a key counts from the start of the lanes on.
 #[must_use]

@@ -3,10 +3,11 @@
 
 use super::desk::Refusal;
 use super::differs::Differs;
-use super::not_in_effect::{ChangedKey, changed_keys, not_in_effect};
+use super::not_in_effect::{changed_keys, not_in_effect};
 use super::origins::Origins;
 use super::station::LaneSocket;
 use super::works::Works;
+use crate::api::model::ChangedKey;
 use crate::config::{ConfigError, Configuration, Errors};
 use crate::control::membership::Held;
 use crate::kernel::link::Hook;

@@ -4,7 +4,7 @@
 
 use super::id::{History, Id};
 use super::logged::{LONGEST, Logged};
-use crate::clock::now_ns;
+use crate::clock::{now_ns, unix_ns};
 use nix::fcntl::{FallocateFlags, OFlag, fallocate};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _};
@@ -30,6 +30,13 @@ pub(super) struct Journal {
     last: Id,
 }
 
+/// Returns a history that nobody has seen before.
+pub(super) fn new_history() -> History {
+    let mut bytes = [0; 8];
+    let random = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
+    History::of(if random.is_ok() { u64::from_le_bytes(bytes) } else { unix_ns() })
+}
+
 impl Journal {
     /// Opens the files of that name in a folder, and gives what stands in them.
     ///
@@ -44,7 +51,7 @@ impl Journal {
             Err(error) => return Err(error),
         };
         let file = open(&newer, true)?;
-        let none = Id { history: History::new(), number: 0 };
+        let none = Id { history: new_history(), number: 0 };
         let mut journal = Self { newer, older, file, read_to: 0, last: none };
         journal.lock()?;
         let caught_up = journal.catch_up();

@@ -1,8 +1,8 @@
 //! The log of events: those that are kept, and whoever follows.
 
 use super::event::HELD_BACK;
-use super::id::{After, History, Id};
-use super::journal::Journal;
+use super::id::{After, Id};
+use super::journal::{Journal, new_history};
 use super::logged::Logged;
 use super::logging::AUDIT;
 use super::{Event, Kind, Level};
@@ -119,7 +119,7 @@ impl EventLog {
 
     fn begin(journal: Result<Journal, String>, place: Option<(PathBuf, String)>, found: Vec<Logged>) -> Self {
         let (followers, _) = broadcast::channel(BEHIND);
-        let new = || Id { history: History::new(), number: 0 };
+        let new = || Id { history: new_history(), number: 0 };
         let mut state = State {
             kept: VecDeque::new(),
             kept_bytes: 0,
@@ -251,7 +251,7 @@ impl State {
                 // The next control knows nothing of what is told from now on, and would give the same numbers again.
                 let trouble = trouble(&error);
                 tracing::error!("{trouble}");
-                (self.journal, self.last) = (Err(trouble), Id { history: History::new(), number: 0 });
+                (self.journal, self.last) = (Err(trouble), Id { history: new_history(), number: 0 });
                 self.retry_at = now + RETRY;
                 vec![make(self.next())]
             }

@@ -6,11 +6,15 @@
 //! Each JSON line has `time`, `level`, `event` and `text`; an event's own fields stand beside them. A line that is no
 //! event has the event `log`.
 
+mod format; // for whom it is
+
+pub use format::LogFormat;
+
 use super::journald::{Entry, Journal, last_words};
 use super::time::rfc3339;
 use super::writer::{Lines as Queue, Put};
-use crate::args::LogFormat;
 use anyhow::Context as _;
+use format::Form;
 use serde_json::{Map, Value};
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::{self, Write as _};
@@ -76,25 +80,6 @@ pub struct LogHandle {
     filter: reload::Handle<EnvFilter, Registry>,
     queue: Arc<Queue>,
     form: Form,
-}
-
-/// How lines are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Form {
-    #[default]
-    Text,
-    Json,
-    /// As entries of systemd's journal.
-    Journal,
-}
-
-impl From<LogFormat> for Form {
-    fn from(format: LogFormat) -> Self {
-        match format {
-            LogFormat::Text => Self::Text,
-            LogFormat::Json => Self::Json,
-        }
-    }
 }
 
 impl LogHandle {

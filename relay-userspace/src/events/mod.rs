@@ -1,7 +1,7 @@
 //! What happened, for whoever looks: each event is a line of the log and an entry of the stream that the API shows.
 
 mod event;
-mod id; // what an event is called
+pub mod id; // what an event is called
 mod logged; // an event that was told
 mod journal; // events as they outlive control
 mod log;

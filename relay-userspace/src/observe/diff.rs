@@ -6,7 +6,6 @@ use crate::config::{self, Errors, keys, relay_to_json};
 use crate::control::book::Book;
 use crate::control::desk::Desk;
 use crate::control::differs::Differs;
-use crate::control::not_in_effect::ChangedKey;
 use crate::control::view::{Origin, View};
 use relay_common::plan::Relay;
 use serde_json::{Map, Value};
@@ -22,7 +21,7 @@ pub fn diff(desk: &Desk) -> Result<model::Diff, Errors> {
     let in_force = view.config.in_force();
     let book = Book::new(view.config.path.clone(), in_force.plan.clone(), of_api(&view));
     let differs = Differs::between(&in_force, &book, &file).unwrap_or_default();
-    let not_in_effect: Vec<model::ChangedKey> = view.config.not_in_effect().into_iter().map(Into::into).collect();
+    let not_in_effect = view.config.not_in_effect();
     let (before, after) = (by_name(&in_force.plan.relays), by_name(&file.plan.relays));
     let of = |relays: &BTreeMap<&str, &Relay>, names: &[String]| -> Vec<Map<String, Value>> {
         names.iter().filter_map(|name| Some(definition(relays.get(name.as_str())?))).collect()
@@ -45,12 +44,6 @@ pub fn diff(desk: &Desk) -> Result<model::Diff, Errors> {
         displaced: differs.displaced,
         not_in_effect,
     })
-}
-
-impl From<ChangedKey> for model::ChangedKey {
-    fn from(ChangedKey { key, file, running }: ChangedKey) -> Self {
-        Self { key, running, file }
-    }
 }
 
 /// The relays that came through the API, whether or not they run.

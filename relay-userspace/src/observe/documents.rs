@@ -11,7 +11,6 @@ use crate::clock::unix_ms;
 use crate::config::{ConfigError, relay_to_json};
 use crate::control::desk::Desk;
 use crate::control::differs::Differs;
-use crate::control::not_in_effect::ChangedKey;
 use crate::control::previous;
 use crate::control::progress::Doing;
 use crate::control::tag;
@@ -59,7 +58,7 @@ pub fn status(desk: &Desk, now: u64) -> model::Status {
             in_force: config.not_in_force().is_none(),
             error,
             differs: config.differs.as_deref().map(differs),
-            not_in_effect: config.not_in_effect().into_iter().map(Into::into).collect(),
+            not_in_effect: config.not_in_effect(),
             on_trial: config.trial.as_ref().map(on_trial),
             last_good: config.last_good.clone(),
         },
@@ -94,7 +93,7 @@ fn differs(differs: &Differs) -> model::Differs {
 /// What somebody should look at before it hurts.
 fn warnings_of_node(desk: &Desk, view: &View) -> Vec<String> {
     let events = desk.events.trouble().into_iter().collect();
-    let not_in_effect = view.config.not_in_effect().iter().map(ChangedKey::told).collect();
+    let not_in_effect = view.config.not_in_effect().iter().map(model::ChangedKey::told).collect();
     let unwritable = unwritable(view).into_iter().collect();
     let went_back = desk.handover.went_back().map(|why| {
         format!("the newer mcr of the last upgrade failed in its place ({why}); this one came back and is in charge")

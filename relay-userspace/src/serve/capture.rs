@@ -1,11 +1,9 @@
 //! A capture: the lanes show a relay's packets, and a thread makes a file of them, piece by piece.
 
-use crate::api::{self, Captured};
-use crate::capture::{Capture, Clocks};
+use crate::capture::{Capture, Captured, Clocks, Pieces};
 use crate::clock::{now_ns, unix_ns};
 use crate::control::desk::Desk;
 use crate::memory::tap::{TapReader, Way};
-use axum::body::Bytes;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +26,7 @@ impl Default for Captures {
 
 impl Captures {
     /// Begins a capture of the relay of that name, if there is one.
-    pub(super) fn begin(&self, desk: &Desk, name: &str, asked: Captured) -> Option<Result<api::Pieces, &'static str>> {
+    pub(super) fn begin(&self, desk: &Desk, name: &str, asked: Captured) -> Option<Result<Pieces, &'static str>> {
         let view = desk.view();
         let (slot, _) = view.table.relay(name)?;
         let Ok(turn) = Arc::clone(&self.0).try_acquire_owned() else {
@@ -61,11 +59,11 @@ fn follow(
     name: &str,
     mut readers: Vec<TapReader>,
     asked: Captured,
-    pieces: &mpsc::Sender<io::Result<Bytes>>,
+    pieces: &mpsc::Sender<io::Result<Vec<u8>>>,
     _turn: OwnedSemaphorePermit,
 ) -> io::Result<()> {
     let clocks = Clocks { monotonic_ns: now_ns(), real_ns: unix_ns() };
-    let mut capture = Capture::begin(Pieces { pieces, full: Vec::new() }, clocks, asked.limits)?;
+    let mut capture = Capture::begin(Piecewise { pieces, full: Vec::new() }, clocks, asked.limits)?;
     while !capture.is_over(now_ns()) && !pieces.is_closed() {
         let view = desk.view();
         if view.table.relay(name).is_none() {
@@ -95,12 +93,12 @@ fn follow(
 
 /// What is written becomes pieces for whoever reads.
 #[derive(Debug)]
-struct Pieces<'a> {
-    pieces: &'a mpsc::Sender<io::Result<Bytes>>,
+struct Piecewise<'a> {
+    pieces: &'a mpsc::Sender<io::Result<Vec<u8>>>,
     full: Vec<u8>,
 }
 
-impl Write for Pieces<'_> {
+impl Write for Piecewise<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.full.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -110,7 +108,7 @@ impl Write for Pieces<'_> {
         if self.full.is_empty() {
             return Ok(());
         }
-        let piece = Bytes::from(std::mem::take(&mut self.full));
+        let piece = std::mem::take(&mut self.full);
         self.pieces.blocking_send(Ok(piece)).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }

@@ -1,6 +1,7 @@
 //! What is read of a link is what was made.
 
 use crate::wire::Wire;
+use relay_userspace::args::Links;
 use relay_userspace::link::ability::Ability;
 use relay_userspace::link::netlink::{LinkError, Netlink};
 use relay_userspace::link::xdp::Netdev;
@@ -61,7 +62,7 @@ fn mcr_links_tells_people_and_programs() {
     let wire = Wire::new();
     let tell = |json, names: &[&str]| {
         let names = names.iter().copied().map(String::from).collect();
-        let options = links::Options { json, lanes: 6, names };
+        let options = Links { json, lanes: 6, names };
         wire.inside(async {
             let mut out = Vec::new();
             links::run(&options, &mut out).await.map(|()| String::from_utf8(out).unwrap())

@@ -50,3 +50,26 @@ pub struct ChangedKey {
     /// The file's; null likewise.
     pub file: Value,
 }
+
+impl ChangedKey {
+    /// What a reload does to it, for people.
+    #[must_use]
+    pub fn set(&self) -> String {
+        format!("set {} to {} (was {})", self.key, key_value(&self.file), key_value(&self.running))
+    }
+
+    /// That it is taken and has no effect, and what to do, for people.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let Self { key, file, running } = self;
+        let remedy = if key == "state.file" { "move the old file there, then mcr restart" } else { "mcr restart" };
+        let (file, running) = (key_value(file), key_value(running));
+        format!("{key} is {file} in the file and not in effect, {running} is: {remedy}, or put it back")
+    }
+}
+
+/// A value as it is written in the file; what is not written is the default.
+#[must_use]
+pub fn key_value(value: &Value) -> String {
+    if value.is_null() { "the default".to_owned() } else { value.to_string() }
+}

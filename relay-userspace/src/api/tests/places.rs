@@ -1,10 +1,10 @@
 //! The sockets and their files: who finds what in its way.
 
 use super::stage::Stage;
-use crate::api::Begins;
 use crate::api::model::Event;
 use crate::api::server::open;
 use crate::config::Http;
+use crate::control::handover::Begins;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::os::unix::net::UnixListener;

@@ -2,13 +2,13 @@
 
 use super::client::{Answer, Client};
 use super::control::{self, Control};
-use crate::api::Begins;
 use crate::api::limits::{Counts, Limits};
 use crate::api::model::{Check, Config, Diff, Event, Health, Link, Log, Relay, RelayStatus, Relays, Status, Why};
 use crate::api::server::{Server, open, start_within};
 use crate::api::sight::Sight;
 use crate::config::{Access, Errors, Http, Token, parse, relay_to_json};
 use crate::control::desk::Desk;
+use crate::control::handover::Begins;
 use crate::control::handover::Handover;
 use crate::control::http::HttpDesk;
 use crate::control::tag;
@@ -153,7 +153,7 @@ pub(super) struct FakeSight {
     log: Mutex<String>,
     /// Whether captures go on for ever.
     pub(super) is_endless: AtomicBool,
-    endless: Mutex<Vec<tokio::sync::mpsc::Sender<std::io::Result<axum::body::Bytes>>>>,
+    endless: Mutex<Vec<tokio::sync::mpsc::Sender<std::io::Result<Vec<u8>>>>>,
     /// How often the numbers were written.
     pub(super) scrapes: AtomicU32,
     /// So many bytes of noise are among them.
@@ -271,10 +271,14 @@ impl Sight for FakeSight {
         Vec::new()
     }
 
-    fn capture(&self, name: &str, _asked: crate::api::Captured) -> Option<Result<crate::api::Pieces, &'static str>> {
+    fn capture(
+        &self,
+        name: &str,
+        _asked: crate::capture::Captured,
+    ) -> Option<Result<crate::capture::Pieces, &'static str>> {
         self.relay(name)?;
         let (pieces, taken) = tokio::sync::mpsc::channel(1);
-        pieces.try_send(Ok(axum::body::Bytes::from_static(b"pcapng"))).ok()?;
+        pieces.try_send(Ok(b"pcapng".to_vec())).ok()?;
         if self.is_endless.load(Relaxed) {
             self.endless.lock().unwrap().push(pieces);
         }

@@ -2,9 +2,9 @@
 
 use super::client::{Answer, Client, request};
 use super::stage::Stage;
-use crate::api::Begins;
 use crate::api::server::{Server, open};
 use crate::config::{Http, Tls};
+use crate::control::handover::Begins;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use std::fs;
 use std::net::SocketAddr;

@@ -6,14 +6,13 @@ use super::state::{News, Wants};
 use crate::api::model::{Event, Relays, Why};
 use crate::cli::client::{Client, Question, path_of};
 use crate::cli::sse::{Message, Reader};
-use crate::clock::now_ns;
 use anyhow::Context as _;
 use http_body_util::BodyExt as _;
 use hyper::header::HeaderName;
 use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// A node that answers takes a moment, or some seconds for thousands of relays over a slow line; then it is asked anew.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -51,11 +50,11 @@ pub(super) fn start(
 /// Asks how everything is, again and again.
 async fn node(client: &Client, interval: Duration, news: &mpsc::Sender<News>, wants: watch::Receiver<Wants>) {
     loop {
-        let begun = now_ns();
+        let begun = Instant::now();
         let is_busy_wanted = wants.borrow().busy;
         let (told, pause) = match everything(client, is_busy_wanted).await {
             Ok(mut answer) => {
-                let took = Duration::from_nanos(now_ns().saturating_sub(begun));
+                let took = begun.elapsed();
                 answer.took = took;
                 // A node that needs long for its answer gets as long a rest.
                 (News::Answer(Box::new(answer)), interval.saturating_sub(took).max(took))

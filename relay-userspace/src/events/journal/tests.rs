@@ -47,6 +47,11 @@ fn record(log: &EventLog, text: &str) -> Id {
 }
 
 #[test]
+fn no_two_histories_are_the_same() {
+    assert_ne!(super::new_history(), super::new_history());
+}
+
+#[test]
 fn the_next_control_goes_on_with_the_next_number() {
     let folder = Folder::new();
     let (first, known) = folder.control();

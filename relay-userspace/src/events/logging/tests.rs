@@ -1,7 +1,6 @@
 //! What stands in the log, as programs and people read it.
 
-use super::{Form, LogHandle, filter, subscriber};
-use crate::args::LogFormat;
+use super::{Form, LogFormat, LogHandle, filter, subscriber};
 use crate::events::{Event, EventLog, Kind};
 use serde_json::Value;
 use std::io::{self, Write};

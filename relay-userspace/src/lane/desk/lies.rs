@@ -25,7 +25,7 @@ pub(super) fn tell(lane: u32, mut message: Message, descriptors: &[RawFd]) -> (M
         (kind::START, "outputs") => message = says(message, |start: &mut Start| start.outputs = number),
         (kind::START, "core") => message = says(message, |start: &mut Start| start.core = number),
         (kind::SHOWN, "protocol") => message.protocol = number,
-        (kind::HOLD, "memo") if crate::control::vault::tag::MEMO.contains(&message.tag) => {
+        (kind::HOLD, "memo") if crate::lane::handoff::MEMO.contains(&message.tag) => {
             message.tag += u64::from(number);
         }
         (kind::START, "table") => descriptors[2] = descriptors[3],
