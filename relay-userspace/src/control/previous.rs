@@ -16,10 +16,12 @@ use std::path::{Path, PathBuf};
 const HEAD: &str = "# The configuration that mcr ran before the last reload of ";
 const REST: &str = "\n# mcr writes this, for mcr rollback and mcr reload --confirm.\n\n";
 
-/// Where both lie.
+/// Where all of it lies.
 #[derive(Clone, Debug)]
 pub struct Previous {
     path: PathBuf,
+    /// What ran before the trial. What ran before that stays where it is until the trial is over: it may come to nothing.
+    trial: PathBuf,
     standing: PathBuf,
     /// The configuration file.
     of: PathBuf,
@@ -38,8 +40,8 @@ impl Previous {
     /// Those that belong to a configuration file and lie beside that state file.
     #[must_use]
     pub fn beside(state_file: &Path, of: &Path) -> Self {
-        let (path, standing) = (beside(state_file, "previous"), beside(state_file, "standing"));
-        Self { path, standing, of: of.to_owned() }
+        let [path, trial, standing] = ["previous", "trial", "standing"].map(|ending| beside(state_file, ending));
+        Self { path, trial, standing, of: of.to_owned() }
     }
 
     /// Where what ran before lies.
@@ -48,12 +50,46 @@ impl Previous {
         &self.path
     }
 
-    /// Keeps what ran before, flushed.
+    /// Keeps the way back from a trial that is to begin, flushed.
     ///
     /// # Errors
     /// When that failed.
-    pub fn keep(&self, text: &str) -> io::Result<()> {
-        write_in_place(&self.path, &format!("{HEAD}{}{REST}{text}", self.of.display()))
+    pub fn keep_for_trial(&self, text: &str) -> io::Result<()> {
+        write_in_place(&self.trial, &self.whole(text))
+    }
+
+    /// Notes what has become of the configuration file: how it stands, and what ran before, if something else runs now.
+    /// Wherever that ends, there is a way back to what somebody has agreed to.
+    ///
+    /// # Errors
+    /// When that failed, perhaps half-way: it can be done once more.
+    pub fn settle(&self, standing: Option<&Standing>, before: Option<&str>) -> io::Result<()> {
+        if before.is_some() {
+            // Takes no room, so what ran before a trial is known on a full disk, too.
+            unless_missing(fs::rename(&self.trial, &self.path))?;
+        }
+        self.note(standing)?;
+        if !matches!(standing, Some(Standing::OnTrial(_))) {
+            // One that is left over is written anew before it counts.
+            let _ = fs::remove_file(&self.trial);
+        }
+        before.map_or(Ok(()), |text| self.keep(text))
+    }
+
+    fn keep(&self, text: &str) -> io::Result<()> {
+        let whole = self.whole(text);
+        if fs::read_to_string(&self.path).is_ok_and(|kept| kept == whole) {
+            return Ok(());
+        }
+        write_in_place(&self.path, &whole)
+    }
+
+    fn whole(&self, text: &str) -> String {
+        format!("{}{text}", self.head())
+    }
+
+    fn head(&self) -> String {
+        format!("{HEAD}{}{REST}", self.of.display())
     }
 
     /// Reads what ran before. `None` when there is nothing, or another file's.
@@ -62,9 +98,23 @@ impl Previous {
     /// What is wrong with it.
     #[must_use]
     pub fn read(&self) -> Option<Result<Configuration, Errors>> {
-        let whole = fs::read_to_string(&self.path).ok()?;
-        let text = whole.strip_prefix(&format!("{HEAD}{}{REST}", self.of.display()))?;
-        Some(config::load(&self.path).map(|read| Configuration { text: text.into(), ..read }))
+        self.read_at(&self.path)
+    }
+
+    /// Reads what ran before the trial that there is.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    #[must_use]
+    pub fn read_before_trial(&self) -> Option<Result<Configuration, Errors>> {
+        // None is there where the trial is about to end.
+        self.read_at(&self.trial).or_else(|| self.read())
+    }
+
+    fn read_at(&self, path: &Path) -> Option<Result<Configuration, Errors>> {
+        let whole = fs::read_to_string(path).ok()?;
+        let text = whole.strip_prefix(&self.head())?;
+        Some(config::load(path).map(|read| Configuration { text: text.into(), ..read }))
     }
 
     /// Notes how the file stands, flushed; nothing is noted of one that nobody doubts.
@@ -73,12 +123,7 @@ impl Previous {
     /// When that failed.
     pub fn note(&self, standing: Option<&Standing>) -> io::Result<()> {
         let json = match standing {
-            None => {
-                return match fs::remove_file(&self.standing) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                    removed => removed.and_then(|()| flush_folder(&self.standing)),
-                };
-            }
+            None => return unless_missing(fs::remove_file(&self.standing).and_then(|()| flush_folder(&self.standing))),
             Some(Standing::OnTrial(Trial { boot, ends_boot_ns, began_ms, length_ms })) => json!({
                 "of": self.of(), "boot": boot, "ends_boot_ns": ends_boot_ns, "began_ms": began_ms, "length_ms": length_ms,
             }),
@@ -109,6 +154,10 @@ impl Previous {
             length_ms: number("length_ms")?,
         }))
     }
+}
+
+fn unless_missing(done: io::Result<()>) -> io::Result<()> {
+    done.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
 /// A trial that begins now.
@@ -153,7 +202,7 @@ mod tests {
         let previous = Previous::beside(&folder.join("relays.toml"), &folder.join("relay.toml"));
         assert!(previous.read().is_none() && previous.standing().is_none());
         let text = "[lanes]\nring_size = 512\n";
-        previous.keep(text).unwrap();
+        previous.settle(None, Some(text)).unwrap();
         let read = previous.read().unwrap().unwrap();
         assert_eq!((read.plan.lanes.ring_size, &*read.text), (512, text));
         for standing in [Standing::OnTrial(begin(60_000)), Standing::GivenUp(hash(text))] {
@@ -165,6 +214,36 @@ mod tests {
         previous.note(None).unwrap();
         previous.note(None).unwrap();
         assert_eq!(previous.standing(), None);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_ran_before_a_trial_is_what_ran_before_once_the_trial_has_changed_something() {
+        let folder = std::env::temp_dir().join(format!("mcr-settled-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let previous = Previous::beside(&folder.join("relays.toml"), &folder.join("relay.toml"));
+        let texts = ["# first\n", "# second\n", "# third\n"];
+        let leads_to = || [previous.read_before_trial(), previous.read()].map(|read| read.unwrap().unwrap().text);
+        let trial = Standing::OnTrial(begin(60_000));
+        previous.settle(None, Some(texts[0])).unwrap();
+        for (before, standing, wanted) in [
+            (None, None, texts[0]),
+            (None, Some(Standing::GivenUp(hash(texts[2]))), texts[0]),
+            (Some(texts[1]), None, texts[1]),
+            (Some(texts[2]), None, texts[2]),
+        ] {
+            previous.keep_for_trial(texts[1]).unwrap();
+            previous.note(Some(&trial)).unwrap();
+            let was = previous.read().unwrap().unwrap().text;
+            assert_eq!(leads_to().map(|text| text.to_string()), [texts[1], &*was]);
+            previous.settle(standing.as_ref(), before).unwrap();
+            assert_eq!(leads_to().map(|text| text.to_string()), [wanted; 2]);
+            assert_eq!(previous.standing(), standing);
+        }
+        // A second trial keeps the way back of the first.
+        previous.keep_for_trial(texts[0]).unwrap();
+        previous.settle(Some(&trial), None).unwrap();
+        assert_eq!(leads_to().map(|text| text.to_string()), [texts[0], texts[2]]);
         fs::remove_dir_all(&folder).unwrap();
     }
 

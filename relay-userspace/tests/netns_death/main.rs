@@ -19,6 +19,7 @@ mod lane_user; // whom lanes run as
 mod takeover; // the next control goes on where a dead one stood
 mod told; // what was told outlives whoever told it
 mod refused; // the configuration file is refused when a control starts
+mod way_back; // what ran before the configuration file was taken
 mod orphans; // lanes that no control can go on with
 mod shadowed; // file and API have the same relay
 mod moments; // control is killed at any moment of a start and of an upgrade

@@ -33,6 +33,8 @@ pub(crate) struct Model {
     pub(crate) on_trial: bool,
     /// What a rollback brings back.
     before: Before,
+    /// And while something is on trial: what ran before that.
+    before_trial: BTreeMap<u8, Spec>,
     /// What stood in the configuration file when it was given up: no start begins with that.
     given_up: Option<Text>,
     pub(crate) api: BTreeMap<u8, Asked>,
@@ -53,6 +55,7 @@ impl Default for Model {
             file,
             on_trial: false,
             before: Before::Nothing,
+            before_trial: BTreeMap::new(),
             given_up: None,
             api: BTreeMap::new(),
             kept: None,
@@ -92,7 +95,7 @@ impl Model {
             // What begins without its file begins with the last good one, which a full disk may not have taken.
             step if step.begins_anew() => self.begins_with_file() || !self.disk_is_full,
             // A full disk does not take down that it was given up.
-            Step::Rollback => !self.disk_is_full && self.before != Before::Unknown,
+            Step::Rollback => !self.disk_is_full && (self.on_trial || self.before != Before::Unknown),
             Step::Expire(_) => !self.disk_is_full && self.written != Text::Broken,
             _ => true,
         }
@@ -118,7 +121,7 @@ impl Model {
             Step::Reload | Step::Hangup(_) => self.written != Text::Broken && !self.on_trial,
             Step::Try(_) | Step::Expire(_) => self.written != Text::Broken,
             Step::Confirm => self.on_trial,
-            Step::Rollback => self.before != Before::Nothing,
+            Step::Rollback => self.on_trial || self.before != Before::Nothing,
             // What is to follow reads the file first.
             Step::Upgrade if self.written == Text::Broken => return Answer::Either,
             _ => true,
@@ -152,7 +155,7 @@ impl Model {
             }
             Step::Reload | Step::Hangup(_) => return self.reload(),
             Step::Try(_) | Step::Expire(_) => return self.try_file(),
-            Step::Confirm => return self.on_trial = false,
+            Step::Confirm => return self.confirm(),
             Step::Rollback => return self.go_back(),
             _ => return,
         }
@@ -175,16 +178,29 @@ impl Model {
         let Text::Relays(relays) = self.written.clone() else { return };
         let before = std::mem::replace(&mut self.file, relays);
         if !self.on_trial {
-            self.before = Before::Ran(before);
+            self.before_trial = before;
         }
         (self.on_trial, self.given_up) = (true, None);
     }
 
+    fn confirm(&mut self) {
+        if self.before_trial != self.file {
+            self.before = Before::Ran(self.before_trial.clone());
+        }
+        self.on_trial = false;
+    }
+
     /// What is in force is given up for what ran before.
     fn go_back(&mut self) {
-        let Before::Ran(before) = self.before.clone() else { return };
+        let before = match &self.before {
+            _ if self.on_trial => self.before_trial.clone(),
+            Before::Ran(before) => before.clone(),
+            _ => return,
+        };
         let given_up = std::mem::replace(&mut self.file, before);
-        self.before = Before::Ran(given_up);
+        if given_up != self.file {
+            self.before = Before::Ran(given_up);
+        }
         self.on_trial = false;
         self.given_up = Some(self.written.clone()).filter(|text| *text != Text::Relays(self.file.clone()));
     }

@@ -186,22 +186,24 @@ impl Worker {
                 }
                 self.keep_what_runs();
             }
-            Err(refusal) => {
-                self.config.refusals += 1;
-                // What failed may work in a moment; what was refused is refused until somebody changes it.
-                let again = matches!(refusal, Refusal::Failed(_)).then(|| Retry::after(self.config.retry, now_ns()));
-                self.config.retry = again;
-                if let Refusal::Invalid(errors) = refusal {
-                    (self.config.refused, self.config.failed) = (Some(errors.clone()), None);
-                } else {
-                    (self.config.refused, self.config.failed) = (None, Some(refusal.to_string()));
-                }
-                self.record(tell::refused(refusal));
-            }
+            Err(refusal) => self.not_taken(refusal),
         }
         self.show();
         notify::notify("READY=1");
         taken
+    }
+
+    /// Why a file is not in force. What failed may work in a moment; what was refused is refused until somebody changes it.
+    pub(super) fn not_taken(&mut self, refusal: &Refusal) {
+        self.config.refusals += 1;
+        let again = matches!(refusal, Refusal::Failed(_)).then(|| Retry::after(self.config.retry, now_ns()));
+        self.config.retry = again;
+        if let Refusal::Invalid(errors) = refusal {
+            (self.config.refused, self.config.failed) = (Some(errors.clone()), None);
+        } else {
+            (self.config.refused, self.config.failed) = (None, Some(refusal.to_string()));
+        }
+        self.record(tell::refused(refusal));
     }
 
     pub(super) async fn take_file(&mut self, file: Configuration, dry: bool) -> Result<Applied, Refusal> {

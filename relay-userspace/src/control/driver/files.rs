@@ -42,7 +42,9 @@ impl Files<'_> {
     pub(super) async fn instead_of(&self, text: &str, last: &LastGood, previous: Previous) -> Option<Configuration> {
         let (last, hash) = (last.clone(), previous::hash(text));
         let before = self.ask("reading what ran before", move || match previous.standing()? {
-            Standing::OnTrial(trial) if previous::left(&trial).is_none() => previous.read().and_then(Result::ok),
+            Standing::OnTrial(trial) if previous::left(&trial).is_none() => {
+                previous.read_before_trial().and_then(Result::ok)
+            }
             Standing::GivenUp(given_up) if given_up == hash => {
                 // Whoever died in the middle of giving it up may have left it as the last one that ran.
                 let ran = last.read().and_then(Result::ok).map(|ran| ran.configuration);
@@ -69,7 +71,11 @@ impl Files<'_> {
         };
         log.record(tell::rolled_back("nobody has confirmed it before the machine was booted, or mcr started anew"));
         let (writes, given_up) = (previous.clone(), Standing::GivenUp(previous::hash(&file.text)));
-        let noted = self.ask("writing what was given up", move || writes.note(Some(&given_up))).await;
+        let ends = move || {
+            let before = writes.read_before_trial().and_then(Result::ok);
+            writes.settle(Some(&given_up), before.as_ref().map(|before| &*before.text))
+        };
+        let noted = self.ask("writing what was given up", ends).await;
         let problem = match noted {
             Ok(Ok(())) => return None,
             Ok(Err(error)) => error.to_string(),

@@ -26,30 +26,59 @@ impl Worker {
             read => read?,
         };
         self.may_be_tried(&file)?;
-        if dry {
-            return self.take_file(file, true).await;
-        }
-        let before = self.config.trial.clone();
-        if before.is_none() {
-            let running = self.text_that_runs().ok_or_else(unknown)?;
-            let previous = self.previous.clone();
-            self.write_down(move || previous.keep(&running)).await?;
-        }
-        let trial = previous::begin(length_ms);
-        self.note_standing(Some(Standing::OnTrial(trial.clone()))).await?;
-        self.config.trial = Some(trial);
-        let taken = self.not_tried(Ok(file)).await;
-        match (&taken, &self.config.trial) {
-            (Ok(_), Some(trial)) => self.record(tell::on_trial(&previous::until(trial), length_ms)),
-            _ => {
-                self.config.trial = before;
-                let standing = self.config.trial.clone().map(Standing::OnTrial);
-                // Whoever starts now goes back to what runs.
-                let _ = self.note_standing(standing).await;
+        // What would be refused is, before anything is written down for a way back from it.
+        match self.take_file(file.clone(), true).await {
+            would if dry => return would,
+            Ok(_) => {}
+            Err(refusal) => {
+                (self.config.differs, self.config.tried) = (None, Some(file.text));
+                self.not_taken(&refusal);
+                self.config.retry = None;
                 self.show();
+                return Err(refusal);
             }
         }
+        let (before, stood) = (self.config.trial.clone(), self.standing().await?);
+        let taken = self.begin_trial(file, length_ms).await;
+        if taken.is_err() {
+            let is_another_s = before.is_some();
+            self.config.trial = before;
+            let previous = self.previous.clone();
+            // Whoever starts now goes back to what runs, and takes no more than before.
+            let as_before = move || match stood {
+                stood if is_another_s => previous.note(stood.as_ref()),
+                stood => previous.settle(stood.as_ref(), None),
+            };
+            if let Err(refusal) = self.write_down(as_before).await {
+                tracing::warn!("a start may take what was not taken now on trial: {refusal}");
+            }
+            self.show();
+        }
         taken
+    }
+
+    /// What is needed for the way back is on disk before the file is taken.
+    async fn begin_trial(&mut self, file: Configuration, length_ms: u64) -> Result<Applied, Refusal> {
+        if self.config.trial.is_none() {
+            let running = self.text_that_runs().ok_or_else(unknown)?;
+            let previous = self.previous.clone();
+            self.write_down(move || previous.keep_for_trial(&running)).await?;
+        }
+        let (trial, previous) = (previous::begin(length_ms), self.previous.clone());
+        let standing = Standing::OnTrial(trial.clone());
+        self.write_down(move || previous.note(Some(&standing))).await?;
+        let until = previous::until(&trial);
+        self.config.trial = Some(trial);
+        let applied = self.not_tried(Ok(file)).await?;
+        self.record(tell::on_trial(&until, length_ms));
+        Ok(applied)
+    }
+
+    /// How the file stands on disk.
+    async fn standing(&self) -> Result<Option<Standing>, Refusal> {
+        let previous = self.previous.clone();
+        let read = self.disk.ask(&self.node.progress, "reading how the file stands", move || previous.standing()).await;
+        read.map_err(|hangs| Refusal::NotKept { file: self.previous.path().to_owned(), problem: hangs.to_string() })
     }
 
     /// As [`take`](Self::take), but nothing that failed is tried again by itself: then it would not be on trial.
@@ -79,7 +108,11 @@ impl Worker {
         let (plan, generation) = (&self.node.plan, self.node.table.generation);
         let applied = differences(plan, plan, generation).with(vec!["keep what is on trial".to_owned()]);
         if !dry {
-            self.note_standing(None).await?;
+            // Where it has changed nothing, the way back is what it was.
+            let before = self.read_previous().await.ok().flatten();
+            let before =
+                before.filter(|before| Differs::between(&self.config.in_force(), &self.book, before).is_some());
+            self.settle(None, before.map(|before| before.text)).await?;
             self.config.trial = None;
             self.record(tell::confirmed());
             self.show();
@@ -114,15 +147,8 @@ impl Worker {
     }
 
     async fn go_back(&mut self, reason: &str, dry: bool) -> Result<Applied, Refusal> {
-        let previous = self.previous.clone();
-        let read = self.disk.ask(&self.node.progress, "reading what ran before", move || previous.read()).await;
-        let previous = match read
-            .map_err(|hangs| Refusal::Failed(format!("what ran before cannot be read: {hangs}")))?
-        {
-            Some(read) => read.map_err(Refusal::Invalid)?,
-            None => {
-                return Err(Refusal::Conflict(vec!["no configuration is known that ran before this one".to_owned()]));
-            }
+        let Some(previous) = self.read_previous().await? else {
+            return Err(Refusal::Conflict(vec!["no configuration is known that ran before this one".to_owned()]));
         };
         if dry {
             return self.take_file(previous, true).await;
@@ -137,9 +163,8 @@ impl Worker {
         // A file that says what runs again is not given up.
         let given_up = file.as_ref().ok().filter(|file| file.text != self.text);
         let given_up = given_up.map(|file| Standing::GivenUp(previous::hash(&file.text)));
-        match self.give_up(given_up).await {
-            Ok(()) => self.keep_previous(running).await,
-            Err(refusal) => self.config.damaged = Some(format!("a start takes the file that was given up: {refusal}")),
+        if let Err(refusal) = self.give_up(given_up, running.filter(|_| !applied.is_nothing())).await {
+            self.config.damaged = Some(format!("a start takes the file that was given up: {refusal}"));
         }
         self.note_given_up(file);
         self.show();
@@ -148,7 +173,7 @@ impl Worker {
 
     /// The file is as it was, and no start takes it as it is. What runs is kept before that counts: at every moment a start
     /// finds one of both.
-    async fn give_up(&self, given_up: Option<Standing>) -> Result<(), Refusal> {
+    async fn give_up(&self, given_up: Option<Standing>, before: Option<Arc<str>>) -> Result<(), Refusal> {
         if self.store.is_ours() {
             let (last, text) = (self.last.clone(), Arc::clone(&self.text));
             if let Err(refusal) = self.write_down(move || last.keep_now(&text)).await {
@@ -156,7 +181,16 @@ impl Worker {
                 return Err(refusal);
             }
         }
-        self.note_standing(given_up).await
+        self.settle(given_up, before).await
+    }
+
+    /// What ran before, which a rollback brings back.
+    async fn read_previous(&self) -> Result<Option<Configuration>, Refusal> {
+        let (previous, is_on_trial) = (self.previous.clone(), self.config.trial.is_some());
+        let reads = move || if is_on_trial { previous.read_before_trial() } else { previous.read() };
+        let read = self.disk.ask(&self.node.progress, "reading what ran before", reads).await;
+        let read = read.map_err(|hangs| Refusal::Failed(format!("what ran before cannot be read: {hangs}")))?;
+        read.transpose().map_err(Refusal::Invalid)
     }
 
     fn note_given_up(&mut self, file: Result<Configuration, Refusal>) {
@@ -180,26 +214,16 @@ impl Worker {
         Difference::between(&said, &self.book.of_file.relays).is_nothing().then(|| Arc::clone(text))
     }
 
-    /// Keeps what ran before, for a way back that somebody may want.
-    pub(super) async fn keep_previous(&mut self, text: Option<Arc<str>>) {
-        let Some(text) = text else { return };
-        let previous = self.previous.clone();
-        if let Err(refusal) = self.write_down(move || previous.keep(&text)).await {
-            tracing::warn!("there is no way back from this reload: {refusal}");
-        }
-    }
-
     /// The file was taken as it is, and nobody doubts it any more. What ran before is a way back.
     pub(super) async fn file_is_wanted(&mut self, before: Option<Arc<str>>) {
-        self.keep_previous(before).await;
-        if let Err(refusal) = self.note_standing(None).await {
-            tracing::warn!("a start may not take the file that was given up before: {refusal}");
+        if let Err(refusal) = self.settle(None, before).await {
+            tracing::warn!("a start may not take this file, and there may be no way back from it: {refusal}");
         }
     }
 
-    async fn note_standing(&self, standing: Option<Standing>) -> Result<(), Refusal> {
+    async fn settle(&self, standing: Option<Standing>, before: Option<Arc<str>>) -> Result<(), Refusal> {
         let previous = self.previous.clone();
-        self.write_down(move || previous.note(standing.as_ref())).await
+        self.write_down(move || previous.settle(standing.as_ref(), before.as_deref())).await
     }
 
     async fn write_down(&self, write: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<(), Refusal> {
