@@ -10,6 +10,7 @@ mod hand_over; // another control follows
 mod noticed; // a configuration file that has changed
 mod trial; // on trial, and back
 mod unkept; // in force, and not on disk yet
+mod unnoted; // what became of the file, likewise
 mod writable; // whether it could be
 mod worker; // the thread that does what takes long
 

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What stands above it; the path of the configuration file follows.
 const HEAD: &str = "# The configuration that mcr ran before the last reload of ";
@@ -36,6 +37,15 @@ pub enum Standing {
     GivenUp(String),
 }
 
+/// What has become of the configuration file, as the disk is to know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// How it stands.
+    pub standing: Option<Standing>,
+    /// What ran before, if something else runs now.
+    pub before: Option<Arc<str>>,
+}
+
 impl Previous {
     /// Those that belong to a configuration file and lie beside that state file.
     #[must_use]
@@ -58,22 +68,21 @@ impl Previous {
         write_in_place(&self.trial, &self.whole(text))
     }
 
-    /// Notes what has become of the configuration file: how it stands, and what ran before, if something else runs now.
-    /// Wherever that ends, there is a way back to what somebody has agreed to.
+    /// Notes what has become of the configuration file. Wherever that ends, there is a way back to what somebody has agreed to.
     ///
     /// # Errors
     /// When that failed, perhaps half-way: it can be done once more.
-    pub fn settle(&self, standing: Option<&Standing>, before: Option<&str>) -> io::Result<()> {
+    pub fn settle(&self, Outcome { standing, before }: &Outcome) -> io::Result<()> {
         if before.is_some() {
             // Takes no room, so what ran before a trial is known on a full disk, too.
             unless_missing(fs::rename(&self.trial, &self.path))?;
         }
-        self.note(standing)?;
+        self.note(standing.as_ref())?;
         if !matches!(standing, Some(Standing::OnTrial(_))) {
             // One that is left over is written anew before it counts.
             let _ = fs::remove_file(&self.trial);
         }
-        before.map_or(Ok(()), |text| self.keep(text))
+        before.as_ref().map_or(Ok(()), |text| self.keep(text))
     }
 
     fn keep(&self, text: &str) -> io::Result<()> {
@@ -122,14 +131,38 @@ impl Previous {
     /// # Errors
     /// When that failed.
     pub fn note(&self, standing: Option<&Standing>) -> io::Result<()> {
-        let json = match standing {
-            None => return unless_missing(fs::remove_file(&self.standing).and_then(|()| flush_folder(&self.standing))),
-            Some(Standing::OnTrial(Trial { boot, ends_boot_ns, began_ms, length_ms })) => json!({
+        match standing {
+            None => unless_missing(fs::remove_file(&self.standing).and_then(|()| flush_folder(&self.standing))),
+            Some(standing) => write_in_place(&self.standing, &format!("{}\n", self.standing_to_json(standing))),
+        }
+    }
+
+    fn standing_to_json(&self, standing: &Standing) -> Value {
+        match standing {
+            Standing::OnTrial(Trial { boot, ends_boot_ns, began_ms, length_ms }) => json!({
                 "of": self.of(), "boot": boot, "ends_boot_ns": ends_boot_ns, "began_ms": began_ms, "length_ms": length_ms,
             }),
-            Some(Standing::GivenUp(hash)) => json!({ "of": self.of(), "given_up": hash }),
+            Standing::GivenUp(hash) => json!({ "of": self.of(), "given_up": hash }),
+        }
+    }
+
+    /// An outcome as a text that [`outcome_from`](Self::outcome_from) reads.
+    #[must_use]
+    pub fn outcome_to_text(&self, Outcome { standing, before }: &Outcome) -> String {
+        let standing = standing.as_ref().map(|standing| self.standing_to_json(standing));
+        format!("{}\n", json!({ "of": self.of(), "standing": standing, "before": before.as_deref() }))
+    }
+
+    /// The outcome that such a text says; `None` where it is another file's.
+    #[must_use]
+    pub fn outcome_from(&self, text: &str) -> Option<Outcome> {
+        let json: Value = serde_json::from_str(text).ok()?;
+        let standing = match &json["standing"] {
+            Value::Null => None,
+            standing => Some(self.standing_from(standing)?),
         };
-        write_in_place(&self.standing, &format!("{json}\n"))
+        (json["of"].as_str()? == self.of())
+            .then(|| Outcome { standing, before: json["before"].as_str().map(Arc::from) })
     }
 
     fn of(&self) -> String {
@@ -139,7 +172,10 @@ impl Previous {
     /// How the file stands, as far as somebody doubts it.
     #[must_use]
     pub fn standing(&self) -> Option<Standing> {
-        let json: Value = serde_json::from_slice(&fs::read(&self.standing).ok()?).ok()?;
+        self.standing_from(&serde_json::from_slice(&fs::read(&self.standing).ok()?).ok()?)
+    }
+
+    fn standing_from(&self, json: &Value) -> Option<Standing> {
         if json["of"].as_str() != Some(&self.of()) {
             return None;
         }
@@ -192,8 +228,9 @@ fn boot() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Previous, Standing, begin, hash, left};
+    use super::{Outcome, Previous, Standing, begin, hash, left};
     use std::fs;
+    use std::sync::Arc;
 
     #[test]
     fn the_way_back_is_read_by_whoever_has_that_configuration_file() {
@@ -202,7 +239,8 @@ mod tests {
         let previous = Previous::beside(&folder.join("relays.toml"), &folder.join("relay.toml"));
         assert!(previous.read().is_none() && previous.standing().is_none());
         let text = "[lanes]\nring_size = 512\n";
-        previous.settle(None, Some(text)).unwrap();
+        let before = |text: &str| Outcome { standing: None, before: Some(text.into()) };
+        previous.settle(&before(text)).unwrap();
         let read = previous.read().unwrap().unwrap();
         assert_eq!((read.plan.lanes.ring_size, &*read.text), (512, text));
         for standing in [Standing::OnTrial(begin(60_000)), Standing::GivenUp(hash(text))] {
@@ -225,7 +263,7 @@ mod tests {
         let texts = ["# first\n", "# second\n", "# third\n"];
         let leads_to = || [previous.read_before_trial(), previous.read()].map(|read| read.unwrap().unwrap().text);
         let trial = Standing::OnTrial(begin(60_000));
-        previous.settle(None, Some(texts[0])).unwrap();
+        previous.settle(&Outcome { standing: None, before: Some(texts[0].into()) }).unwrap();
         for (before, standing, wanted) in [
             (None, None, texts[0]),
             (None, Some(Standing::GivenUp(hash(texts[2]))), texts[0]),
@@ -236,13 +274,15 @@ mod tests {
             previous.note(Some(&trial)).unwrap();
             let was = previous.read().unwrap().unwrap().text;
             assert_eq!(leads_to().map(|text| text.to_string()), [texts[1], &*was]);
-            previous.settle(standing.as_ref(), before).unwrap();
+            let outcome = Outcome { standing: standing.clone(), before: before.map(Arc::from) };
+            assert_eq!(previous.outcome_from(&previous.outcome_to_text(&outcome)), Some(outcome.clone()));
+            previous.settle(&outcome).unwrap();
             assert_eq!(leads_to().map(|text| text.to_string()), [wanted; 2]);
             assert_eq!(previous.standing(), standing);
         }
         // A second trial keeps the way back of the first.
         previous.keep_for_trial(texts[0]).unwrap();
-        previous.settle(Some(&trial), None).unwrap();
+        previous.settle(&Outcome { standing: Some(trial), before: None }).unwrap();
         assert_eq!(leads_to().map(|text| text.to_string()), [texts[0], texts[2]]);
         fs::remove_dir_all(&folder).unwrap();
     }

@@ -42,15 +42,43 @@ impl Running {
         }
     }
 
-    fn write(&self, text: &str) -> io::Result<()> {
-        let aside = beside(&self.path, "new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
-        let written = file.write_all(format!("{HEAD}{text}").as_bytes()).and_then(|()| fs::rename(&aside, &self.path));
-        if written.is_err() {
-            let _ = fs::remove_file(&aside);
+    /// Keeps for whoever takes over what the disk is to know of the configuration file; nothing once it does.
+    pub fn keep_unnoted(&self, outcome: Option<String>) {
+        let path = beside(&self.path, "unnoted");
+        let kept = match outcome {
+            Some(text) => write(&path, &text),
+            None => fs::remove_file(&path).or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            }),
+        };
+        if let Err(error) = kept {
+            let path = path.display();
+            tracing::warn!(
+                "cannot write {path}: {error}; a control that takes over may forget that a file was given up"
+            );
         }
-        written
     }
+
+    /// What the control before this one could not note, as a text.
+    #[must_use]
+    pub fn unnoted(&self) -> Option<String> {
+        fs::read_to_string(beside(&self.path, "unnoted")).ok()
+    }
+
+    fn write(&self, text: &str) -> io::Result<()> {
+        write(&self.path, &format!("{HEAD}{text}"))
+    }
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let aside = beside(path, "new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| fs::rename(&aside, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&aside);
+    }
+    written
 }
 
 #[cfg(test)]

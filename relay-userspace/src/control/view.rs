@@ -5,6 +5,7 @@ use super::desk::Refusal;
 use super::differs::Differs;
 use super::not_in_effect::{changed_keys, not_in_effect};
 use super::origins::Origins;
+use super::previous::Outcome;
 use super::station::LaneSocket;
 use super::works::Works;
 use crate::api::model::ChangedKey;
@@ -236,6 +237,8 @@ pub struct ConfigState {
     pub unwritable: Option<String>,
     /// What came through the API is in force and not on disk.
     pub unkept: Option<Unkept>,
+    /// How the file stands, and what ran before, is not on disk.
+    pub unnoted: Option<Unnoted>,
     /// Since when the configuration was in force that runs in place of a file which was refused at the start, when no lane
     /// was there that could tell what ran.
     pub last_good: Option<String>,
@@ -272,6 +275,37 @@ impl Unkept {
     }
 }
 
+/// What has become of the configuration file, and the disk does not know yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unnoted {
+    /// What it is to know.
+    pub outcome: Outcome,
+    /// Why it does not.
+    pub problem: String,
+    /// When that is tried again.
+    pub retry: Retry,
+}
+
+impl Unnoted {
+    /// What could not be noted, after what could not be before.
+    #[must_use]
+    pub fn after(before: Option<&Self>, outcome: Outcome, problem: String, now: u64) -> Self {
+        let retry = Retry::of_a_disk(before.map(|before| before.retry), now);
+        let way_back = outcome.before.or_else(|| before?.outcome.before.clone());
+        Self { outcome: Outcome { before: way_back, ..outcome }, problem, retry }
+    }
+
+    /// What that means, for people.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let problem = &self.problem;
+        format!(
+            "how the configuration file stands is not on disk: {problem}; mcr writes it as soon as that works, and a start of \
+             everything before that may begin with what was given up"
+        )
+    }
+}
+
 /// Something that failed is tried again, each time it fails twice as late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
@@ -284,6 +318,15 @@ pub struct Retry {
 impl Retry {
     /// The longest pause, in seconds.
     const LONGEST: u64 = 64;
+    /// The same of a disk: who makes room on it is not kept waiting for longer.
+    const LONGEST_OF_A_DISK_NS: u64 = 10_000_000_000;
+
+    /// After one more failure of a disk.
+    #[must_use]
+    pub fn of_a_disk(before: Option<Self>, now: u64) -> Self {
+        let retry = Self::after(before, now);
+        Self { at: retry.at.min(now.saturating_add(Self::LONGEST_OF_A_DISK_NS)), ..retry }
+    }
 
     /// After one more failure.
     #[must_use]

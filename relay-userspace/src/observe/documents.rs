@@ -14,7 +14,7 @@ use crate::control::differs::Differs;
 use crate::control::previous;
 use crate::control::progress::Doing;
 use crate::control::tag;
-use crate::control::view::{LaneView, Origin, Unkept, View};
+use crate::control::view::{LaneView, Origin, Unkept, Unnoted, View};
 use crate::events::rfc3339;
 use crate::link::traffic::{self, NET};
 use crate::memory::counters::Counters;
@@ -94,7 +94,7 @@ fn differs(differs: &Differs) -> model::Differs {
 fn warnings_of_node(desk: &Desk, view: &View) -> Vec<String> {
     let events = desk.events.trouble().into_iter().collect();
     let not_in_effect = view.config.not_in_effect().iter().map(model::ChangedKey::told).collect();
-    let unwritable = unwritable(view).into_iter().collect();
+    let unwritable = unwritable(view).into_iter().chain(view.config.unnoted.as_ref().map(Unnoted::told)).collect();
     let went_back = desk.handover.went_back().map(|why| {
         format!("the newer mcr of the last upgrade failed in its place ({why}); this one came back and is in charge")
     });

@@ -6,7 +6,7 @@ use crate::config::Errors;
 use crate::control::away::Seen;
 use crate::control::desk::{Desk, Findings};
 use crate::control::problem::Problem;
-use crate::control::view::{Unkept, View};
+use crate::control::view::{Unkept, Unnoted, View};
 use relay_common::counters::LaneCounter;
 use relay_common::health::{
     self as judge, Check, Demand, Evidence, Judgement, Lane, Share, Sum, Verdict, Waiting, Work,
@@ -103,7 +103,8 @@ fn with_evidence<T>(desk: &Desk, view: &View, waiting: Waiting, now: u64, judge:
     let what = doing.as_ref().map_or_else(String::new, ToString::to_string);
     // What its worker did since then kept it from looking; whether that gets on is another question.
     let busy = desk.pulse.progress.worked(now).saturating_sub(found.worked);
-    let unkept = view.config.unkept.as_ref().map(Unkept::told).or_else(|| unwritable(view));
+    let unnoted = view.config.unnoted.as_ref().map(Unnoted::told);
+    let unkept = unnoted.or_else(|| view.config.unkept.as_ref().map(Unkept::told)).or_else(|| unwritable(view));
     judge(&Evidence {
         turned_age: age(desk.pulse.turned.load(Relaxed), now),
         work: doing.map(|doing| Work { what: &what, silent: doing.silent, patience: doing.patience }),

@@ -163,7 +163,9 @@ impl Worker {
         let (mut store, loaded) = files.store(state.clone()).await;
         let mut config = config_at_the_start(options, refused, last_good, &log);
         let previous = Previous::beside(&state, &options.config);
-        config.trial = files.trial(&previous, other.as_ref(), &log).await;
+        let running = Running::in_folder(&options.run_dir)?;
+        let texts = (&configuration, other.as_ref());
+        (config.trial, config.unnoted) = files.trial(&previous, &running, texts, &log).await;
         let kept = kept_relays(loaded, &mut store, &mut config, orphans.as_ref(), &log);
         let Configuration { mut plan, settings, text } = configuration;
         if let Some(orphans) = &orphans {
@@ -180,7 +182,6 @@ impl Worker {
         let n_strays = strays.len();
         end_strays(strays, start).await;
         // Before anything runs: whoever dies from here on leaves lanes that were begun with it.
-        let running = Running::in_folder(&options.run_dir)?;
         running.keep(&text);
         let (mut node, taken_over) = match orphans {
             Some(orphans) => take_over(orphans, &book, start, &log).await?,

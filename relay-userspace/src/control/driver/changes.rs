@@ -8,6 +8,7 @@ use crate::control::desk::{Applied, Ask, How, Refusal, Who};
 use crate::control::node::Node;
 use crate::control::not_in_effect::other_lanes;
 use crate::control::origins::Origins;
+use crate::control::previous::Outcome;
 use crate::control::reach::Unreached;
 use crate::control::store::{self, Prepared, Store};
 use crate::control::view::{ConfigState, Retry};
@@ -182,7 +183,8 @@ impl Worker {
                 self.config.taken += 1;
                 self.record(tell::applied(applied));
                 if self.config.trial.is_none() {
-                    self.file_is_wanted(running.filter(|_| !applied.is_nothing())).await;
+                    // Nobody doubts the file any more, and what ran before is a way back.
+                    self.settle(Outcome { standing: None, before: running.filter(|_| !applied.is_nothing()) }).await;
                 }
                 self.keep_what_runs();
             }

@@ -1,16 +1,20 @@
 //! What a control reads from the disk as it begins.
 
+use crate::clock::now_ns;
 use crate::config::Configuration;
 use crate::control::disk::{Disk, PATIENCE_OVER_LANES, Unanswered};
 use crate::control::last_good::{LastGood, Ran};
-use crate::control::previous::{self, Previous, Standing};
+use crate::control::previous::{self, Outcome, Previous, Standing};
 use crate::control::progress::Progress;
+use crate::control::running::Running;
 use crate::control::store::Store;
 use crate::control::tell;
+use crate::control::view::Unnoted;
 use crate::events::EventLog;
 use relay_common::plan::Relay;
 use relay_common::trial::Trial;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The disk, for a control that begins. Over lanes, which know what runs, it is waited for less long.
 pub(super) struct Files<'a> {
@@ -56,33 +60,43 @@ impl Files<'_> {
         before.await.ok().flatten()
     }
 
-    /// What is on trial still. A trial whose time was up before everything began anew is over, and what ran before it runs.
+    /// What is on trial still, and what of that is not on disk. A trial whose time was up before everything began anew is over,
+    /// and what ran before it runs.
     pub(super) async fn trial(
         &self,
         previous: &Previous,
-        other: Option<&Configuration>,
+        running: &Running,
+        (runs, other): (&Configuration, Option<&Configuration>),
         log: &EventLog,
-    ) -> Option<Trial> {
+    ) -> (Option<Trial>, Option<Unnoted>) {
+        let unnoted = |outcome, problem| Some(Unnoted::after(None, outcome, problem, now_ns()));
+        if self.lanes_run
+            && let Some(outcome) = running.unnoted().and_then(|text| previous.outcome_from(&text))
+        {
+            let trial = match &outcome.standing {
+                Some(Standing::OnTrial(trial)) => Some(trial.clone()),
+                _ => None,
+            };
+            return (trial, unnoted(outcome, "the control before this one could not write it".to_owned()));
+        }
+        running.keep_unnoted(None);
         let reads = previous.clone();
         let standing = self.ask("reading what is on trial", move || reads.standing()).await.ok().flatten();
-        let Some(Standing::OnTrial(trial)) = standing else { return None };
+        let Some(Standing::OnTrial(trial)) = standing else { return (None, None) };
         let Some(file) = other.filter(|_| !self.lanes_run && previous::left(&trial).is_none()) else {
-            return Some(trial);
+            return (Some(trial), None);
         };
         log.record(tell::rolled_back("nobody has confirmed it before the machine was booted, or mcr started anew"));
-        let (writes, given_up) = (previous.clone(), Standing::GivenUp(previous::hash(&file.text)));
-        let ends = move || {
-            let before = writes.read_before_trial().and_then(Result::ok);
-            writes.settle(Some(&given_up), before.as_ref().map(|before| &*before.text))
-        };
-        let noted = self.ask("writing what was given up", ends).await;
-        let problem = match noted {
-            Ok(Ok(())) => return None,
+        let standing = Some(Standing::GivenUp(previous::hash(&file.text)));
+        let outcome = Outcome { standing, before: Some(Arc::clone(&runs.text)) };
+        let (writes, over) = (previous.clone(), outcome.clone());
+        let problem = match self.ask("writing what was given up", move || writes.settle(&over)).await {
+            Ok(Ok(())) => return (None, None),
             Ok(Err(error)) => error.to_string(),
             Err(hangs) => hangs.to_string(),
         };
-        tracing::warn!("cannot write down that the file was given up: {problem}");
-        None
+        tracing::warn!("cannot write down that the file was given up: {problem}; trying again");
+        (None, unnoted(outcome, problem))
     }
 
     /// The state file, and the relays in it.

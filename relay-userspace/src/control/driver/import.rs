@@ -7,6 +7,7 @@ use crate::config::{self, Configuration, Errors};
 use crate::control::book::Book;
 use crate::control::desk::{Applied, Refusal};
 use crate::control::http;
+use crate::control::previous::Outcome;
 use crate::control::tell;
 use crate::notify;
 use relay_common::plan::{Plan, Relay};
@@ -81,7 +82,7 @@ impl Worker {
         let before = self.take_book(after);
         let applied = self.in_force(&before).with(of_http).of_keys(keys, not_in_effect);
         self.record(tell::applied(&applied));
-        self.file_is_wanted(running).await;
+        self.settle(Outcome { standing: None, before: running }).await;
         self.keep_what_runs();
         if doubt.is_none() {
             self.is_kept();

@@ -6,16 +6,12 @@ use crate::config::{self, Configuration};
 use crate::control::book::differences;
 use crate::control::desk::{Applied, Refusal, Who};
 use crate::control::differs::Differs;
-use crate::control::previous::{self, Standing};
-use crate::control::store::remedy;
+use crate::control::previous::{self, Outcome, Standing};
 use crate::control::tell;
 use crate::control::view::Retry;
 use crate::events::{Event, Kind};
 use relay_common::unasked::Difference;
-use std::io;
 use std::sync::Arc;
-
-const WRITING: &str = "writing down the way back";
 
 impl Worker {
     /// Takes the configuration file on trial. Where one is on trial already, what ran before that stays the way back.
@@ -38,19 +34,14 @@ impl Worker {
                 return Err(refusal);
             }
         }
-        let (before, stood) = (self.config.trial.clone(), self.standing().await?);
+        self.settle_what_waits(true).await?;
+        let (before, standing) = (self.config.trial.clone(), self.standing().await?);
         let taken = self.begin_trial(file, length_ms).await;
         if taken.is_err() {
-            let is_another_s = before.is_some();
             self.config.trial = before;
-            let previous = self.previous.clone();
             // Whoever starts now goes back to what runs, and takes no more than before.
-            let as_before = move || match stood {
-                stood if is_another_s => previous.note(stood.as_ref()),
-                stood => previous.settle(stood.as_ref(), None),
-            };
-            if let Err(refusal) = self.write_down(as_before).await {
-                tracing::warn!("a start may take what was not taken now on trial: {refusal}");
+            if self.standing().await.ok().as_ref() != Some(&standing) {
+                self.settle(Outcome { standing, before: None }).await;
             }
             self.show();
         }
@@ -112,7 +103,7 @@ impl Worker {
             let before = self.read_previous().await.ok().flatten();
             let before =
                 before.filter(|before| Differs::between(&self.config.in_force(), &self.book, before).is_some());
-            self.settle(None, before.map(|before| before.text)).await?;
+            self.settle_now(Outcome { standing: None, before: before.map(|before| before.text) }).await?;
             self.config.trial = None;
             self.record(tell::confirmed());
             self.show();
@@ -163,31 +154,22 @@ impl Worker {
         // A file that says what runs again is not given up.
         let given_up = file.as_ref().ok().filter(|file| file.text != self.text);
         let given_up = given_up.map(|file| Standing::GivenUp(previous::hash(&file.text)));
-        if let Err(refusal) = self.give_up(given_up, running.filter(|_| !applied.is_nothing())).await {
-            self.config.damaged = Some(format!("a start takes the file that was given up: {refusal}"));
-        }
+        self.settle(Outcome { standing: given_up, before: running.filter(|_| !applied.is_nothing()) }).await;
+        self.keep_what_runs();
         self.note_given_up(file);
         self.show();
         Ok(applied)
     }
 
-    /// The file is as it was, and no start takes it as it is. What runs is kept before that counts: at every moment a start
-    /// finds one of both.
-    async fn give_up(&self, given_up: Option<Standing>, before: Option<Arc<str>>) -> Result<(), Refusal> {
-        if self.store.is_ours() {
-            let (last, text) = (self.last.clone(), Arc::clone(&self.text));
-            if let Err(refusal) = self.write_down(move || last.keep_now(&text)).await {
-                self.keep_what_runs();
-                return Err(refusal);
-            }
-        }
-        self.settle(given_up, before).await
-    }
-
     /// What ran before, which a rollback brings back.
     async fn read_previous(&self) -> Result<Option<Configuration>, Refusal> {
         let (previous, is_on_trial) = (self.previous.clone(), self.config.trial.is_some());
-        let reads = move || if is_on_trial { previous.read_before_trial() } else { previous.read() };
+        let unnoted = self.config.unnoted.as_ref().and_then(|unnoted| unnoted.outcome.before.clone());
+        let reads = move || match unnoted {
+            _ if is_on_trial => previous.read_before_trial(),
+            Some(text) => Some(config::parse_here(&previous.path().display().to_string(), &text)),
+            None => previous.read(),
+        };
         let read = self.disk.ask(&self.node.progress, "reading what ran before", reads).await;
         let read = read.map_err(|hangs| Refusal::Failed(format!("what ran before cannot be read: {hangs}")))?;
         read.transpose().map_err(Refusal::Invalid)
@@ -212,28 +194,6 @@ impl Worker {
         let text = &self.config.read.as_ref()?.text;
         let said = config::parse("", text).ok()?.plan.relays;
         Difference::between(&said, &self.book.of_file.relays).is_nothing().then(|| Arc::clone(text))
-    }
-
-    /// The file was taken as it is, and nobody doubts it any more. What ran before is a way back.
-    pub(super) async fn file_is_wanted(&mut self, before: Option<Arc<str>>) {
-        if let Err(refusal) = self.settle(None, before).await {
-            tracing::warn!("a start may not take this file, and there may be no way back from it: {refusal}");
-        }
-    }
-
-    async fn settle(&self, standing: Option<Standing>, before: Option<Arc<str>>) -> Result<(), Refusal> {
-        let previous = self.previous.clone();
-        self.write_down(move || previous.settle(standing.as_ref(), before.as_deref())).await
-    }
-
-    async fn write_down(&self, write: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<(), Refusal> {
-        let written = self.disk.ask(&self.node.progress, WRITING, write).await;
-        let problem = match written {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => format!("{error}{}", remedy(&error)),
-            Err(hangs) => hangs.to_string(),
-        };
-        Err(Refusal::NotKept { file: self.previous.path().to_owned(), problem })
     }
 }
 

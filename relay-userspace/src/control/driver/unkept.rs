@@ -11,9 +11,6 @@ use crate::control::tell;
 use crate::control::view::{Retry, Unkept};
 use serde_json::Value;
 
-/// However often it has failed: who makes room on a disk is not kept waiting for longer.
-const LONGEST_PAUSE_NS: u64 = 10_000_000_000;
-
 impl Worker {
     /// Makes a change of the API's relays, and keeps it if that can be done.
     pub(super) async fn change_at_once(&mut self, after: Book) -> Result<Applied, Refusal> {
@@ -42,6 +39,8 @@ impl Worker {
         if self.config.unkept.is_some() && is_due {
             self.keep_api_relays().await;
         }
+        // It says so itself.
+        let _ = self.settle_what_waits(false).await;
     }
 
     /// Everything of the API is on disk, by whatever way it came there.
@@ -68,8 +67,7 @@ impl Worker {
             Ok(Some(Refusal::InDoubt { problem, .. })) | Err(Refusal::NotKept { problem, .. }) => problem,
             Ok(Some(refusal)) | Err(refusal) => refusal.to_string(),
         };
-        let retry = Retry::after(self.keep_at, now_ns());
-        self.keep_at = Some(Retry { at: retry.at.min(now_ns().saturating_add(LONGEST_PAUSE_NS)), ..retry });
+        self.keep_at = Some(Retry::of_a_disk(self.keep_at, now_ns()));
         let since_ms = match &self.config.unkept {
             Some(unkept) => unkept.since_ms,
             None => {
