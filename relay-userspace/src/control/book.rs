@@ -97,6 +97,12 @@ impl Book {
         Self::new(self.file.clone(), of_file, self.of_api.values().cloned())
     }
 
+    /// The same book with more relays of the API.
+    #[must_use]
+    pub fn with_more(&self, relays: impl IntoIterator<Item = Relay>) -> Self {
+        Self::new(self.file.clone(), self.of_file.clone(), self.of_api.values().cloned().chain(relays))
+    }
+
     /// The book after a change of the API's relays.
     ///
     /// # Errors

@@ -129,6 +129,12 @@ impl Store {
         self.damage.is_some()
     }
 
+    /// Whether it can be written, as far as that is known without trying.
+    #[must_use]
+    pub const fn may_be_written(&self) -> bool {
+        self.is_ours() && !self.is_damaged()
+    }
+
     /// Takes the file for written by us, whatever it holds: its relays are known from elsewhere.
     pub fn forget_damage(&mut self) {
         self.damage = None;

@@ -233,6 +233,8 @@ pub struct ConfigState {
     pub torn: Option<String>,
     /// Why the relays of the state file are not in force.
     pub damaged: Option<String>,
+    /// The relays of the API that the lanes knew, where nobody could look at the state file yet: what else it has is to come.
+    pub unread: Option<Arc<BTreeSet<String>>>,
     /// Why what comes through the API could not be kept: nobody could write the state file now.
     pub unwritable: Option<String>,
     /// What came through the API is in force and not on disk.

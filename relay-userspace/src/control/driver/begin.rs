@@ -276,10 +276,14 @@ fn kept_relays(
         Err(problem) => {
             // Better the relays of the file than none.
             config.damaged = Some(format!("the state file cannot be read: {problem}"));
+            let known = known();
             if orphans.is_some() {
                 store.forget_damage();
+                // The lanes know what runs, and not what is shadowed.
+                let names = || Arc::new(known.iter().map(|relay| relay.name.clone()).collect());
+                config.unread = (!store.is_open()).then(names);
             }
-            known()
+            known
         }
     }
 }

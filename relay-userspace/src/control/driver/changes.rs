@@ -17,6 +17,7 @@ use crate::events::audit::audit;
 use crate::notify;
 use relay_common::plan::{Lanes, Plan, Relay};
 use relay_common::trial::Trial;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 const WRITING: &str = "writing the state file";
@@ -63,6 +64,9 @@ impl Worker {
 
     /// A change of the API's relays: kept on disk before it is in force, in force before anybody hears of it.
     async fn change(&mut self, ask: &Ask, how: How) -> Result<Applied, Refusal> {
+        if !how.dry && !how.volatile {
+            self.open_store().await.map_err(|refusal| self.or_volatile(refusal))?;
+        }
         let after = self.book.after(ask)?;
         let new = after.plan();
         if how.dry {
@@ -120,8 +124,9 @@ impl Worker {
         written.unwrap_or_else(|hangs| Err(self.store.not_kept(hangs.to_string())))
     }
 
-    /// A state file that nobody could look at when control began is opened as soon as the disk answers.
-    async fn open_store(&mut self) -> Result<(), Refusal> {
+    /// A state file that nobody could look at when control began is opened as soon as the disk answers. Over lanes what it has
+    /// beside what they know is taken in before anything is written over it.
+    pub(super) async fn open_store(&mut self) -> Result<(), Refusal> {
         if !self.store.is_open() {
             let file = self.store.file().to_owned();
             let opened = self.disk.ask(&self.node.progress, "opening the state file", move || Store::open(&file)).await;
@@ -129,6 +134,29 @@ impl Worker {
             self.store.opened(opened);
             self.keep_what_runs();
         }
+        match self.config.unread.clone() {
+            Some(known) if !self.store.is_anothers() => self.read_unread(&known).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes in the relays of the state file that the lanes do not know, as those that are shadowed. What was asked for since
+    /// then counts.
+    async fn read_unread(&mut self, known: &BTreeSet<String>) -> Result<(), Refusal> {
+        let file = self.store.file().to_owned();
+        let read = self.disk.ask(&self.node.progress, "reading the state file", move || store::read(&file)).await;
+        // One that is damaged is written anew, as at a start over lanes.
+        let kept = read.map_err(|hangs| self.store.not_kept(hangs.to_string()))?.unwrap_or_default();
+        let is_new = |relay: &Relay| !known.contains(&relay.name) && !self.book.of_api.contains_key(&relay.name);
+        let new: Vec<Relay> = kept.into_iter().filter(is_new).collect();
+        if !new.is_empty() {
+            let after = self.book.with_more(new);
+            carry_out(&mut self.node, &mut self.config, after.plan(), after.origins()).await?;
+            let before = self.take_book(after);
+            self.holds_the_book();
+            self.in_force(&before);
+        }
+        self.config.unread = None;
         Ok(())
     }
 
@@ -213,6 +241,10 @@ impl Worker {
         let Configuration { plan, settings, text } = file;
         keep_lanes(&plan, self.book.lanes())?;
         let (keys, not_in_effect) = (self.config.changed_by(&read), self.config.not_in_effect_of(&read));
+        if !dry && self.config.unread.is_some() {
+            // It is tried again with the next change.
+            let _ = self.open_store().await;
+        }
         let mut book = self.book.clone();
         // While it cannot be read, the file of the configuration counts all the same.
         let kept = if self.store.is_damaged() { self.read_store().await } else { None };
@@ -238,7 +270,7 @@ impl Worker {
             // Not before: a file whose relays are not in force is nobody's to overwrite.
             self.store.forget_damage();
             self.config.damaged = None;
-        } else if self.config.damaged.is_some() && self.store.is_ours() && !self.store.is_damaged() {
+        } else if self.config.damaged.is_some() && self.config.unread.is_none() && self.store.may_be_written() {
             // What could not be read at the start was known from the lanes: it is written anew.
             let book = self.book.clone();
             match self.prepare(&book).await {

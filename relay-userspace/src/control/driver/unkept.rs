@@ -57,8 +57,14 @@ impl Worker {
     }
 
     async fn keep_api_relays(&mut self) {
+        // It may bring more relays.
+        let opened = self.open_store().await;
         let book = self.book.clone();
-        let kept = match self.prepare(&book).await {
+        let prepared = match opened {
+            Ok(()) => self.prepare(&book).await,
+            Err(refusal) => Err(refusal),
+        };
+        let kept = match prepared {
             Ok(prepared) => self.commit(prepared).await,
             Err(refusal) => Err(refusal),
         };
