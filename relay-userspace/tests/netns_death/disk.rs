@@ -117,3 +117,21 @@ fn a_disk_that_hangs_while_control_is_replaced_costs_no_relay_that_the_lanes_do_
     }
     relay.stop().unwrap();
 }
+
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_reload_that_cannot_read_the_file_takes_it_as_soon_as_the_disk_answers() {
+    let stage = Stage::new(1);
+    let mut relay = stage.start();
+    done(&relay, &["relay", "add", "two", "--in", "in0/239.1.1.2:5000", "--out", "out0/239.9.1.1:5001"]);
+    wait_until_kept(&relay);
+    kill_control(&mut relay);
+    let disk = HungDisk::of(&relay);
+    next(&stage, &mut relay);
+    let good = fs::read_to_string(relay.config()).unwrap();
+    fs::write(relay.config(), good.replace("239.2.0.1", "239.2.0.7")).unwrap();
+    assert!(!mcr(&relay, &["reload"]).status.success());
+    disk.answers_again();
+    wait_until("it is not tried again", || done(&relay, &["relay", "show", "one"]).contains("239.2.0.7"));
+    relay.stop().unwrap();
+}

@@ -19,12 +19,15 @@ impl Worker {
         // On a disk that hangs nothing is new.
         let has_changed = looked.await.is_ok_and(|signature| self.file.is_changed(signature));
         let is_due = self.config.retry.is_some_and(|retry| now_ns() >= retry.at);
-        if !has_changed && !is_due {
+        // A reload that could not even read the file takes it when that can be read, whatever it says by then.
+        let waits_to_be_read = self.config.retry.is_some() && self.config.tried.is_none();
+        if !is_due && (!has_changed || waits_to_be_read) {
             return;
         }
         progress.begin(None, "a look into the configuration file");
         match self.read_file(false).await {
-            Ok(file) if is_due && self.is_known(&file) => self.take_unasked(file).await,
+            file if waits_to_be_read => self.take_unasked(file).await,
+            Ok(file) if is_due && self.is_known(&file) => self.take_unasked(Ok(file)).await,
             Ok(file) if self.is_known(&file) => {}
             Ok(file) => self.note(file).await,
             Err(Refusal::Invalid(errors)) => self.note_refused(errors),
@@ -55,7 +58,7 @@ impl Worker {
             Some(differs)
                 if self.config.trial.is_none() && differs.may_come_unasked(in_force.settings.config.watch) =>
             {
-                self.take_unasked(file).await;
+                self.take_unasked(Ok(file)).await;
             }
             Some(differs) => {
                 self.record(tell::differs(&differs));
@@ -67,9 +70,9 @@ impl Worker {
         }
     }
 
-    async fn take_unasked(&mut self, file: Configuration) {
+    async fn take_unasked(&mut self, file: Result<Configuration, Refusal>) {
         let before = self.book.of_file.relays.clone();
-        let said = self.take(Ok(file)).await;
+        let said = self.take(file).await;
         let after = &self.book.of_file.relays;
         self.record(audit(&Who::File, &Ask::Reload, &before, after, &said));
     }
