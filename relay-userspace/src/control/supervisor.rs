@@ -3,7 +3,7 @@
 //!
 //! What a lane is started from is its [`Life`], which control and the thread share under a lock. The lock is never held
 //! over anything that waits. A [`Life`] is what the lane really has: control changes it only after the lane has done
-//! what it was asked, and only if that lane is still the one that would be followed ([`Life::life`]).
+//! what it was asked, and only if no other lane was given what stands there since ([`Life::is_last_given`]).
 
 use super::event::Event;
 use super::lane_user::LaneUser;
@@ -47,6 +47,8 @@ pub struct Life {
     pub parked: BTreeMap<u16, Parked>,
     /// Rises with each process that is started: what one was given, the next has only if it stands here.
     pub life: u64,
+    /// The life that these sockets were given to last: the next one's, from the moment at which they are read for it.
+    given: u64,
     /// How often it was started again.
     pub restarts: u64,
     /// The number of the user that the present process is.
@@ -94,6 +96,7 @@ impl Life {
             leaving: BTreeSet::new(),
             parked: BTreeMap::new(),
             life: 0,
+            given: 0,
             restarts: 0,
             uid: 0,
             is_renewed: false,
@@ -107,6 +110,18 @@ impl Life {
     #[must_use]
     pub fn running(self, pid: u32, uid: u32, process: OwnedFd, since: u64) -> Self {
         Self { uid, process: Process::Runs { pid, process: Arc::new(process), since }, ..self }
+    }
+
+    /// Whether what the process of that life has done with its sockets is to be written down: no other one was given them since.
+    #[must_use]
+    pub const fn is_last_given(&self, life: u64) -> bool {
+        self.given == life
+    }
+
+    /// Its sockets for a process that is started now, and the number of its life.
+    fn give(&mut self) -> (Vec<Arc<LaneSocket>>, u64) {
+        self.given = self.life + 1;
+        (self.sockets.clone(), self.given)
     }
 
     /// A number that no socket has, and none had whose frames are not back.

@@ -28,6 +28,8 @@ mod lane_output; // what lanes write
 #[cfg(feature = "chaos")]
 mod given; // lanes die, or are late, while they are given a socket
 #[cfg(feature = "chaos")]
+mod noted; // a lane dies while control notes what it has done with a socket
+#[cfg(feature = "chaos")]
 mod leaving; // lanes die while they drop a socket
 #[cfg(feature = "chaos")]
 mod points; // control dies at each point of a start and of an upgrade

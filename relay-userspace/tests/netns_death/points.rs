@@ -31,6 +31,22 @@ impl Point {
         !self.0.exists()
     }
 
+    /// The next that come to these points wait there; those that waited at others go on.
+    pub(crate) fn waits(&self, points: &[&str]) {
+        let lines: Vec<String> = points.iter().map(|point| format!("wait {point}\n")).collect();
+        // Whoever reads it sees all of it.
+        let new = self.0.with_extension("new");
+        fs::write(&new, lines.concat()).unwrap();
+        fs::rename(&new, &self.0).unwrap();
+    }
+
+    /// Waits until somebody waits at a point.
+    pub(crate) fn is_waited_at(&self, point: &str) {
+        let mark = self.0.with_extension(point);
+        wait_until(point, || mark.exists());
+        fs::remove_file(&mark).unwrap();
+    }
+
     pub(crate) fn env(&self) -> (&str, &str) {
         ("MCR_CHAOS_DIE", self.0.to_str().unwrap())
     }

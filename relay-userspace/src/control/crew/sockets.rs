@@ -2,6 +2,7 @@
 
 use super::Crew;
 use crate::clock::now_ns;
+use crate::control::chaos;
 use crate::control::release::Parked;
 use crate::control::sockets::{Need, Uses};
 use crate::control::station::{self, LaneSocket, Station};
@@ -219,14 +220,16 @@ impl Crew {
         let (need, bound) = (need.clone(), Arc::new(bound));
         let rings = offered.rings;
         let socket = Arc::new(LaneSocket { number, need, output, busy_polled, bound, rings });
+        chaos::at("socket.done");
         // The lane that took it has it, and so has each that is started from now on.
         let is_kept = self.supervisor.edit(lane, |life| {
-            let is_present = life.life == offered.life;
+            let is_present = life.is_last_given(offered.life);
             if is_present {
                 life.sockets.push(Arc::clone(&socket));
             }
             is_present
         });
+        chaos::at("socket.noted");
         if is_kept == Some(true) {
             return Ok(());
         }
@@ -330,15 +333,17 @@ impl Crew {
                 self.settle(lane, &error);
                 Trouble::Lane { lane, problem: format!("{error:#}") }
             })?;
+            chaos::at("socket.done");
             let is_done = self.supervisor.edit(lane, |now| {
                 // One that was left out since, because its link is gone, needs no change.
                 let at = now.sockets.iter().position(|other| Arc::ptr_eq(other, socket));
-                let is_present = now.life == life;
+                let is_present = now.is_last_given(life);
                 if let (true, Some(at)) = (is_present, at) {
                     write_down(&mut now.sockets, at);
                 }
                 is_present || at.is_none()
             });
+            chaos::at("socket.noted");
             if is_done.unwrap_or(true) {
                 return Ok(());
             }

@@ -179,12 +179,16 @@ impl Shared {
     /// relays; when it fails it is gone, and everything is as it was.
     pub(super) fn let_go(&self, lane: u32, next: Next, turn: Option<u32>) -> anyhow::Result<()> {
         self.leave_gone_sockets(lane);
-        let Some((sockets, life)) = self.edit(lane, |life| (life.sockets.clone(), life.life + 1)) else {
+        let Some((sockets, life)) = self.edit(lane, Life::give) else {
             next.end();
             return Ok(());
         };
-        let gone = next.go(&sockets, turn, life);
-        let (started, watched) = gone.map_err(|error| self.with_its_words(lane, error))?;
+        let gone = next.go(&sockets, turn, life).map_err(|error| {
+            // The one before has them still.
+            self.edit(lane, |now| now.given = now.life);
+            self.with_its_words(lane, error)
+        });
+        let (started, watched) = gone?;
         chaos::at("lane");
         if !started.lacks.is_empty() {
             let n = started.lacks.len();
