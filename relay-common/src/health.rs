@@ -53,7 +53,7 @@ impl Verdict {
 }
 
 /// The checks and what each gives when it fails, in the order in which a fault of one explains the next.
-pub const CHECKS: [(&str, Verdict); 11] = [
+pub const CHECKS: [(&str, Verdict); 12] = [
     ("control", Verdict::Fault),
     ("lanes", Verdict::Fault),
     ("program", Verdict::Fault),
@@ -64,6 +64,7 @@ pub const CHECKS: [(&str, Verdict); 11] = [
     ("change", Verdict::Drift),
     ("state", Verdict::Drift),
     ("http", Verdict::Drift),
+    ("reports", Verdict::Drift),
     ("pending", Verdict::Partial),
 ];
 /// The check that a node must pass besides to be ready: whether it is the one to send. It gives none of the verdicts.

@@ -238,7 +238,7 @@ fn all_faults_at_once_are_all_told() {
     let evidence = Evidence {
         turned_age: None,
         lanes: Vec::new(),
-        found: vec![("program", "a"), ("maps", "b"), ("sockets", "c")],
+        found: vec![("program", "a"), ("maps", "b"), ("sockets", "c"), ("reports", "j")],
         refused: Some("d"),
         torn: Some("e"),
         damaged: Some("f"),

@@ -5,6 +5,7 @@ use super::node::Node;
 use super::problem::{MapFault, Problem, ProgramFault, SocketFault};
 use super::reach::found_in_kernel;
 use crate::kernel::program::ProgramError;
+use relay_common::health::RENEW_CONTROL;
 use relay_common::table::Kernel;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd as _;
@@ -19,6 +20,7 @@ impl Node {
             Err(error) => problems.push(Problem::Maps(MapFault::Unreadable(format!("{error:#}")))),
         }
         problems.extend(self.inspect_sockets());
+        problems.extend(self.inspect_reports().map(Problem::Reports));
         problems
     }
 
@@ -115,6 +117,14 @@ impl Node {
             self.program.put_own_mac(*mac)?;
         }
         Ok(())
+    }
+
+    /// Groups that are joined are reported when a carrier returns.
+    fn inspect_reports(&self) -> Option<String> {
+        match &self.reports {
+            Some(reports) => reports.trouble(),
+            None => Some(format!("they could not be begun with: see the log; {RENEW_CONTROL} tries again")),
+        }
     }
 
     /// Every queue that should have a socket has it, in the lane and in the program's map.

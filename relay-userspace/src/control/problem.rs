@@ -23,6 +23,8 @@ pub enum Problem {
         /// What is wrong with it.
         fault: SocketFault,
     },
+    /// Groups may not be reported when a carrier returns, and why.
+    Reports(String),
 }
 
 /// What is wrong with the program on a link.
@@ -79,6 +81,7 @@ impl Problem {
             Self::Program { .. } => "program",
             Self::Maps(_) => "maps",
             Self::Socket { .. } => "sockets",
+            Self::Reports(_) => "reports",
         }
     }
 
@@ -87,7 +90,7 @@ impl Problem {
     pub fn link(&self) -> Option<&str> {
         match self {
             Self::Program { link, .. } | Self::Socket { link, .. } => Some(link),
-            Self::Maps(_) => None,
+            Self::Maps(_) | Self::Reports(_) => None,
         }
     }
 
@@ -135,6 +138,7 @@ impl fmt::Display for Problem {
                     write!(f, "the entry of {link} queue {queue} in the program's socket map was missing: {mended}")
                 }
             },
+            Self::Reports(why) => write!(f, "groups may not be reported when a carrier returns: {why}"),
         }
     }
 }

@@ -296,7 +296,7 @@ pub fn stall(lane: u32, stall: Stall) -> Event {
     event.with("lane", lane)
 }
 
-/// The kernel did not hold what it should.
+/// The kernel did not hold what it should, or could not be asked.
 #[must_use]
 pub fn problem(problem: &Problem) -> Event {
     match problem {
@@ -307,7 +307,7 @@ pub fn problem(problem: &Problem) -> Event {
                 _ => event,
             }
         }
-        Problem::Maps(_) | Problem::Socket { .. } => {
+        Problem::Maps(_) | Problem::Socket { .. } | Problem::Reports(_) => {
             Event::new(Kind::KernelDiffers, problem.to_string()).with("check", problem.check())
         }
     }

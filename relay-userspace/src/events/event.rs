@@ -150,7 +150,7 @@ kinds! {
     LaneResumed = "lane.resumed", Info, ["lane"];
     /// A program is not where it was attached.
     ProgramDetached = "program.detached", Error, ["link", "program"];
-    /// The kernel did not hold what it should.
+    /// The kernel did not hold what it should, or could not be asked.
     KernelDiffers = "kernel.differs", Error, ["check"];
     /// A key of `[http]` cannot be had, as an address that another program listens at: packets flow without it, and it is tried
     /// again each second.

@@ -1,8 +1,12 @@
 //! A carrier returns, and the switch, which has forgotten the port, hears of every group at once.
 
 use crate::groups::joined;
+#[cfg(feature = "chaos")]
+use crate::line::{Folder, printed};
 use crate::line::{INPUT, Line, ONE, OUTPUT};
 use crate::query::{Record, Router, record};
+#[cfg(feature = "chaos")]
+use bench::clock::Deadline;
 use bench::clock::monotonic_ns;
 use bench::links::{End, Veth, ip};
 use bench::packet::Headers;
@@ -12,6 +16,8 @@ use bench::{Ledger, Relay, Sink, Source, ledger};
 use nix::sys::signal::Signal;
 use std::net::IpAddr;
 use std::time::Duration;
+#[cfg(feature = "chaos")]
+use std::{fs, path::Path, process::Command};
 
 const SOON: Duration = Duration::from_secs(10);
 /// Ten times what is promised: cores are busy.
@@ -157,4 +163,47 @@ fn older_routers_are_told_in_their_own_words() {
         router.heard.iter().filter(|(_, record)| record.kind != record::WHOLE && is_ours(record)).collect();
     assert!(others.is_empty(), "{others:?}");
     mcr.stop().unwrap();
+}
+
+/// While the kernel cannot be asked for its links that is told; what carriers did meanwhile is reported as soon as it can.
+#[cfg(feature = "chaos")]
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn groups_are_reported_also_after_the_kernel_could_not_be_asked() {
+    let (line, folder) = (Line::new(), Folder::new("reports"));
+    let point = folder.file("point");
+    let env = [("MCR_CHAOS_DIE", point.to_str().unwrap())];
+    let mcr = Relay::launch(Path::new(env!("CARGO_BIN_EXE_mcr")), &line.relay, ONE, &env).unwrap();
+    mcr.wait_until_ready().unwrap();
+    let fails = || {
+        let mut health = Command::new(bench::relay::binary());
+        health.env("MCR_SOCKET", mcr.folder().join("mcr.sock")).arg("health");
+        printed(&mut health).contains("reports: groups may not be reported")
+    };
+    let mut router = Router::listen(&line.source, "src0");
+    let kinds = [record::IS_INCLUDE, record::IS_EXCLUDE];
+    for (round, often) in [(0, "fail"), (1, "fails"), (2, "fail")] {
+        fs::write(&point, format!("{often} reports.look")).unwrap();
+        let before = times(&router.heard, &kinds, address("239.1.1.1")).count();
+        lose_carrier(&line, &mcr);
+        if often == "fails" {
+            wait_until("health says nothing", fails);
+            fs::remove_file(&point).unwrap();
+        }
+        router.hears_until(&format!("the group in round {round}"), |heard| {
+            times(heard, &kinds, address("239.1.1.1")).count() >= before + 3
+        });
+        assert!(!point.exists(), "nothing failed");
+        wait_until("health does not know that it works again", || !fails());
+    }
+    mcr.stop().unwrap();
+}
+
+#[cfg(feature = "chaos")]
+fn wait_until(failure: &str, is_so: impl Fn() -> bool) {
+    let deadline = Deadline::after(SOON);
+    while !is_so() {
+        assert!(!deadline.passed(), "{failure}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }

@@ -51,7 +51,7 @@ pub struct Share {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Check {
     /// Its stable name: `control`, `lanes`, `program`, `maps`, `sockets`, `hold_down` (fault), `config`, `change`, `state`,
-    /// `http` (drift), `pending` (partial); for readiness also `role`.
+    /// `http`, `reports` (drift), `pending` (partial); for readiness also `role`.
     pub name: String,
     /// The verdict that it gives when it fails; `role` gives none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
