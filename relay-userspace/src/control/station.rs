@@ -5,6 +5,7 @@ use super::progress::Progress;
 use super::sockets::{Need, Uses};
 use crate::lane::handoff::{Message, Outfit, kind, said};
 use crate::memory::counters::Counters;
+use crate::memory::huge::PIECE;
 use crate::memory::log::Log;
 use crate::memory::{self, Mapping, whole_pages};
 use crate::xsk::options::prefer_busy_poll;
@@ -157,9 +158,6 @@ impl Station {
 /// Sockets that one lane can have.
 #[expect(clippy::cast_possible_truncation, reason = "the journal has room for far fewer")]
 pub const MAX_SOCKETS: u16 = relay_common::journal::MAX_SOCKETS as u16;
-
-/// Frames get their memory in such pieces. One takes some ten milliseconds; all of them, where there are gigabytes, seconds.
-const PIECE: usize = 64 << 20;
 
 /// Builds a lane's station and its sockets: door and memory first, then the sockets, each with a full fill ring before it is bound.
 /// Where another program has a queue there is none yet. It is given up between two pieces when the node is to end.

@@ -19,6 +19,7 @@ mod refusals;
 mod checked;
 mod kernel;
 mod probe;
+mod huge;
 mod hostile;
 mod tokens;
 mod unit;

@@ -155,7 +155,7 @@ fn life_of(
         number: shown.number,
         core: core.checked_sub(1),
         n_frames,
-        huge: crate::memory::huge::is_huge(&frames),
+        huge: memory::huge::is_huge(&frames, n_frames as usize * lanes.frame_size as usize),
         frames,
         ledger: Arc::new(ledger),
         counters_fd,
