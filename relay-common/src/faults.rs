@@ -247,9 +247,13 @@ impl Fault {
             // Under an old number they carry new drivers, and their faults.
             Maker::RedHat | Maker::Suse => (!went && (came || !self.drivers.is_empty())).then_some(Certainty::Perhaps),
             _ if !came || went => None,
-            Maker::Ubuntu => Some(Certainty::Perhaps),
+            Maker::Ubuntu | Maker::Proxmox => Some(Certainty::Perhaps),
             _ if !release.is_stable_known => Some(Certainty::Perhaps),
             Maker::Upstream => Some(Certainty::Surely),
+            // Upstream has left that branch without the fix: who still builds it brings fixes himself.
+            Maker::Other if !fixed.is_empty() && !fixed.iter().any(|one| one.is_of_branch(version)) => {
+                Some(Certainty::Perhaps)
+            }
             Maker::Debian | Maker::Other => Some(Certainty::Probably),
         }
     }
@@ -302,7 +306,7 @@ impl Finding {
             (_, Maker::Ubuntu) => format!("https://ubuntu.com/security/{reference}"),
             (_, Maker::RedHat) => format!("rpm -q --changelog kernel-core | grep {reference}"),
             (_, Maker::Suse) => format!("https://www.suse.com/security/cve/{reference}.html"),
-            (_, Maker::Other) => format!("ask its maker for {reference}"),
+            (_, Maker::Proxmox | Maker::Other) => format!("ask its maker for {reference}"),
         };
         format!("see whether it is fixed in this kernel ({ask}); if not, {update}")
     }

@@ -31,6 +31,8 @@ pub enum Maker {
     Debian,
     /// Ubuntu: keeps an upstream version and adds fixes of its own choice.
     Ubuntu,
+    /// Proxmox: builds Ubuntu's, with the number of the stable release in the name and fixes from behind it.
+    Proxmox,
     /// Red Hat and those who rebuild it: an old number with much newer code.
     RedHat,
     /// SUSE: the same.
@@ -66,7 +68,7 @@ impl Release {
             // "Ubuntu 6.8.0-51.52-generic 6.8.12"
             Maker::Ubuntu => signature.split_whitespace().nth(2).and_then(self::version).map(|(version, _)| version),
             Maker::RedHat | Maker::Suse => None,
-            Maker::Other => (version.2 > 0).then_some(version),
+            Maker::Proxmox | Maker::Other => (version.2 > 0).then_some(version),
         };
         let known = known.filter(|known| known.is_of_branch(version));
         Some(Self {
@@ -102,7 +104,10 @@ fn maker(rest: &str, build: &str, signature: &str) -> Maker {
         let follows = rest.split(mark).skip(1);
         follows.into_iter().any(|after| after.starts_with(|c: char| c.is_ascii_digit()))
     };
-    if build.contains("Debian ") || has("deb") || rest.starts_with("+bpo") {
+    // "6.8.12-5-pve", "#1 SMP PREEMPT_DYNAMIC PMX 6.8.12-5 (2024-12-03T10:26Z)"
+    if rest.ends_with("-pve") {
+        Maker::Proxmox
+    } else if build.contains("Debian ") || has("deb") || rest.starts_with("+bpo") {
         Maker::Debian
     } else if signature.starts_with("Ubuntu") || build.contains("-Ubuntu ") {
         Maker::Ubuntu
@@ -149,6 +154,7 @@ mod tests {
             (("6.12.0-55.9.1.el10_0.x86_64", smp, ""), (Version(6, 12, 0), false, Maker::RedHat)),
             (("5.15.0-205.149.5.1.el8uek.x86_64", smp, ""), (Version(5, 15, 0), false, Maker::RedHat)),
             (("6.4.0-150600.23.47-default", smp, ""), (Version(6, 4, 0), false, Maker::Suse)),
+            (("6.8.12-5-pve", "#1 SMP PREEMPT_DYNAMIC PMX 6.8.12-5", ""), (Version(6, 8, 12), true, Maker::Proxmox)),
             (("6.18.3-arch1-1", smp, ""), (Version(6, 18, 3), true, Maker::Other)),
             (("6.17.8-300.fc43.x86_64", smp, ""), (Version(6, 17, 8), true, Maker::Other)),
             (("6.1.1-1.el9.elrepo.x86_64", smp, ""), (Version(6, 1, 0), false, Maker::RedHat)),

@@ -63,6 +63,13 @@ fn a_number_that_does_not_tell_accuses_nobody() {
     assert_eq!(certainty(igb, "6.8.0-51-generic"), None, "the fault is newer than that version");
     assert_eq!(certainty(igb, "5.14.0-570.el9.x86_64"), Some(Certainty::Perhaps), "drivers are newer there");
     assert_eq!(certainty(igb, "7.0.0-1.el11.x86_64"), None);
+    let ice = "CVE-2024-46765";
+    assert_eq!(certainty(ice, "6.8.12-5-pve"), Some(Certainty::Perhaps), "they take fixes over");
+    assert_eq!(certainty(ice, "6.6.50-1-pve"), Some(Certainty::Perhaps));
+    assert_eq!(certainty(ice, "6.6.51-1-pve"), None);
+    assert_eq!(certainty(ice, "6.8.12-cloud"), Some(Certainty::Perhaps), "nobody upstream has fixed that branch");
+    assert_eq!(certainty(ice, "6.6.50-cloud"), Some(Certainty::Probably));
+    assert_eq!(certainty(HEADER, "6.18.44-cloud"), Some(Certainty::Probably), "nobody has fixed it anywhere");
     let any_driver = "CVE-2025-40290";
     assert_eq!(certainty(any_driver, "5.14.0-570.el9.x86_64"), None);
     let build = "#10-Ubuntu SMP PREEMPT_DYNAMIC";
@@ -108,6 +115,9 @@ fn zero_copy_is_left_alone_where_the_number_says_so_and_not_on_a_suspicion() {
     assert_eq!(left_alone("6.18.23", "igb"), None);
     assert_eq!(left_alone("6.18.22", "ice"), None);
     assert_eq!(left_alone("5.14.0-570.el9.x86_64", "igb"), None);
+    assert_eq!(left_alone("6.8.12-5-pve", "ice"), None);
+    assert_eq!(left_alone("6.8.12-cloud", "ice"), None);
+    assert_eq!(left_alone("6.8.12", "ice"), Some("CVE-2024-46765"));
     assert_eq!(left_alone("6.18.2", "idpf"), None, "that one is no matter of zero-copy");
     assert_eq!(left_alone("7.3.4+deb13-amd64", "virtio_net"), Some(HEADER));
     assert_eq!(left_alone("6.12.96+deb13-amd64", "virtio_net"), None);
