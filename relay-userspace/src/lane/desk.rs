@@ -7,7 +7,7 @@
 //! `docs/decisions/0027-systemctl-stop-is-a-fence.md`.
 
 use super::change::Why;
-use super::handoff::{self, MEMO, Message, Outfit, PROTOCOL, Refusal, kind, said};
+use super::handoff::{self, MEMO, Message, Outfit, PROTOCOL, Refusal, WAITING, kind, said};
 use super::ports::{Socket, output};
 use super::round::Lane;
 use super::vault::Vault;
@@ -314,7 +314,11 @@ impl Desk {
 
     /// Who comes in is control, if there is none and it is of the right user.
     fn answer_the_door(&mut self, now: u64) {
-        while now >= self.door_shut_until && !self.has_a_stranger() {
+        // As many as can stand there: more may come as fast as they are shown out, and packets wait meanwhile.
+        for _ in 0..WAITING {
+            if now < self.door_shut_until || self.has_a_stranger() {
+                return;
+            }
             let guest = match passing::accept(self.outfit.door.as_fd()) {
                 Ok(guest) => guest,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
