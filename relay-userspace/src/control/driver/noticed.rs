@@ -14,10 +14,10 @@ impl Worker {
     /// Looks into the configuration file, if it is another than was read before, or is to be tried again.
     pub(super) async fn look_at_file(&mut self, progress: &Progress) {
         let path = self.file.path().to_owned();
-        let looked =
-            self.disk.ask(&self.node.progress, "looking at the configuration file", move || sources::signature(&path));
+        let what = "looking at the configuration file";
+        let looked = self.disk.ask_in_passing(&self.node.progress, what, move || sources::signature(&path));
         // On a disk that hangs nothing is new.
-        let has_changed = looked.await.is_ok_and(|signature| self.file.is_changed(signature));
+        let has_changed = looked.await.is_some_and(|signature| self.file.is_changed(signature));
         let is_due = self.config.retry.is_some_and(|retry| now_ns() >= retry.at);
         // A reload that could not even read the file takes it when that can be read, whatever it says by then.
         let waits_to_be_read = self.config.retry.is_some() && self.config.tried.is_none();

@@ -10,7 +10,7 @@ use crate::config::{Configuration, Errors};
 use crate::control::agenda::Job;
 use crate::control::book::Book;
 use crate::control::desk::{Desk, Findings, Pulse};
-use crate::control::disk::Disk;
+use crate::control::disk::{CHANGES_WAIT, Disk};
 use crate::control::event::{Begun, Done, Event};
 use crate::control::handover::{Begins, Handover};
 use crate::control::lane_user::LaneUser;
@@ -160,7 +160,7 @@ async fn work<S>(
     let (started, progress) = (now_ns(), Arc::clone(&pulse.progress));
     progress.begin(None, "start");
     progress.step("looking for lanes that run");
-    let (disk, found) = (Disk::start()?, Found::look(&start).await?);
+    let (disk, found) = (Disk::start("mcr-disk", CHANGES_WAIT)?, Found::look(&start).await?);
     let lanes_user = loaded.as_ref().ok().and_then(|file| file.plan.lanes.user.clone());
     let files = Files { disk: &disk, progress: &progress, lanes_run: found.orphans.is_some() };
     let beginning = Beginning::of(options, loaded, found.orphans.as_ref(), &files).await?;

@@ -6,12 +6,9 @@ use crate::clock::now_ns;
 use crate::control::progress::Progress;
 use crate::control::store::{self, Store};
 use crate::control::tell;
-use std::time::Duration;
 
 /// How often. Where it cannot be written, whoever mends it sees so at the next look.
 const TRIED_EVERY_NS: u64 = 10_000_000_000;
-/// A disk that takes longer is busy, and does not say that it takes nothing.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Worker {
     /// Tries whether the state file could be written, when it is time.
@@ -34,7 +31,8 @@ impl Worker {
             tried.map(|()| opened)
         };
         let what = "trying to write beside the state file";
-        let Ok(tried) = self.disk.ask_within(PATIENCE, &self.node.progress, what, tries).await else { return };
+        // A disk that is busy does not say that it takes nothing.
+        let Some(tried) = self.disk.ask_in_passing(&self.node.progress, what, tries).await else { return };
         match tried {
             Ok(opened) => {
                 if let Some(opened) = opened {
