@@ -1,6 +1,7 @@
 //! A certificate with its key, and when it ends.
 
 use crate::config::Tls;
+use crate::control::sources::{Signature, signature};
 use crate::events::unix_ms_of_utc;
 use anyhow::{Context as _, anyhow, ensure};
 use rustls::ServerConfig;
@@ -16,6 +17,8 @@ pub struct Certificate {
     files: Tls,
     server: Arc<ServerConfig>,
     expires: Option<u64>,
+    /// How the files looked before they were read.
+    read: [Option<Signature>; 2],
 }
 
 impl fmt::Debug for Certificate {
@@ -33,6 +36,7 @@ impl Certificate {
     /// # Errors
     /// With the key of the configuration and what to do.
     pub fn open(files: &Tls) -> anyhow::Result<Self> {
+        let read = [&files.certificate, &files.key].map(|path| signature(path));
         let (shown, key_shown) = (files.certificate.display(), files.key.display());
         let certificates =
             CertificateDer::pem_file_iter(&files.certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
@@ -53,7 +57,7 @@ impl Certificate {
                 format!("http.tls: {key_shown} is not the key of {shown}: name files that belong together")
             })?;
         server.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { files: files.clone(), server: Arc::new(server), expires })
+        Ok(Self { files: files.clone(), server: Arc::new(server), expires, read })
     }
 
     /// Where it was read.
@@ -66,6 +70,11 @@ impl Certificate {
     #[must_use]
     pub const fn expires(&self) -> Option<u64> {
         self.expires
+    }
+
+    /// How its files looked, certificate and key, before they were read.
+    pub(super) const fn read(&self) -> [Option<Signature>; 2] {
+        self.read
     }
 
     /// What agrees on keys with clients.

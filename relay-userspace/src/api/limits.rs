@@ -45,6 +45,8 @@ pub(super) struct Limits {
     pub(super) read_time: Duration,
     /// How long an answer may take to be made, that of control included.
     pub(super) answer_time: Duration,
+    /// How long a disk may take to give what is asked of files.
+    pub(super) file_time: Duration,
     /// How long whoever asks for the numbers is given the same.
     pub(super) shared_for: Duration,
     /// How long a long answer may be read before it can be given up for another.
@@ -74,6 +76,7 @@ impl Default for Limits {
             body_silence: Duration::from_secs(5),
             read_time: Duration::from_secs(30),
             answer_time: Duration::from_secs(30),
+            file_time: Duration::from_secs(20),
             shared_for: Duration::from_secs(1),
             grace: Duration::from_secs(2),
             wrong_token: Duration::from_millis(500),

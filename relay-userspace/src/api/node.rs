@@ -40,7 +40,7 @@ pub(super) async fn links(State(api): State<Api>) -> Result<Json<Vec<Link>>, Pro
 /// The configuration file as it is now against what runs: what a reload would change. 422 when the file is wrong.
 #[utoipa::path(get, path = "/api/v1/diff", tag = "node", responses((status = 200, body = Diff)))]
 pub(super) async fn diff(State(api): State<Api>) -> Result<Json<Diff>, Problem> {
-    Ok(Json(api.apart(|api| api.sight.diff()).await??))
+    Ok(Json(api.with_files("reading the configuration file", |api| api.sight.diff()).await??))
 }
 
 /// How to take the configuration file.

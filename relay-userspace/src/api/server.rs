@@ -100,7 +100,7 @@ pub(super) fn start_within(
     if let Some(listening) = sockets.to_give().context("cannot start the API")? {
         handover.listening(listening);
     }
-    let api = Api::new(desk, sight, limits, ends);
+    let api = Api::new(desk, sight, limits, ends).context("cannot start the API")?;
     wanted::tell_first(&api, &sockets.unix, &sockets.tcp, lacks_tls);
     let runtime = Builder::new_current_thread()
         .enable_all()

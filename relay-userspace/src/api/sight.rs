@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::pin::Pin;
 
 /// Sees the node. `live`, and `health` and `ready` without a minimum, are called where every other client waits meanwhile,
-/// so they must be quick whatever hangs; the others are called on threads of their own.
+/// so they must be quick whatever hangs; `diff` is called on the thread that is for files, the others on threads of their own.
 pub trait Sight: Send + Sync + 'static {
     /// Whether control's loop turns.
     fn live(&self) -> model::Health;

@@ -5,7 +5,7 @@ use super::shared::Api;
 use super::wanted;
 use crate::control::http::HttpDesk;
 use crate::control::sources::Watched;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_rustls::TlsAcceptor;
@@ -31,18 +31,29 @@ pub(super) fn acceptor(http: &HttpDesk) -> Result<Option<TlsAcceptor>, NoCertifi
 pub(super) async fn follow(api: &Api) {
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut watched = None;
+    let seen = Arc::new(Mutex::new(None));
     loop {
         looks.tick().await;
-        want(api);
-        look(&api.desk.http, &mut watched);
+        let lacks = if api.desk.http.in_force().tls.is_none() {
+            None
+        } else {
+            let seen = Arc::clone(&seen);
+            let looked = api.with_files("looking at the certificate", move |api| {
+                let lacks = want(&api.desk.http);
+                look(&api.desk.http, &mut seen.lock().unwrap_or_else(PoisonError::into_inner));
+                lacks
+            });
+            // On a disk that hangs nothing is new.
+            let Ok(lacks) = looked.await else { continue };
+            lacks
+        };
+        wanted::tell(api, wanted::TLS, lacks);
     }
 }
 
-/// Takes the certificate that could not be had so far.
-fn want(api: &Api) {
-    let (http, in_force) = (&api.desk.http, api.desk.http.in_force());
-    let lacks = match &in_force.tls {
+/// Takes the certificate that could not be had so far. Says why it cannot be had still.
+fn want(http: &HttpDesk) -> Option<String> {
+    match &http.in_force().tls {
         Some(files) if http.certificate.load().is_none() => match Certificate::open(files) {
             Ok(taken) => {
                 // Unless control has taken another meanwhile.
@@ -53,8 +64,7 @@ fn want(api: &Api) {
             Err(error) => Some(format!("{error:#}")),
         },
         _ => None,
-    };
-    wanted::tell(api, wanted::TLS, lacks);
+    }
 }
 
 /// The certificate whose files are watched, and its files.
@@ -85,7 +95,10 @@ fn look(http: &HttpDesk, seen: &mut Seen) {
     }
 }
 
+/// Whatever the files are by now, what was read counts as taken.
 fn watch(certificate: &Arc<Certificate>) -> (Arc<Certificate>, [Watched; 2]) {
     let files = certificate.files();
-    (Arc::clone(certificate), [&files.certificate, &files.key].map(|path| Watched::new(path)))
+    let mut watched = [&files.certificate, &files.key].map(|path| Watched::new(path));
+    watched.iter_mut().zip(certificate.read()).for_each(|(watched, read)| watched.took(read));
+    (Arc::clone(certificate), watched)
 }

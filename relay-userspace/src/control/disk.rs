@@ -130,6 +130,20 @@ impl Disk {
         }
     }
 
+    /// The same for whoever is not the worker, and shows no progress.
+    ///
+    /// # Errors
+    /// When it takes too long, or what was asked before does.
+    pub async fn ask_beside<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        what: &'static str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Unanswered> {
+        let turn = self.turn(patience, what).await?;
+        self.give(turn, patience, what, work).await
+    }
+
     /// Waits until nothing else is done.
     async fn turn(&self, patience: Duration, what: &str) -> Result<OwnedSemaphorePermit, Unanswered> {
         loop {
@@ -247,7 +261,7 @@ mod tests {
             drop(goes_on);
         };
         let (first, second, ()) =
-            tokio::join!(disk.ask(&progress, "writing", || 8), disk.ask(&progress, "reading", || 9), goes_on);
+            tokio::join!(disk.ask(&progress, "writing", || 8), disk.ask_beside(LONG, "reading", || 9), goes_on);
         assert_eq!((first, second), (Ok(8), Ok(9)));
     }
 

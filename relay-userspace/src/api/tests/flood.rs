@@ -2,8 +2,9 @@
 
 use super::client::{Client, request};
 use super::stage::{BEARER, Stage, relay};
-use crate::api::limits::{BODY, HEAD, Limits, SET};
+use crate::api::limits::{BODY, HEAD, Limits, SET, THREADS};
 use axum::body::Body;
+use futures_util::future::join_all;
 use futures_util::stream;
 use http_body_util::BodyExt as _;
 use std::convert::Infallible;
@@ -11,7 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Longer than any of these tests needs to wait for a deadline that was made short.
 const SLACK: Duration = Duration::from_secs(60);
@@ -224,4 +225,40 @@ async fn there_is_room_for_so_many_streams() {
     };
     timeout(SLACK, again).await.expect("the room of who went is not free");
     let _ = second.into_body().frame().await;
+}
+
+/// The configuration file lies where nobody answers: who asks for what is new in it waits, and nobody else.
+#[tokio::test]
+async fn a_disk_that_hangs_takes_no_thread_from_others() {
+    let stage = Stage::within(Limits { file_time: SLACK, ..Limits::default() });
+    stage.sight.hangs.store(true, Relaxed);
+    let asked = join_all((0..2 * THREADS).map(|_| stage.tcp.get("/api/v1/diff")));
+    let others = async {
+        while stage.sight.reads.load(Relaxed) == 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+        for path in ["/healthz?min=90", "/api/v1/status", "/metrics"] {
+            assert_eq!(stage.tcp.get(path).await.status, 200, "{path}");
+        }
+        assert_eq!(stage.sight.reads.load(Relaxed), 1, "one at a time");
+        stage.sight.hangs.store(false, Relaxed);
+    };
+    let (asked, ()) = tokio::join!(asked, others);
+    // There is no such file.
+    assert!(asked.iter().all(|answer| answer.status == 422), "{asked:?}");
+    assert_eq!(usize::try_from(stage.sight.reads.load(Relaxed)), Ok(2 * THREADS));
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_is_told_to_who_asks_for_its_files() {
+    let stage = Stage::within(Limits { file_time: Duration::from_millis(50), ..Limits::default() });
+    stage.sight.hangs.store(true, Relaxed);
+    for _ in 0..3 {
+        let (status, kind, detail) = stage.tcp.get("/api/v1/diff").await.problem();
+        assert_eq!((status, kind.as_str()), (504, "no-answer"), "{detail}");
+    }
+    assert_eq!(stage.sight.reads.load(Relaxed), 1);
+    stage.sight.hangs.store(false, Relaxed);
+    let answers = async { while stage.tcp.get("/api/v1/diff").await.status != 422 {} };
+    timeout(SLACK, answers).await.expect("it is not read again");
 }

@@ -64,6 +64,8 @@ impl Stage {
             endless: Mutex::default(),
             scrapes: AtomicU32::default(),
             noise: AtomicUsize::default(),
+            reads: AtomicU32::default(),
+            hangs: AtomicBool::default(),
         });
         let token = Token::new("ops", Sha256::digest(TOKEN).into(), Access::Write);
         let http = Http {
@@ -158,6 +160,10 @@ pub(super) struct FakeSight {
     pub(super) scrapes: AtomicU32,
     /// So many bytes of noise are among them.
     pub(super) noise: AtomicUsize,
+    /// How often the configuration file was read.
+    pub(super) reads: AtomicU32,
+    /// Whether the disk that has it hangs.
+    pub(super) hangs: AtomicBool,
 }
 
 /// Letters that no compression makes much shorter.
@@ -252,6 +258,10 @@ impl Sight for FakeSight {
     }
 
     fn diff(&self) -> Result<Diff, Errors> {
+        self.reads.fetch_add(1, Relaxed);
+        while self.hangs.load(Relaxed) {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
         observe::diff(&self.desk)
     }
 

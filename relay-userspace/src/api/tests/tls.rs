@@ -5,9 +5,13 @@ use super::stage::Stage;
 use crate::api::server::{Server, open};
 use crate::config::{Http, Tls};
 use crate::control::handover::Begins;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -52,6 +56,16 @@ impl Encrypted {
         self.client(believed).try_send(request("GET", "/healthz", &[], "")).await
     }
 
+    /// Waits until a client that believes only this certificate is answered.
+    async fn wait_for(&self, believed: &Path) {
+        let taken = async {
+            while self.ask(believed).await.is_none() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), taken).await.expect("the new certificate is not taken");
+    }
+
     /// A copy of the certificate in use.
     fn copy(&self, name: &str) -> PathBuf {
         let copy = self.files.certificate.with_file_name(name);
@@ -91,13 +105,35 @@ async fn a_renewed_certificate_is_taken_and_a_wrong_one_is_not() {
 
     write(&encrypted.files, &certificate());
     let second = encrypted.copy("second.pem");
-    let taken = async {
-        while encrypted.ask(&second).await.is_none() {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+    encrypted.wait_for(&second).await;
+    assert!(encrypted.ask(&first).await.is_none(), "the old one is still shown");
+}
+
+/// The new certificate is a pipe to which nobody writes: to read it waits, as on a disk that hangs.
+#[tokio::test]
+async fn a_certificate_on_a_disk_that_hangs_keeps_nobody_from_an_answer() {
+    let encrypted = Encrypted::new();
+    let (first, pipe) = (encrypted.copy("first.pem"), &encrypted.files.certificate);
+    fs::remove_file(pipe).unwrap();
+    mkfifo(pipe, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    let mut disk = OpenOptions::new();
+    disk.write(true).custom_flags(OFlag::O_NONBLOCK.bits());
+    let is_read = async {
+        loop {
+            // It can be opened as soon as somebody reads it.
+            match disk.open(pipe) {
+                Ok(disk) => return disk,
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), taken).await.expect("the new certificate is not taken");
-    assert!(encrypted.ask(&first).await.is_none(), "the old one is still shown");
+    let hangs = tokio::time::timeout(Duration::from_secs(20), is_read).await.expect("nobody looks at it");
+    let asked = tokio::time::timeout(Duration::from_secs(10), encrypted.ask(&first));
+    assert_eq!(asked.await.expect("nobody is answered").unwrap().status, 200);
+    drop(hangs);
+    fs::remove_file(pipe).unwrap();
+    write(&encrypted.files, &certificate());
+    encrypted.wait_for(&encrypted.copy("second.pem")).await;
 }
 
 /// Packets flow without an API: whatever is wrong with the files is told, nobody is answered in plain, and they are taken as
