@@ -8,6 +8,7 @@ use relay_userspace::args::{Check, Cli, Command, LogFormat, Run};
 use relay_userspace::check::machine::{self, Folders};
 use relay_userspace::control::driver::{Becomes, Ended};
 use relay_userspace::control::handover::{self, Given};
+use relay_userspace::control::running::Running;
 use relay_userspace::control::sources::hold_signals;
 use relay_userspace::control::upgrade::Layouts;
 use relay_userspace::control::{driver, lock, starting, stop};
@@ -117,9 +118,12 @@ fn relay(options: &Run, log: &LogHandle, given: Given) -> anyhow::Result<()> {
     };
     if let Some(before) = &given.before {
         let file = config::load(&driven.config)?;
+        let ran = Running::in_folder(&driven.run_dir)?.understood().context(
+            "this version does not understand all that runs: have the older one take a file that both understand",
+        )?;
         preflight::check()?;
         // The one that runs has it in memory, also where its files are no more.
-        file.settings.http.tls.as_ref().map(Certificate::open).transpose()?;
+        ran.unwrap_or(file).settings.http.tls.as_ref().map(Certificate::open).transpose()?;
         before.prepared()?;
     }
     let listening = given.listening.clone();

@@ -3,7 +3,7 @@
 
 use super::door;
 use super::store::beside;
-use crate::config::{self, Configuration};
+use crate::config::{self, Configuration, Errors};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -29,8 +29,20 @@ impl Running {
     /// What ran, if that was written down and this version can read it.
     #[must_use]
     pub fn read(&self) -> Option<Configuration> {
+        self.written()?.ok()
+    }
+
+    /// What runs, as [`read`](Self::read) gives it.
+    ///
+    /// # Errors
+    /// What this version does not understand of it: whoever goes on with it all the same would do what nobody has asked for.
+    pub fn understood(&self) -> Result<Option<Configuration>, Errors> {
+        self.written().transpose()
+    }
+
+    fn written(&self) -> Option<Result<Configuration, Errors>> {
         let written = fs::read_to_string(&self.path).ok()?;
-        config::parse("", written.strip_prefix(HEAD)?).ok()
+        Some(config::parse("the configuration that runs", written.strip_prefix(HEAD)?))
     }
 
     /// Writes it down, whole or not at all; where that fails it is told. It need not outlast the machine, as the lanes do not:
@@ -91,7 +103,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("mcr-running-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let running = Running::in_folder(&folder).unwrap();
-        assert!(running.read().is_none(), "there is none");
+        assert!(running.read().is_none() && running.understood().unwrap().is_none(), "there is none");
         let text = "[lanes]\nring_size = 512\n";
         running.write(text).unwrap();
         let read = running.read().unwrap();
@@ -100,6 +112,8 @@ mod tests {
         assert!(running.read().is_none(), "somebody else's");
         running.write("[lanes]\nring_size = \"of a later version\"\n").unwrap();
         assert!(running.read().is_none(), "not to be read");
+        let errors = running.understood().unwrap_err();
+        assert_eq!(errors.errors[0].key, "lanes.ring_size", "{errors}");
         fs::remove_dir_all(&folder).unwrap();
     }
 }

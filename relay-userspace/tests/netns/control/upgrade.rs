@@ -132,3 +132,27 @@ fn what_is_no_mcr_is_refused_and_the_old_one_goes_on() {
     assert!(Path::new("/proc").join(show.mcr.process.pid().to_string()).exists());
     show.mcr.stop().unwrap();
 }
+
+/// What runs is not what the file says, and the newer one does not understand it. Whom the API lets in, and where, would be the
+/// file's, which nobody has taken.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_binary_that_does_not_understand_what_runs_is_refused() {
+    let rig = Rig::new(1);
+    let show = rig.start("");
+    let desk = Desk::of(&show.mcr);
+    let (before, lanes) = (control(&desk), show.mcr.lanes());
+    let files = fs::read_dir(show.mcr.folder()).unwrap().map(|file| file.unwrap().path());
+    let is_running = |file: &PathBuf| file.file_name().unwrap().to_str().unwrap().starts_with("running.");
+    let running = files.into_iter().find(is_running).unwrap();
+    let text = fs::read_to_string(&running).unwrap();
+    fs::write(&running, format!("{text}\n[of_an_older_version]\nkey = 1\n")).unwrap();
+    let mcr = fs::canonicalize(bench::relay::binary()).unwrap();
+    let upgrade = ["upgrade", mcr.to_str().unwrap()];
+    let why = desk.refused(&upgrade);
+    assert!(why.contains("of_an_older_version"), "{why}");
+    assert_eq!((control(&desk), show.mcr.lanes(), desk.failing()), (before, lanes, vec![]));
+    fs::write(&running, text).unwrap();
+    desk.done(&upgrade);
+    show.mcr.stop().unwrap();
+}
