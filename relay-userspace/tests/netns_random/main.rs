@@ -25,26 +25,28 @@ use step::{Dies, Spec, Step, Text, step};
 
 /// Steps of one life.
 const STEPS: usize = 40;
-/// Lives: together 640 steps, and 10 000 with `test long`.
+/// Lives: together 640 steps are drawn, and 10 000 with `test long`.
 const LIVES: u32 = 16;
 const LIVES_LONG: u32 = 250;
 /// How often a sequence that fails is tried without some of its steps.
 const SHRINKS: u32 = 60;
 
-/// Lives one life, and says where it went otherwise than the model.
-fn live(steps: &[Step]) -> Result<(), String> {
+/// Lives one life. Says how many of the steps could be taken, or where it went otherwise than the model.
+fn live(steps: &[Step]) -> Result<usize, String> {
     let links = Links::new();
     let mut model = Model::default();
     let mut node = Node::start(&links, &model);
     node.check(&model, None).map_err(|wrong| format!("at the start: {wrong}"))?;
+    let mut taken = 0;
     for (number, step) in steps.iter().enumerate() {
         if model.allows(step) {
+            taken += 1;
             let done = node.take(step, &mut model).and_then(|()| node.check(&model, Some(step)));
             let done = done.and_then(|()| node.check_disk(&mut model));
             done.map_err(|wrong| format!("after step {number}, {step:?}: {wrong}\n{}", node.last_words()))?;
         }
     }
-    node.end(&mut model)
+    node.end(&mut model).map(|()| taken)
 }
 
 #[test]
@@ -65,17 +67,21 @@ fn whatever_happens_the_node_is_what_the_model_says() {
     };
     let taken = AtomicUsize::new(0);
     let lived = TestRunner::new(config).run(&vec(step(), STEPS), |steps| {
-        taken.fetch_add(steps.len(), Ordering::Relaxed);
-        live(&steps).map_err(|wrong| {
+        let lived = live(&steps).map_err(|wrong| {
             eprintln!("    {} steps: {wrong}", steps.len());
             TestCaseError::fail(wrong)
+        });
+        lived.map(|steps| {
+            taken.fetch_add(steps, Ordering::Relaxed);
         })
     });
     if let Err(TestError::Fail(why, steps)) = &lived {
         panic!("MCR_SEED={seed}, the fewest steps that were found: {why}\n{steps:?}");
     }
     lived.unwrap();
-    eprintln!("    {} steps, and after each the node was what the model says", taken.into_inner());
+    let (taken, drawn) = (taken.into_inner(), cases as usize * STEPS);
+    assert!(2 * taken > drawn, "of {drawn} steps only {taken} could be taken");
+    eprintln!("    {taken} steps of {drawn}, and after each the node was what the model says");
 }
 
 /// Lives that once went otherwise, in their fewest steps.
