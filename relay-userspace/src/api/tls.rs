@@ -56,9 +56,7 @@ fn want(http: &HttpDesk) -> Option<String> {
     match &http.in_force().tls {
         Some(files) if http.certificate.load().is_none() => match Certificate::open(files) {
             Ok(taken) => {
-                // Unless control has taken another meanwhile.
-                let none = None::<Arc<Certificate>>;
-                http.certificate.compare_and_swap(&none, Some(Arc::new(taken)));
+                http.renew(&None, taken);
                 None
             }
             Err(error) => Some(format!("{error:#}")),
@@ -87,9 +85,9 @@ fn look(http: &HttpDesk, seen: &mut Seen) {
     watched.iter_mut().for_each(Watched::seen);
     match Certificate::open(current.files()) {
         Ok(taken) => {
-            // Unless control has taken another meanwhile.
-            http.certificate.compare_and_swap(&current, Some(Arc::new(taken)));
-            tracing::info!(certificate = %current.files().certificate.display(), "the new certificate is in use");
+            let files = current.files().clone();
+            http.renew(&Some(current), taken);
+            tracing::info!(certificate = %files.certificate.display(), "the new certificate is in use");
         }
         Err(error) => tracing::warn!("the certificate in use stays: {error:#}"),
     }

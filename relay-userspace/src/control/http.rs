@@ -46,14 +46,29 @@ impl InForce {
     }
 }
 
-/// What of another `[http]` can be taken, read and found right.
+/// What of another `[http]` can be taken, read and found right. What the API changes meanwhile stays: it takes a certificate that
+/// was renewed, and an address that could not be had at first.
 #[derive(Debug)]
 pub struct Prepared {
-    in_force: InForce,
-    certificate: Option<Arc<Certificate>>,
+    file: Http,
+    restart_keys: Vec<&'static str>,
+    certificate: Taken,
     /// What is another then, one line each, for people.
     pub changes: Vec<String>,
 }
+
+/// The certificate of another `[http]`.
+#[derive(Debug)]
+enum Taken {
+    /// The one that is followed already, or cannot be had yet.
+    Same,
+    /// The one that could not be had so far.
+    Wanted(Arc<Certificate>),
+    /// Another, or none.
+    Other(Option<Arc<Certificate>>),
+}
+
+const NONE: Option<Arc<Certificate>> = None;
 
 impl Default for HttpDesk {
     fn default() -> Self {
@@ -102,6 +117,16 @@ impl HttpDesk {
         self.in_force.send_modify(|in_force| Arc::make_mut(in_force).http.listen = Some(address));
     }
 
+    /// The API has read a certificate by itself. It is taken in the place of that one, unless control has taken another, or
+    /// other files, meanwhile.
+    pub fn renew(&self, before: &Option<Arc<Certificate>>, read: Certificate) {
+        // As long as this is held control changes neither.
+        let in_force = self.in_force.borrow();
+        if in_force.tls.as_ref() == Some(read.files()) {
+            self.certificate.compare_and_swap(before, Some(Arc::new(read)));
+        }
+    }
+
     /// Tells of each change.
     #[must_use]
     pub fn follow(&self) -> watch::Receiver<Arc<InForce>> {
@@ -113,38 +138,54 @@ impl HttpDesk {
     /// # Errors
     /// With the key and what to do, when its certificate cannot be used.
     pub fn prepare(&self, file: &Http) -> Result<Prepared, String> {
-        let before = self.in_force();
-        let certificate = match (&file.tls, self.certificate.load_full()) {
-            (None, _) => None,
+        let (before, held) = (self.in_force(), self.certificate.load_full());
+        let is_wanted = held.is_none() && before.tls == file.tls;
+        let certificate = match (&file.tls, held) {
+            (None, _) => Taken::Other(None),
             // It is followed already.
-            (Some(files), Some(held)) if *held.files() == *files => Some(held),
-            (Some(files), held) => match Certificate::open(files) {
-                Ok(certificate) => Some(Arc::new(certificate)),
+            (Some(files), Some(held)) if *held.files() == *files => Taken::Same,
+            (Some(files), _) => match Certificate::open(files) {
+                Ok(certificate) if is_wanted => Taken::Wanted(Arc::new(certificate)),
+                Ok(certificate) => Taken::Other(Some(Arc::new(certificate))),
                 // It could not be had at the start either, which is told and tried again: no reason to take nothing else.
-                Err(_) if held.is_none() && before.tls.as_ref() == Some(files) => None,
+                Err(_) if is_wanted => Taken::Same,
                 Err(error) => return Err(format!("{error:#}")),
             },
         };
         let restart_keys = before.started_with.restart_keys(file);
-        let Http { tokens, reads, tls, insecure, .. } = file.clone();
-        let http = Http { tokens, reads, tls, insecure, ..before.http.clone() };
-        let changes = before.http.changes(&http);
-        let in_force = InForce { http, started_with: before.started_with.clone(), restart_keys };
-        Ok(Prepared { in_force, certificate, changes })
+        let changes = before.http.changes(&with(&before.http, file));
+        Ok(Prepared { file: file.clone(), restart_keys, certificate, changes })
     }
 
     /// Takes what was prepared: whoever was let in by what is no more is shown out. Says what is another.
     pub fn take(&self, prepared: Prepared) -> Vec<String> {
-        self.certificate.store(prepared.certificate);
-        self.in_force.send_replace(Arc::new(prepared.in_force));
-        prepared.changes
+        let Prepared { file, restart_keys, certificate, changes } = prepared;
+        self.in_force.send_modify(|in_force| {
+            match certificate {
+                Taken::Same => {}
+                Taken::Wanted(certificate) => drop(self.certificate.compare_and_swap(&NONE, Some(certificate))),
+                Taken::Other(certificate) => self.certificate.store(certificate),
+            }
+            let (http, started_with) = (with(&in_force.http, &file), in_force.started_with.clone());
+            *in_force = Arc::new(InForce { http, started_with, restart_keys });
+        });
+        changes
     }
+}
+
+/// What counts from a reload on as the file has it, and the rest as it is.
+fn with(in_force: &Http, file: &Http) -> Http {
+    let Http { tokens, reads, tls, insecure, .. } = file.clone();
+    Http { tokens, reads, tls, insecure, ..in_force.clone() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::HttpDesk;
+    use crate::api::certificate::Certificate;
     use crate::config::{Access, Http, Reads, Tls, Token};
+    use std::fs;
+    use std::sync::Arc;
 
     fn desk() -> (HttpDesk, Http) {
         let desk = HttpDesk::default();
@@ -171,6 +212,42 @@ mod tests {
         assert_eq!(desk.take(desk.prepare(&other).unwrap()), [""; 0], "said once");
         assert_eq!(desk.take(desk.prepare(&file).unwrap()).len(), 2);
         assert!(desk.in_force().restart_keys.is_empty(), "put back");
+    }
+
+    /// A reload that was read and is yet to be in force undoes nothing that the API does by itself.
+    #[test]
+    fn what_the_api_takes_while_a_reload_is_under_way_stays() {
+        let folder = std::env::temp_dir().join(format!("mcr-http-desk-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let files = Tls { certificate: folder.join("c.pem"), key: folder.join("k.pem") };
+        let one = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        fs::write(&files.certificate, one.cert.pem()).unwrap();
+        fs::write(&files.key, one.signing_key.serialize_pem()).unwrap();
+        let (desk, file) = desk();
+        let file = Http { tls: Some(files.clone()), ..file };
+        // It is wanted, and then it is had; it is had, and then it is renewed.
+        desk.begin(&file, &Http { listen: None, ..file.clone() }, None);
+        let read = || Certificate::open(&files).unwrap();
+        let mut before = None;
+        for _ in 0..2 {
+            let same = desk.prepare(&file).unwrap();
+            desk.renew(&before, read());
+            let taken = desk.certificate.load_full();
+            desk.take(same);
+            before = desk.certificate.load_full();
+            assert!(Arc::ptr_eq(taken.as_ref().unwrap(), before.as_ref().unwrap()), "another is in use");
+        }
+        let (address, other) = (([127, 0, 0, 1], 9280).into(), Http { reads: Reads::Token, ..file });
+        let prepared = desk.prepare(&other).unwrap();
+        desk.heard(address);
+        desk.take(prepared);
+        let in_force = desk.in_force();
+        assert_eq!((in_force.listen, in_force.reads), (Some(address), Reads::Token));
+        // Nor does the API undo what a reload has taken.
+        desk.take(desk.prepare(&Http { tls: None, ..other }).unwrap());
+        desk.renew(&None, read());
+        assert!(desk.certificate.load().is_none());
+        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
