@@ -58,7 +58,13 @@ pub fn status(line: &str) {
 /// Whether anybody wants to be told.
 #[must_use]
 pub fn is_wanted() -> bool {
-    env::var_os("NOTIFY_SOCKET").is_some() && !SILENT.load(Relaxed)
+    is_there() && !SILENT.load(Relaxed)
+}
+
+/// Whether systemd runs this, be it that it listens to another control yet.
+#[must_use]
+pub fn is_there() -> bool {
+    env::var_os("NOTIFY_SOCKET").is_some()
 }
 
 /// Whether what is written there goes to systemd's journal. That stands in the environment of whoever was started by the unit, also

@@ -121,6 +121,7 @@ pub async fn run<S>(
         rebinds: kernel.lacks(Feature::BoundRings),
         lane_user: LaneUser::choose(lanes_user)?,
         progress: Arc::clone(&pulse.progress),
+        unit: handover.unit(),
     };
     let log = EventLog::open(&options.run_dir, door::namespace()?);
     let worker =

@@ -1,5 +1,6 @@
 //! What one control gives the next, in the same process or beside it: its lock and the API's sockets, so that no other mcr
-//! can start in between and nobody who asks is refused.
+//! can start in between and nobody who asks is refused; and what hangs up when the unit is stopped, so that lanes are at no
+//! moment without it.
 //!
 //! They lie in the queue of a socket whose end the next control finds as its standard input. So each of them stays closed
 //! on exec, and a lane that is started at that moment has none of them.
@@ -45,6 +46,8 @@ pub struct Handover(Arc<Mutex<Gives>>);
 struct Gives {
     lock: Option<Lock>,
     listening: Option<Listening>,
+    /// What hangs up when the unit is stopped.
+    unit: Option<Arc<OwnedFd>>,
     /// What was given, until this control is ready: the lock, the sockets, and the binary that was before.
     given: (Option<OwnedFd>, Option<Arc<Listening>>, Option<OwnedFd>),
     /// Why this binary is not ready, for the one that comes back.
@@ -95,6 +98,8 @@ struct Note {
     unix: Option<(PathBuf, (u64, u64))>,
     tcp: bool,
     back: bool,
+    #[serde(default)]
+    unit: bool,
     /// The one that gives runs on.
     beside: bool,
     /// The one that gives was to follow this one, and is not ready.
@@ -122,6 +127,17 @@ impl Handover {
         if let Some(listening) = &mut self.gives().listening {
             listening.tcp = Some(tcp);
         }
+    }
+
+    /// What hangs up when the unit is stopped, as the control before this one or this one knows it.
+    #[must_use]
+    pub fn unit(&self) -> Option<Arc<OwnedFd>> {
+        self.gives().unit.clone()
+    }
+
+    /// This is what hangs up from now on. What was given closes only here.
+    pub fn keep_unit(&self, unit: Option<Arc<OwnedFd>>) {
+        self.gives().unit = unit;
     }
 
     /// Another control follows: the API's sockets stay when this API ends.
@@ -193,11 +209,13 @@ impl Handover {
         let lock = held.or_else(|| gives.given.0.as_ref().map(OwnedFd::as_fd));
         let listening = gives.listening.as_ref().or(gives.given.1.as_deref());
         let (unix, tcp) = (listening.map(|all| all.unix.as_fd()), listening.and_then(|all| all.tcp.as_ref()));
-        let (tcp, back) = (tcp.map(OwnedFd::as_fd), back.map(OwnedFd::as_fd));
-        let descriptors: Vec<_> = [lock, unix, tcp, back].iter().flatten().map(AsRawFd::as_raw_fd).collect();
+        let (tcp, back, ours) = (tcp.map(OwnedFd::as_fd), back.map(OwnedFd::as_fd), gives.unit.as_deref());
+        let ours = ours.map(OwnedFd::as_fd);
+        let descriptors: Vec<_> = [lock, unix, tcp, back, ours].iter().flatten().map(AsRawFd::as_raw_fd).collect();
         let unix = listening.map(|listening| listening.place.clone());
         let fails = gives.fails.clone();
-        let note = Note { lock: lock.is_some(), unix, tcp: tcp.is_some(), back: back.is_some(), beside, fails };
+        let (tcp, back) = (tcp.is_some(), back.is_some());
+        let note = Note { lock: lock.is_some(), unix, tcp, back, unit: ours.is_some(), beside, fails };
         passing::send(line, &serde_json::to_vec(&note)?, &descriptors, Waits::No)
     }
 
@@ -300,13 +318,15 @@ fn take(end: OwnedFd) -> anyhow::Result<Given> {
     let lock = note.lock.then(&mut next).transpose()?;
     let unix = note.unix.map(|place| next().map(|fd| (fd, place))).transpose()?;
     let tcp = note.tcp.then(&mut next).transpose()?;
-    let back = note.back.then(next).transpose()?;
+    let back = note.back.then(&mut next).transpose()?;
+    let unit = note.unit.then(next).transpose()?.map(Arc::new);
     // As long as the other is the one, they stay whatever becomes of this one.
     let stays = Arc::new(AtomicBool::new(note.beside));
     let listening = unix.map(|(unix, place)| Arc::new(Listening { unix, place, tcp, stays }));
     let before = note.beside.then(|| Predecessor::new(end)).transpose()?;
     let again = lock.as_ref().map(OwnedFd::try_clone).transpose()?;
-    let gives = Gives { given: (again, listening.clone(), back), went_back: note.fails, ..Gives::default() };
+    let given = (again, listening.clone(), back);
+    let gives = Gives { unit, given, went_back: note.fails, ..Gives::default() };
     Ok(Given { lock, listening, before, handover: Handover(Arc::new(Mutex::new(gives))) })
 }
 

@@ -60,6 +60,8 @@ pub struct Start {
     pub lane_user: LaneUser,
     /// Where it is told what is being done.
     pub progress: Arc<Progress>,
+    /// What the control before this one had of the unit.
+    pub unit: Option<Arc<OwnedFd>>,
 }
 
 /// Everything control holds.
@@ -122,7 +124,7 @@ impl Node {
     pub async fn bring_up(book: &Book, start: &Start) -> anyhow::Result<Self> {
         let plan = book.plan();
         crew::check_cores(&plan.lanes)?;
-        let unit = Unit::ask();
+        let unit = Unit::of(start.unit.clone());
         let netlink = Netlink::new().context("cannot ask the kernel for its links")?;
         let mut neighbours = Neighbours::new();
         let facts = facts::read(&netlink, &mut neighbours, &plan).await?;
@@ -211,27 +213,32 @@ impl Node {
         for (tag, (name, part)) in (tag::PROGRAM[place % 2]..).zip(self.program.parts()) {
             held.push((tag, owned(part)?, name.to_owned()));
         }
-        match self.unit.wait() {
+        self.unit.wait();
+        let told = self.unit.look();
+        match self.unit.kept() {
             Some(ours) => held.push(of_unit(ours)),
-            // What they have from another control may have hung up, or say nothing of this one.
-            None => self.crew.forget(tag::UNIT).await,
+            // What they have from another control has hung up, or says nothing of this one.
+            None if told.is_some() || self.unit.is_alone() => self.crew.forget(tag::UNIT).await,
+            // It is the best that there is until systemd has answered.
+            None => {}
         }
         self.crew.hold_all(held).await;
         Ok(())
     }
 
-    /// Has the lanes know of the unit what there is to know by now.
-    pub async fn follow_unit(&mut self) {
+    /// systemd listens to this control from now on. Where it is to be asked for something, it has a moment to answer.
+    pub fn ask_unit(&mut self) {
+        self.unit.wait();
+    }
+
+    /// Has the lanes know of the unit what there is to know by now. Says what hangs up when it is stopped.
+    pub async fn follow_unit(&mut self) -> Option<Arc<OwnedFd>> {
         match self.unit.look() {
             Some(Told::Hold(ours)) => self.crew.hold_all(vec![of_unit(ours)]).await,
             Some(Told::Forget) => self.crew.forget(tag::UNIT).await,
             None => {}
         }
-    }
-
-    /// This control is the one that systemd knows now.
-    pub fn ask_unit_again(&mut self) {
-        self.unit = Unit::ask();
+        self.unit.kept()
     }
 
     /// What everybody may see of it.

@@ -40,7 +40,15 @@ pub async fn stop(run_dir: &Path) -> anyhow::Result<String> {
     let _lock = lock::take(run_dir, None)?;
     let (events, _taken) = mpsc::unbounded_channel();
     let (own, progress) = (LaneUser::own(), Arc::default());
-    let start = Start { run_dir: run_dir.to_owned(), debug: false, events, rebinds: false, lane_user: own, progress };
+    let start = Start {
+        run_dir: run_dir.to_owned(),
+        debug: false,
+        events,
+        rebinds: false,
+        lane_user: own,
+        progress,
+        unit: None,
+    };
     ended.extend(end_lanes(&start).await?);
     // What a control that was killed together with its lanes left behind.
     Offloads::open(run_dir)?.restore(|_| false);

@@ -51,8 +51,8 @@ impl Orphans {
     /// When that cannot be. Nothing has been done to the lanes.
     pub async fn take_over(self, book: &Book, start: &Start) -> Result<Node, NotTaken> {
         let Self { lanes: found, mut vault, memo, noted } = self;
-        // Lanes are not believed in this: systemd is asked.
-        let (_, unit) = (vault.0.remove(&tag::UNIT), Unit::ask());
+        // Lanes are not believed in this: the control before this one is, or systemd is asked.
+        let (_, unit) = (vault.0.remove(&tag::UNIT), Unit::of(start.unit.clone()));
         let plan = book.plan();
         let netlink = Netlink::new().context("cannot ask the kernel for its links")?;
         let mut neighbours = Neighbours::new();

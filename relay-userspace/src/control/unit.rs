@@ -30,6 +30,8 @@ pub struct Unit {
 enum State {
     /// Nobody keeps anything for us.
     Alone,
+    /// systemd is to be asked: it does not listen to this control yet, or could not be told.
+    Unasked,
     /// Whether systemd keeps the other end is known when it has let go of what came after it.
     Asked { ours: OwnedFd, until_read: OwnedFd },
     /// It does.
@@ -46,24 +48,41 @@ pub enum Told {
 }
 
 impl Unit {
-    /// Asks systemd, if it runs us. Does not wait.
+    /// Goes on with what the control before this one gave, as long as that is good: systemd keeps the other end for the unit,
+    /// whoever asked it to. Else systemd is asked, if it runs us. Does not wait.
     #[must_use]
-    pub fn ask() -> Self {
+    pub fn of(given: Option<Arc<OwnedFd>>) -> Self {
         let mut unit = Self { state: State::Alone, warning: None };
-        unit.ask_again();
+        match given.filter(|given| !has_hung_up(given.as_fd())) {
+            Some(given) => unit.state = State::Kept(given),
+            None => unit.ask(),
+        }
         unit
     }
 
-    /// What lanes are to hold, if that is known within a moment.
-    pub fn wait(&mut self) -> Option<Arc<OwnedFd>> {
+    /// What hangs up when the unit is stopped, where systemd keeps the other end.
+    #[must_use]
+    pub fn kept(&self) -> Option<Arc<OwnedFd>> {
+        match &self.state {
+            State::Kept(ours) => Some(Arc::clone(ours)),
+            State::Alone | State::Unasked | State::Asked { .. } => None,
+        }
+    }
+
+    /// Whether nobody keeps anything, and nobody is being asked to.
+    #[must_use]
+    pub const fn is_alone(&self) -> bool {
+        matches!(self.state, State::Alone)
+    }
+
+    /// Asks systemd where that is still to be done, and gives it a moment to answer.
+    pub fn wait(&mut self) {
+        if matches!(self.state, State::Unasked) {
+            self.ask();
+        }
         if let State::Asked { until_read, .. } = &self.state {
             // A look says what has become of it, whether or not this could wait.
             let _ = poll(&mut [PollFd::new(until_read.as_fd(), PollFlags::POLLIN)], PollTimeout::from(PATIENCE_MS));
-        }
-        match (self.look(), &self.state) {
-            (Some(Told::Hold(ours)), _) => Some(ours),
-            (None, State::Kept(ours)) => Some(Arc::clone(ours)),
-            _ => None,
         }
     }
 
@@ -71,6 +90,10 @@ impl Unit {
     pub fn look(&mut self) -> Option<Told> {
         match std::mem::replace(&mut self.state, State::Alone) {
             State::Alone => None,
+            State::Unasked => {
+                self.ask();
+                None
+            }
             State::Asked { ours, until_read } if !has_hung_up(until_read.as_fd()) => {
                 self.state = State::Asked { ours, until_read };
                 None
@@ -81,7 +104,8 @@ impl Unit {
                      for the unit; remedy: set FileDescriptorStoreMax=16 in the unit, as deploy/mcr.service does, then \
                      systemctl daemon-reload; {RENEW_CONTROL} (no packet is lost)"
                 ));
-                None
+                // They may still hold what an earlier control had.
+                Some(Told::Forget)
             }
             State::Asked { ours, .. } => {
                 let ours = Arc::new(ours);
@@ -91,7 +115,7 @@ impl Unit {
             }
             // systemd has let go while mcr runs: lanes would take the unit for stopped as soon as control dies.
             State::Kept(ours) if has_hung_up(ours.as_fd()) => {
-                self.ask_again();
+                self.ask();
                 Some(Told::Forget)
             }
             State::Kept(ours) => {
@@ -107,22 +131,28 @@ impl Unit {
         self.warning.as_deref()
     }
 
-    fn ask_again(&mut self) {
+    fn ask(&mut self) {
+        if !notify::is_there() {
+            return;
+        }
+        self.state = State::Unasked;
         if !notify::is_wanted() {
             return;
         }
         match keep_one_end() {
             Ok((ours, until_read)) => self.state = State::Asked { ours, until_read },
             Err(error) => self.warn(&format!(
-                "if the unit is stopped while mcr itself is down, its lanes go on relaying: systemd could not be asked to keep \
-                 a descriptor for the unit: {error}"
+                "if the unit is stopped while mcr itself is down, its lanes may go on relaying: systemd cannot be asked to keep \
+                 a descriptor for the unit: {error}; trying again"
             )),
         }
     }
 
     fn warn(&mut self, text: &str) {
-        tracing::warn!("{text}");
-        self.warning = Some(text.to_owned());
+        if self.warning.as_deref() != Some(text) {
+            tracing::warn!("{text}");
+            self.warning = Some(text.to_owned());
+        }
     }
 }
 

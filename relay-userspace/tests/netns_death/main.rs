@@ -38,6 +38,8 @@ mod comes_back; // a binary that works beside the old one, and not in its place
 #[cfg(feature = "chaos")]
 mod flushed; // what is said of a disk that does not say that it has something
 #[cfg(feature = "chaos")]
+mod unit; // the unit is stopped while control is away
+#[cfg(feature = "chaos")]
 mod trial; // a configuration is on trial meanwhile
 #[cfg(feature = "chaos")]
 mod phases; // lanes kill themselves in the middle of a commit

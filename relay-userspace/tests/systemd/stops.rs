@@ -2,7 +2,7 @@
 //! was dead, lanes have a moment more.
 
 use crate::container::Container;
-use crate::stage::{Stage, Traffic, now};
+use crate::stage::{Stage, Traffic, now, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::process::{Command, Stdio};
@@ -27,6 +27,10 @@ fn stop(stage: &Stage, traffic: &Traffic, allowed: Duration) {
 fn control(container: &Container) -> Option<i32> {
     let lanes = container.lanes();
     container.processes("mcr").into_iter().find(|pid| !lanes.contains(pid))
+}
+
+fn is_there(container: &Container, process: i32) -> bool {
+    container.processes("mcr").contains(&process)
 }
 
 /// Whether a process does not die of a signal, because it is to hear it later.
@@ -91,6 +95,31 @@ fn while_the_unit_waits_for_its_restart() {
     traffic.flows();
     container.signal_control("KILL");
     container.wait_for_state("auto-restart");
+    traffic.flows();
+    stop(&stage, &traffic, UNASKED);
+}
+
+/// The newer control of an upgrade leads, and dies before anything else can have happened.
+#[test]
+#[ignore = "needs root: cargo xtask test systemd"]
+fn while_the_unit_waits_for_its_restart_after_an_upgrade() {
+    let stage = Stage::boot();
+    let container = &stage.container;
+    container.override_unit("[Service]\nRestartSec=60s\n");
+    std::fs::copy(container.file("/usr/local/bin/mcr"), container.file("/usr/local/bin/mcr-other")).unwrap();
+    container.done("systemctl", &["start", "mcr"]);
+    let traffic = stage.stream();
+    traffic.flows();
+    let old = control(container).unwrap();
+    let mut asked = Command::new(bench::relay::binary());
+    asked.args(["upgrade", "/usr/local/bin/mcr-other", "--socket"]).arg(container.inside("/run/mcr/mcr.sock"));
+    let mut asked = asked.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    // The old one ends as soon as the newer one leads.
+    wait_until(|| format!("the old control is there: {}", container.journal()), || !is_there(container, old));
+    let newer = control(container).expect("both controls have ended");
+    kill(Pid::from_raw(newer), Signal::SIGKILL).unwrap();
+    container.wait_for_state("auto-restart");
+    asked.wait().unwrap();
     traffic.flows();
     stop(&stage, &traffic, UNASKED);
 }

@@ -81,8 +81,6 @@ fn what_goes_wrong_leaves_the_main_process_and_what_goes_well_is_it() {
         || format!("lanes do not hold what systemd keeps: {}", container.journal()),
         || !stage.mcr(&["status"]).contains("FileDescriptorStoreMax"),
     );
-    // A look a second finds that systemd has what the newer control has given it.
-    std::thread::sleep(std::time::Duration::from_secs(3));
     container.signal_control("KILL");
     container.wait_for_state("auto-restart");
     container.done("systemctl", &["stop", "mcr"]);

@@ -5,7 +5,7 @@ use super::{Becomes, Ended};
 use crate::control::agenda::End;
 use crate::control::book::differences;
 use crate::control::desk::{Applied, Asked, Desk, Refusal};
-use crate::control::handover::own_path;
+use crate::control::handover::{Handover, own_path};
 use crate::control::predecessor::Predecessor;
 use crate::control::progress::Progress;
 use crate::control::successor::{Successor, Unfit};
@@ -64,13 +64,26 @@ impl Worker {
     }
 
     /// This control is the one from now on.
-    pub(super) fn leads(&mut self, before: &Predecessor) -> anyhow::Result<()> {
+    pub(super) async fn leads(&mut self, before: &Predecessor) -> anyhow::Result<()> {
         if let Err(error) = self.desk.handover.leads() {
             tracing::error!("the lock names another process than this one: {error}");
         }
         before.leads()?;
-        self.node.ask_unit_again();
+        self.node.ask_unit();
+        self.follow_unit().await;
         Ok(())
+    }
+
+    /// What the next control is given from now on.
+    pub(super) async fn take_handover(&mut self, handover: Handover) {
+        self.desk.handover = handover;
+        self.follow_unit().await;
+    }
+
+    /// Lanes and whoever follows have what there is to have of the unit by now.
+    pub(super) async fn follow_unit(&mut self) {
+        let unit = self.node.follow_unit().await;
+        self.desk.handover.keep_unit(unit);
     }
 
     /// Ends as it is to end. `served` is what answers.

@@ -179,7 +179,7 @@ async fn work<S>(
         }
         Err(error) => return Err(error),
     };
-    worker.desk.handover = handover;
+    worker.take_handover(handover).await;
     before.as_ref().map_or(Ok(()), Predecessor::ready)?;
     if options.debug_ebpf {
         tokio::spawn(worker.node.program_mut().follow_lines()?);
@@ -203,7 +203,7 @@ async fn work<S>(
     let _ = start.events.send(Event::Begun(Box::new(Begun { desk, asks, lanes, rebinds, http, go_on })));
     goes_on.await.context("the loop has ended")?;
     if let Some(before) = &before {
-        worker.leads(before)?;
+        worker.leads(before).await?;
     }
     worker.tell_ready(started);
     worker.keep_what_runs();
@@ -382,7 +382,7 @@ impl Worker {
         for (lane, n, error) in self.node.crew.give_what_lacks().await {
             tracing::debug!(lane, "a lane still lacks {n} descriptors: {error:#}");
         }
-        self.node.follow_unit().await;
+        self.follow_unit().await;
         self.node.mend_programs_found(&self.found).await;
         let problems = self.node.inspect().await;
         for problem in &problems {
