@@ -133,7 +133,7 @@ fn relay(options: &Run, log: &LogHandle, given: Given) -> anyhow::Result<()> {
     };
     let report = match runtime()?.block_on(driver::run(&driven, given, serve))? {
         Ended::Stopped(report) => report,
-        Ended::GaveUp | Ended::Followed => return Ok(()),
+        Ended::GaveUp | Ended::Followed(_) => return Ok(()),
         // Whoever waits for this process sees it go on under its number.
         Ended::Becomes(becomes) => return Err(become_binary(&becomes, log)),
     };

@@ -114,6 +114,12 @@ impl Agenda {
         self.reload_due = true;
     }
 
+    /// Whether that is still to be done.
+    #[must_use]
+    pub const fn is_reload_due(&self) -> bool {
+        self.reload_due
+    }
+
     /// The kernel has told something about links. Says whether it is the first since they were last looked at: they come in
     /// bursts, and are let settle.
     pub fn note(&mut self, notice: LinkEvent) -> bool {

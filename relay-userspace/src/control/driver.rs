@@ -71,8 +71,8 @@ pub enum Ended {
     GaveUp,
     /// It becomes a binary; the lanes relay on.
     Becomes(Becomes),
-    /// Another process has its place; the lanes relay on.
-    Followed,
+    /// This process has its place; the lanes relay on.
+    Followed(u32),
 }
 
 /// How control becomes a binary.
@@ -108,6 +108,7 @@ pub async fn run<S>(
     rights::raise_open_files();
     let Given { lock, before, handover, .. } = given;
     handover.hold(lock::take(&options.run_dir, lock)?);
+    let gives = handover.clone();
     let (sender, events) = mpsc::unbounded_channel();
     sources::listen_for_signals(&sender)?;
     // Before anything is read: then nothing falls between the two.
@@ -132,6 +133,7 @@ pub async fn run<S>(
         pulse,
         sender,
         worker,
+        gives,
         agenda: Agenda::default(),
         node: None,
         streams: Streams::default(),
@@ -149,6 +151,8 @@ struct Loop {
     /// Where whatever happens to the loop is told.
     sender: UnboundedSender<Event>,
     worker: Handle,
+    /// What the next control is given.
+    gives: Handover,
     agenda: Agenda,
     /// Nothing before the node has begun.
     node: Option<Shown>,
@@ -198,22 +202,6 @@ impl Loop {
             let (processor, wall, waited) = (processor - before, began.wall(now), began.waited());
             self.pulse.turns.note(Turn { processor, wall, waited }, now);
         }
-    }
-
-    /// How the worker ended. Whoever wanted mcr to end while it was about to be followed by another wants that to end.
-    async fn ended(&mut self, events: &mut UnboundedReceiver<Event>) -> anyhow::Result<Ended> {
-        // What comes from now on is for who follows; what has come is told by a task of its own, once the runtime has looked.
-        if let Err(error) = sources::hold_signals() {
-            tracing::warn!(%error, "a stop that comes now may be lost");
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        let stops =
-            std::iter::from_fn(|| events.try_recv().ok()).filter(|event| matches!(event, Event::Stop)).count() > 0;
-        let mut ended = self.worker.ended();
-        if let Ok(Ended::Becomes(becomes)) = &mut ended {
-            becomes.is_to_end |= stops || self.pulse.progress.is_ending();
-        }
-        ended
     }
 
     fn hear(&mut self, event: Event) -> anyhow::Result<()> {
@@ -275,6 +263,7 @@ impl Loop {
 
     fn done(&mut self, Done { silenced, end }: Done) {
         self.worker.is_done();
+        self.gives.owe_reload(self.agenda.is_reload_due());
         if let Some((by, urgent)) = silenced {
             self.overtaken(by, &urgent);
         }
@@ -298,6 +287,7 @@ impl Loop {
     /// The configuration file is to be taken as it is now. One reload that waits will do.
     fn reload(&mut self) {
         self.agenda.reload();
+        self.gives.owe_reload(true);
     }
 
     fn tick(&mut self) {

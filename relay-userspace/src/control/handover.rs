@@ -11,6 +11,7 @@ use super::sources::hold_signals;
 use crate::events::logging::LogHandle;
 use crate::kernel::passing::{self, Waits};
 use anyhow::{Context as _, anyhow};
+use nix::sys::signal::{Signal, raise};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
@@ -50,6 +51,8 @@ struct Gives {
     unit: Option<Arc<OwnedFd>>,
     /// What was given, until this control is ready: the lock, the sockets, and the binary that was before.
     given: (Option<OwnedFd>, Option<Arc<Listening>>, Option<OwnedFd>),
+    /// Whether somebody has asked for the configuration file to be taken, and that is not done.
+    owes_reload: bool,
     /// Why this binary is not ready, for the one that comes back.
     fails: Option<String>,
     /// Why a newer binary was not, and this one came back.
@@ -138,6 +141,18 @@ impl Handover {
     /// This is what hangs up from now on. What was given closes only here.
     pub fn keep_unit(&self, unit: Option<Arc<OwnedFd>>) {
         self.gives().unit = unit;
+    }
+
+    /// Whether somebody has asked for the configuration file to be taken (SIGHUP), and that is still to be done: whoever
+    /// follows this control is told to.
+    pub fn owe_reload(&self, owes: bool) {
+        self.gives().owes_reload = owes;
+    }
+
+    /// Whether it is.
+    #[must_use]
+    pub fn owes_reload(&self) -> bool {
+        self.gives().owes_reload
     }
 
     /// Another control follows: the API's sockets stay when this API ends.
@@ -236,6 +251,10 @@ impl Handover {
         // A stop that comes now waits until the next one listens: it would end by it before it can hold it back.
         if let Err(error) = hold_signals() {
             tracing::warn!(%error, "a stop that comes now leaves lanes without a control");
+        } else if self.owes_reload()
+            && let Err(error) = raise(Signal::SIGHUP)
+        {
+            tracing::warn!(%error, "the configuration file is not taken, which somebody has asked for: mcr reload");
         }
         let give = || {
             let back = comes_back.then(|| File::open(RUNS).map(OwnedFd::from)).transpose()?;
@@ -351,55 +370,4 @@ pub fn own_path() -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Given, Handover, Listening, take};
-    use crate::control::lock;
-    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-    use std::net::TcpListener;
-    use std::os::fd::AsFd as _;
-    use std::os::unix::net::UnixListener;
-    use std::sync::Arc;
-
-    /// What a control that becomes another binary gives it.
-    fn given(handover: &Handover) -> Given {
-        let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
-        let (near, far) = pair.unwrap();
-        handover.send(near.as_fd(), None, false).unwrap();
-        take(far).unwrap()
-    }
-
-    #[test]
-    fn everything_that_is_given_is_taken_in_its_order() {
-        let folder = std::env::temp_dir().join(format!("mcr-handover-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let path = folder.join("mcr.sock");
-        let handover = Handover::default();
-        let taken = given(&handover);
-        assert!(taken.lock.is_none() && taken.listening.is_none() && taken.before.is_none());
-
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = tcp.local_addr().unwrap();
-        let unix = UnixListener::bind(&path).unwrap();
-        let place = (path.clone(), (1, 2));
-        let listening =
-            Listening { unix: unix.into(), place: place.clone(), tcp: Some(tcp.into()), stays: Arc::default() };
-        handover.listening(listening);
-        let taken = given(&handover).listening.unwrap();
-        assert_eq!(taken.place, place);
-        let [unix, tcp] = [&taken.unix, taken.tcp.as_ref().unwrap()].map(|fd| fd.try_clone().unwrap());
-        assert_eq!(TcpListener::from(tcp).local_addr().unwrap(), address);
-        assert_eq!(UnixListener::from(unix).local_addr().unwrap().as_pathname(), Some(path.as_path()));
-
-        handover.hold(lock::take(&folder, None).unwrap());
-        handover.has_ended();
-        let taken = given(&handover);
-        assert!(taken.listening.is_none());
-        drop(handover);
-        assert!(lock::take(&folder, None).is_err(), "who was given it holds it");
-        drop(lock::take(&folder, taken.lock).unwrap());
-        assert!(lock::take(&folder, None).is_err(), "it can be given on");
-        drop(taken.handover);
-        drop(lock::take(&folder, None).unwrap());
-        std::fs::remove_dir_all(folder).unwrap();
-    }
-}
+mod tests;

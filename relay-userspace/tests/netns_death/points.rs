@@ -1,8 +1,9 @@
 //! Control dies at each point of a start, of a take-over and of an upgrade where what it has done so far could be lost with it.
 
 use crate::control::kill_control;
-use crate::moments::{asks, has_taken_over, two_binaries, with_lanes};
-use crate::stage::{Account, RATE, SOON, Stage, wait_until};
+use crate::moments::{asks, beside, has_taken_over, two_binaries, with_lanes};
+use crate::refused::relays;
+use crate::stage::{Account, RATE, SOON, Stage, kill_now, wait_until};
 use bench::Relay;
 use nix::sys::signal::Signal;
 use std::fs;
@@ -184,6 +185,26 @@ fn mcr_is_ended_while_a_newer_control_hangs_with_the_lanes() {
         assert!(ended.success() && relay.lanes().is_empty(), "{ended}: {}", relay.process.last_words());
         let asked = asking.wait_with_output().unwrap();
         assert!(!asked.status.success(), "{asked:?}");
+    });
+}
+
+/// A second relay for a stage's file.
+pub(crate) const SECOND: &str = "\n[[relay]]\nname = \"two\"\ninput = { interface = \"in0\", group = \"239.1.1.2\", port = 5000 }\n\
+                                 outputs = [{ interface = \"out0\", group = \"239.9.1.1\", port = 5001 }]\n";
+
+/// SIGHUP comes while another control has the lanes, which dies.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_reload_that_is_asked_for_while_a_newer_control_has_the_lanes_is_carried_out() {
+    hangs(|relay, asking| {
+        let mark = relay.process.mark();
+        fs::write(relay.config(), fs::read_to_string(relay.config()).unwrap() + SECOND).unwrap();
+        relay.process.signal(Signal::SIGHUP).unwrap();
+        beside(relay).into_iter().for_each(kill_now);
+        asking.wait_with_output().unwrap();
+        let taken = relay.process.wait_for_after(mark, "the configuration file: reload all relays: applied", SOON);
+        assert!(taken.is_ok(), "{}", relay.process.last_words());
+        assert_eq!(relays(relay).len(), 2);
     });
 }
 

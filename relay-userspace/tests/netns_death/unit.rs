@@ -4,8 +4,8 @@
 
 use crate::control::kill_control;
 use crate::moments::{asks, two_binaries};
-use crate::points::{Point, build};
-use crate::refused::done;
+use crate::points::{Point, SECOND, build};
+use crate::refused::{done, relays};
 use crate::stage::{RATE, SOON, Stage, Traffic, kill_now, wait_until};
 use bench::Relay;
 use bench::clock::monotonic_ns;
@@ -185,6 +185,24 @@ fn a_newer_control_dies_as_soon_as_it_leads() {
     let main = runs.systemd.unit().main.unwrap();
     kill_now(main);
     runs.ends_with_the_unit();
+}
+
+/// SIGHUP comes while systemd is told of the newer control, which leads: it is that one's to carry out.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_reload_that_is_asked_for_while_a_newer_control_follows_is_carried_out_by_that() {
+    let stage = Stage::new(1);
+    let mut runs = Runs::on(&stage, "reload");
+    let [newer, _] = two_binaries(build(), runs.relay.folder());
+    runs.systemd.unit().is_busy_once_followed = true;
+    let mut asking = asks(&runs.relay).arg("upgrade").arg(&newer).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("systemd is not told of the newer control", || runs.systemd.unit().main.is_some());
+    fs::write(runs.relay.config(), fs::read_to_string(runs.relay.config()).unwrap() + SECOND).unwrap();
+    runs.relay.process.signal(Signal::SIGHUP).unwrap();
+    runs.systemd.unit().is_busy = false;
+    assert!(asking.wait().unwrap().success());
+    assert!(runs.relay.process.wait(SOON).unwrap().success());
+    wait_until("the file is not taken", || relays(&runs.relay).len() == 2);
 }
 
 #[test]

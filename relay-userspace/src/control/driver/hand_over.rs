@@ -1,13 +1,15 @@
 //! The end of the worker, and of this control where another follows: `docs/decisions/0030-an-upgrade-stands-on-two-feet.md`.
 
 use super::worker::Worker;
-use super::{Becomes, Ended};
+use super::{Becomes, Ended, Loop};
 use crate::control::agenda::End;
 use crate::control::book::differences;
 use crate::control::desk::{Applied, Asked, Desk, Refusal};
+use crate::control::event::Event;
 use crate::control::handover::{Handover, own_path};
 use crate::control::predecessor::Predecessor;
 use crate::control::progress::Progress;
+use crate::control::sources;
 use crate::control::successor::{Successor, Unfit};
 use crate::control::upgrade;
 use crate::events::audit::audit;
@@ -16,6 +18,8 @@ use anyhow::Context as _;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Longer than a newer control has for all of its steps: until then this one is not stuck.
 const HANDS_OVER_WITHIN_NS: u64 = 40_000_000_000;
@@ -118,6 +122,38 @@ impl Worker {
     }
 }
 
+impl Loop {
+    /// How the worker ended. What was asked of mcr while it was about to be followed by another is asked of that.
+    pub(super) async fn ended(&mut self, events: &mut UnboundedReceiver<Event>) -> anyhow::Result<Ended> {
+        // What comes from now on is for who follows; what has come is told by a task of its own, once the runtime has looked.
+        if let Err(error) = sources::hold_signals() {
+            tracing::warn!(%error, "a stop that comes now may be lost");
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let mut stops = self.pulse.progress.is_ending();
+        while let Ok(event) = events.try_recv() {
+            match event {
+                Event::Stop => stops = true,
+                Event::Reload => self.gives.owe_reload(true),
+                _ => {}
+            }
+        }
+        let mut ended = self.worker.ended();
+        match &mut ended {
+            Ok(Ended::Becomes(becomes)) => becomes.is_to_end |= stops,
+            Ok(Ended::Followed(pid)) => {
+                let asked = [(stops, Signal::SIGTERM), (self.gives.owes_reload(), Signal::SIGHUP)];
+                for (_, signal) in asked.into_iter().filter(|(is_asked, _)| *is_asked) {
+                    // One that is gone is followed by another.
+                    let _ = kill(Pid::from_raw(pid.cast_signed()), signal);
+                }
+            }
+            _ => {}
+        }
+        ended
+    }
+}
+
 /// The newer control takes the lanes over. Where it fails, this one begins anew.
 async fn hand_over(desk: &Desk, Follows { mut successor, asked, applied }: Follows, progress: &Progress) -> Ended {
     let is_ending = || progress.is_ending();
@@ -144,11 +180,7 @@ async fn hand_over(desk: &Desk, Follows { mut successor, asked, applied }: Follo
         tracing::error!("the newer control does not say that it leads: {unfit}");
     }
     answer(desk, asked, Ok(applied));
-    if is_ending() {
-        // It came too late for this one.
-        let _ = kill(Pid::from_raw(successor.pid().cast_signed()), Signal::SIGTERM);
-    }
-    Ended::Followed
+    Ended::Followed(successor.pid())
 }
 
 /// This control, once more.
