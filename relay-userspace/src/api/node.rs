@@ -17,13 +17,16 @@ use axum::response::Response;
 use axum::{Extension, Json};
 use serde::Deserialize;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 use tokio::time::timeout;
 use utoipa::IntoParams;
 
-/// A control that has not answered for so long hangs.
-const HANGS: Duration = Duration::from_secs(5);
-const HANGING: &str = "control does not answer: mcr is started in its place without asking it";
+/// A control that has not answered for so long is looked at: it hangs, or is busy.
+const LOOKED_AT: Duration = Duration::from_secs(5);
+/// And from then on so often.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const HANGING: &str = "control hangs: mcr is started in its place without asking it";
 
 /// The node at a glance.
 #[utoipa::path(get, path = "/api/v1/status", tag = "node", responses((status = 200, body = Status)))]
@@ -95,19 +98,30 @@ pub(super) async fn rollback(
 }
 
 /// Control anew, in the same process, and nothing else: the lanes relay on, and no packet is lost. Whoever asks meanwhile
-/// waits for the answer of the new one. The answer comes before that is in charge: its `started_ns` is another. It works
-/// also when control hangs.
+/// waits for the answer of the new one. The answer comes before that is in charge: its `started_ns` is another. What was
+/// asked for before is carried out first: 504 with the number of the change says that this takes long. A control that hangs,
+/// as /livez tells, is replaced all the same.
 #[utoipa::path(post, path = "/api/v1/restart", tag = "node", params(Dry), responses((status = 200, body = Applied)))]
 pub(super) async fn restart(
     State(api): State<Api>,
     Asking(who): Asking,
     Params(dry): Params<Dry>,
 ) -> Result<Json<Applied>, Problem> {
-    if let Ok(answered) = timeout(HANGS, ask(&api, who.clone(), Ask::Restart, dry)).await {
-        return answered.map(Json);
+    let mut asked = pin!(ask(&api, who.clone(), Ask::Restart, dry));
+    let mut patience = LOOKED_AT;
+    loop {
+        match timeout(patience, asked.as_mut()).await {
+            Ok(answered) => return answered.map(Json),
+            Err(_) if api.sight.live().status == "ok" => patience = LOOK_AGAIN,
+            Err(_) => break,
+        }
     }
     if dry.dry_run {
         return Err(Problem::new(Kind::NoAnswer, HANGING));
+    }
+    // Whoever asked for one of these finds what became of it: nothing else is told of it any more.
+    for record in api.desk.changes.list() {
+        audit::cut_off(&record).into_iter().for_each(|event| api.desk.events.record(event));
     }
     let refused = Refusal::Unavailable(HANGING);
     api.desk.events.record(audit::audit(&who, &Ask::Restart, &[], &[], &Err(refused)));

@@ -19,8 +19,8 @@ use tokio::time::{Instant, sleep, timeout};
 const SOON: Duration = Duration::from_secs(30);
 /// The node at a glance is told by a thread that waits for nothing: a control that does not tell it in so long stands still.
 const STANDS_STILL: Duration = Duration::from_secs(3);
-/// A control that hangs is replaced by the thread that was asked after five seconds; it takes no longer to say so.
-const ASKED: Duration = Duration::from_secs(10);
+/// A control that is busy has thirty seconds; then the number of the change is the answer.
+const ASKED: Duration = Duration::from_secs(40);
 /// A process that was killed is gone so soon, unless the kernel holds it.
 const KILLED: Duration = Duration::from_secs(5);
 /// Whoever starts control again when it has ended does so within this.

@@ -3,6 +3,7 @@
 use super::{Event, Kind, Level};
 use crate::config::relay_to_json;
 use crate::control::desk::{Applied, Ask, Refusal, Switch, Who};
+use crate::control::history::Record;
 use crate::control::tag;
 use relay_common::plan::Relay;
 use serde_json::{Map, Value};
@@ -49,6 +50,28 @@ pub fn audit(who: &Who, ask: &Ask, before: &[Relay], after: &[Relay], outcome: &
         Ok(applied) => event.with("outcome", "applied").with("generation", applied.generation),
         Err(refusal) => event.with("outcome", "refused").with("error", refusal.to_string()).at(Level::Warn),
     }
+}
+
+/// The event of a change that is not over and of which nobody will hear any more: control hangs, and another is put in its
+/// place. Another restart is what it was to be.
+#[must_use]
+pub fn cut_off(record: &Record) -> Option<Event> {
+    let Record { id, who, what, relay, dry, begun, over, .. } = record;
+    if *dry || over.is_some() || *what == self::what(&Ask::Restart).0 {
+        return None;
+    }
+    let (outcome, error) = match begun {
+        Some(_) => ("unknown", "control hung in the middle of it and was started anew: see what is in force"),
+        None => ("refused", "control hung before it was begun and was started anew: ask again"),
+    };
+    let object = relay.as_ref().map_or_else(|| "all relays".to_owned(), |name| format!("relay \"{name}\""));
+    let event = Event::new(Kind::Audit, format!("{who}: {what} {object}: {outcome}: {error}")).at(Level::Warn);
+    let event = event.with("who", who.as_str()).with("what", *what).with("change", *id);
+    let event = event.with("outcome", outcome).with("error", error);
+    Some(match relay {
+        Some(relay) => event.with("relay", relay.as_str()),
+        None => event,
+    })
 }
 
 /// The event of another level of the log. It is told before the level counts.
@@ -134,10 +157,11 @@ fn definitions(is_one: bool, relays: &[Relay], others: &[Relay]) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::{audit, log_level};
+    use super::{audit, cut_off, log_level};
     use crate::config::parse;
     use crate::control::desk::{Applied, Ask, Expected, Refusal, Switch, Who};
     use crate::control::edit::{Change, Edit};
+    use crate::control::history::Changes;
     use crate::events::{Event, Level};
     use relay_common::plan::Relay;
     use relay_common::selector::Selector;
@@ -238,6 +262,28 @@ mod tests {
         assert_eq!(with(applied()).client.as_deref(), Some("uid 7"));
         let changes = vec!["add relay \"r1\"".to_owned()];
         assert_eq!(with(applied().map(|applied| Applied { changes, ..applied })).client, None);
+    }
+
+    #[test]
+    fn what_a_control_that_hangs_was_asked_for_is_told() {
+        let changes = Changes::default();
+        let who = Who::User { uid: 7, pid: 1 };
+        let begun = changes.ask(&who, &Ask::Remove { name: "r7".into(), expected: Expected::Anything }, false);
+        changes.begun(begun);
+        let waits = changes.ask(&who, &Ask::Reload, false);
+        let over = changes.ask(&who, &Ask::Reload, false);
+        changes.over(over, &applied());
+        let _dry = changes.ask(&who, &Ask::Reload, true);
+        let _restart = changes.ask(&who, &Ask::Restart, false);
+        let told: Vec<Event> = changes.list().iter().filter_map(cut_off).collect();
+        let fields =
+            told.iter().map(|event| ["change", "outcome", "relay"].map(|name| event.fields.get(name).cloned()));
+        let expected = [
+            [Some(waits.into()), Some("refused".into()), None],
+            [Some(begun.into()), Some("unknown".into()), Some("r7".into())],
+        ];
+        assert_eq!(fields.collect::<Vec<_>>(), expected);
+        assert!(told.iter().all(|event| event.kind.is_audit() && event.fields["who"] == "uid 7"));
     }
 
     #[test]

@@ -1,14 +1,20 @@
 //! Control is started anew under traffic, and nobody knows but who asked for it.
 
 use super::desk::Desk;
+use super::waits::wait_for;
 use crate::rig::Rig;
+use bench::clock::Deadline;
 use bench::links::ip;
 use bench::sys::traced::Traced;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use serde_json::Value;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
@@ -155,5 +161,45 @@ fn a_control_that_hangs_is_started_anew_too() {
     assert!(begins > began && same == pid && show.mcr.lanes() == lanes);
     drop(held);
     assert_eq!(desk.failing(), []);
+    show.mcr.stop().unwrap();
+}
+
+/// A change waits for a disk that hangs, and a restart for the change: whoever asked for either is answered.
+#[test]
+#[ignore = "needs root: cargo xtask test netns"]
+fn a_control_that_is_busy_is_started_anew_when_it_has_done_what_it_is_at() {
+    let rig = Rig::new(1);
+    let show = rig.start(RELAY);
+    let desk = Desk::of(&show.mcr);
+    let (began, pid) = control(&desk);
+    let [disk, aside] = ["relays.toml.new", "aside"].map(|name| show.mcr.folder().join(name));
+    mkfifo(&disk, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    let asks = |words: &[&str]| desk.command(words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let add = asks(&["relay", "add", "two", "--in", "in0/239.1.1.2:5000", "--out", "out0/239.2.1.3:5001"]);
+    wait_for(&desk, "create", "running");
+    let restart = asks(&["restart"]);
+    wait_for(&desk, "restart", "queued");
+    // A control that hangs would be replaced by then.
+    let deadline = Deadline::after(PATIENCE);
+    while desk.json(&["status"])["doing"]["step"]["since_s"].as_f64().is_none_or(|since| since < 8.0) {
+        assert!(!deadline.passed(), "the change does not wait for the disk");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(control(&desk), (began, pid));
+    // The disk is well again, and what hangs there fails: a pipe cannot be flushed.
+    fs::rename(&disk, &aside).unwrap();
+    File::open(&aside).unwrap().read_to_end(&mut Vec::new()).unwrap();
+    let added = add.wait_with_output().unwrap();
+    assert_eq!(added.status.code(), Some(1), "{added:?}");
+    let restarted = restart.wait_with_output().unwrap();
+    assert!(restarted.status.success(), "{restarted:?}");
+    let (begins, same) = control(&desk);
+    assert!(begins > began && same == pid);
+    let told = desk.done(&["events", "--kind", "audit.change", "--json"]);
+    let outcomes = told.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let outcomes =
+        outcomes.map(|event| ["what", "outcome"].map(|field| event["fields"][field].as_str().map(str::to_owned)));
+    let expected = [["create", "refused"], ["restart", "applied"]].map(|pair| pair.map(|word| Some(word.to_owned())));
+    assert_eq!(outcomes.collect::<Vec<_>>(), expected);
     show.mcr.stop().unwrap();
 }

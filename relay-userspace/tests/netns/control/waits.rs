@@ -202,7 +202,7 @@ fn a_disk_that_hangs_for_eight_seconds_makes_nobody_unwell_and_is_told() {
 
 /// Waits until a change is in that state, and says its number.
 #[track_caller]
-fn wait_for(desk: &Desk, what: &str, state: &str) -> Value {
+pub(super) fn wait_for(desk: &Desk, what: &str, state: &str) -> Value {
     let deadline = Deadline::after(NOTED);
     loop {
         let all = desk.json(&["changes"]);
