@@ -2,7 +2,7 @@
 //! was dead, lanes have a moment more.
 
 use crate::container::Container;
-use crate::stage::{Stage, Traffic, now, wait_until};
+use crate::stage::{Stage, Traffic, now};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::process::{Command, Stdio};
@@ -27,10 +27,6 @@ fn stop(stage: &Stage, traffic: &Traffic, allowed: Duration) {
 fn control(container: &Container) -> Option<i32> {
     let lanes = container.lanes();
     container.processes("mcr").into_iter().find(|pid| !lanes.contains(pid))
-}
-
-fn is_there(container: &Container, process: i32) -> bool {
-    container.processes("mcr").contains(&process)
 }
 
 /// Whether a process does not die of a signal, because it is to hear it later.
@@ -111,15 +107,11 @@ fn while_the_unit_waits_for_its_restart_after_an_upgrade() {
     let traffic = stage.stream();
     traffic.flows();
     let old = control(container).unwrap();
-    let mut asked = Command::new(bench::relay::binary());
-    asked.args(["upgrade", "/usr/local/bin/mcr-other", "--socket"]).arg(container.inside("/run/mcr/mcr.sock"));
-    let mut asked = asked.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    // The old one ends as soon as the newer one leads.
-    wait_until(|| format!("the old control is there: {}", container.journal()), || !is_there(container, old));
+    stage.mcr(&["upgrade", "/usr/local/bin/mcr-other"]);
     let newer = control(container).expect("both controls have ended");
+    assert_ne!(newer, old);
     kill(Pid::from_raw(newer), Signal::SIGKILL).unwrap();
     container.wait_for_state("auto-restart");
-    asked.wait().unwrap();
     traffic.flows();
     stop(&stage, &traffic, UNASKED);
 }
