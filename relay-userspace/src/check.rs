@@ -6,12 +6,13 @@ mod show; // a table for people
 
 pub use show::show_table;
 
-use crate::config::{self, Configuration, Errors};
-use crate::link::hint::Hint;
-use crate::observe::warnings;
 use relay_common::facts::Facts;
 use relay_common::plan::Plan;
 use relay_common::table::{Compiled, Placement, compile};
+use relay_config as config;
+use relay_config::{Configuration, Errors};
+use relay_control::link::hint::Hint;
+use relay_control::observe::warnings;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::{self, Write};

@@ -1,15 +1,15 @@
 //! The command `mcr links`: what each link can do, what MCR would use, and what hurts.
 
-use crate::args::Links;
-use crate::kernel::release;
-use crate::link::ability::Ability;
-use crate::link::hardware::{Cores, Interrupt};
-use crate::link::hint::{self, Use};
-use crate::link::netlink::Netlink;
-use crate::link::xdp::{Netdev, Support};
 use anyhow::{Context, bail};
+use relay_cli::args::Links;
 use relay_common::facts::Link;
 use relay_common::faults;
+use relay_control::link::ability::Ability;
+use relay_control::link::hardware::{Cores, Interrupt};
+use relay_control::link::hint::{self, Use};
+use relay_control::link::netlink::Netlink;
+use relay_control::link::release;
+use relay_control::link::xdp::{Netdev, Support};
 use serde::Serialize;
 use std::io::Write;
 
@@ -134,7 +134,7 @@ pub async fn read(names: &[String], usage: &Use) -> anyhow::Result<Vec<View>> {
         |reading| if names.is_empty() { reading.link.name != "lo" } else { names.contains(&reading.link.name) },
     );
     let netdev = Netdev::open().context("cannot ask the kernel what drivers can do")?;
-    let view = |reading: crate::link::netlink::Reading| {
+    let view = |reading: relay_control::link::netlink::Reading| {
         let has_vlans = vlan_devices.iter().any(|device| device.parent_ifindex == reading.link.ifindex);
         let usage = Use { vlans: usage.vlans || has_vlans, ..usage.clone() };
         View::new(&Ability::of(reading, &all, netdev.as_ref()), &usage)

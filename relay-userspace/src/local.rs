@@ -1,10 +1,10 @@
 //! What this machine knows of a node whose control does not answer: its lock, and what its lanes say.
 
-use crate::api::model::Health;
-use crate::cli::local::{Away, Later, LocalNode};
-use crate::control::{away, lock};
-use crate::kernel::process;
-use crate::observe::health::while_away;
+use relay_cli::local::{Away, Later, LocalNode};
+use relay_config::model::Health;
+use relay_control::observe::health::while_away;
+use relay_control::{away, lock};
+use relay_engine::sys::process;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::time::Duration;

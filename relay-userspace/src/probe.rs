@@ -1,22 +1,23 @@
 //! The command `mcr probe`: what a link really does when a program is attached and sockets are bound, found out by doing
 //! it. It sends nothing and leaves nothing behind.
 
-use crate::args::Probe;
-use crate::kernel::program::{Loading, Program};
-use crate::kernel::release;
-use crate::link::ability::Ability;
-use crate::link::hint::{self, Hint, KERNEL_FAULT, Use};
-use crate::link::netlink::{Netlink, Reading};
-use crate::link::quirk;
-use crate::link::xdp::Netdev;
-use crate::memory::{self, Mapping};
-use crate::xsk::port::Port;
-use crate::xsk::socket::{self, Bound, SocketError, Wanted};
-use crate::{clock, preflight};
 use anyhow::{Context, bail, ensure};
+use relay_cli::args::Probe;
 use relay_common::faults;
 use relay_common::plan::{Mode, ZeroCopy};
 use relay_common::table::{longest_mtu, longest_mtu_in_kilobytes};
+use relay_control::bpf::program::{Loading, Program};
+use relay_control::link::ability::Ability;
+use relay_control::link::hint::{self, Hint, KERNEL_FAULT, Use};
+use relay_control::link::netlink::{Netlink, Reading};
+use relay_control::link::quirk;
+use relay_control::link::release;
+use relay_control::link::xdp::Netdev;
+use relay_control::preflight;
+use relay_engine::clock;
+use relay_engine::memory::{self, Mapping};
+use relay_engine::xsk::port::Port;
+use relay_engine::xsk::socket::{self, Bound, SocketError, Wanted};
 use std::io::Write;
 use std::os::fd::AsFd as _;
 use std::time::Duration;

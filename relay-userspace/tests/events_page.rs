@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use relay_userspace::events::Kind;
+use relay_control::events::Kind;
 use std::fmt::Write as _;
 use std::{env, fs, path::Path};
 
@@ -31,7 +31,7 @@ fn page() -> String {
 const HEAD: &str = "\
 # Every event
 
-This page is made from the code: `relay-userspace/src/events/event.rs`. Names and fields are stable.
+This page is made from the code: `relay-userspace/control/src/events/event.rs`. Names and fields are stable.
 
 An event is a line of the log and an entry of `/api/v1/events`. With `--log-format json` a line is one JSON object with `time`
 (RFC 3339, UTC), `level` (`error`, `warn`, `info`), `event` and `text`, and the event's fields beside them; a line that is no event

@@ -5,7 +5,7 @@
 
 use relay_common::faults::{FAULTS, Fault};
 use relay_common::release::Version;
-use relay_userspace::preflight::features::Feature;
+use relay_control::preflight::features::Feature;
 use std::fmt::Write as _;
 use std::{env, fs, path::Path};
 

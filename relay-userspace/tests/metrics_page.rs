@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use relay_userspace::observe::metrics::{Type, families};
+use relay_control::observe::metrics::{Type, families};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::process::Command;
@@ -25,7 +25,7 @@ fn the_page_is_what_the_code_says() {
 
 fn page() -> String {
     let mut page = String::from(
-        "# Every metric\n\nThis page is made from the code: `relay-userspace/src/observe/metrics/table.rs`. `/metrics` is \
+        "# Every metric\n\nThis page is made from the code: `relay-userspace/control/src/observe/metrics/table.rs`. `/metrics` is \
          Prometheus' text format, or OpenMetrics for whoever asks by the header Accept; gzip for who accepts it; at most a second \
          old. `/metrics?family=mcr_relay_packets,mcr_link_*` chooses families by name or pattern. Times are in seconds, counters end in \
          `_total`; bytes are those of IP packets. Counters of a relay begin at 0 with it and go with it.\n\n\

@@ -1,7 +1,7 @@
 //! docs/openapi.json is what the code serves. `MCR_WRITE_DOCS=1 cargo test -p relay-userspace --test openapi_document`
 //! writes it anew.
 
-use relay_userspace::api::document;
+use relay_api::document;
 use std::{env, fs, path::Path};
 
 #[test]

@@ -4,8 +4,8 @@
 use relay_common::facts::{Facts, Link, Neighbour, VlanDevice};
 use relay_common::plan::Plan;
 use relay_common::table::{Placement, compile};
+use relay_config::{SCHEMA, load, parse};
 use relay_userspace::check::{Found, Options, Seen, as_text};
-use relay_userspace::config::{SCHEMA, load, parse};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;

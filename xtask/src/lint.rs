@@ -34,13 +34,20 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         }
         Err(error) => {
             eprintln!("xtask: skipped: what runs in the kernel, and relay-userspace with it inside: {error:#}");
-            let others = ["--workspace", "--exclude=relay-ebpf", "--exclude=bench-ebpf", "--exclude=relay-userspace"];
+            let others = [
+                "--workspace",
+                "--exclude=relay-ebpf",
+                "--exclude=bench-ebpf",
+                "--exclude=relay-control",
+                "--exclude=relay-api",
+                "--exclude=relay-userspace",
+            ];
             clippy(workspace, "the host crates", &[&others[..], &["--all-features"]].concat())?;
             document(workspace, &others)?;
         }
     }
-    let bare = ["--package=relay-userspace", "--no-default-features"];
-    clippy(workspace, "relay-userspace without eBPF", &bare)?;
+    let bare = ["--package=relay-control", "--package=relay-api", "--package=relay-userspace", "--no-default-features"];
+    clippy(workspace, "mcr without eBPF", &bare)?;
     let bare = ["--package=relay-common", "--no-default-features"];
     clippy(workspace, "relay-common without alloc", &bare)?;
     deny(workspace, args.deny)

@@ -9,6 +9,7 @@ use crate::workspace::Workspace;
 use self::tree::Tree;
 
 mod common; // relay-common knows no Linux, no clock, no socket
+mod layers; // which crate may depend on which
 mod paths; // every file that a page names is there
 mod shape; // how long a file is, and how it begins
 mod tree; // the files, as text
@@ -39,11 +40,12 @@ struct Check {
     find: fn(&Tree) -> Vec<Fault>,
 }
 
-const CHECKS: [Check; 7] = [
+const CHECKS: [Check; 8] = [
     Check { rule: "a Rust file has at most 400 lines", find: shape::long_files },
     Check { rule: "a Rust file begins by saying what it is (`//!`)", find: shape::silent_files },
     Check { rule: "unsafe lives at the addresses of docs/ARCHITECTURE.md", find: unsafe_code::strays },
     Check { rule: "relay-common knows no Linux, no clock, no socket: zerocopy only, no std", find: common::effects },
+    Check { rule: "the inner crates of relay-userspace depend in one direction", find: layers::upward },
     Check { rule: "the two ways in README.md name files that exist", find: paths::ways },
     Check { rule: "every file that README.md, CONTRIBUTING.md and docs/ name exists", find: paths::named_files },
     Check {

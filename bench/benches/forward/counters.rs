@@ -3,7 +3,7 @@
 use crate::case::Case;
 use relay_common::counters::LaneCounter;
 use relay_common::drops::Drop;
-use relay_userspace::memory::counters::Counters;
+use relay_engine::memory::counters::Counters;
 use std::hint::black_box;
 
 /// As a lane has them by default.

@@ -41,7 +41,7 @@ fn play_all(parts: &Parts) -> Result<()> {
     table.close(parts, &guest)
 }
 
-/// With frames of 2048 bytes this NIC would receive 1024 at once: see relay-userspace/src/link/quirk.rs.
+/// With frames of 2048 bytes this NIC would receive 1024 at once: see relay-userspace/control/src/link/quirk.rs.
 const ONE: &str = r#"
 [lanes]
 frame_size = 4096

@@ -1,13 +1,13 @@
 //! `mcr check --kernel`: what this kernel has of what mcr needs, found out by trying, and its known faults.
 
-use crate::kernel::release;
-use crate::link::ability::Ability;
-use crate::link::hint::{Hint, KERNEL_FAULT, Use, hints};
-use crate::link::netlink::Netlink;
-use crate::link::xdp::Netdev;
-use crate::preflight;
-use crate::preflight::features::Features;
 use anyhow::Context as _;
+use relay_control::link::ability::Ability;
+use relay_control::link::hint::{Hint, KERNEL_FAULT, Use, hints};
+use relay_control::link::netlink::Netlink;
+use relay_control::link::release;
+use relay_control::link::xdp::Netdev;
+use relay_control::preflight;
+use relay_control::preflight::features::Features;
 use serde_json::json;
 use std::io::Write;
 
@@ -54,7 +54,7 @@ async fn faults() -> anyhow::Result<Vec<(String, Hint)>> {
     let netdev = Netdev::open().context("cannot ask the kernel what drivers can do")?;
     let usage = Use { release: release::running(), ..Use::default() };
     let readings = netlink.readings(None).await.context("cannot read the links")?;
-    let of_link = |reading: crate::link::netlink::Reading| {
+    let of_link = |reading: relay_control::link::netlink::Reading| {
         let name = reading.link.name.clone();
         let found = hints(&Ability::of(reading, &[], netdev.as_ref()), &usage).into_iter();
         found.filter(|hint| hint.name == KERNEL_FAULT).map(move |hint| (name.clone(), hint)).collect::<Vec<_>>()
@@ -65,8 +65,8 @@ async fn faults() -> anyhow::Result<Vec<(String, Hint)>> {
 #[cfg(test)]
 mod tests {
     use super::text;
-    use crate::link::hint::Hint;
-    use crate::preflight::features::{Feature, Features, State};
+    use relay_control::link::hint::Hint;
+    use relay_control::preflight::features::{Feature, Features, State};
 
     #[test]
     fn the_last_line_says_whether_mcr_runs() {

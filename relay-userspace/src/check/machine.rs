@@ -1,15 +1,16 @@
 //! What of a configuration would not work on this machine: what `mcr run` would refuse, and what it would go without.
 
 use super::Seen;
-use crate::api;
-use crate::config::{self, Configuration, Errors};
-use crate::control::book::Book;
-use crate::control::lane_user::LaneUser;
-use crate::control::{advice, door, facts, fits, lock, store};
-use crate::preflight;
 use nix::unistd::{AccessFlags, eaccess};
+use relay_api as api;
 use relay_common::plan::Relay;
 use relay_common::table::{Placement, compile};
+use relay_config as config;
+use relay_config::{Configuration, Errors};
+use relay_control::book::Book;
+use relay_control::lane_user::LaneUser;
+use relay_control::preflight;
+use relay_control::{advice, door, facts, fits, lock, store};
 use std::path::{Path, PathBuf};
 
 /// Where `mcr run` keeps things.
@@ -67,7 +68,7 @@ pub async fn look(file: &Path, configuration: &Configuration, folders: &Folders)
     }
 }
 
-type Links = (relay_common::facts::Facts, Vec<(String, crate::link::hint::Hint)>, Vec<String>, Vec<String>);
+type Links = (relay_common::facts::Facts, Vec<(String, relay_control::link::hint::Hint)>, Vec<String>, Vec<String>);
 
 /// What is known of links, and what does not go together with it: of the file and what came through the API.
 async fn links(book: &Book, runs: bool, may_run: bool) -> anyhow::Result<Links> {
@@ -76,7 +77,7 @@ async fn links(book: &Book, runs: bool, may_run: bool) -> anyhow::Result<Links> 
     let place = Placement::new(&plan, &facts, None);
     let hints = advice::hints_of_links(&plan, &place).await?;
     let (kernel, other): (Vec<_>, Vec<_>) = hints.into_iter().partition(|(_, hint)| advice::is_kernel_fault(hint));
-    let is_others = |(_, hint): &&(String, crate::link::hint::Hint)| !runs && hint.name == "other-program";
+    let is_others = |(_, hint): &&(String, relay_control::link::hint::Hint)| !runs && hint.name == "other-program";
     let beside = other.iter().filter(is_others).map(|(_, hint)| format!("{}; remedy: {}", hint.text, hint.remedy));
     let mut refusals = if may_run { fits::refusals(&plan, &place, &facts, runs) } else { Vec::new() };
     if !book.of_api.is_empty() {

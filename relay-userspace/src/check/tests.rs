@@ -1,7 +1,7 @@
 //! What a checked file looks like, for people and for programs.
 
 use super::{Options, Seen, run};
-use crate::link::hint::Hint;
+use relay_control::link::hint::Hint;
 use std::path::PathBuf;
 
 /// A file that is gone when the test is over.

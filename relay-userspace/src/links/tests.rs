@@ -1,9 +1,9 @@
 //! The table for people and the JSON for programs.
 
 use super::*;
-use crate::link::ethtool::{Channels, Driver, Feature, Features};
-use crate::link::hardware::Hardware;
-use crate::link::netlink::Reading;
+use relay_control::link::ethtool::{Channels, Driver, Feature, Features};
+use relay_control::link::hardware::Hardware;
+use relay_control::link::netlink::Reading;
 
 fn ability() -> Ability {
     Ability {

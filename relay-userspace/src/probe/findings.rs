@@ -1,6 +1,6 @@
 //! What probing a link found, as lines for people and as data for programs.
 
-use crate::link::ability::Ability;
+use relay_control::link::ability::Ability;
 use serde::Serialize;
 use std::fmt;
 

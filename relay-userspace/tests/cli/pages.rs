@@ -2,8 +2,8 @@
 //! writes docs/mcr.1 anew.
 
 use clap::CommandFactory as _;
-use relay_userspace::args::{Cli, Shell};
-use relay_userspace::cli::{complete, manual};
+use relay_cli::args::{Cli, Shell};
+use relay_cli::{complete, manual};
 use std::path::Path;
 
 /// The name of every command, and of every one below.

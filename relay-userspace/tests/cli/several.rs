@@ -4,7 +4,7 @@ use crate::play::{Body, State, json_body, problem};
 use hyper::{Method, Response};
 use relay_common::plan::Relay;
 use relay_common::selector::Selector;
-use relay_userspace::config::parse_relay;
+use relay_config::parse_relay;
 use serde_json::{Value, json};
 
 impl State {

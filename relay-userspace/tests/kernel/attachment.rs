@@ -5,7 +5,7 @@
 use nix::sched::{CloneFlags, unshare};
 use relay_common::abi::{Address, InputKey, InputValue};
 use relay_common::decide::Verdict;
-use relay_userspace::kernel::program::{Loading, Program};
+use relay_control::bpf::program::{Loading, Program};
 use std::io::Error;
 use std::net::UdpSocket;
 use std::os::fd::{FromRawFd as _, OwnedFd};

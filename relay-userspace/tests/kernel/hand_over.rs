@@ -6,9 +6,9 @@ use crate::socket::xdp_socket;
 use relay_common::abi::{Address, MacKey, SourceKey};
 use relay_common::decide::Verdict;
 use relay_common::plan::Mode;
-use relay_userspace::kernel::attached::Attached;
-use relay_userspace::kernel::link::{Hook, LinkInfo};
-use relay_userspace::kernel::program::{Program, ProgramError};
+use relay_control::bpf::attached::Attached;
+use relay_control::bpf::link::{Hook, LinkInfo};
+use relay_control::bpf::program::{Program, ProgramError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd as _, OwnedFd};
 
@@ -74,7 +74,7 @@ fn parts_that_do_not_belong_together_are_refused() {
     let files = one.parts().map(|(name, _)| (name, OwnedFd::from(file.try_clone().unwrap())));
     let error = Program::adopt(files).err().unwrap();
     assert!(matches!(error, ProgramError::Foreign(_)), "{error}");
-    let error = Attached::adopt(file.into(), relay_userspace::kernel::link::Hook::Native, false).err().unwrap();
+    let error = Attached::adopt(file.into(), relay_control::bpf::link::Hook::Native, false).err().unwrap();
     assert!(matches!(error, ProgramError::Attached { .. }), "{error}");
 }
 

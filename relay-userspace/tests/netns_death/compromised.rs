@@ -10,10 +10,10 @@ use bench::Relay;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::socket::{MsgFlags, SockaddrIn, SockaddrIn6, SockaddrLike, recv, sendto};
-use relay_userspace::control::process::LaneProcess;
-use relay_userspace::control::talk::Shown;
-use relay_userspace::kernel::multicast;
-use relay_userspace::memory::{Mapping, PAGE};
+use relay_control::process::LaneProcess;
+use relay_control::talk::Shown;
+use relay_engine::memory::{Mapping, PAGE};
+use relay_engine::sys::multicast;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 #[cfg(feature = "chaos")]

@@ -10,7 +10,7 @@ use crate::stage::{RATE, SOON, Stage, Traffic, kill_now, wait_until};
 use bench::Relay;
 use bench::clock::monotonic_ns;
 use nix::sys::signal::Signal;
-use relay_userspace::kernel::passing::{self, Waits};
+use relay_engine::sys::fd_passing::{self as passing, Waits};
 use std::fs;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixDatagram;

@@ -3,7 +3,7 @@
 use crate::line::{Line, ONE, printed};
 use bench::links::ip;
 use bench::relay::binary;
-use relay_userspace::preflight::features::{Feature, Need};
+use relay_control::preflight::features::{Feature, Need};
 use serde_json::Value;
 use std::thread;
 

@@ -8,8 +8,8 @@ use bench::source::send_frames;
 use bench::{Process, Sink, ledger::Ledger, sink::Flow};
 use nix::fcntl::{Flock, FlockArg};
 use relay_common::plan::Mode;
-use relay_userspace::kernel::attached::Attached;
-use relay_userspace::kernel::program::{Loading, Program};
+use relay_control::bpf::attached::Attached;
+use relay_control::bpf::program::{Loading, Program};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,8 +1,8 @@
 //! The kernel's notices arrive, and lost ones are known to be lost.
 
 use crate::wire::{Wire, soon};
-use relay_userspace::link::event::{LinkEvent, LinkEvents};
-use relay_userspace::link::netlink::Netlink;
+use relay_control::link::event::{LinkEvent, LinkEvents};
+use relay_control::link::netlink::Netlink;
 use std::io::Write;
 use std::process::{Command, Stdio};
 

@@ -1,10 +1,10 @@
 //! What is read of a link is what was made.
 
 use crate::wire::Wire;
-use relay_userspace::args::Links;
-use relay_userspace::link::ability::Ability;
-use relay_userspace::link::netlink::{LinkError, Netlink};
-use relay_userspace::link::xdp::Netdev;
+use relay_cli::args::Links;
+use relay_control::link::ability::Ability;
+use relay_control::link::netlink::{LinkError, Netlink};
+use relay_control::link::xdp::Netdev;
 use relay_userspace::links;
 use std::net::Ipv6Addr;
 use std::process::Command;

@@ -2,10 +2,10 @@
 
 use crate::wire::Wire;
 use relay_common::plan::ZeroCopy;
-use relay_userspace::memory::Mapping;
-use relay_userspace::xsk::levels::{Levels, levels};
-use relay_userspace::xsk::options::{Statistics, statistics};
-use relay_userspace::xsk::socket::{Wanted, create};
+use relay_engine::memory::Mapping;
+use relay_engine::xsk::levels::{Levels, levels};
+use relay_engine::xsk::options::{Statistics, statistics};
+use relay_engine::xsk::socket::{Wanted, create};
 use std::os::fd::AsFd as _;
 
 const RING: u32 = 64;

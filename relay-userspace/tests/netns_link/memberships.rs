@@ -2,7 +2,7 @@
 
 use crate::wire::Wire;
 use bench::clock::monotonic_ns;
-use relay_userspace::control::membership::{Limits, Memberships};
+use relay_control::membership::{Limits, Memberships};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;

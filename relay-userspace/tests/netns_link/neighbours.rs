@@ -2,8 +2,8 @@
 
 use crate::wire::{Wire, soon};
 use relay_common::facts::Neighbour;
-use relay_userspace::link::neighbour::Neighbours;
-use relay_userspace::link::netlink::{Keeping, Netlink};
+use relay_control::link::neighbour::Neighbours;
+use relay_control::link::netlink::{Keeping, Netlink};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;

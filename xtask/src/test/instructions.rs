@@ -17,7 +17,7 @@ use super::{
     program,
     table::{Outcome, Row},
     tally::Tally,
-    timed, toolchain,
+    timed,
 };
 
 mod count; // one case under callgrind
@@ -65,10 +65,6 @@ fn compile(workspace: &Workspace) -> Result<std::path::PathBuf> {
     eprintln!("xtask: compiling the bench {PROGRAM} …");
     let mut cargo = workspace.cargo();
     cargo.args(["bench", "--no-run", "--package", "bench", "--bench", PROGRAM]);
-    if toolchain(workspace).is_ok() {
-        // As mcr itself is built: both share one build of the library.
-        cargo.args(["--features", "relay-userspace/default"]);
-    }
     // What a user compiles with makes other code than what was recorded.
     cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     program::compile(cargo, "bench", "bench", PROGRAM)
