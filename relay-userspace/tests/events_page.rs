@@ -61,7 +61,8 @@ one every two seconds.
 
 An audit line has `who` (and `uid` and `pid`, or `token`), `what` (`create`, `set`, `remove`, `enable`, `disable`, `mute`, `unmute`,
 `replace`, `reload`, `restart`, `upgrade`, `log`), the relays that it touched `before` and `after` (of a set those that differ, by their tags when they
-are more than 32; of `log` the level), and the `outcome` (`applied` with its `generation`, or `refused` with the `error`). Audit lines stand
+are more than 32; of `log` the level), and the `outcome` (`applied` with its `generation`, or `refused` with the `error`; `unknown` where control hung in the middle of it and
+was started anew). Audit lines stand
 in the log whatever its level is, also when it is `off`.
 
 | name | level | meaning | fields |
