@@ -2,10 +2,11 @@
 //! was dead, lanes have a moment more.
 
 use crate::container::Container;
-use crate::stage::{Stage, Traffic, now};
+use crate::stage::{Stage, Traffic, now, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::process::{Command, Stdio};
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 /// Where systemd runs no command of ours, lanes have so long to find out.
@@ -175,13 +176,27 @@ fn at_any_moment_of_an_upgrade() {
         container.done("systemctl", &["start", "mcr"]);
         let traffic = stage.stream();
         traffic.flows();
-        // Who asks is outside: it may wait for the newer control for a while yet.
-        let mut asked = Command::new(bench::relay::binary());
-        asked.args(["upgrade", "/usr/local/bin/mcr-other", "--socket"]).arg(container.inside("/run/mcr/mcr.sock"));
-        let mut asked = asked.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(1000) * round / rounds);
+        let asked = ask_for_upgrade(container);
+        if round + 1 < rounds {
+            std::thread::sleep(Duration::from_millis(1000) * round / rounds);
+        } else {
+            // Without this, rounds on a busy machine might all have come before the newer one had the lanes.
+            wait_until(|| container.journal(), || container.journal().contains("took over the lanes"));
+        }
         stop(&stage, &traffic, Duration::ZERO);
-        let _ = asked.kill();
-        asked.wait().unwrap();
+        drop(asked);
     }
+}
+
+/// Asks for an upgrade and does not wait for the answer. Who asks is outside of the container, where it is no process of mcr.
+fn ask_for_upgrade(container: &Container) -> UnixStream {
+    let mut socket = UnixStream::connect(container.inside("/run/mcr/mcr.sock")).unwrap();
+    let body = r#"{"binary":"/usr/local/bin/mcr-other"}"#;
+    write!(
+        socket,
+        "POST /api/v1/upgrade HTTP/1.1\r\nHost: mcr\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    socket
 }
