@@ -13,6 +13,7 @@ use super::vault::{Held, Vault};
 use anyhow::Context as _;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use output::Output;
+use relay_common::counters::LaneCounter;
 use relay_common::plan::Lanes;
 use relay_common::written::Line;
 use relay_engine::clock::now_ns;
@@ -122,6 +123,20 @@ impl Life {
     fn give(&mut self) -> (Vec<Arc<LaneSocket>>, u64) {
         self.given = self.life + 1;
         (self.sockets.clone(), self.given)
+    }
+
+    /// Writes off sockets that the process which runs now does not have. What was under way on them is counted.
+    fn leave_out(&mut self, gone: &[Arc<LaneSocket>]) {
+        // On a link that is gone nothing was left to take; elsewhere it was.
+        let lost: u64 = gone.iter().map(|socket| socket.unfinished()).sum();
+        self.station.counters.add(LaneCounter::DroppedWithSocket, lost);
+        // A lane without sockets cannot tell on which of these a frame was that it was to send.
+        let parked = Parked::on(gone.iter().map(|socket| socket.need.queue()));
+        for socket in gone {
+            self.sockets.retain(|other| other.number != socket.number);
+            self.leaving.remove(&socket.number);
+            self.parked.insert(socket.number, parked.clone());
+        }
     }
 
     /// A number that no socket has, and none had whose frames are not back.

@@ -5,9 +5,7 @@ use super::start::{Next, prepare};
 use super::{Life, Process, Shared};
 use crate::chaos;
 use crate::event::Event;
-use crate::release::Parked;
 use crate::rights;
-use crate::station::LaneSocket;
 use anyhow::Context as _;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use relay_common::counters::LaneCounter;
@@ -177,18 +175,23 @@ impl Shared {
 
     /// Gives a lane that waits its sockets and lets it go, in the place of the one whose turn that is. When this returns it
     /// relays; when it fails it is gone, and everything is as it was.
+    ///
+    /// It is not given the sockets of links that are gone: no lane that starts could map their rings. On kernels that let nobody
+    /// map the rings of a bound socket that is all of them, and control gives the lane others. They are written off only once it
+    /// relays: the lane that goes on where this one fails has them still.
     pub(super) fn let_go(&self, lane: u32, next: Next, turn: Option<u32>) -> anyhow::Result<()> {
-        self.leave_gone_sockets(lane);
         let Some((sockets, life)) = self.edit(lane, Life::give) else {
             next.end();
             return Ok(());
         };
-        let gone = next.go(&sockets, turn, life).map_err(|error| {
+        let (gone, sockets): (Vec<_>, Vec<_>) =
+            sockets.into_iter().partition(|socket| port::is_gone(socket.bound.fd.as_fd()));
+        let started = next.go(&sockets, turn, life).map_err(|error| {
             // The one before has them still.
             self.edit(lane, |now| now.given = now.life);
             self.with_its_words(lane, error)
         });
-        let (started, watched) = gone?;
+        let (started, watched) = started?;
         chaos::at("lane");
         if !started.lacks.is_empty() {
             let n = started.lacks.len();
@@ -197,38 +200,18 @@ impl Shared {
             self.tell(Event::LaneTrouble { number: lane, text });
         }
         let (process, since) = (Arc::new(watched), now_ns());
+        // A socket closes with `gone`, after the lock.
         self.edit(lane, |now| {
             now.life = life;
             now.process = Process::Runs { pid: started.pid, process, since };
             now.uid = self.user.user().uid;
             now.fresh = Some(started);
+            now.leave_out(&gone);
         });
+        for socket in gone {
+            self.tell(Event::SocketGone { lane, number: socket.number });
+        }
         Ok(())
-    }
-
-    /// Leaves out the sockets of links that are gone: no lane that starts could map their rings. On kernels that let nobody
-    /// map the rings of a bound socket that is all of them, and control gives the lane others.
-    fn leave_gone_sockets(&self, lane: u32) {
-        let sockets = self.edit(lane, |life| life.sockets.clone()).unwrap_or_default();
-        let is_gone = |socket: &&Arc<LaneSocket>| port::is_gone(socket.bound.fd.as_fd());
-        let gone: Vec<u16> = sockets.iter().filter(is_gone).map(|socket| socket.number).collect();
-        if gone.is_empty() {
-            return;
-        }
-        // On a link that is gone nothing was left to take; elsewhere it was.
-        let lost: u64 = sockets.iter().filter(is_gone).map(|socket| socket.unfinished()).sum();
-        self.edit(lane, |life| life.station.counters.add(LaneCounter::DroppedWithSocket, lost));
-        // A lane without sockets cannot tell on which of these a frame was that it was to send.
-        let parked = Parked::on(sockets.iter().filter(is_gone).map(|socket| socket.need.queue()));
-        // What is left out closes with `sockets`, after the lock.
-        self.edit(lane, |life| {
-            life.sockets.retain(|socket| !gone.contains(&socket.number));
-            life.leaving.retain(|number| !gone.contains(number));
-            life.parked.extend(gone.iter().map(|number| (*number, parked.clone())));
-        });
-        for number in gone {
-            self.tell(Event::SocketGone { lane, number });
-        }
     }
 
     /// Why a lane did not start, and what it wrote itself.
