@@ -6,7 +6,7 @@ use super::document::name_of;
 use super::exit::Exit;
 use super::screen::{Paint, Screen, Tone, plain};
 use crate::args;
-use relay_config::model::{ChangedKey, ChangedRelay, Diff};
+use relay_config::model::{ChangedKey, ChangedRelay, Diff, is_of_lanes};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::Write;
@@ -70,7 +70,7 @@ fn text(diff: &Diff, paint: Paint) -> String {
     let end = match n {
         0 if diff.same => format!("{} is what runs", plain(&diff.file)),
         0 => format!("{} is taken; what is not in effect waits for mcr restart", plain(&diff.file)),
-        _ if keys.iter().any(|key| key.key.starts_with("lanes.")) => {
+        _ if keys.iter().any(|key| is_of_lanes(&key.key)) => {
             "mcr reload refuses this while these lanes run: put [lanes] back, or end mcr (mcr stop) and start it"
                 .to_owned()
         }

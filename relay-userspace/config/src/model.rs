@@ -7,7 +7,7 @@ mod health; // how the node is
 mod http; // where the API answers, and whom it lets in
 
 pub use config::{Config, Differs, NotKept, OnTrial};
-pub use diff::{ChangedKey, ChangedRelay, Diff, key_value};
+pub use diff::{ChangedKey, ChangedRelay, Diff, is_of_lanes, key_value};
 pub use export::{Export, ExportedFile};
 pub use health::{Check, Health, Partial, Share};
 pub use http::{Certificate, Http, Token};

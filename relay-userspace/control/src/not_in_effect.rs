@@ -2,20 +2,12 @@
 //! effect until a start. Nothing here has an effect.
 
 use relay_common::plan::{Lanes, Plan};
-use relay_config::model::{ChangedKey, key_value as value};
+use relay_config::model::{ChangedKey, is_of_lanes, key_value as value};
 use relay_config::{Configuration, keys};
 use serde_json::Value;
 
 /// What is opened once, when control starts.
 const OF_CONTROL: [&str; 4] = ["http.listen", "http.socket", "http.socket_group", "state.file"];
-/// What lanes are built with.
-const OF_LANES: &str = "lanes.";
-
-/// Whether a key counts from the start of the lanes on.
-#[must_use]
-pub fn is_of_lanes(key: &str) -> bool {
-    key.starts_with(OF_LANES)
-}
 
 /// All that a file says otherwise than what is in force, but its relays.
 #[must_use]

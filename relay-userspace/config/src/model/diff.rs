@@ -68,6 +68,12 @@ impl ChangedKey {
     }
 }
 
+/// Returns whether a key says how lanes are started, so that no reload can change it.
+#[must_use]
+pub fn is_of_lanes(key: &str) -> bool {
+    key.starts_with("lanes.")
+}
+
 /// A value as it is written in the file; what is not written is the default.
 #[must_use]
 pub fn key_value(value: &Value) -> String {
