@@ -1,7 +1,6 @@
 //! The way of a packet: a lane, the memory and the rings it works with, and the system calls that this takes.
 //!
-//! What is here runs with the rights of a lane, so it knows neither tokio nor serde nor TLS. Decisions are in
-//! [`relay_common`].
+//! This is what a lane executes, so it depends on neither tokio nor serde nor TLS. Decisions are in [`relay_common`].
 
 pub mod xsk; // frames come and go through AF_XDP rings
 pub mod memory; // what outlives a process: frames, journal, table, counters
